@@ -1,0 +1,7 @@
+-- 0002_create_types_and_ids, the way back
+-- Drops the id generator and the enums.
+
+drop function if exists app.new_id();
+drop type if exists public.workflow_gate;
+drop type if exists public.user_role;
+drop type if exists public.billing_plan;

@@ -1,0 +1,68 @@
+-- 0003_create_organizations_and_users
+-- The tenants, and the people in them.
+-- depends: 0002_create_types_and_ids
+
+create table if not exists public.organizations (
+    id text collate "C" not null default app.new_id(),
+    name text not null,
+    billing_plan public.billing_plan not null default 'FREE',
+    settings jsonb not null default '{}',
+    limits jsonb not null default '{}',
+    created_at timestamptz not null default now(),
+
+    constraint organizations_pkey primary key (id),
+    constraint organizations_id_check check (id ~ '^c[a-z0-9]{24}$'),
+    constraint organizations_name_check check (name ~ '\S'),
+    constraint organizations_settings_check check (jsonb_typeof(settings) = 'object'),
+    constraint organizations_limits_check check (jsonb_typeof(limits) = 'object')
+);
+comment on table public.organizations is
+    'One row per tenant. Its id is the org_id of every other table.';
+comment on column public.organizations.settings is
+    'What the organization chooses for itself; its OWNER writes it.';
+comment on column public.organizations.limits is
+    'What the platform allows it; only service_role writes it.';
+
+create index if not exists organizations_created_at_id_idx
+on public.organizations (created_at desc, id desc);
+
+-- (org_id, id) is the key here and in every table below: no index tells one tenant that another's
+-- id exists, a reference cannot cross organizations, and rows can be placed by org_id.
+create table if not exists public.users (
+    org_id text collate "C" not null,
+    id text collate "C" not null default app.new_id(),
+    email text not null,
+    name text not null,
+    roles public.user_role[] not null default '{MEMBER}',
+    auth_user_id uuid,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint users_pkey primary key (org_id, id),
+    -- Deferrable, as in every table: an organization can only go whole, and it goes first.
+    constraint users_org_id_fkey foreign key (org_id)
+    references public.organizations (id) deferrable initially immediate,
+    constraint users_email_key unique (email),
+    constraint users_auth_user_id_key unique (auth_user_id),
+    constraint users_id_check check (id ~ '^c[a-z0-9]{24}$'),
+    constraint users_email_check check (email = lower(email) and email ~ '^[^@\s]+@[^@\s]+$'),
+    constraint users_name_check check (name ~ '\S'),
+    -- A flat list of one to three different roles: as many entries as roles found in it.
+    constraint users_roles_check check (
+        coalesce(array_ndims(roles), 0) = 1
+        and num_nulls(variadic roles) = 0
+        and cardinality(roles)
+        = ('OWNER' = any (roles))::int
+        + ('ADMIN' = any (roles))::int
+        + ('MEMBER' = any (roles))::int
+    )
+);
+comment on table public.users is
+    'The people of each organization. Once they acted they are unlinked or renamed, never deleted.';
+comment on column public.users.email is
+    'Lower case; unique on the whole platform.';
+comment on column public.users.auth_user_id is
+    'auth.uid() of the account that signs in as this user. Null ends access at once.';
+
+create index if not exists users_org_id_created_at_id_idx
+on public.users (org_id, created_at desc, id desc);

@@ -1,0 +1,74 @@
+-- 0004_create_projects_and_workflows
+-- What an organization builds, and the gates it has to pass.
+-- depends: 0003_create_organizations_and_users
+
+-- A status is text with a check, not an enum: comparing enums is not leakproof, so under row-level
+-- security a filter on one could not use an index.
+create table if not exists public.projects (
+    org_id text collate "C" not null,
+    id text collate "C" not null default app.new_id(),
+    name text not null,
+    status text not null default 'draft',
+    config jsonb not null default '{}',
+    description text,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+
+    constraint projects_pkey primary key (org_id, id),
+    constraint projects_org_id_fkey foreign key (org_id)
+    references public.organizations (id) deferrable initially immediate,
+    constraint projects_id_check check (id ~ '^c[a-z0-9]{24}$'),
+    constraint projects_name_check check (name ~ '\S'),
+    constraint projects_status_check check (status in ('draft', 'active', 'paused', 'archived')),
+    constraint projects_config_check check (jsonb_typeof(config) = 'object')
+);
+comment on table public.projects is
+    'A product blueprint of an organization.';
+
+create index if not exists projects_org_id_created_at_id_idx
+on public.projects (org_id, created_at desc, id desc);
+
+create table if not exists public.workflows (
+    org_id text collate "C" not null,
+    id text collate "C" not null default app.new_id(),
+    project_id text collate "C" not null,
+    gate public.workflow_gate not null,
+    status text not null default 'pending',
+    metadata jsonb not null default '{}',
+    approver_id text collate "C",
+    approved_at timestamptz,
+
+    constraint workflows_pkey primary key (org_id, id),
+    constraint workflows_org_id_fkey foreign key (org_id)
+    references public.organizations (id) deferrable initially immediate,
+    constraint workflows_org_id_project_id_fkey foreign key (org_id, project_id)
+    references public.projects (org_id, id),
+    constraint workflows_org_id_approver_id_fkey foreign key (org_id, approver_id)
+    references public.users (org_id, id),
+    constraint workflows_id_check check (id ~ '^c[a-z0-9]{24}$'),
+    constraint workflows_status_check check (
+        status in ('pending', 'in_review', 'approved', 'rejected')
+    ),
+    constraint workflows_metadata_check check (jsonb_typeof(metadata) = 'object'),
+    -- Approved means by somebody, at some time; anything else means by nobody.
+    constraint workflows_approval_check check (
+        num_nonnulls(approver_id, approved_at) = case status when 'approved' then 2 else 0 end
+    )
+);
+comment on table public.workflows is
+    'The passage of a project through one gate. Approved ones are fixed until un-approved.';
+comment on column public.workflows.org_id is
+    'The project''s organization, held to it by the foreign key.';
+comment on column public.workflows.approver_id is
+    'The OWNER or ADMIN who approved. Written by the database, never by a tenant.';
+
+-- By project and gate. org_id is in it so that the index itself answers for one tenant only.
+create index if not exists workflows_project_id_gate_org_id_idx
+on public.workflows (project_id, gate, org_id);
+
+-- For the two references above, when what they point to is changed or removed.
+create index if not exists workflows_org_id_project_id_idx
+on public.workflows (org_id, project_id);
+
+create index if not exists workflows_org_id_approver_id_idx
+on public.workflows (org_id, approver_id);

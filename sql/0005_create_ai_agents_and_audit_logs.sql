@@ -1,0 +1,66 @@
+-- 0005_create_ai_agents_and_audit_logs
+-- Who else works in an organization, and what was done there by whom.
+-- depends: 0004_create_projects_and_workflows
+
+create table if not exists public.ai_agents (
+    org_id text collate "C" not null,
+    id text collate "C" not null default app.new_id(),
+    type text not null,
+    config jsonb not null default '{}',
+    performance jsonb not null default '{}',
+    created_at timestamptz not null default now(),
+
+    constraint ai_agents_pkey primary key (org_id, id),
+    constraint ai_agents_org_id_fkey foreign key (org_id)
+    references public.organizations (id) deferrable initially immediate,
+    constraint ai_agents_id_check check (id ~ '^c[a-z0-9]{24}$'),
+    constraint ai_agents_type_check check (type ~ '\S'),
+    constraint ai_agents_config_check check (jsonb_typeof(config) = 'object'),
+    constraint ai_agents_performance_check check (jsonb_typeof(performance) = 'object')
+);
+comment on table public.ai_agents is
+    'The AI agents an organization employs.';
+comment on column public.ai_agents.type is
+    'What the agent does. Free text: new types appear faster than migrations.';
+comment on column public.ai_agents.performance is
+    'What was measured of it.';
+
+create index if not exists ai_agents_org_id_created_at_id_idx
+on public.ai_agents (org_id, created_at desc, id desc);
+
+create table if not exists public.audit_logs (
+    org_id text collate "C" not null,
+    id text collate "C" not null default app.new_id(),
+    actor_id text collate "C",
+    action text not null,
+    meta jsonb not null default '{}',
+    target_type text,
+    target_id text collate "C",
+    -- The clock, not the transaction: the deeds of one transaction keep their order.
+    created_at timestamptz not null default clock_timestamp(),
+
+    constraint audit_logs_pkey primary key (org_id, id),
+    constraint audit_logs_org_id_fkey foreign key (org_id)
+    references public.organizations (id) deferrable initially immediate,
+    constraint audit_logs_org_id_actor_id_fkey foreign key (org_id, actor_id)
+    references public.users (org_id, id),
+    constraint audit_logs_id_check check (id ~ '^c[a-z0-9]{24}$'),
+    constraint audit_logs_action_check check (action ~ '\S'),
+    constraint audit_logs_meta_check check (jsonb_typeof(meta) = 'object')
+);
+comment on table public.audit_logs is
+    'What happened in an organization. Append-only; nothing refers to it.';
+comment on column public.audit_logs.actor_id is
+    'The user who acted; null when it was the platform, or nobody known to the organization.';
+comment on column public.audit_logs.action is
+    'insert, update, delete: written by the database alone. Other words are the application''s.';
+comment on column public.audit_logs.meta is
+    'For an update, {"columns": [...]}: the names of what changed, never the values.';
+comment on column public.audit_logs.target_type is
+    'The table, or what the application names; null when the action has no target.';
+
+create index if not exists audit_logs_org_id_created_at_id_idx
+on public.audit_logs (org_id, created_at desc, id desc);
+
+create index if not exists audit_logs_org_id_actor_id_idx
+on public.audit_logs (org_id, actor_id);

@@ -1,0 +1,147 @@
+-- 0008_record_audit
+-- Every change leaves an audit row by itself, and an audit row stays as it was written.
+-- depends: 0007_guard_rows
+
+-- Definer, for nobody else may write the actions insert, update and delete. The table's name comes
+-- as an argument: on a sharded PostgreSQL tg_table_name is the name of a shard.
+create or replace function app.record_audit()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    caller uuid := auth.uid();
+    subject record;
+    subject_org text;
+    before jsonb;
+    what jsonb := '{}';
+begin
+    if tg_op = 'DELETE' then
+        subject := old;
+    else
+        subject := new;
+    end if;
+
+    if tg_argv[0] = 'organizations' then
+        subject_org := subject.id;
+    else
+        subject_org := subject.org_id;
+    end if;
+
+    if tg_op = 'UPDATE' then
+        before := to_jsonb(old);
+
+        select jsonb_build_object('columns', jsonb_agg(after.key order by after.key))
+        into what
+        from jsonb_each(to_jsonb(new)) as after (key, value)
+        where after.value is distinct from before -> after.key
+            and after.key <> 'updated_at'
+        having count(*) > 0;
+
+        if what is null then
+            return null;  -- nothing changed
+        end if;
+    end if;
+
+    -- An organization goes with its history, not after it: nowhere is left to write this down.
+    if tg_op = 'DELETE' and not exists (
+        select
+        from public.organizations as o
+        where o.id = subject_org
+    ) then
+        return null;
+    end if;
+
+    insert into public.audit_logs (org_id, actor_id, action, target_type, target_id, meta)
+    values (
+        subject_org,
+        (
+            select u.id
+            from public.users as u
+            where u.auth_user_id = caller
+                and u.org_id = subject_org
+        ),
+        lower(tg_op),
+        tg_argv[0],
+        subject.id,
+        what
+    );
+
+    return null;
+end
+$$;
+comment on function app.record_audit() is
+    'Writes down who inserted, updated or deleted which row, and the names of changed columns.';
+revoke all on function app.record_audit() from public;
+
+create or replace trigger record_audit
+after insert or update or delete on public.organizations
+for each row execute function app.record_audit('organizations');
+
+create or replace trigger record_audit
+after insert or update or delete on public.users
+for each row execute function app.record_audit('users');
+
+create or replace trigger record_audit
+after insert or update or delete on public.projects
+for each row execute function app.record_audit('projects');
+
+create or replace trigger record_audit
+after insert or update or delete on public.workflows
+for each row execute function app.record_audit('workflows');
+
+create or replace trigger record_audit
+after insert or update or delete on public.ai_agents
+for each row execute function app.record_audit('ai_agents');
+
+-- Retention is the one way through, and the table's owner takes it on purpose, for one transaction:
+--
+--     begin;
+--     select set_config('app.audit_retention', pg_current_xact_id()::text, true);
+--     delete from public.audit_logs where org_id = '...' and created_at < '...';
+--     commit;
+--
+-- The setting has to name the transaction, so one left behind in a session opens nothing.
+--
+-- It is also how an organization is removed for good. One with history cannot be deleted; with
+-- "set constraints all deferred" besides, delete it first, then everything that carries its org_id.
+create or replace function app.keep_audit()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'DELETE'
+        and current_setting('app.audit_retention', true) = pg_current_xact_id()::text
+        and exists (
+            select
+            from pg_class as here
+            where here.oid = tg_relid
+                and pg_has_role(here.relowner, 'usage')
+        )
+    then
+        return old;
+    end if;
+
+    raise exception 'audit_logs is append-only: % refused', lower(tg_op)
+        using errcode = 'check_violation', constraint = 'keep_audit',
+        hint = 'Its owner may delete old rows; see the comment on app.keep_audit().';
+end
+$$;
+comment on function app.keep_audit() is
+    'Refuses UPDATE, DELETE and TRUNCATE. The owner alone may delete, in a transaction that says '
+    'set_config(''app.audit_retention'', pg_current_xact_id()::text, true).';
+revoke all on function app.keep_audit() from public;
+
+create or replace trigger keep_audit
+before update or delete on public.audit_logs
+for each row execute function app.keep_audit();
+
+create or replace trigger keep_audit_whole
+before truncate on public.audit_logs
+for each statement execute function app.keep_audit();
