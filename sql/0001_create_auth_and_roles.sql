@@ -43,9 +43,8 @@ begin
 
     if exists (
         select from pg_roles
-        where rolname in ('anon', 'authenticated', 'service_role')
+        where rolname in ('authenticated', 'service_role')
             and not has_schema_privilege(oid, 'public', 'usage')
-            and rolname <> 'anon'
     ) then
         raise exception 'authenticated and service_role need USAGE on schema public'
             using errcode = 'insufficient_privilege', hint =
@@ -220,26 +219,25 @@ select
     acl.privilege_type as privilege,
     case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee,
     case when acl.is_grantable then 'with grant option' else '' end as grant_option
-from (values ('r', 'tables'), ('S', 'sequences'), ('f', 'functions')) as kind (letter, objects)
+from pg_roles as me
+cross join (
+    values ('r', 'tables'), ('S', 'sequences'), ('f', 'functions')
+) as kind (letter, objects)
 cross join (
     values (0::oid, ''), ('public'::regnamespace::oid, 'in schema public')
 ) as place (namespace, clause)
 left join pg_default_acl as changed
-    on changed.defaclrole = current_user::regrole
+    on changed.defaclrole = me.oid
     and changed.defaclnamespace = place.namespace
     and changed.defaclobjtype = kind.letter::"char"
 cross join lateral aclexplode(
     coalesce(
         changed.defaclacl,
-        case
-            when place.namespace = 0
-                then acldefault(lower(kind.letter)::"char", current_user::regrole)
-        end
+        case when place.namespace = 0 then acldefault(lower(kind.letter)::"char", me.oid) end
     )
 ) as acl
-where acl.grantee in (
-    0, 'anon'::regrole, 'authenticated'::regrole, 'service_role'::regrole
-)
+where me.rolname = current_user
+    and acl.grantee in (0, 'anon'::regrole, 'authenticated'::regrole, 'service_role'::regrole)
 union all
 select
     'database' as objects,
@@ -268,6 +266,7 @@ where here.nspname = 'public'
     and pg_has_role(here.nspowner, 'usage');
 comment on table app.privileges_before is
     'Privileges that 0001_create_auth_and_roles took away. Its way back grants them again.';
+revoke all on app.privileges_before from public, anon, authenticated, service_role;
 
 -- Whatever this role makes from now on is closed until somebody is named. Supabase opens every new
 -- table to anon; PostgreSQL opens every new function to PUBLIC, and only the first form stops that.

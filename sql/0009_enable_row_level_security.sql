@@ -9,12 +9,12 @@
 -- A condition is always "org_id = (select app.helper(...))": asked once per statement, and answered
 -- by an index on org_id. Written with "in", "exists" or per row, it reads every tenant's rows.
 --
--- Not granted anywhere to anon or authenticated, and why:
---   DELETE                  what was acted on stays: projects are archived, users are unlinked
---   UPDATE of a whole table it would allow LOCK TABLE, and every column added later
---   id, created_at          the database's own; so are updated_at, approver_id and approved_at
---   TRUNCATE                is not held by row-level security
---   TRIGGER, REFERENCES     plant code that others run; ask whether a row exists
+-- Not granted anywhere to authenticated, and why:
+--   DELETE                    what was acted on stays: projects are archived, users are unlinked
+--   UPDATE, table-wide        would allow LOCK TABLE, and every column added later
+--   TRUNCATE                  is not held by row-level security
+--   TRIGGER, REFERENCES       would plant code that others run, and tell whether a row exists
+--   id, created_at            are the database's own, as is updated_at
 -- anon is granted nothing at all.
 --
 -- By hand on a live database: psql -1 -f. Statement by statement it is as safe, but for a moment
