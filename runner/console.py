@@ -1,0 +1,203 @@
+"""How results look: lines, tables, colours, one JSON document. Knows no database."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from runner import settings
+from runner.errors import RunnerError, SqlError
+from runner.events import Done, Event, Note, Working
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
+_DEEDS = {
+    "apply": "applied",
+    "rollback": "rolled back",
+    "mark": "marked",
+    "unmark": "unmarked",
+    "seed": "seeded",
+}
+SCHEMA_VERSION = 1
+
+
+class Console:
+    """Results go to stdout, progress and errors to stderr; with `json_` one document is all."""
+
+    def __init__(
+        self,
+        *,
+        json_: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        no_color: bool = False,
+    ) -> None:
+        self.json = json_
+        self.quiet = quiet
+        self.verbose = verbose
+        self._no_color = no_color
+        self._transient = False
+        self._last_working = ""
+        self.done: list[Done] = []
+        self.notes: list[str] = []
+
+    def report(self, event: Event) -> None:
+        """Show what a room says while it works."""
+        if isinstance(event, Done):
+            self.done.append(event)
+            if event.operation != "seed":
+                time = self.paint(f"{event.ms:>9,.1f} ms", "dim", sys.stdout)
+                self.say(f"  {_DEEDS[event.operation]:<11}  {event.id:<44} {time}")
+        elif isinstance(event, Note):
+            self.notes.append(event.text)
+            self._err(self.paint(event.text, "yellow", sys.stderr))
+        elif isinstance(event, Working) and event.text != self._last_working:
+            self._last_working = event.text
+            self._work(event.text)
+
+    def say(self, text: str = "") -> None:
+        """Print a line of the result."""
+        self._clear()
+        if not (self.json or self.quiet):
+            _print(_as_typed(text), sys.stdout)
+
+    def note(self, text: str) -> None:
+        """Print a line for the person at the terminal: what is about to happen, what to do next."""
+        if not (self.json or self.quiet):
+            self._err(text)
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]], **how: Any) -> None:
+        """Print rows in columns."""
+        from tabulate import tabulate  # noqa: PLC0415 - only where there is a table to show
+
+        self.say(tabulate(rows, headers, tablefmt="simple", disable_numparse=True, **how))
+
+    def document(self, command: str, **content: Any) -> None:
+        """Print the one JSON document of this run, if JSON was asked for."""
+        if self.json:
+            self._clear()
+            head = {"schema_version": SCHEMA_VERSION, "command": command}
+            text = json.dumps({**head, **content}, default=_plain, ensure_ascii=False, indent=2)
+            _print(text, sys.stdout)
+
+    def error(self, error: RunnerError, command: str) -> None:
+        """Show what went wrong: the thing, the place with its line, then what to do."""
+        if self.json:
+            self.document(
+                command,
+                ok=False,
+                exit_code=error.exit_code,
+                done=self.done,
+                notes=self.notes,
+                error=_described(error),
+            )
+            return
+        self._err(f"{self.paint('error:', 'red', sys.stderr)} {error.message}")
+        for line in _details(error):
+            self._err(line)
+
+    def paint(self, text: str, colour: str, stream: TextIO | None = None) -> str:
+        """Return the text in a colour where colours are wanted."""
+        if not self._colours(stream or sys.stdout):
+            return text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+    def _colours(self, stream: TextIO) -> bool:
+        return not self._no_color and settings.wants_colour(terminal=stream.isatty())
+
+    def _work(self, text: str) -> None:
+        if self.quiet or self.json:
+            return
+        if sys.stderr.isatty() and settings.can_rewrite_lines():
+            _print(f"\r\x1b[2K{text[:78]}", sys.stderr, end="")
+            self._transient = True
+        elif self.verbose or text.startswith("waiting"):
+            self._err(text)
+
+    def _clear(self) -> None:
+        if self._transient:
+            _print("\r\x1b[2K", sys.stderr, end="")
+            self._transient = False
+
+    def _err(self, text: str) -> None:
+        self._clear()
+        _print(_as_typed(text), sys.stderr)
+
+
+def _print(text: str, stream: TextIO, *, end: str = "\n") -> None:
+    """Print at once. When the reader has left, as `| head` does, the work goes on unheard."""
+    try:
+        print(text, end=end, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _as_typed(text: str) -> str:
+    """Name the commands in a text so that they work when pasted: the .venv need not be active."""
+    here, python = Path.cwd(), Path(sys.executable)
+    if "python -m runner" not in text or not python.is_relative_to(here):
+        return text
+    if shutil.which("python") == sys.executable:
+        return text
+    return text.replace("python -m runner", f"{python.relative_to(here)} -m runner")
+
+
+def _details(error: RunnerError) -> list[str]:
+    lines: list[str] = []
+    if error.place:
+        lines.append(f"  at {error.place}")
+        if error.place.text:
+            text, column = error.place.text, error.place.column
+            lead = "".join(_blank(character) for character in text[: (column or 1) - 1])
+            lines += [f"  | {text}", *([f"  | {lead}^"] if column else [])]
+    if isinstance(error, SqlError):
+        for name in ("sqlstate", "detail", "server_hint", "context"):
+            if value := getattr(error, name):
+                lines.append(f"  {name.replace('server_', '')}: {value}")
+    if error.hint:
+        lines += ["", *error.hint.splitlines()]
+    return lines
+
+
+def _blank(character: str) -> str:
+    """Return white space as wide as a character, so that a caret below stands under its column."""
+    if character == "\t":
+        return "\t"
+    if unicodedata.combining(character):
+        return ""
+    return "  " if unicodedata.east_asian_width(character) in "WF" else " "
+
+
+def _described(error: RunnerError) -> dict[str, Any]:
+    place = error.place
+    return {
+        "code": error.code,
+        "message": error.message,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+        "sqlstate": getattr(error, "sqlstate", None) or None,
+        "detail": getattr(error, "detail", None) or None,
+        "server_hint": getattr(error, "server_hint", None) or None,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    fields = getattr(value, "__dataclass_fields__", None)
+    if fields:
+        return {name: getattr(value, name) for name in fields}
+    raise TypeError(f"no JSON for {type(value).__name__}")

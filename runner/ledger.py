@@ -1,0 +1,300 @@
+"""What the database remembers: connect, lock, apply and record in one transaction, roll back.
+
+The records are yoyo's own tables, so yoyo reads them and this reads yoyo's. Four things differ
+from yoyo's stock backend, each for a loss that users of it met:
+
+- effect and record are one transaction, so a crash leaves both or neither;
+- the lock belongs to the connection, so it cannot outlive a crash;
+- a record holds the file's SHA-256, so an edit after the fact is seen;
+- the session is put back after each file, so no file can disturb the next one, or the record.
+
+Only the last commit of a run waits for the disk: a crash may lose the tail of the run, which is
+then pending again, and nothing else. Success is reported after that wait.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from runner import database, execution, lock, records
+from runner.errors import RunnerError, SqlError
+from runner.events import Done, Note, Report, Working, silent
+from runner.migrations import Migration
+from runner.plan import Record
+from runner.queries import query
+from runner.runlog import RunLog
+from runner.script import Script
+
+if TYPE_CHECKING:
+    from runner.settings import Settings
+
+_REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk so that it can report
+
+
+class Ledger:
+    """The records of one database, over one connection in autocommit mode."""
+
+    def __init__(
+        self,
+        connection: database.Connection,
+        *,
+        target: database.Target | None = None,
+        report: Report = silent,
+        log: RunLog | None = None,
+        lock_wait: float = 60.0,
+    ) -> None:
+        self.connection = connection
+        self.target = target
+        self.report = report
+        self._log = log
+        self._lock_wait = lock_wait
+        self._locked = False
+        self._ready = False
+        self._unreported: list[Done] = []
+        self._finished: list[str] = []
+        self._last_durable = time.monotonic()
+
+    @property
+    def server_version(self) -> str:
+        """The server's version as it names itself, for instance 18.4."""
+        return (self.connection.info.parameter_status("server_version") or "?").split()[0]
+
+    def records(self) -> dict[str, Record]:
+        """Return what is applied, by id. Reads only; raises SqlError."""
+        return records.read(self.connection)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock of this database's ledger; inside itself it does nothing more.
+
+        Raises LockTimeout, naming the holder.
+        """
+        if self._locked:
+            yield
+            return
+        with lock.held(self.connection, wait=self._lock_wait, report=self.report):
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
+
+    def apply(self, migrations: Sequence[Migration]) -> None:
+        """Apply files in the given order, each with its record; to be called under the lock.
+
+        Raises FileError or SqlError for the first that fails; those before it stay applied.
+        """
+        if not migrations:
+            return
+        for migration in migrations:  # first look at all, then touch the first
+            _ = migration.statements
+        self._make_ready()
+        self._run([(m, m) for m in migrations], "apply")
+
+    def roll_back(self, migrations: Sequence[Migration]) -> None:
+        """Run the way back of each, in the given order, and forget the record."""
+        if not migrations:
+            return
+        ways_back = [(migration, migration.rollback) for migration in migrations]
+        for _, script in ways_back:
+            _ = script.statements
+        self._make_ready()
+        self._run(ways_back, "rollback")
+
+    def mark(self, migration: Migration) -> None:
+        """Record a migration as applied without running it."""
+        self._make_ready()
+        self._record_only(migration, "mark")
+
+    def unmark(self, migration: Migration) -> None:
+        """Forget a record without rolling back."""
+        self._make_ready()
+        self._record_only(migration, "unmark")
+
+    def seeded(self, poured: Sequence[Done]) -> None:
+        """Note that seeds were poured in."""
+        for done in poured:
+            self._note(done)
+        self._deliver()
+
+    def failed(self, attempt: Done, error: RunnerError) -> None:
+        """Keep in the run log what failed, and why."""
+        if self._log:
+            sqlstate = getattr(error, "sqlstate", "")
+            self._log.write(
+                **asdict(attempt), outcome="failed", error=error.message, sqlstate=sqlstate
+            )
+
+    def _run(self, work: Sequence[tuple[Migration, Script]], operation: str) -> None:
+        self._finished = []
+        for number, (migration, script) in enumerate(work, start=1):
+            self.report(Working(f"{operation} {migration.id} ({number} of {len(work)})"))
+            started = time.monotonic()
+            try:
+                run = self._in_transaction if script.header.transactional else self._outside
+                run(migration, script, operation, last=number == len(work))
+            except BaseException as error:
+                self._abandon()
+                ms = round((time.monotonic() - started) * 1000, 1)
+                if isinstance(error, RunnerError):
+                    self.failed(Done(operation, migration.id, script.sha256, ms), error)
+                raise
+
+    def _in_transaction(
+        self, migration: Migration, script: Script, operation: str, *, last: bool
+    ) -> None:
+        started = time.monotonic()
+        state = self._state(operation, migration)
+        self._must("begin")
+        execution.run_whole(self.connection, script, state=state)
+        ms = round((time.monotonic() - started) * 1000, 1)
+        durable = last or started - self._last_durable > _REPORT_EVERY
+        self._must(
+            f"{execution.PUT_SESSION_BACK}; {execution.wait_for_disk(durable)}; "
+            + records.entry(self.connection, migration, operation, ms)
+            + "; commit",
+            script,
+            state,
+        )
+        self._note(Done(operation, migration.id, script.sha256, ms))
+        if durable:
+            self._deliver()
+
+    def _outside(self, migration: Migration, script: Script, operation: str, *, last: bool) -> None:
+        del last  # every statement out here waits for the disk
+        started = time.monotonic()
+        progress = f"{operation} {migration.id}"
+        rows = self.connection.execute(query("progress"), {"id": progress})
+        done = [row[0] for row in rows]
+
+        def remember(number: int, digest: str) -> None:
+            self.connection.execute(execution.PUT_SESSION_BACK.encode())
+            self.connection.execute(
+                query("add_progress"), {"id": progress, "number": number, "sha256": digest}
+            )
+
+        execution.run_statements(
+            self.connection,
+            script,
+            done=done,
+            after_each=remember,
+            state=self._state(operation),
+        )
+        ms = round((time.monotonic() - started) * 1000, 1)
+        self._must(
+            f"begin; {execution.PUT_SESSION_BACK}; {execution.wait_for_disk(True)}; "
+            f"{records.filled(self.connection, 'forget_progress', {'id': progress})}; "
+            + records.entry(self.connection, migration, operation, ms)
+            + "; commit",
+            script,
+            f"{self._state(operation)} Its statements are done, the record is not.".strip(),
+        )
+        self._note(Done(operation, migration.id, script.sha256, ms))
+        self._deliver()
+
+    def _record_only(self, migration: Migration, operation: str) -> None:
+        self._must(f"begin; {records.entry(self.connection, migration, operation, 0.0)}; commit")
+        self._note(Done(operation, migration.id, migration.sha256, 0.0))
+        self._deliver()
+
+    def _make_ready(self) -> None:
+        """Make yoyo's tables, or add our columns to those that stock yoyo made."""
+        if not self._ready and not records.are_complete(self.connection):
+            self._must("begin; " + query("create_ledger") + "; commit")
+        self._ready = True
+
+    def _must(
+        self, text: str, script: Script | None = None, state: str = "Nothing of it was kept."
+    ) -> None:
+        """Send statements of ours. A failing commit is the file's doing: a deferred constraint."""
+        _, error = execution.send(self.connection, text)
+        if error:
+            self._abandon()
+            raise SqlError(
+                f"{error.diag.message_primary}"
+                + (f" (at the commit of {script})" if script else " (in the ledger)"),
+                hint=state,
+                sqlstate=error.sqlstate or "",
+                detail=error.diag.message_detail or "",
+                server_hint=error.diag.message_hint or "",
+            )
+
+    def _abandon(self) -> None:
+        """Leave an open transaction, and make sure of what was committed before it."""
+        if self.connection.closed:
+            return
+        execution.send(self.connection, "rollback")
+        execution.send(self.connection, execution.PUT_SESSION_BACK)
+        if self._unreported:
+            # Any later commit that waits for the disk covers all before it; it must write
+            # something, or there is nothing to wait for.
+            self._must(
+                f"begin; {execution.wait_for_disk(True)}; "  # noqa: S608
+                "update yoyo._yoyo_version set version = version; commit"
+            )
+            self._deliver()
+
+    def _state(self, operation: str, failing: Migration | None = None) -> str:
+        """Say what the database holds if a file fails: half of every error.
+
+        `failing` is one of which nothing is kept.
+        """
+        said = []
+        if self._finished:
+            deed = {"apply": "applied", "rollback": "rolled back"}[operation]
+            first, last = self._finished[0], self._finished[-1]
+            which = f"{first} stays" if first == last else f"{first} to {last} stay"
+            said.append(f"{which} {deed}.")
+        if failing:
+            said.append(f"Nothing of {failing.id} was kept.")
+        return " ".join(said)
+
+    def _note(self, done: Done) -> None:
+        self._unreported.append(done)
+        self._finished.append(done.id)
+
+    def _deliver(self) -> None:
+        """Report what is done, now that the disk has it."""
+        self._last_durable = time.monotonic()
+        for done in self._unreported:
+            if self._log:
+                self._log.write(**asdict(done), outcome="done")
+            self.report(done)
+        self._unreported = []
+
+
+@contextmanager
+def opened(
+    settings: Settings, report: Report = silent, *, create: bool = True, log: bool = True
+) -> Iterator[Ledger]:
+    """Reach the database of the settings and open its ledger.
+
+    `create`: make the embedded database if there is none; `log`: keep the run log. Raises whatever
+    `database.target` and `database.connect` raise.
+    """
+    target = database.target(settings, create=create, report=report)
+    connection = database.connect(target)
+    run_log: RunLog | None = None
+    try:
+        if log:
+            facts = {
+                "server_version": connection.info.parameter_status("server_version") or "",
+                "target": target.url(),
+                "by": f"{records.operating_system_user()}@{socket.gethostname()}",
+            }
+            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts)
+            if run_log.problem:
+                report(Note(run_log.problem))
+        with execution.in_words():
+            yield Ledger(
+                connection, target=target, report=report, log=run_log, lock_wait=settings.lock_wait
+            )
+    finally:
+        if run_log:
+            run_log.close()
+        connection.close()

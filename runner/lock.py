@@ -1,0 +1,58 @@
+"""One run at a time: an advisory lock, which belongs to the connection and dies with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runner.database import Connection
+from runner.errors import LockTimeout
+from runner.events import Report, Working
+from runner.queries import query
+
+KEY = 0x796F796F  # "yoyo" in ASCII; advisory locks are per database
+
+
+@contextmanager
+def held(connection: Connection, *, wait: float, report: Report) -> Iterator[None]:
+    """Hold the lock of this connection's database.
+
+    It is polled, never waited for inside a statement: a waiting statement holds a snapshot, and
+    `create index concurrently` in the other run would wait for that in turn. Raises LockTimeout
+    after `wait` seconds, naming the holder.
+    """
+    _acquire(connection, wait, report)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("select pg_advisory_unlock(%s)", (KEY,))
+
+
+def _acquire(connection: Connection, wait: float, report: Report) -> None:
+    deadline = time.monotonic() + wait
+    pause = 0.05
+    while not _try(connection):
+        if time.monotonic() >= deadline:
+            raise LockTimeout(
+                f"Another run holds the lock: {_holder(connection)}",
+                hint=f"Waited {wait:g} s. Wait longer: --lock-wait SECONDS. The lock goes when "
+                "that session ends. Nothing was done.",
+            )
+        report(Working(f"waiting for the lock, held by {_holder(connection)}"))
+        time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
+        pause = min(pause * 1.5, 1.0)
+
+
+def _try(connection: Connection) -> bool:
+    row = connection.execute("select pg_try_advisory_lock(%s)", (KEY,)).fetchone()
+    return bool(row and row[0])
+
+
+def _holder(connection: Connection) -> str:
+    row = connection.execute(query("lock_holder"), {"key": KEY}).fetchone()
+    if not row:
+        return "a session that just ended"
+    pid, program, host, user, age, state, statement = row
+    return f"pid {pid}, {program} as {user} from {host}, connected for {age}, {state}: {statement}"

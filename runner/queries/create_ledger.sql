@@ -1,0 +1,67 @@
+-- The ledger: yoyo's own tables as its version 9 makes them, with our columns beside them, in a
+-- schema of their own. In `public`, where yoyo would put them on Supabase, its API could reach them.
+do $$
+begin
+    if to_regnamespace('yoyo') is null then
+        create schema yoyo;
+    end if;
+end
+$$;
+
+comment on schema yoyo is 'The ledger: which migrations are applied. Written by the runner and by yoyo.';
+
+create table if not exists yoyo._yoyo_migration (
+    migration_hash  varchar(64) not null,
+    migration_id    varchar(255),
+    applied_at_utc  timestamp,
+    constraint _yoyo_migration_pkey primary key (migration_hash)
+);
+
+create table if not exists yoyo._yoyo_log (
+    id              varchar(36) not null,
+    migration_hash  varchar(64),
+    migration_id    varchar(255),
+    operation       varchar(10),
+    username        varchar(255),
+    hostname        varchar(255),
+    comment         varchar(255),
+    created_at_utc  timestamp,
+    constraint _yoyo_log_pkey primary key (id)
+);
+
+create table if not exists yoyo._yoyo_version (
+    version             integer not null,
+    installed_at_utc    timestamp,
+    constraint _yoyo_version_pkey primary key (version)
+);
+
+insert into yoyo._yoyo_version (version, installed_at_utc)
+values (2, now() at time zone 'utc')
+on conflict (version) do nothing;
+
+-- yoyo names its columns when it writes, so further ones are safe beside them.
+alter table yoyo._yoyo_migration
+    add column if not exists content_sha256 text,
+    add column if not exists code_sha256 text,
+    add column if not exists content text,
+    add column if not exists duration_ms double precision,
+    add column if not exists applied_by text;
+
+comment on table yoyo._yoyo_migration is 'One row for each migration that is applied now.';
+comment on column yoyo._yoyo_migration.migration_hash is 'SHA-256 of the id: the key yoyo uses.';
+comment on column yoyo._yoyo_migration.content_sha256 is 'SHA-256 of the file, line endings and trailing space aside.';
+comment on column yoyo._yoyo_migration.code_sha256 is 'SHA-256 of its code: comments and spacing do not count.';
+comment on column yoyo._yoyo_migration.content is 'The file as it was applied, to show what an edit changed; null when large.';
+comment on column yoyo._yoyo_migration.applied_by is 'Operating-system user, host and database role.';
+comment on table yoyo._yoyo_log is 'Every apply, rollback, mark and unmark there ever was.';
+comment on table yoyo._yoyo_version is 'The version of yoyo''s own tables.';
+
+-- How far a file outside a transaction has come: each statement there commits by itself.
+create table if not exists yoyo.progress (
+    migration_id        text not null,
+    statement_number    integer not null,
+    statement_sha256    text not null,
+    constraint progress_pkey primary key (migration_id, statement_number)
+);
+
+comment on table yoyo.progress is 'Statements already run of a non-transactional file that did not finish.';

@@ -1,0 +1,1 @@
+delete from yoyo.progress where migration_id = %(id)s

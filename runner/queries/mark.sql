@@ -1,0 +1,20 @@
+insert into yoyo._yoyo_migration (
+    migration_hash,
+    migration_id,
+    applied_at_utc,
+    content_sha256,
+    code_sha256,
+    content,
+    duration_ms,
+    applied_by
+)
+values (
+    %(hash)s,
+    %(id)s,
+    clock_timestamp() at time zone 'utc',
+    %(sha256)s,
+    %(code_sha256)s,
+    %(content)s,
+    %(ms)s,
+    %(user)s || '@' || %(host)s || ' as ' || session_user
+)

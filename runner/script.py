@@ -1,0 +1,165 @@
+"""One SQL file, read: its hash, its header, its text, its statements. Knows no database."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from runner import statements
+from runner.errors import FileError, Place
+
+DIRECTIVES = ("depends", "independent", "transactional")
+# Words that people write before a colon in a header and that no tool acts on.
+_ANNOTATIONS = (
+    "author",
+    "date",
+    "description",
+    "issue",
+    "name",
+    "note",
+    "purpose",
+    "see",
+    "ticket",
+)
+
+_DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z_-]*)\s*:\s*(?P<value>.*)\Z")
+_HEADER = re.compile(r"(?:[ \t]*(?:--[^\r\n]*)?[\r\n])*")
+_MISPLACED = re.compile(rf"(?<=[\r\n])[ \t]*--[ \t]*(?:{'|'.join(DIRECTIVES)})[ \t]*:")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the leading run of `--` lines tells the runner."""
+
+    depends: tuple[str, ...] = ()
+    transactional: bool = True
+    independent: bool = False
+
+
+@dataclass(frozen=True)
+class Script:
+    """One SQL file: a migration, its way back, or a seed."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the content; line endings, trailing space and a BOM do not count."""
+        return self._first_read[0]
+
+    @cached_property
+    def header(self) -> Header:
+        """The directives. Raises FileError for one that is unknown or has no such value."""
+        return _parse_header(self._first_read[1], self)
+
+    @cached_property
+    def text(self) -> str:
+        """The file as PostgreSQL gets it. Raises FileError when it is not UTF-8 text."""
+        data = _read(self.path).removeprefix(_BOM)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise FileError(
+                f"{self} is not UTF-8: byte 0x{data[error.start]:02x}",
+                place=Place(str(self), line),
+                hint="Save the file as UTF-8. Nothing of it was run.",
+            ) from None
+        if "\0" in text:
+            raise FileError(
+                f"{self} holds a NUL character, which PostgreSQL cannot store",
+                place=statements.place(text.replace("\0", " "), text.index("\0"), str(self)),
+                hint="Nothing of it was run.",
+            )
+        return text
+
+    @cached_property
+    def code_sha256(self) -> str:
+        """SHA-256 of the code alone: equal for files that differ in comments and spacing only."""
+        digest = hashlib.sha256()
+        for piece in statements.code(self.text):
+            digest.update(piece.encode() + b"\n")
+        return digest.hexdigest()
+
+    @cached_property
+    def statements(self) -> list[statements.Statement]:
+        """Its statements. Raises FileError for what only psql can run, or a lost directive."""
+        found = statements.refuse_what_only_psql_can(
+            self.text, str(self), transactional=self.header.transactional
+        )
+        header = _HEADER.match(self.text)
+        if lost := _MISPLACED.search(self.text, header.end() if header else 0):
+            raise FileError(
+                f"{self} has a directive below its header, where it counts for nothing",
+                place=statements.place(self.text, lost.start(), str(self)),
+                hint="Directives belong to the `--` lines at the top of the file.",
+            )
+        return found
+
+    @cached_property
+    def _first_read(self) -> tuple[str, tuple[str, ...]]:
+        """Hash and header lines in one pass, so that a large file is never held whole."""
+        digest = hashlib.sha256()
+        header: list[str] = []
+        in_header = True
+        blank_lines = 0
+        try:
+            with self.path.open("rb") as file:
+                lines = (line for chunk in file for line in chunk.splitlines())  # CR alone, too
+                for number, raw in enumerate(lines):
+                    line = (raw.removeprefix(_BOM) if number == 0 else raw).rstrip(b" \t")
+                    if in_header:
+                        in_header = not line or line.lstrip().startswith(b"--")
+                        header.append(line.decode("utf-8", "replace"))
+                    if not line:
+                        blank_lines += 1
+                        continue
+                    digest.update(b"\n" * blank_lines + line + b"\n")
+                    blank_lines = 0
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        return digest.hexdigest(), tuple(header)
+
+
+def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
+    depends: list[str] = []
+    flags = {"transactional": True, "independent": False}
+    for number, line in enumerate(lines, start=1):
+        match = _DIRECTIVE.match(line.strip())
+        if not match or match["word"] in _ANNOTATIONS:
+            continue
+        word, value = match["word"], match["value"].strip()
+        here = Place(str(script), number, 1, line)
+        if word == "depends":
+            depends += value.split()
+        elif word not in flags:
+            raise FileError(
+                f"{script} has a directive that nobody knows: {word}",
+                place=here,
+                hint=f"Known are {', '.join(DIRECTIVES)}. If it is prose, begin it with a capital.",
+            )
+        elif value.lower() not in ("true", "false"):
+            raise FileError(
+                f"{script}: {word} is true or false, not {value!r}", place=here, hint=""
+            )
+        else:
+            flags[word] = value.lower() == "true"
+    return Header(tuple(depends), flags["transactional"], flags["independent"])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> FileError:
+    return FileError(f"{path} cannot be read: {error.strerror}", hint="Nothing of it was run.")

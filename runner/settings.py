@@ -1,0 +1,138 @@
+"""Where each value comes from: flag, environment, .env, default, in this order.
+
+The only room that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.errors import UsageError
+
+EMBEDDED_VERSIONS = (18, 16)
+# Any of these names a server by itself; PGUSER or PGPASSWORD alone do not.
+_NAMING = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a command needs to know, decided once."""
+
+    database_url: str | None = field(repr=False)  # may hold a password
+    database_source: str  # where it came from, for messages
+    environ: Mapping[str, str] = field(repr=False)  # the environment with .env below it
+    sql_dir: Path
+    seeds_dir: Path
+    home: Path  # .runner: data of the embedded server, run log
+    log: Path
+    log_chosen: bool
+    lock_wait: float  # seconds
+    embedded_version: int
+
+    @property
+    def embedded(self) -> bool:
+        """Whether nothing names a database, so that the one from the wheel is meant."""
+        return self.database_url is None
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the embedded server keeps its data."""
+        return self.home / "postgres"
+
+
+def load(
+    *,
+    database_url: str | None = None,
+    sql_dir: str | None = None,
+    seeds_dir: str | None = None,
+    env_file: str | None = None,
+    log: str | None = None,
+    lock_wait: float | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Decide every value; the arguments are what the command line said, or None.
+
+    Raises UsageError for an .env file that was named and does not exist, and for a value that
+    makes no sense.
+    """
+    given = os.environ if environ is None else environ
+    real = {name: value for name, value in given.items() if value}
+    written = _read_env_file(env_file)
+    values = {**written, **real}  # the real environment wins
+    origin = {name: ".env" if name not in real else "the environment" for name in values}
+
+    if database_url is not None and not database_url.strip():
+        raise UsageError(
+            "--database-url is empty", hint="Is a variable in it not set? Nothing was done."
+        )
+    url, source = database_url, "--database-url"
+    if not url and "DATABASE_URL" in values:
+        url, source = values["DATABASE_URL"], f"DATABASE_URL in {origin['DATABASE_URL']}"
+    if not url and any(name in values for name in _NAMING):
+        url, source = "", "libpq's PG* variables"
+    home = Path(values.get("RUNNER_HOME", ".runner"))
+    return Settings(
+        database_url=url,
+        database_source=source if url is not None else "the embedded PostgreSQL",
+        environ=values,
+        sql_dir=Path(sql_dir or values.get("RUNNER_SQL_DIR", "sql")),
+        seeds_dir=Path(seeds_dir or values.get("RUNNER_SEEDS_DIR", "seeds")),
+        home=home,
+        log=Path(log or values.get("RUNNER_LOG") or home / "runs.jsonl"),
+        log_chosen=bool(log or values.get("RUNNER_LOG")),
+        lock_wait=_seconds(lock_wait, values.get("RUNNER_LOCK_WAIT"), default=60.0),
+        embedded_version=_version(values.get("RUNNER_POSTGRES", str(EMBEDDED_VERSIONS[0]))),
+    )
+
+
+def wants_colour(*, terminal: bool) -> bool:
+    """Return whether a stream should be coloured: no-color.org, and what terminals say."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (terminal and can_rewrite_lines())
+
+
+def can_rewrite_lines() -> bool:
+    """Return whether a terminal is one on which a line can be taken back."""
+    return os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _read_env_file(named: str | None) -> dict[str, str]:
+    path = Path(named or ".env")
+    if not path.is_file():
+        if named:
+            raise UsageError(f"The file {named} does not exist", hint="It was named by --env-file.")
+        return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - only where there is such a file
+
+    try:
+        # No interpolation: a password may hold a dollar sign.
+        values = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="Nothing was done.") from None
+    return {name: value for name, value in values.items() if value}
+
+
+def _seconds(flag: float | None, value: str | None, *, default: float) -> float:
+    if flag is not None:
+        return flag
+    if value is None:
+        return default
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(
+            f"RUNNER_LOCK_WAIT is a number of seconds, not {value!r}", hint="Nothing was done."
+        ) from None
+
+
+def _version(value: str) -> int:
+    if value.isdigit() and int(value) in EMBEDDED_VERSIONS:
+        return int(value)
+    raise UsageError(
+        f"RUNNER_POSTGRES is {value!r}; the embedded server comes in 18 and 16",
+        hint="Nothing was started.",
+    )

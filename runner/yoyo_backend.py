@@ -1,0 +1,157 @@
+"""yoyo's PostgreSQL backend, as yoyo.ini names it: each verb is the ledger's.
+
+yoyo finds it through the entry point group `yoyo.backends`. The only room that imports yoyo; with
+bare `yoyo apply`, `yoyo list`, `yoyo rollback`, `yoyo mark` the files take the same path, under
+the same lock and with the same guarantees, as with `python -m runner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from psycopg.conninfo import make_conninfo
+from yoyo import exceptions
+from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
+from yoyo.migrations import Migration as YoyoMigration
+from yoyo.migrations import MigrationList, get_migration_hash
+
+from runner import execution, migrations, settings
+from runner.console import Console
+from runner.errors import FileError, Interrupted, PlanError, RunnerError
+from runner.ledger import opened
+from runner.plan import Plan, check_known, compare
+
+
+class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
+    """The runner's ledger in the shape that yoyo's commands expect."""
+
+    def __init__(self, dburi: Any, migration_table: str) -> None:
+        self._console = Console()
+        self._closing = ExitStack()
+        super().__init__(dburi, migration_table)
+
+    def connect(self, dburi: Any) -> Any:
+        """Open the database of the settings, or the one after runner:// in `-d`."""
+        with self._plain_errors():
+            said = {
+                "host": dburi.hostname,
+                "port": dburi.port,
+                "user": dburi.username,
+                "password": dburi.password,
+                "dbname": dburi.database or None,
+            }
+            named = make_conninfo(**{**said, **dburi.args})
+            where = settings.load(database_url=named or None)
+            self.ledger = self._closing.enter_context(opened(where, self._console.report))
+        return self.ledger.connection
+
+    def init_database(self) -> None:
+        """Do nothing: yoyo would make a lock table and try out its transactions here."""
+
+    def ensure_internal_schema_updated(self) -> None:
+        """Do nothing: the ledger makes its tables when the first record is written."""
+
+    @contextmanager
+    def lock(self, timeout: float = 10) -> Iterator[None]:
+        """Hold the ledger's lock; every command of yoyo works inside, so errors end here."""
+        del timeout  # RUNNER_LOCK_WAIT is the one setting for it
+        with self._plain_errors(), self.ledger.lock():
+            yield
+
+    def break_lock(self) -> None:
+        """Say why there is nothing to break."""
+        self._console.say("There is no lock to break: it ends with the connection that holds it.")
+
+    def get_applied_migration_hashes(self) -> list[str]:
+        """Return yoyo's hash of the name of each applied migration."""
+        return [get_migration_hash(id_) for id_ in self.ledger.records()]
+
+    def to_apply(self, migration_list: MigrationList) -> MigrationList:
+        """Return the pending ones in order. Raises PlanError as `python -m runner apply` does."""
+        return self._chosen(migration_list, [m.id for m in self._plan(migration_list).pending()])
+
+    def to_rollback(self, migration_list: MigrationList) -> MigrationList:
+        """Return the applied ones, newest first."""
+        applied = self._plan(migration_list).applied()
+        return self._chosen(migration_list, [entry.id for entry in applied])
+
+    def apply_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
+        """Apply them in one run."""
+        _refuse(force, migration_list)
+        self.ledger.apply(_files(migration_list))
+        self._summary("applied", len(migration_list))
+
+    def rollback_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
+        """Roll them back in one run."""
+        _refuse(force, migration_list)
+        self.ledger.roll_back(_files(migration_list))
+        self._summary("rolled back", len(migration_list))
+
+    def mark_migrations(self, migration_list: MigrationList) -> None:
+        """Record them as applied."""
+        for file in _files(migration_list):
+            check_known(self.ledger.records(), file, applied=False)
+            self.ledger.mark(file)
+
+    def unmark_migrations(self, migration_list: MigrationList) -> None:
+        """Forget their records."""
+        for file in _files(migration_list):
+            check_known(self.ledger.records(), file, applied=True)
+            self.ledger.unmark(file)
+
+    def _plan(self, migration_list: MigrationList) -> Plan:
+        return compare(_shelf(migration_list), self.ledger.records())
+
+    def _chosen(self, migration_list: MigrationList, ids: Iterable[str]) -> MigrationList:
+        by_id: dict[str, YoyoMigration] = {m.id: m for m in migration_list}
+        return migration_list.replace([by_id[id_] for id_ in ids if id_ in by_id])
+
+    def _summary(self, deed: str, count: int) -> None:
+        self._console.say(f"{count or 'nothing'} {deed}" if count else f"nothing to be {deed}")
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """End the program with words and an exit code: yoyo would show a traceback."""
+        try:
+            with execution.in_words():
+                yield
+        except RunnerError as error:
+            self._end(error)
+        except KeyboardInterrupt:
+            self._end(Interrupted())
+        except (exceptions.BadMigration, exceptions.MigrationConflict) as error:
+            self._end(FileError(f"yoyo cannot read the migrations: {error}"))
+        except (ValueError, LookupError, OSError) as error:  # UnicodeDecodeError among them
+            self._end(FileError(f"yoyo cannot read the migrations: {error!r}"))
+
+    def _end(self, error: RunnerError) -> NoReturn:
+        self._console.error(error, "")
+        raise SystemExit(error.exit_code) from None
+
+
+def _shelf(migration_list: MigrationList) -> list[migrations.Migration]:
+    """Return the files beside those that yoyo chose: the order depends on all of them."""
+    folders = {Path(migration.path).parent for migration in migration_list}
+    return [file for folder in sorted(folders) for file in migrations.read(folder)]
+
+
+def _files(migration_list: MigrationList) -> list[migrations.Migration]:
+    by_id = {file.id: file for file in _shelf(migration_list)}
+    return [by_id[migration.id] for migration in migration_list]
+
+
+def _refuse(force: bool, migration_list: MigrationList) -> None:
+    if force:
+        raise PlanError(
+            "--force would record a migration of which a part failed",
+            hint="Mend the file, or `yoyo mark` it when its work was done by hand.",
+        )
+    if migration_list.post_apply:
+        raise FileError(
+            "post-apply files are not supported: what must hold after each run belongs in seeds/ "
+            "or in a migration",
+            hint="Nothing was applied.",
+        )
