@@ -153,6 +153,49 @@ create or replace trigger keep_last_owner
 after update of roles, org_id or delete on public.users
 for each row execute function app.keep_last_owner();
 
+-- the organization's id ---------------------------------------------------------------------------
+
+-- References to an organization may wait for the end of the transaction (0003 says why). Until then
+-- its row could go and another come under the same id, with nobody to ask who the owners are.
+-- After, for an insert that only meets a conflict gives no id.
+create or replace function app.keep_id()
+returns trigger
+language plpgsql
+stable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'UPDATE' then
+        if new.id = old.id then
+            return null;
+        end if;
+
+        raise exception 'the id of organization % cannot change', old.id
+            using errcode = 'check_violation', constraint = 'keep_id';
+    end if;
+
+    if exists (
+        select
+        from public.audit_logs as l
+        where l.org_id = new.id
+    ) then
+        raise exception 'the id % belongs to an organization with a history', new.id
+            using errcode = 'check_violation', constraint = 'keep_id',
+            hint = 'Leave the id to its default.';
+    end if;
+
+    return null;
+end
+$$;
+comment on function app.keep_id() is
+    'An organization''s id never changes, and is never given again while its log is there.';
+revoke all on function app.keep_id() from public;
+
+create or replace trigger keep_id
+after insert or update of id on public.organizations
+for each row execute function app.keep_id();
+
 -- approval ----------------------------------------------------------------------------------------
 
 create or replace function app.guard_approval()

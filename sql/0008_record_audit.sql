@@ -115,6 +115,8 @@ volatile
 parallel unsafe
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    deed text := lower(tg_op);
 begin
     if tg_op = 'DELETE'
         and current_setting('app.audit_retention', true) = pg_current_xact_id()::text
@@ -128,9 +130,14 @@ begin
         return old;
     end if;
 
-    raise exception 'audit_logs is append-only: % refused', lower(tg_op)
+    if tg_level = 'ROW' then
+        deed := format('%s of %s', deed, old.id);
+    end if;
+
+    raise exception 'audit_logs is append-only: % refused', deed
         using errcode = 'check_violation', constraint = 'keep_audit',
-        hint = 'Its owner may delete old rows; see the comment on app.keep_audit().';
+        hint = 'What is to be said now goes into a new row. The comment on this function names the '
+            'way for old rows to go.';
 end
 $$;
 comment on function app.keep_audit() is
