@@ -1,0 +1,226 @@
+"""The servers, databases and callers that tests meet.
+
+Every test that touches a database runs on each server: the embedded PostgreSQL 18 and 16, and the
+one of TEST_DATABASE_URL (a superuser's URL) when that is set. A template is filled once per server
+by our own apply; a test gets a clone of it, made and dropped by pytest-postgresql.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from pytest_postgresql.janitor import DatabaseJanitor
+
+from runner import embedded, migrations
+from runner.ledger import Ledger
+
+SQL_DIR = Path(__file__).parents[1] / "sql"
+API_ROLES = ("anon", "authenticated", "service_role")
+GIVEN_URL = os.environ.get("TEST_DATABASE_URL", "")
+EMBEDDED = {"pg18": 18, "pg16": 16}
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running PostgreSQL, reached as a superuser."""
+
+    name: str
+    host: str
+    port: int
+    user: str
+    password: str | None
+    maintenance: str
+    version: int
+
+    def conninfo(self, database: str, **parts: str) -> str:
+        """A libpq connection string; `parts` are libpq's own keywords."""
+        known = {
+            "host": self.host,
+            "port": str(self.port),
+            "user": self.user,
+            **({"password": self.password} if self.password else {}),
+        }
+        return make_conninfo("", **{**known, "dbname": database, **parts})
+
+    def janitor(
+        self, name: str, *, of: str | None = None, template: bool = False
+    ) -> DatabaseJanitor:
+        return DatabaseJanitor(
+            user=self.user,
+            password=self.password,
+            host=self.host,
+            port=self.port,
+            dbname=name,
+            template_dbname=of,
+            as_template=template,
+            maintenance_dbname=self.maintenance,
+        )
+
+    @contextmanager
+    def database(self, *, of: str | None = None) -> Iterator[Database]:
+        """A throw-away database, empty or a clone of another."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        with self.janitor(name, of=of):
+            yield Database(self, name)
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of a server, and the ways into it."""
+
+    server: Server
+    name: str
+
+    def conninfo(self, **parts: str) -> str:
+        return self.server.conninfo(self.name, **parts)
+
+    def connect(self, *, autocommit: bool = False, **parts: str) -> Connection[TupleRow]:
+        """No prepared plans by themselves: what a statement may see is decided when it is sent."""
+        return psycopg.connect(
+            self.conninfo(**parts), autocommit=autocommit, prepare_threshold=None
+        )
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who comes in through the API: a role and the claims of a token."""
+
+    name: str
+    role: str
+    sub: str | None = None
+    claims: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.claims:
+            token = {"role": self.role, **({"sub": self.sub} if self.sub else {})}
+            object.__setattr__(self, "claims", json.dumps(token))
+
+
+ANON = Caller("anon", "anon")
+SERVICE = Caller("service_role", "service_role")
+
+
+@contextmanager
+def act_as(conn: Connection[TupleRow], who: Caller) -> Iterator[None]:
+    """The one door for policy tests: does what PostgREST does, and takes everything back after."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(f"set local role {who.role}")
+        conn.execute("select set_config('request.jwt.claims', %s, true)", [who.claims])
+        yield
+
+
+def apply_schema(
+    *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
+) -> None:
+    """Fill a database with our own apply; pytest-postgresql calls it as a loader."""
+    conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
+    with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
+        ledger = Ledger(conn)
+        with ledger.lock():
+            ledger.apply(migrations.read(SQL_DIR))
+
+
+def migration_files() -> list[Path]:
+    """The files of sql/ in their order, without the ways back."""
+    return sorted(f for f in SQL_DIR.glob("*.sql") if not f.name.endswith(".rollback.sql"))
+
+
+@contextmanager
+def start_server(name: str) -> Iterator[Server]:
+    """An embedded server of its own, or the given one."""
+    if name in EMBEDDED:
+        with embedded.scratch(EMBEDDED[name]) as scratch:
+            yield _server(name, scratch.url("postgres"))
+    else:
+        yield _server(name, GIVEN_URL)
+
+
+def _server(name: str, url: str) -> Server:
+    with psycopg.connect(url) as conn:
+        parts = conninfo_to_dict(url)
+        return Server(
+            name=name,
+            host=str(parts.get("host") or conn.info.host),
+            port=conn.info.port,
+            user=conn.info.user,
+            password=conn.info.password or None,
+            maintenance=conn.info.dbname,
+            version=conn.info.server_version // 10000,
+        )
+
+
+def _roles(server: Server) -> set[str]:
+    with psycopg.connect(server.conninfo(server.maintenance)) as conn:
+        return {name for (name,) in conn.execute("select rolname from pg_roles")}
+
+
+@pytest.fixture(scope="session", params=[*EMBEDDED, *(["given"] if GIVEN_URL else [])])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Each PostgreSQL in turn; roles that tests leave behind are dropped with their databases."""
+    with start_server(request.param) as server:
+        before = _roles(server)
+        yield server
+        with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
+            for role in sorted(_roles(server) - before):
+                with suppress(psycopg.errors.DependentObjectsStillExist):  # another run is here
+                    conn.execute(f'drop role "{role}"')
+
+
+@pytest.fixture(scope="session")
+def template(server: Server) -> Iterator[str]:
+    """The name of a database made by our own apply, to be cloned."""
+    name = f"template_{os.getpid()}_{server.name}"
+    janitor = server.janitor(name, template=True)
+    with janitor:
+        janitor.load(apply_schema)
+        yield name
+
+
+@pytest.fixture
+def database(server: Server, template: str) -> Iterator[Database]:
+    """A clone of the template, for one test."""
+    with server.database(of=template) as database:
+        yield database
+
+
+@pytest.fixture
+def empty_database(server: Server) -> Iterator[Database]:
+    """A database that nobody has applied anything to."""
+    with server.database() as database:
+        yield database
+
+
+@pytest.fixture
+def new_database(server: Server) -> Iterator[Callable[..., Database]]:
+    """Makes more databases of one test: `new_database(of=...)`."""
+    with ExitStack() as stack:
+        yield lambda of=None: stack.enter_context(server.database(of=of))
+
+
+def pytest_report_header() -> list[str]:
+    """Which PostgreSQL is under test."""
+    versions = [_embedded_version(major) for major in EMBEDDED.values()]
+    if GIVEN_URL:
+        with psycopg.connect(GIVEN_URL) as conn:
+            versions.append(f"{conn.info.parameter_status('server_version')} (given)")
+    return [f"postgresql: {', '.join(versions)}"]
+
+
+def _embedded_version(major: int) -> str:
+    postgres = embedded.program("postgres", major)
+    said = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.split()[-1]

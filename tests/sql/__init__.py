@@ -1,0 +1,1 @@
+"""What the files in sql/ promise, tried on real servers."""

@@ -1,0 +1,85 @@
+"""The world of tests/sql: two organizations in a database.
+
+Most tests share one database: they work inside a transaction that is never committed, and its rows
+are compared at the end. A test that has to commit takes `own_world`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from conftest import Database, Server
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+
+from .world import TABLES, fill
+
+
+@pytest.fixture(scope="session")
+def world_template(server: Server, template: str) -> Iterator[str]:
+    """The name of a database with the schema and both organizations, to be cloned."""
+    name = f"world_{os.getpid()}_{server.name}"
+    with server.janitor(name, of=template, template=True) as janitor:
+        janitor.load(_fill)
+        yield name
+
+
+def _fill(
+    *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
+) -> None:
+    conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
+    with psycopg.connect(conninfo) as conn:
+        fill(conn)
+
+
+@pytest.fixture(scope="session")
+def _database(server: Server, world_template: str) -> Iterator[Database]:
+    with server.database(of=world_template) as database, database.connect() as conn:
+        before = _rows(conn)
+        yield database
+        assert _rows(conn) == before, "a test has committed into the shared database"
+
+
+@pytest.fixture(scope="session")
+def _connection(_database: Database) -> Iterator[Connection[TupleRow]]:
+    with _database.connect() as conn:
+        yield conn
+
+
+@pytest.fixture
+def conn(_connection: Connection[TupleRow]) -> Iterator[Connection[TupleRow]]:
+    """A superuser's connection, in a transaction that is rolled back after the test."""
+    yield _connection
+    _connection.rollback()
+    _connection.autocommit = True
+    _connection.execute("discard all")
+    _connection.autocommit = False
+
+
+@pytest.fixture
+def new_conn(_database: Database) -> Iterator[Connection[TupleRow]]:
+    """The same in a session of its own, in which no function has been compiled yet."""
+    with _database.connect() as conn:
+        yield conn
+        conn.rollback()
+
+
+@pytest.fixture
+def own_world(server: Server, world_template: str) -> Iterator[Database]:
+    """A database of one's own with both organizations in it."""
+    with server.database(of=world_template) as database:
+        yield database
+
+
+def _rows(conn: Connection[TupleRow]) -> list[TupleRow]:
+    rows = [
+        row
+        for table in TABLES
+        for row in conn.execute(f"select to_jsonb(t)::text from public.{table} as t order by 1")
+    ]
+    conn.rollback()
+    return rows
