@@ -7,6 +7,8 @@ import ast
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -161,23 +163,30 @@ def test_a_section_of_readme_begins_with_one_command(section: str) -> None:
     assert len(block[1].strip().splitlines()) == 1
 
 
-def test_the_command_of_readme_makes_a_seeded_database(tmp_path: Path) -> None:
+@pytest.fixture
+def checkout() -> Iterator[Path]:
+    """A folder that root's server can reach too, which it cannot below pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_the_command_of_readme_makes_a_seeded_database(checkout: Path) -> None:
     """What "Run it" does once it has installed; sql/ and seeds/ are the real ones."""
     command = README.split("\n## Run it\n", 1)[1].split("```")[1]
     assert command.rstrip().endswith("&& .venv/bin/python -m runner up")
-    tmp_path.chmod(0o755)
     for folder in ("sql", "seeds"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+        (checkout / folder).symlink_to(ROOT / folder)
     try:
-        ran = _runner(tmp_path, "up")
+        ran = _runner(checkout, "up")
         assert ran.returncode == 0, ran.stderr
         assert "9 applied now, 9 in all, 0 pending" in ran.stdout
         assert "python -m runner status" in ran.stderr
-        assert _runner(tmp_path, "status").returncode == 0
-        again = _runner(tmp_path, "up")
+        assert _runner(checkout, "status").returncode == 0
+        again = _runner(checkout, "up")
         assert "no rows changed" in again.stdout
     finally:
-        assert _runner(tmp_path, "down").returncode == 0
+        assert _runner(checkout, "down").returncode == 0
 
 
 def test_env_example_explains_each_variable_of_the_brief() -> None:
