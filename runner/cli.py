@@ -6,10 +6,10 @@ import argparse
 import difflib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runner import __version__
-from runner.console import Console
+from runner.console import Console, put
 from runner.errors import ERROR, WRONG_USAGE, Interrupted, RunnerError, UsageError
 
 _HELP = """\
@@ -59,6 +59,9 @@ COMMANDS = {
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"See: {self.prog} --help")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        put(message, file or sys.stdout, end="")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

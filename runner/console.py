@@ -65,7 +65,7 @@ class Console:
         """Print a line of the result."""
         self._clear()
         if not (self.json or self.quiet):
-            _print(_as_typed(text), sys.stdout)
+            put(_as_typed(text), sys.stdout)
 
     def note(self, text: str) -> None:
         """Print a line for the person at the terminal: what is about to happen, what to do next."""
@@ -84,7 +84,7 @@ class Console:
             self._clear()
             head = {"schema_version": SCHEMA_VERSION, "command": command}
             text = json.dumps({**head, **content}, default=_plain, ensure_ascii=False, indent=2)
-            _print(text, sys.stdout)
+            put(text, sys.stdout)
 
     def error(self, error: RunnerError, command: str) -> None:
         """Show what went wrong: the thing, the place with its line, then what to do."""
@@ -115,22 +115,22 @@ class Console:
         if self.quiet or self.json:
             return
         if sys.stderr.isatty() and settings.can_rewrite_lines():
-            _print(f"\r\x1b[2K{text[:78]}", sys.stderr, end="")
+            put(f"\r\x1b[2K{text[:78]}", sys.stderr, end="")
             self._transient = True
         elif self.verbose or text.startswith("waiting"):
             self._err(text)
 
     def _clear(self) -> None:
         if self._transient:
-            _print("\r\x1b[2K", sys.stderr, end="")
+            put("\r\x1b[2K", sys.stderr, end="")
             self._transient = False
 
     def _err(self, text: str) -> None:
         self._clear()
-        _print(_as_typed(text), sys.stderr)
+        put(_as_typed(text), sys.stderr)
 
 
-def _print(text: str, stream: TextIO, *, end: str = "\n") -> None:
+def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
     """Print at once. When the reader has left, as `| head` does, the work goes on unheard."""
     try:
         print(text, end=end, file=stream, flush=True)
