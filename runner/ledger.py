@@ -14,24 +14,19 @@ then pending again, and nothing else. Success is reported after that wait.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from runner import database, execution, lock, records
 from runner.errors import RunnerError, SqlError
-from runner.events import Done, Note, Report, Working, silent
+from runner.events import Done, Report, Working, silent
 from runner.migrations import Migration
 from runner.plan import Record
 from runner.queries import query
 from runner.runlog import RunLog
 from runner.script import Script
-
-if TYPE_CHECKING:
-    from runner.settings import Settings
 
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk so that it can report
 
@@ -108,12 +103,10 @@ class Ledger:
 
     def mark(self, migration: Migration) -> None:
         """Record a migration as applied without running it."""
-        self._make_ready()
         self._record_only(migration, "mark")
 
     def unmark(self, migration: Migration) -> None:
         """Forget a record without rolling back."""
-        self._make_ready()
         self._record_only(migration, "unmark")
 
     def seeded(self, poured: Sequence[Done]) -> None:
@@ -198,6 +191,7 @@ class Ledger:
         self._deliver()
 
     def _record_only(self, migration: Migration, operation: str) -> None:
+        self._make_ready()
         self._must(f"begin; {records.entry(self.connection, migration, operation, 0.0)}; commit")
         self._note(Done(operation, migration.id, migration.sha256, 0.0))
         self._deliver()
@@ -266,35 +260,3 @@ class Ledger:
                 self._log.write(**asdict(done), outcome="done")
             self.report(done)
         self._unreported = []
-
-
-@contextmanager
-def opened(
-    settings: Settings, report: Report = silent, *, create: bool = True, log: bool = True
-) -> Iterator[Ledger]:
-    """Reach the database of the settings and open its ledger.
-
-    `create`: make the embedded database if there is none; `log`: keep the run log. Raises whatever
-    `database.target` and `database.connect` raise.
-    """
-    target = database.target(settings, create=create, report=report)
-    connection = database.connect(target)
-    run_log: RunLog | None = None
-    try:
-        if log:
-            facts = {
-                "server_version": connection.info.parameter_status("server_version") or "",
-                "target": target.url(),
-                "by": f"{records.operating_system_user()}@{socket.gethostname()}",
-            }
-            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts)
-            if run_log.problem:
-                report(Note(run_log.problem))
-        with execution.in_words():
-            yield Ledger(
-                connection, target=target, report=report, log=run_log, lock_wait=settings.lock_wait
-            )
-    finally:
-        if run_log:
-            run_log.close()
-        connection.close()

@@ -21,8 +21,8 @@ from yoyo.migrations import MigrationList, get_migration_hash
 from runner import execution, migrations, settings
 from runner.console import Console
 from runner.errors import FileError, Interrupted, PlanError, RunnerError
-from runner.ledger import opened
 from runner.plan import Plan, check_known, compare
+from runner.session import opened
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types

@@ -36,6 +36,7 @@ ROOMS = [
     "lock",
     "runlog",
     "ledger",
+    "session",
     "seeds",
     "proofs",
     "console",

@@ -11,10 +11,11 @@ from runner import database, migrations, seeds
 from runner.commands.common import Options, document, say_target, since
 from runner.console import Console
 from runner.errors import DONE, Refused, UsageError
-from runner.ledger import Ledger, opened
+from runner.ledger import Ledger
 from runner.migrations import Migration
 from runner.plan import ADVICE, Entry, State, compare
 from runner.script import Script
+from runner.session import opened
 from runner.settings import Settings
 
 

@@ -10,8 +10,8 @@ from runner import database, migrations
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
 from runner.errors import DONE, SOMETHING_TO_DO
-from runner.ledger import opened
 from runner.plan import ADVICE, Entry, Plan, State, compare
+from runner.session import opened
 from runner.settings import Settings
 
 _STATE_COLOURS = {

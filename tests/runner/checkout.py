@@ -16,7 +16,7 @@ from typing import Any
 
 from conftest import Database
 
-from runner import ledger, migrations, settings
+from runner import migrations, session, settings
 from runner.events import Report, silent
 from runner.ledger import Ledger
 from runner.migrations import Migration
@@ -111,7 +111,7 @@ class Checkout:
             lock_wait=lock_wait,
             environ={**self.environ, "RUNNER_HOME": str(self.folder / ".runner")},
         )
-        with ledger.opened(where, report) as opened, opened.lock():
+        with session.opened(where, report) as opened, opened.lock():
             yield opened
 
     def apply(self, report: Report = silent) -> None:

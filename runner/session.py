@@ -1,0 +1,45 @@
+"""One command's time with a database: reached, its ledger opened, its run log kept."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runner import database, execution, records
+from runner.events import Note, Report, silent
+from runner.ledger import Ledger
+from runner.runlog import RunLog
+from runner.settings import Settings
+
+
+@contextmanager
+def opened(
+    settings: Settings, report: Report = silent, *, create: bool = True, log: bool = True
+) -> Iterator[Ledger]:
+    """Reach the database of the settings and open its ledger.
+
+    `create`: make the embedded database if there is none; `log`: keep the run log. Raises whatever
+    `database.target` and `database.connect` raise.
+    """
+    target = database.target(settings, create=create, report=report)
+    connection = database.connect(target)
+    run_log: RunLog | None = None
+    try:
+        if log:
+            facts = {
+                "server_version": connection.info.parameter_status("server_version") or "",
+                "target": target.url(),
+                "by": f"{records.operating_system_user()}@{socket.gethostname()}",
+            }
+            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts)
+            if run_log.problem:
+                report(Note(run_log.problem))
+        with execution.in_words():
+            yield Ledger(
+                connection, target=target, report=report, log=run_log, lock_wait=settings.lock_wait
+            )
+    finally:
+        if run_log:
+            run_log.close()
+        connection.close()
