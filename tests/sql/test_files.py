@@ -132,7 +132,7 @@ def test_every_road_leads_to_the_same_schema(
 
 @pytest.mark.parametrize("file", migration_files(), ids=lambda file: file.stem)
 def test_a_page_is_in_order(file: Path) -> None:
-    """HOUSE.md §4, as far as a machine can read it."""
+    """The way SQL is written here, as far as a machine can read it."""
     for page in (file, rollback_of(file)):
         lines = page.read_text(encoding="utf-8").splitlines()
         assert lines[0].startswith(f"-- {file.stem}"), "the first line is the name"

@@ -16,7 +16,7 @@ from .world import TABLES
 TENANT_TABLES = tuple(table for table in TABLES if table != "organizations")
 OURS = "('public', 'app')"
 
-# The brief's models; what stands beside them has its reason in SCHEMA.md.
+# The models that were asked for; what stands beside them has its reason in the comments of sql/.
 COLUMNS = {
     "organizations": "id name billing_plan settings limits created_at",
     "users": "id org_id auth_user_id email name roles created_at updated_at",

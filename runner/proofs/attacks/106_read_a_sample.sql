@@ -1,0 +1,22 @@
+-- 106_read_a_sample
+-- A tenant reads a sample of the table's pages, and of its rows.
+-- safe: No row of another organization is in it.
+-- source: https://www.postgresql.org/docs/current/sql-select.html (TABLESAMPLE)
+-- each: table
+
+-- About a hundred pages, however large the table.
+-- as: OWNER, MEMBER
+-- expect: nothing, 42501
+select 1
+from :table tablesample system
+    (least(100, 10000.0 / greatest(1, pg_relation_size(':table') / 8192)))
+where :key <> :'org'
+limit 1
+
+-- as: OWNER, MEMBER
+-- expect: nothing, 42501
+select 1
+from :table tablesample bernoulli
+    (least(100, 10000.0 / greatest(1, pg_relation_size(':table') / 8192)))
+where :key <> :'org' and pg_relation_size(':table') < 8192 * 1000
+limit 1

@@ -1,0 +1,13 @@
+-- 107_lock_rows
+-- A tenant asks for another organization's rows in order to lock them.
+-- safe: There is no row to lock.
+-- source: https://www.postgresql.org/docs/current/sql-select.html (FOR UPDATE)
+-- each: table
+
+-- as: OWNER, MEMBER
+-- expect: nothing, 42501
+select :key from :table where :key = :'away.org' for update nowait
+
+-- as: OWNER, MEMBER
+-- expect: nothing, 42501
+select :key from :table where :key = :'away.org' for key share nowait

@@ -1,0 +1,36 @@
+-- 110_leaky_function
+-- A tenant filters with a cheap function that tells what it was shown.
+-- safe: It is only shown rows of the own organization: policies come first.
+-- source: https://www.postgresql.org/docs/current/rules-privileges.html (leakproof, cost)
+-- each: table
+
+-- as: owner
+-- expect: done
+create function public.proof_leak(value text) returns boolean
+language plpgsql cost 0.0000001 as $$
+begin
+    if value <> current_setting('proof.home') then
+        perform set_config('proof.seen', value, true);
+    end if;
+    return true;
+end
+$$;
+grant execute on function public.proof_leak(text) to authenticated;
+select set_config('proof.home', :'org', true)
+
+-- as: OWNER
+-- expect: done, 42501
+update public.projects set name = name
+where public.proof_leak(org_id) and org_id in (:'org', :'away.org')
+
+-- as: OWNER, MEMBER
+-- expect: done, 42501
+select 1 from :table where public.proof_leak(:key) limit 100
+
+-- as: OWNER, MEMBER
+-- expect: done, 42501
+select 1 from :table where public.proof_leak(:key) and :key = :'away.org'
+
+-- as: owner
+-- expect: nothing
+select 1 where current_setting('proof.seen', true) <> ''

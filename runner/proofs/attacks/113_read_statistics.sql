@@ -1,0 +1,21 @@
+-- 113_read_statistics
+-- A tenant reads what the planner keeps of the tables: common values, histograms.
+-- safe: Nothing is shown of a table that has policies.
+-- source: CVE-2024-4317; https://www.postgresql.org/docs/current/view-pg-stats.html
+-- each: table
+
+-- as: OWNER, anon
+-- expect: nothing
+select 1 from pg_stats where format('%I.%I', schemaname, tablename) = ':table'
+
+-- as: OWNER, anon
+-- expect: nothing
+select 1 from pg_stats_ext where format('%I.%I', schemaname, tablename) = ':table'
+
+-- as: OWNER, anon
+-- expect: nothing
+select 1 from pg_stats_ext_exprs where format('%I.%I', schemaname, tablename) = ':table'
+
+-- as: OWNER, anon
+-- expect: 42501
+select 1 from pg_statistic limit 1

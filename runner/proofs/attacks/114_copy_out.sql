@@ -1,0 +1,18 @@
+-- 114_copy_out
+-- A tenant copies a table, or a query over it, out.
+-- safe: Only rows of the own organization, or a refusal.
+-- source: https://www.postgresql.org/docs/current/sql-copy.html (row-level security)
+-- each: table
+
+-- as: OWNER
+-- expect: own
+copy (select * from :table limit 100) to stdout
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+copy (select * from :table where :key <> :'org' limit 1) to stdout
+
+-- as: OWNER, MEMBER
+-- expect: own, nothing, 42501
+-- if: not row_security_active(':table')
+copy :table to stdout

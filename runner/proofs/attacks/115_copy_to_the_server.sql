@@ -1,0 +1,15 @@
+-- 115_copy_to_the_server
+-- A tenant copies a table into a file or a program on the server.
+-- safe: Refused: the server's files are not theirs.
+-- source: https://www.postgresql.org/docs/current/predefined-roles.html (pg_write_server_files)
+
+-- as: OWNER, service_role, anon
+-- expect: nothing
+select rolname from pg_roles
+where rolname ~ '^pg_(write|read)_server_files$|^pg_execute_server_program$'
+    and pg_has_role(oid, 'member')
+
+-- as: OWNER, service_role, anon
+-- expect: 42501
+-- if: pg_has_role('pg_execute_server_program', 'member')
+copy public.projects to program 'true'

@@ -1,0 +1,34 @@
+-- 202_update_another_organization
+-- A tenant changes rows of another organization, table by table.
+-- safe: No row is there to be changed.
+-- source: sql/0009_enable_row_level_security.sql
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+update public.organizations set name = 'Taken' where id = :'away.org'
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+update public.users set name = 'Taken' where org_id = :'away.org'
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+update public.projects set name = 'Taken' where org_id = :'away.org'
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+update public.workflows set status = 'rejected' where org_id = :'away.org'
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+update public.ai_agents set type = 'taken' where org_id = :'away.org'
+
+-- as: OWNER, ADMIN, MEMBER
+-- expect: nothing, 42501
+update public.audit_logs set action = 'taken' where org_id = :'away.org'
+
+-- as: OWNER
+-- expect: nothing, 42501
+update public.projects as p set name = 'Taken'
+from public.projects as q
+where p.org_id = :'away.org' and p.id <> q.id

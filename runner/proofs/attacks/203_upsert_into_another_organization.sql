@@ -1,0 +1,28 @@
+-- 203_upsert_into_another_organization
+-- A tenant inserts what collides with another organization's row, to update that row instead.
+-- safe: Refused, or nothing done; the row stays as it was.
+-- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (ON CONFLICT);
+--   CVE-2017-15099
+
+-- as: OWNER
+-- expect: 42501
+insert into public.users (org_id, email, name)
+values (:'org', :'away.member' || '@proof.invalid', 'Taken')
+on conflict (email) do update set name = 'Taken'
+
+-- as: OWNER
+-- expect: 42501
+insert into public.users (org_id, email, name)
+values (:'away.org', :'away.member' || '@proof.invalid', 'Taken')
+on conflict (email) do update set name = 'Taken'
+
+-- as: OWNER
+-- expect: nothing, 42501
+insert into public.users (org_id, email, name)
+values (:'org', :'away.member' || '@proof.invalid', 'Taken')
+on conflict do nothing
+returning org_id
+
+-- as: owner
+-- expect: nothing
+select 1 from public.users where org_id = :'away.org' and name = 'Taken'

@@ -1,0 +1,34 @@
+-- 204_merge_into_another_organization
+-- A tenant merges into another organization: where it matches, and where it does not.
+-- safe: Nothing matches, and nothing can be put in.
+-- source: https://www.postgresql.org/docs/current/sql-merge.html; CVE-2023-39418 (MERGE and
+--   UPDATE policies)
+
+-- as: OWNER
+-- expect: nothing, 42501
+merge into public.projects as p
+using (values (:'away.org', :'away.project')) as v (org, id)
+on p.org_id = v.org and p.id = v.id
+when matched then update set name = 'Taken'
+
+-- as: OWNER
+-- expect: 42501
+merge into public.projects as p
+using (values (:'away.org')) as v (org)
+on p.org_id = v.org
+when not matched then insert (org_id, name) values (v.org, 'Planted')
+
+-- as: OWNER
+-- expect: nothing, 42501
+merge into public.projects as p
+using (values (:'away.org')) as v (org)
+on p.org_id = v.org
+when matched then delete
+
+-- CVE-2023-39418: new rows have to pass the check of UPDATE, too.
+-- as: OWNER
+-- expect: 42501
+merge into public.users as u
+using (values (:'org', :'other_member')) as v (org, id)
+on u.org_id = v.org and u.id = v.id
+when matched then update set org_id = :'away.org'

@@ -1,0 +1,10 @@
+-- 209_copy_in
+-- A tenant copies rows in, which policies cannot check.
+-- safe: Refused: not granted, or not with row-level security.
+-- source: https://www.postgresql.org/docs/current/sql-copy.html (COPY FROM and row-level security)
+-- each: table
+
+-- as: OWNER, MEMBER, anon
+-- expect: 42501, 0A000
+-- if: has_table_privilege(':table', 'insert') and not row_security_active(':table')
+copy :table from stdin

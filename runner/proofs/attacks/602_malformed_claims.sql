@@ -1,0 +1,84 @@
+-- 602_malformed_claims
+-- A signed-in request comes with claims that are empty, no JSON, no object, or name nobody.
+-- safe: Nobody is asking: no row, or an error.
+-- source: sql/0009_enable_row_level_security.sql;
+--   https://docs.postgrest.org/en/stable/references/transactions.html (request.jwt.claims)
+-- each: table
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', 'nonsense', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', jsonb_build_array(:'member_uuid')::text, true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config(
+    'request.jwt.claims',
+    jsonb_build_array(jsonb_build_object('sub', :'member_uuid'))::text, true
+);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', to_jsonb(:'member_uuid'::text)::text, true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', 'null', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '1', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '{}', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '{"sub": null}', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '{"sub": ""}', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '{"sub": {}}', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', '{"sub": "'' or true --"}', true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', jsonb_build_object('sub', :'owner')::text, true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', jsonb_build_object('SUB', :'member_uuid')::text, true);
+select 1 from :table limit 1
+
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', jsonb_build_object('sub', :'new_uuid')::text, true);
+select 1 from :table limit 1

@@ -1,0 +1,32 @@
+-- 604_prepared_by_another_tenant
+-- A plan prepared and run by one tenant is run by the next, on the same connection.
+-- safe: Each sees their own rows: who is asking is asked anew.
+-- source: CVE-2024-10976, CVE-2023-2455, CVE-2016-2193
+--   (https://www.postgresql.org/support/security/)
+
+-- as: MEMBER of away
+-- expect: rows
+set local plan_cache_mode = force_generic_plan;
+prepare proof_plan as select distinct org_id from public.projects;
+execute proof_plan
+
+-- as: MEMBER
+-- expect: own
+execute proof_plan
+
+-- as: stranger
+-- expect: nothing
+execute proof_plan
+
+-- as: OWNER of away
+-- expect: rows
+set local plan_cache_mode = force_custom_plan;
+execute proof_plan
+
+-- as: OWNER
+-- expect: own
+execute proof_plan
+
+-- as: owner
+-- expect: done
+deallocate all

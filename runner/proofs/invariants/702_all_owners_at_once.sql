@@ -1,0 +1,18 @@
+-- 702_all_owners_at_once
+-- One statement demotes every OWNER of an organization.
+-- safe: Refused, while a statement that hands the role over passes.
+-- source: sql/0007_guard_rows.sql
+
+-- as: OWNER, service_role, owner
+-- expect: 23514
+update public.users set roles = '{MEMBER}' where org_id = :'org'
+
+-- as: service_role, owner
+-- expect: 23514
+update public.users set roles = '{ADMIN}' where org_id in (:'org', :'away.org')
+
+-- as: service_role
+-- expect: rows
+update public.users
+set roles = case id when :'member' then '{OWNER}' else '{MEMBER}' end::public.user_role[]
+where org_id = :'org'

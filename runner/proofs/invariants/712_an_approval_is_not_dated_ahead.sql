@@ -1,0 +1,10 @@
+-- 712_an_approval_is_not_dated_ahead
+-- The platform dates an approval in the future.
+-- safe: Refused.
+-- source: sql/0007_guard_rows.sql (approval)
+
+-- as: service_role, owner
+-- expect: 23514
+update public.workflows
+set status = 'approved', approver_id = :'admin', approved_at = now() + interval '1 day'
+where org_id = :'org' and id = :'workflow'

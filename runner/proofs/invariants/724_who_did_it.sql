@@ -1,0 +1,25 @@
+-- 724_who_did_it
+-- An ADMIN changes a row; the platform changes one with a token of another organization's user.
+-- safe: The log names the ADMIN; for the stranger it names nobody.
+-- source: sql/0008_record_audit.sql (actor = the linked user if their org is the row's org, else
+--   null)
+
+-- as: ADMIN
+-- expect: rows
+update public.projects set name = 'By admin' where org_id = :'org' and id = :'project'
+
+-- as: service_role
+-- expect: rows
+select set_config('request.jwt.claims', jsonb_build_object('sub', :'away.owner_uuid')::text, true);
+update public.projects set name = 'By a stranger' where org_id = :'org' and id = :'idle_project'
+
+-- as: owner
+-- expect: nothing
+select 1 from public.audit_logs
+where org_id = :'org' and action = 'update' and target_type = 'projects'
+    and actor_id is distinct from case target_id when :'project' then :'admin' end
+
+-- as: owner
+-- expect: rows
+select 1 from public.audit_logs
+where org_id = :'org' and action = 'update' and target_id = :'project' and actor_id = :'admin'

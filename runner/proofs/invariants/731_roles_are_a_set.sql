@@ -1,0 +1,25 @@
+-- 731_roles_are_a_set
+-- A user is given roles that are none, null, doubled or nested.
+-- safe: Refused: one to three different roles in a flat list.
+-- source: sql/0007_guard_rows.sql (roles)
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.users set roles = '{}' where org_id = :'org' and id = :'other_member'
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.users set roles = '{MEMBER,NULL}' where org_id = :'org' and id = :'other_member'
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.users set roles = '{ADMIN,ADMIN}' where org_id = :'org' and id = :'other_member'
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.users set roles = '{{ADMIN},{MEMBER}}'
+where org_id = :'org' and id = :'other_member'
+
+-- as: service_role, owner, OWNER
+-- expect: 23502
+update public.users set roles = null where org_id = :'org' and id = :'other_member'

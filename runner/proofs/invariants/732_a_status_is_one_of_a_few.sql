@@ -1,0 +1,16 @@
+-- 732_a_status_is_one_of_a_few
+-- A project or workflow is given a status that there is not.
+-- safe: Refused.
+-- source: sql/0003_create_organizations_and_users.sql (statuses)
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.projects set status = 'done' where org_id = :'org' and id = :'project'
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.projects set status = '' where org_id = :'org' and id = :'project'
+
+-- as: service_role, owner, OWNER
+-- expect: 23514
+update public.workflows set status = 'APPROVED' where org_id = :'org' and id = :'workflow'

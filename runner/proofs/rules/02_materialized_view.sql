@@ -1,0 +1,12 @@
+-- 02_materialized_view
+-- A materialized view in an exposed schema.
+-- source: https://www.postgresql.org/docs/current/sql-creatematerializedview.html
+-- why: It holds rows of every organization, and no policy can be made on it.
+
+select
+    format('materialized view %s', m.title) as object,
+    'a materialized view cannot have policies' as problem,
+    format('alter materialized view %s set schema app;', m.title) as mend
+from relation as m
+where m.exposed
+    and m.kind = 'm'

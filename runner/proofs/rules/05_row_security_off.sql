@@ -1,0 +1,11 @@
+-- 05_row_security_off
+-- A table in an exposed schema on which row-level security is not enabled.
+-- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+-- why: Its policies, if it has any, are not asked: whoever may select sees every organization.
+
+select
+    format('table %s', t.title) as object,
+    'row-level security is not enabled' as problem,
+    format('alter table %s enable row level security;', t.title) as mend
+from tenant_table as t
+where not t.is_secured

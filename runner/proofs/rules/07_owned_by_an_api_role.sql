@@ -1,0 +1,42 @@
+-- 07_owned_by_an_api_role
+-- A schema, relation or function that belongs to a role of the API.
+-- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html (owners bypass their
+--   policies)
+-- why: An owner passes the policies of a table, and may drop them, or replace the code of a
+--   function.
+
+select
+    owned.title as object,
+    format('it belongs to %I', owner.rolname) as problem,
+    format('alter %s owner to %s;', owned.title, o.names) as mend
+from (
+    select format('schema %I', n.nspname), n.nspowner
+    from pg_namespace as n
+    inner join place as p on p.oid = n.oid
+    union all
+    select
+        format(
+            '%s %s',
+            case kind
+                when 'S' then 'sequence'
+                when 'v' then 'view'
+                when 'm' then 'materialized view'
+                when 'f' then 'foreign table'
+                else 'table'
+            end,
+            title
+        ),
+        owner
+    from relation
+    union all
+    select format('routine %s', title), owner
+    from routine
+) as owned (title, owner)
+inner join pg_roles as owner on owner.oid = owned.owner
+cross join (
+    select coalesce(min(quote_ident(t.name)), 'current_user') as names
+    from table_owner as t
+    where t.name <> 'service_role' and t.oid not in (select r.oid from api_role as r)
+) as o
+where owner.rolname = 'service_role'
+    or owner.oid in (select r.oid from api_role as r)

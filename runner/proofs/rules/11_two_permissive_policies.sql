@@ -1,0 +1,36 @@
+-- 11_two_permissive_policies
+-- More than one permissive policy of a table for the same command and role.
+-- source: sql/0009_enable_row_level_security.sql;
+--   https://www.postgresql.org/docs/current/sql-createpolicy.html (PERMISSIVE)
+-- why: Permissive policies are joined by OR: the wider one wins, whatever the other one says.
+
+select
+    format('table %s', p.table_title) as object,
+    format(
+        '%s for %s has %s permissive policies: %s',
+        c.name,
+        case role.oid when 0 then 'public' else role.oid::regrole::text end,
+        count(*),
+        string_agg(p.name, ', ' order by p.name)
+    ) as problem,
+    string_agg(
+        format('drop policy %I on %s;', p.name, p.table_title), '  -- or: ' order by p.oid desc
+    ) as mend
+from policy as p
+cross join (values ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd'))
+    as c (name, letter)
+cross join lateral (
+    -- one for PUBLIC is one for each of them
+    select named.oid
+    from unnest(p.roles) as named (oid)
+    where named.oid <> 0
+    union
+    select r.oid
+    from pg_roles as r
+    where 0 = any (p.roles)
+        and (r.rolname = 'service_role' or r.oid in (select a.oid from api_role as a))
+) as role
+where p.is_permissive
+    and p.command in ('*', c.letter)
+group by p.table_oid, p.table_title, c.name, role.oid
+having count(*) > 1

@@ -1,0 +1,23 @@
+-- 18_update_without_check
+-- A policy for UPDATE or ALL that lacks USING or WITH CHECK.
+-- source: a decision of this schema: both USING and WITH CHECK on UPDATE
+-- why: What may be changed and what it may become are two questions; one answer hides the other.
+
+select
+    p.title as object,
+    format('it has no %s', missing.clause) as problem,
+    case
+        when other.text is null
+            then format('drop policy %I on %s;  -- and make it anew', p.name, p.table_title)
+        else format(
+            'alter policy %I on %s %s (%s);', p.name, p.table_title, missing.clause, other.text
+        )
+    end as mend
+from policy as p
+cross join (values ('using'), ('with check')) as missing (clause)
+left join condition as other on other.oid = p.oid and other.clause <> missing.clause
+where p.command in ('w', '*')
+    and not exists (
+        select from condition as c
+        where c.oid = p.oid and c.clause = missing.clause
+    )

@@ -1,0 +1,23 @@
+-- 21_search_path_not_pinned
+-- A function of ours, or a SECURITY DEFINER one in an exposed schema, that looks names up
+--   elsewhere.
+-- source: sql/0009_enable_row_level_security.sql;
+--   https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
+-- why: Where pg_temp is not named last it is searched first for types: a tenant's code runs as
+--   owner.
+
+select
+    format('function %s', f.title) as object,
+    coalesce(
+        (
+            select format('its %s, and not pg_catalog, pg_temp', replace(setting, '=', ' is '))
+            from unnest(f.settings) as setting
+            where setting like 'search_path=%'
+        ),
+        'its search_path is whatever the caller set'
+    ) as problem,
+    format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as mend
+from routine as f
+where f.kind <> 'a'
+    and (f.is_definer or f.place in ('public', 'app', 'auth'))
+    and not coalesce('search_path=pg_catalog, pg_temp' = any (f.settings), false)

@@ -1,0 +1,27 @@
+-- 34_reference_without_index
+-- A foreign key of a tenant's table that no index begins with.
+-- source: sql/0003_create_organizations_and_users.sql;
+--   https://www.postgresql.org/docs/current/ddl-constraints.html (index the referencing columns)
+-- why: A change of one organization's row reads all organizations' rows to check it.
+
+select
+    format('constraint %I on %s', k.conname, k.table_title) as object,
+    'no index begins with its columns' as problem,
+    format(
+        'create index concurrently on %s (%s);',
+        k.table_title,
+        (
+            select string_agg(quote_ident(a.attname), ', ' order by c.place)
+            from unnest(k.conkey) with ordinality as c (number, place)
+            inner join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = c.number
+        )
+    ) as mend
+from reference as k
+where k.is_bound  -- else rule 32 names it
+    and not exists (
+        select from pg_index as i
+        where i.indrelid = k.conrelid
+            and i.indisvalid
+            and i.indpred is null
+            and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
+    )

@@ -1,0 +1,26 @@
+-- 38_unique_key_missing
+-- What the helpers look a person up by, and that is not unique on the whole platform.
+-- source: sql/0003_create_organizations_and_users.sql; sql/0006_create_caller_helpers.sql
+-- why: Two users of one account, and the caller is of two organizations, or of a chance one.
+
+select
+    format('table %s', t.title) as object,
+    format('its %I is not unique', a.attname) as problem,
+    format(
+        'alter table %s add constraint %I unique (%I);',
+        t.title, format('%s_%s_key', t.name, a.attname), a.attname
+    ) as mend
+from tenant_table as t
+inner join pg_attribute as a
+    on a.attrelid = t.oid and a.attname in ('auth_user_id', 'email') and not a.attisdropped
+where t.oid = to_regclass('public.users')
+    and not exists (
+        select from pg_index as i
+        where i.indrelid = t.oid
+            and i.indisunique
+            and i.indisvalid
+            and i.indimmediate
+            and i.indpred is null
+            and i.indnkeyatts = 1
+            and i.indkey[0] = a.attnum
+    )

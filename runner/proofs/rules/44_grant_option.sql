@@ -1,0 +1,25 @@
+-- 44_grant_option
+-- A privilege that an API role or service_role may pass on.
+-- source: https://www.postgresql.org/docs/current/sql-grant.html (WITH GRANT OPTION)
+-- why: It would open what it has to anon, and what it gave outlives its own revocation.
+
+select
+    format('relation %s', p.title) as object,
+    format('%s may pass on %s', p.grantee_name, p.right_title) as problem,
+    format('revoke grant option for %s on %s from %s cascade;',
+        p.right_title, p.title, p.grantee_name) as mend
+from privilege as p
+where p.is_grantable
+    and (p.grantee_name = 'service_role' or p.grantee in (select r.oid from api_role as r))
+union all
+select
+    format('function %s', f.title) as object,
+    format('%s may pass on execute', g.rolname) as problem,
+    format('revoke grant option for execute on routine %s from %I cascade;', f.title, g.rolname)
+        as mend
+from routine as f
+cross join lateral aclexplode(f.acl) as acl
+inner join pg_roles as g on g.oid = acl.grantee
+where acl.is_grantable
+    and acl.grantee <> f.owner
+    and (g.rolname = 'service_role' or g.oid in (select r.oid from api_role as r))

@@ -1,0 +1,24 @@
+-- 65_trigger_asleep
+-- A trigger of ours on a tenant's table, or of one of its references, that does not fire.
+-- source: https://www.postgresql.org/docs/current/sql-altertable.html (DISABLE TRIGGER)
+-- why: A reference whose triggers sleep holds nothing, and pg_constraint still says that it does.
+
+select distinct
+    case
+        when k.conname is null then format('trigger %I on %s', g.tgname, t.title)
+        else format('constraint %I on %s', k.conname, k.conrelid::regclass)
+    end as object,
+    format(
+        '%s: %s',
+        t.title,
+        case g.tgenabled when 'D' then 'switched off' else 'fires for a replica alone' end
+    ) as problem,
+    format('alter table %s enable trigger all;', t.title)
+    || case when k.conname is null then '' else '  -- as a superuser' end as mend
+from pg_trigger as g
+inner join tenant_table as t on t.oid = g.tgrelid
+inner join pg_proc as f on f.oid = g.tgfoid
+inner join pg_namespace as n on n.oid = f.pronamespace
+left join pg_constraint as k on k.oid = g.tgconstraint and g.tgisinternal
+where g.tgenabled in ('D', 'R')
+    and (g.tgisinternal or n.nspname = 'app')

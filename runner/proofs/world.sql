@@ -1,0 +1,36 @@
+-- One organization with everybody and everything in it that a proof asks for. Poured in twice, under
+-- two names, inside a transaction that is rolled back.
+
+insert into public.organizations (id, name)
+values (:'org', 'Proof ' || :'org');
+
+insert into public.users (org_id, id, email, name, roles, auth_user_id)
+values
+    (:'org', :'owner', :'owner' || '@proof.invalid', 'Owner', '{OWNER}', :'owner_uuid'),
+    (:'org', :'admin', :'admin' || '@proof.invalid', 'Admin', '{ADMIN}', :'admin_uuid'),
+    (:'org', :'member', :'member' || '@proof.invalid', 'Member', '{MEMBER}', :'member_uuid'),
+    (:'org', :'other_owner', :'other_owner' || '@proof.invalid', 'Second owner', '{OWNER}', null),
+    (:'org', :'other_admin', :'other_admin' || '@proof.invalid', 'Second admin', '{ADMIN}', null),
+    (:'org', :'other_member', :'other_member' || '@proof.invalid', 'Second member', '{MEMBER}', null),
+    (:'org', :'unlinked', :'unlinked' || '@proof.invalid', 'Unlinked', '{MEMBER}', :'unlinked_uuid');
+
+-- Signed in until now: the token is alive, the link is gone.
+update public.users
+set auth_user_id = null
+where org_id = :'org' and id = :'unlinked';
+
+insert into public.projects (org_id, id, name)
+values
+    (:'org', :'project', 'Project'),
+    (:'org', :'idle_project', 'Project without workflows');
+
+insert into public.workflows (org_id, id, project_id, gate, status, approver_id, approved_at)
+values
+    (:'org', :'workflow', :'project', 'G1', 'pending', null, null),
+    (:'org', :'approved_workflow', :'project', 'G2', 'approved', :'other_owner', now());
+
+insert into public.ai_agents (org_id, id, type)
+values (:'org', :'agent', 'researcher');
+
+insert into public.audit_logs (org_id, id, actor_id, action, target_type, target_id)
+values (:'org', :'audit', :'other_owner', 'exported', 'projects', :'project');

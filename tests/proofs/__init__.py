@@ -1,0 +1,1 @@
+"""Tests of the proofs: that they find what is wrong, and nothing else."""
