@@ -48,6 +48,11 @@ COMMANDS = {
         "status --json",
         "2 there is something to do, ",
     ),
+    "verify": (
+        "prove on the database itself that no tenant reaches another; leaves nothing behind",
+        "verify --html proof.html",
+        "4 a proof failed, ",
+    ),
     "new": ("make the next numbered file and its way back", "new add_teams_to_projects", ""),
     "psql": ("open psql on the database", 'psql -- -c "table public.projects"', "psql's own, "),
     "url": ("print the database's URL for other programs", "url --show-password", ""),
@@ -202,6 +207,18 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
         which.add_argument("--all", action="store_true", help="all")
     if name == "new":
         sub.add_argument("name", metavar="NAME", help="verb and object: add_teams")
+    if name == "verify":
+        sub.add_argument("--only", metavar="NAME", help="one table, right, rule or attack")
+        sub.add_argument(
+            "--schema", metavar="NAME", action="append", help="exposed by the API (public); repeat"
+        )
+        sub.add_argument("--html", metavar="FILE", help="write a page for an auditor")
+        sub.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+        sub.add_argument(
+            "--self-test",
+            action="store_true",
+            help="weaken a scratch copy in every way and demand that this proof fails",
+        )
     if name == "url":
         sub.add_argument("--show-password", action="store_true", help="do not mask it")
     if name in ("reset", "rollback"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runner import settings
-from runner.commands import change, look, project
+from runner.commands import change, look, project, prove
 from runner.commands.common import Options
 from runner.console import Console
 from runner.settings import Settings
@@ -17,6 +17,7 @@ _COMMANDS: dict[str, Callable[[Settings, Options, Console], int]] = {
     "seed": change.seed,
     "reset": change.reset,
     "status": look.status,
+    "verify": prove.verify,
     "psql": look.psql,
     "url": look.url,
     "new": project.new,

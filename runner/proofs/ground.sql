@@ -1,0 +1,39 @@
+-- What a proof stands on, asked before anything is tried.
+
+select
+    pg_catalog.pg_is_in_recovery() as standby,
+    pg_catalog.current_setting('transaction_read_only')::bool as read_only,
+    session_user::text as me,
+    array(
+        select name
+        from unnest(%(tables)s::text[]) as name
+        where pg_catalog.to_regclass(format('public.%%I', name)) is null
+    ) as absent_tables,
+    array(
+        select name
+        from unnest(%(roles)s::text[]) as name
+        where pg_catalog.to_regrole(name) is null
+    ) as absent_roles,
+    array(
+        select r.rolname::text
+        from pg_catalog.pg_roles as r
+        where r.rolname = any (%(roles)s)
+            and not pg_catalog.pg_has_role(
+                session_user, r.oid,
+                case
+                    when pg_catalog.current_setting('server_version_num')::int >= 160000 then 'set'
+                    else 'member'
+                end
+            )
+    ) as closed_roles,
+    array(
+        select name
+        from unnest(%(tables)s::text[]) as name
+        where pg_catalog.to_regclass(format('public.%%I', name)) is not null
+            and not pg_catalog.has_table_privilege(format('public.%%I', name), 'insert')
+    ) as closed_tables,
+    array(
+        select name
+        from unnest(%(schemas)s::text[]) as name
+        where pg_catalog.to_regnamespace(quote_ident(name)) is null
+    ) as unknown_schemas

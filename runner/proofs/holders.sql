@@ -1,0 +1,34 @@
+-- Who else holds a lock on these tables, the strongest and the oldest first.
+
+select distinct on (rank, a.xact_start, a.pid)
+    case l.mode
+        when 'AccessExclusiveLock' then 1
+        when 'ExclusiveLock' then 2
+        when 'ShareRowExclusiveLock' then 2
+        when 'ShareLock' then 2
+        when 'RowExclusiveLock' then 4
+        when 'AccessShareLock' then 5
+        else 3
+    end as rank,
+    format(
+        'pid %%s (%%s%%s, %%s on %%s since %%s UTC: %%s)',
+        a.pid,
+        a.usename,
+        ', ' || nullif(a.application_name, ''),
+        l.mode,
+        l.relation::pg_catalog.regclass,
+        to_char(a.xact_start at time zone 'UTC', 'HH24:MI:SS'),
+        left(regexp_replace(a.query, '\s+', ' ', 'g'), 60)
+    ) as holder
+from pg_catalog.pg_locks as l
+inner join pg_catalog.pg_stat_activity as a on a.pid = l.pid
+inner join pg_catalog.pg_class as c on c.oid = l.relation
+where l.granted
+    and a.pid <> pg_catalog.pg_backend_pid()
+    and l.database = (
+        select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()
+    )
+    and c.relnamespace = 'public'::pg_catalog.regnamespace
+    and c.relname = any (%(tables)s)
+order by rank, a.xact_start, a.pid
+limit 3
