@@ -1,0 +1,14 @@
+-- Default privileges that would open the next table, sequence or function.
+select
+    'default privileges' as kind,
+    format('default privileges%s: %s to %s', place.clause, kinds.sql, grantee.name) as name,
+    grantee.name as object,
+    format('alter default privileges%s ', place.clause)
+    || format('grant %s to %s', kinds.sql, grantee.name) as sql
+from (values (''), (' in schema public')) as place (clause)
+cross join (
+    values
+    ('select on tables'), ('usage on sequences'), ('execute on functions')
+) as kinds (sql)
+cross join (values ('anon'), ('authenticated'), ('public')) as grantee (name)
+order by name;

@@ -1,0 +1,99 @@
+-- Every privilege that an API role lacks, granted: on tables, columns, schemas, the database.
+with
+roles (name) as (values ('anon'), ('authenticated'), ('service_role')),
+tables as (
+    select oid, oid::regclass as name
+    from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+),
+verbs (name) as (
+    select unnest(array[
+        'select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger'
+    ])
+    union all
+    select 'maintain'
+    where current_setting('server_version_num')::int >= 170000
+)
+select
+    'table privilege' as kind,
+    format('grant %s on %s to %s', verb.name, tab.name, role.name) as name,
+    tab.name::text as object,
+    format('grant %s on %s to %s', verb.name, tab.name, role.name) as sql
+from tables as tab
+cross join roles as role
+cross join verbs as verb
+where not has_table_privilege(role.name, tab.oid, verb.name)
+union all
+select
+    'table privilege to public',
+    format('grant %s on %s to public', verb.name, tab.name),
+    tab.name::text,
+    format('grant %s on %s to public', verb.name, tab.name)
+from tables as tab
+cross join (values ('select')) as verb (name)
+union all
+select
+    'grant option',
+    format('grant select on %s to authenticated with grant option', tab.name),
+    tab.name::text,
+    format('grant select on %s to authenticated with grant option', tab.name)
+from tables as tab
+union all
+select
+    'column privilege',
+    format('grant %s (%I) on %s to authenticated', verb.name, col.attname, tab.name),
+    tab.name::text,
+    format('grant %s (%I) on %s to authenticated', verb.name, col.attname, tab.name)
+from tables as tab
+inner join pg_attribute as col
+    on col.attrelid = tab.oid and col.attnum > 0 and not col.attisdropped
+cross join (values ('insert'), ('update')) as verb (name)
+where not has_column_privilege('authenticated', tab.oid, col.attnum, verb.name)
+union all
+select
+    'column privilege to anon',
+    format('grant %s (%I) on %s to anon', verb.name, col.attname, tab.name),
+    tab.name::text,
+    format('grant %s (%I) on %s to anon', verb.name, col.attname, tab.name)
+from tables as tab
+inner join pg_attribute as col on col.attrelid = tab.oid and col.attnum = 1
+cross join (values ('select')) as verb (name)
+union all
+select
+    'schema privilege',
+    format('grant create on schema %I to %s', space.nspname, grantee.name),
+    format('schema %I', space.nspname),
+    format('grant create on schema %I to %s', space.nspname, grantee.name)
+from pg_namespace as space
+cross join (select name from roles union all select 'public') as grantee
+where space.nspname in ('public', 'app', 'auth', 'yoyo')
+union all
+select
+    'schema privilege',
+    format('grant usage on schema %I to %s', given.space, given.grantee),
+    format('schema %I', given.space),
+    format('grant usage on schema %I to %s', given.space, given.grantee)
+from (
+    values ('app', 'anon'), ('app', 'public'), ('yoyo', 'authenticated'), ('yoyo', 'anon')
+) as given (space, grantee)
+union all
+select
+    'ledger opened',
+    format('the ledger and its schema opened to %s', role.name),
+    'schema yoyo',
+    format('grant usage on schema yoyo to %s; ', role.name)
+    || format('grant select on all tables in schema yoyo to %s', role.name)
+from roles as role
+union all
+select
+    'database privilege',
+    format('grant %s on the database to %s', verb.name, grantee.name),
+    concat_ws(' or ', 'database', 'role ' || nullif(grantee.name, 'public')),
+    format(
+        'do $do$ begin execute format('
+        '''grant %s on database %%I to %s'', current_database()); end $do$',
+        verb.name, grantee.name
+    )
+from (values ('temporary'), ('create')) as verb (name)
+cross join (select name from roles union all select 'public') as grantee
+order by kind, name;
