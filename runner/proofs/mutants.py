@@ -3,6 +3,8 @@
 The ways are generated from the catalogue, by the queries in mutants/*.sql. Each yields rows of
 kind, name (what was weakened), object (what a breach has to name), sql, and where the whole cluster
 is touched, undo. mutants.toml says which change nothing, and the layer that still holds.
+
+Of each mutant all rules are asked, and the whole of verify where none of them names the object.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def self_test(
     report: Report = silent,
     limit: int | None = None,
 ) -> Score:
-    """Run verify, whole, on a weakened copy of the schema for each mutant, on a scratch server."""
+    """Run verify on a weakened copy of the schema for each mutant, on a scratch server."""
     started = time.monotonic()
     report(Working("self-test: making the schema on a scratch server"))
     with embedded.scratch(version) as server:
@@ -148,7 +150,7 @@ def _judge(mutant: Mutant, url: str) -> Trial:
 
 
 def _rules(connection: Connection) -> Verdict:
-    """Ask what verify asks first, on the same ground: whatever a rule sees here, it sees there."""
+    """Ask the quick part of verify, in its world: what a rule sees here, it sees there."""
     ground.check(connection, ("public",))
     _, breaches = in_world(
         connection, Patience.ordinary(LOCK_TIMEOUT), lambda: rules.run(connection)

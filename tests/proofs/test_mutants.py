@@ -195,10 +195,9 @@ def test_a_score_counts_what_should_have_been_seen() -> None:
 def test_the_self_test_sees_one_of_each_kind() -> None:
     """The whole is `python -m runner verify --self-test`."""
     said: list[Event] = []
-    kinds = 57
-    score = mutants.self_test(SQL_DIR, report=said.append, limit=kinds)
+    score = mutants.self_test(SQL_DIR, report=said.append, limit=2 * len(ASKED))
     assert not score.breaches
-    assert len({trial.mutant.kind for trial in score.trials}) == kinds
+    assert set(ASKED) <= {trial.mutant.kind for trial in score.trials}
     assert not [(t.mutant.name, t.note) for t in score.survivors]
     assert score.passed
     assert Working in {type(event) for event in said}
