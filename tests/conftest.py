@@ -211,6 +211,9 @@ def new_database(server: Server) -> Iterator[Callable[..., Database]]:
         yield lambda of=None: stack.enter_context(server.database(of=of))
 
 
+one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
+
+
 def pytest_report_header() -> list[str]:
     """Which PostgreSQL is under test."""
     versions = [_embedded_version(major) for major in EMBEDDED.values()]

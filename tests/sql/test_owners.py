@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -18,6 +18,9 @@ from conftest import (
 )
 from psycopg import Connection
 from psycopg.rows import TupleRow
+
+from runner import catalog
+from runner.difference import difference
 
 from .test_files import catalogue, noise, psql, rollback_of
 from .world import ADMIN, HOME, MEMBER, TABLES, breaches, fill
@@ -306,3 +309,15 @@ def test_the_preparations_are_really_different(server: Server, template: str) ->
                     ).fetchall()
                 )
     assert len(attributes) == len(KINDS)
+
+
+def test_the_catalogue_is_the_same_whoever_applies(
+    ground: Ground, new_database: Callable[..., Database], template: str
+) -> None:
+    """What follows from the owner is told by its rule: FORCE, ownership, default privileges."""
+    ground.apply()
+    superusers = new_database(of=template)
+    with ground.connect() as ours, superusers.connect() as theirs:
+        theirs.execute(f'revoke temporary on database "{superusers.name}" from public')
+        found = difference(catalog.snapshot(ours), catalog.snapshot(theirs))
+    assert [one.as_drift() for one in found] == []

@@ -1,0 +1,698 @@
+-- What a database is: one row for each fact about what people made in it. To be asked under
+-- search_path = pg_catalog, so that every name comes out whole.
+--
+--   kind, name   the object: 'column', 'public.projects.status'
+--   of           the table it belongs to and goes with, if any
+--   trait     what is said of it; '' that it is there at all
+--   value        what that is
+--   make         the statement that makes it so, where one alone is certain to
+--   unmake       the statement that takes it away again, losing no data
+--
+-- Left out: the ledger, what belongs to an extension, and what a platform such as Supabase brings
+-- along. What follows from who owns the objects is told by its rule: an owner only where it is
+-- another than that of most, FORCE only where it is not as the owner demands, privileges and
+-- default privileges only of others than the owner.
+with
+-- The role that owns this schema: whoever owns the most tables of `app` and `public`.
+me as (
+    select r.oid, r.rolname
+    from pg_roles as r
+    where r.oid = coalesce(
+        (
+            select c.relowner
+            from pg_class as c
+            inner join pg_namespace as n on n.oid = c.relnamespace
+            where n.nspname in ('app', 'public') and c.relkind in ('r', 'p')
+            group by c.relowner
+            order by count(*) desc, c.relowner
+            limit 1
+        ),
+        quote_ident(current_user)::regrole
+    )
+),
+extension_members as (
+    select classid, objid from pg_depend where deptype = 'e'
+),
+all_schemas as (
+    select
+        n.oid,
+        n.nspname,
+        n.nspowner,
+        n.nspacl,
+        quote_ident(n.nspname) as name,
+        n.nspname in (
+            '_analytics', '_realtime', 'auth', 'cron', 'extensions', 'graphql', 'graphql_public',
+            'net', 'pgbouncer', 'pgmq', 'pgsodium', 'pgsodium_masks', 'realtime', 'storage',
+            'supabase_functions', 'supabase_migrations', 'vault'
+        ) and (n.nspowner <> me.oid or n.nspname = 'supabase_migrations') as is_platforms
+    from pg_namespace as n
+    cross join me
+    where n.nspname !~ '^pg_'
+        and n.nspname not in ('information_schema', 'yoyo')
+        and not exists (
+            select from extension_members as e
+            where e.classid = 'pg_namespace'::regclass and e.objid = n.oid
+        )
+),
+schemas as (
+    select * from all_schemas where not is_platforms
+),
+relations as (
+    select
+        c.*,
+        s.name || '.' || quote_ident(c.relname) as name,
+        case c.relkind
+            when 'r' then 'table' when 'p' then 'table' when 'v' then 'view'
+            when 'm' then 'materialized view' when 'f' then 'foreign table' else 'sequence'
+        end as kind,
+        (
+            select d.refobjid::regclass::text
+            from pg_depend as d
+            where d.classid = 'pg_class'::regclass
+                and d.objid = c.oid
+                and d.deptype = 'a'
+                and c.relkind = 'S'
+                and d.refclassid = 'pg_class'::regclass
+        ) as of
+    from pg_class as c
+    inner join schemas as s on s.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        and not exists (
+            select from pg_depend as d
+            where d.classid = 'pg_class'::regclass
+                and d.objid = c.oid
+                and (d.deptype = 'e' or (d.deptype = 'i' and c.relkind = 'S'))
+        )
+),
+columns as (
+    select
+        a.*,
+        r.name as relation,
+        r.kind as relation_kind,
+        r.relowner,
+        r.name || '.' || quote_ident(a.attname) as name,
+        quote_ident(a.attname) as ident
+    from relations as r
+    inner join pg_attribute as a
+        on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+    where r.relkind <> 'S'
+),
+functions as (
+    select
+        p.*,
+        p.oid::regprocedure::text as name,
+        case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end
+            as kind
+    from pg_proc as p
+    inner join schemas as s on s.oid = p.pronamespace
+    where not exists (
+        select from extension_members as e
+        where e.classid = 'pg_proc'::regclass and e.objid = p.oid
+    )
+),
+types as (
+    select t.*, s.name || '.' || quote_ident(t.typname) as name
+    from pg_type as t
+    inner join schemas as s on s.oid = t.typnamespace
+    left join pg_class as c on c.oid = t.typrelid
+    where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c'))
+        and not exists (
+            select from extension_members as e
+            where e.classid = 'pg_type'::regclass and e.objid = t.oid
+        )
+),
+constraints as (
+    select
+        k.*,
+        coalesce(r.name, t.name) as relation,
+        coalesce(r.name, t.name) || '.' || quote_ident(k.conname) as name,
+        format(
+            'alter %s %s', case when r.oid is null then 'domain' else 'table' end,
+            coalesce(r.name, t.name)
+        ) as alter
+    from pg_constraint as k
+    left join relations as r on r.oid = k.conrelid
+    left join types as t on t.oid = k.contypid
+    -- 18 keeps NOT NULL as constraints as well; here it is a column's, as it always was.
+    where k.contype not in ('n', 't') and coalesce(r.oid, t.oid) is not null
+),
+indexes as (
+    select
+        i.*,
+        r.name as relation,
+        c.relkind = 'I' as is_partitioned,
+        n.nspname,
+        quote_ident(n.nspname) || '.' || quote_ident(c.relname) as name
+    from pg_index as i
+    inner join relations as r on r.oid = i.indrelid
+    inner join pg_class as c on c.oid = i.indexrelid
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    where not exists (select from pg_constraint as k where k.conindid = i.indexrelid and k.contype <> 'f')
+),
+triggers as (
+    select t.*, r.name as relation, r.name || '.' || quote_ident(t.tgname) as name
+    from pg_trigger as t
+    inner join relations as r on r.oid = t.tgrelid
+    where not t.tgisinternal and t.tgparentid = 0
+),
+policies as (
+    select
+        p.*,
+        r.name as relation,
+        r.name || '.' || quote_ident(p.polname) as name,
+        case p.polcmd
+            when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+            when 'd' then 'delete' else 'all'
+        end as command,
+        (
+            select string_agg(
+                case role when 0 then 'public' else role::regrole::text end, ', '
+                order by case role when 0 then 'public' else role::regrole::text end collate "C"
+            )
+            from unnest(p.polroles) as role
+        ) as roles,
+        pg_get_expr(p.polqual, p.polrelid) as condition,
+        pg_get_expr(p.polwithcheck, p.polrelid) as demand
+    from pg_policy as p
+    inner join relations as r on r.oid = p.polrelid
+),
+-- Everything that has privileges: kind and name as elsewhere, and as GRANT wants them.
+guarded (kind, name, of, owner, acl, target, wanted) as (
+    select
+        'database', 'this', null, d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)),
+        'database ' || quote_ident(d.datname), array['CREATE', 'TEMPORARY']
+    from pg_database as d
+    inner join me on me.oid = d.datdba
+    where d.datname = current_database()
+    union all
+    -- Who may use `public` is the platform's to say; who may create in it is not.
+    select
+        'schema', s.name, null, s.nspowner, coalesce(s.nspacl, acldefault('n', s.nspowner)),
+        'schema ' || s.name, case s.nspname when 'public' then array['CREATE'] end
+    from schemas as s
+    union all
+    select
+        r.kind, r.name, r.of, r.relowner, coalesce(
+            r.relacl,
+            acldefault((case r.relkind when 'S' then 's' else 'r' end)::"char", r.relowner)
+        ),
+        case r.relkind when 'S' then 'sequence ' else '' end || r.name, null
+    from relations as r
+    union all
+    select
+        'column', c.name, c.relation, c.relowner, c.attacl, format(' (%s) on %s', c.ident, c.relation),
+        null
+    from columns as c
+    where c.attacl is not null
+    union all
+    select
+        f.kind, f.name, null, f.proowner, coalesce(f.proacl, acldefault('f', f.proowner)),
+        case f.prokind when 'p' then 'procedure ' else 'function ' end || f.name, null
+    from functions as f
+    union all
+    select
+        'type', t.name, null, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)),
+        'type ' || t.name, null
+    from types as t
+),
+privileges as (
+    select
+        g.kind,
+        g.name,
+        g.of,
+        lower(acl.privilege_type) as privilege,
+        case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee,
+        bool_or(acl.is_grantable) as is_grantable,
+        case g.kind when 'column' then g.target else ' on ' || g.target end as target
+    from guarded as g
+    cross join lateral aclexplode(g.acl) as acl
+    cross join me
+    where acl.grantee <> g.owner
+        and acl.grantee <> me.oid
+        and (g.wanted is null or acl.privilege_type = any (g.wanted))
+        and not (g.name = 'public' and acl.grantee = 'pg_database_owner'::regrole)
+    group by 1, 2, 3, 4, 5, 7
+),
+-- What the next object that this owner makes would be open to.
+default_privileges as (
+    select
+        kind.objects || coalesce(' in ' || place.name, '') as name,
+        lower(acl.privilege_type) as privilege,
+        case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee,
+        coalesce(' in schema ' || place.name, '') as clause,
+        kind.objects
+    from me
+    cross join (
+        values ('r', 'r', 'tables'), ('S', 's', 'sequences'), ('f', 'f', 'functions'),
+        ('T', 'T', 'types'), ('n', 'n', 'schemas')
+    ) as kind (letter, default_letter, objects)
+    cross join (
+        select 0::oid as oid, null::text as name
+        union all
+        select s.oid, s.name from schemas as s
+    ) as place
+    left join pg_default_acl as d
+        on d.defaclrole = me.oid
+        and d.defaclnamespace = place.oid
+        and d.defaclobjtype = kind.letter::"char"
+    cross join lateral aclexplode(
+        coalesce(
+            d.defaclacl,
+            case when place.oid = 0 then acldefault(kind.default_letter::"char", me.oid) end
+        )
+    ) as acl
+    where acl.grantee <> me.oid
+),
+owned (kind, name, of, owner, alter) as (
+    select 'schema', s.name, null, s.nspowner, 'schema ' || s.name
+    from schemas as s
+    where s.nspname <> 'public'
+    union all
+    select r.kind, r.name, r.of, r.relowner, r.kind || ' ' || r.name from relations as r
+    union all
+    select f.kind, f.name, null, f.proowner, f.kind || ' ' || f.name from functions as f
+    union all
+    select 'type', t.name, null, t.typowner, 'type ' || t.name from types as t
+),
+described (kind, name, of, comment, target) as (
+    select 'schema', s.name, null, obj_description(s.oid, 'pg_namespace'), 'schema ' || s.name
+    from schemas as s
+    where s.nspname <> 'public' or obj_description(s.oid, 'pg_namespace') <> 'standard public schema'
+    union all
+    select r.kind, r.name, r.of, obj_description(r.oid, 'pg_class'), r.kind || ' ' || r.name
+    from relations as r
+    union all
+    select 'column', c.name, c.relation, col_description(c.attrelid, c.attnum), 'column ' || c.name
+    from columns as c
+    union all
+    select f.kind, f.name, null, obj_description(f.oid, 'pg_proc'), f.kind || ' ' || f.name
+    from functions as f
+    union all
+    select 'type', t.name, null, obj_description(t.oid, 'pg_type'), 'type ' || t.name
+    from types as t
+    union all
+    select
+        'constraint', k.name, k.relation, obj_description(k.oid, 'pg_constraint'), format(
+            'constraint %I on %s%s', k.conname, case when k.conrelid = 0 then 'domain ' end,
+            k.relation
+        )
+    from constraints as k
+    union all
+    select 'index', i.name, i.relation, obj_description(i.indexrelid, 'pg_class'), 'index ' || i.name
+    from indexes as i
+    union all
+    select
+        'trigger', t.name, t.relation, obj_description(t.oid, 'pg_trigger'),
+        format('trigger %I on %s', t.tgname, t.relation)
+    from triggers as t
+    union all
+    select
+        'policy', p.name, p.relation, obj_description(p.oid, 'pg_policy'),
+        format('policy %I on %s', p.polname, p.relation)
+    from policies as p
+),
+policy_facts as (
+    select
+        p.name,
+        p.relation,
+        fact.trait,
+        fact.value,
+        concat_ws(
+            ' ', format('create policy %I on %s', p.polname, p.relation),
+            case when not p.polpermissive then 'as restrictive' end, 'for', p.command, 'to', p.roles,
+            'using (' || p.condition || ')', 'with check (' || p.demand || ')'
+        ) as make,
+        format('drop policy %I on %s', p.polname, p.relation) as unmake
+    from policies as p
+    cross join lateral (
+        values
+        ('', ''),
+        ('for', p.command),
+        ('as', case when p.polpermissive then 'permissive' else 'restrictive' end),
+        ('to', p.roles),
+        ('using', p.condition),
+        ('with check', p.demand)
+    ) as fact (trait, value)
+    where fact.value is not null
+),
+function_facts as (
+    select
+        f.kind,
+        f.name,
+        fact.trait,
+        fact.value,
+        case when f.prokind in ('f', 'p', 'w') then pg_get_functiondef(f.oid) end as make,
+        format('drop %s %s', f.kind, f.name) as unmake
+    from functions as f
+    inner join pg_language as l on l.oid = f.prolang
+    cross join lateral (
+        values
+        ('', ''),
+        ('language', l.lanname::text),
+        ('arguments', nullif(pg_get_function_arguments(f.oid), '')),
+        ('returns', pg_get_function_result(f.oid)),
+        ('volatility', case f.provolatile
+            when 'i' then 'immutable' when 's' then 'stable' else 'volatile'
+        end),
+        ('parallel', case f.proparallel
+            when 's' then 'safe' when 'r' then 'restricted' else 'unsafe'
+        end),
+        ('security', case when f.prosecdef then 'definer' else 'invoker' end),
+        ('strict', case when f.proisstrict then '' end),
+        ('leakproof', case when f.proleakproof then '' end),
+        ('set', array_to_string(f.proconfig, '; ')),
+        ('body', case
+            when f.prosqlbody is not null then pg_get_function_sqlbody(f.oid)
+            when f.prokind <> 'a' then f.prosrc
+        end)
+    ) as fact (trait, value)
+    where fact.value is not null
+),
+facts (kind, name, of, trait, value, make, unmake) as (
+    select 'schema', s.name, null, '', '', 'create schema ' || s.name, 'drop schema ' || s.name
+    from schemas as s
+    union all
+    select 'platform''s schema', s.name, null, '', '', null, null
+    from all_schemas as s
+    where s.is_platforms
+    union all
+    select 'extension', quote_ident(e.extname), null, '', '', null, null
+    from pg_extension as e
+    inner join schemas as s on s.oid = e.extnamespace
+    union all
+    select
+        'type', t.name, null, fact.trait, fact.value, fact.make,
+        case when fact.trait = '' then 'drop type ' || t.name end
+    from types as t
+    cross join lateral (
+        values
+        (
+            '', '',
+            (
+                select format(
+                    'create type %s as enum (%s)', t.name,
+                    string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder)
+                )
+                from pg_enum as e
+                where e.enumtypid = t.oid
+                having count(*) > 0
+            )
+        ),
+        (
+            'labels',
+            (
+                select string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder)
+                from pg_enum as e
+                where e.enumtypid = t.oid
+            ),
+            null
+        ),
+        (
+            'attributes',
+            (
+                select string_agg(
+                    quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', '
+                    order by a.attnum
+                )
+                from pg_attribute as a
+                where t.typtype = 'c'
+                    and a.attrelid = t.typrelid
+                    and a.attnum > 0
+                    and not a.attisdropped
+            ),
+            null
+        ),
+        ('based on', case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end, null),
+        (
+            'not null',
+            case when t.typtype = 'd' and t.typnotnull then '' end,
+            format('alter domain %s set not null', t.name)
+        ),
+        (
+            'default',
+            case when t.typtype = 'd' then t.typdefault end,
+            format('alter domain %s set default %s', t.name, t.typdefault)
+        ),
+        (
+            'range of',
+            (select g.rngsubtype::regtype::text from pg_range as g where g.rngtypid = t.oid),
+            null
+        )
+    ) as fact (trait, value, make)
+    where fact.value is not null
+    union all
+    select
+        r.kind, r.name, r.of, fact.trait, fact.value, fact.make, fact.unmake
+    from relations as r
+    cross join me
+    left join pg_roles as o on o.oid = r.relowner
+    left join pg_sequence as q on q.seqrelid = r.oid
+    cross join lateral (
+        values
+        (
+            case when r.relkind in ('v', 'm') then 'definition' else '' end,
+            case when r.relkind in ('v', 'm') then pg_get_viewdef(r.oid) else '' end,
+            case when r.relkind in ('v', 'm') then format(
+                'create %s %s%s as %s', r.kind, r.name,
+                coalesce(' with (' || array_to_string(r.reloptions, ', ') || ')', ''),
+                pg_get_viewdef(r.oid)
+            ) end,
+            case when r.relkind in ('v', 'm') then format('drop %s %s', r.kind, r.name) end
+        ),
+        ('persistence', case r.relpersistence when 'u' then 'unlogged' end, null, null),
+        (
+            'options', array_to_string(r.reloptions, ', '),
+            format('alter %s %s set (%s)', r.kind, r.name, array_to_string(r.reloptions, ', ')), null
+        ),
+        (
+            'row security', case when r.relkind in ('r', 'p') then
+                case when r.relrowsecurity then 'on' else 'off' end
+            end,
+            format(
+                'alter table %s %s row level security', r.name,
+                case when r.relrowsecurity then 'enable' else 'disable' end
+            ),
+            null
+        ),
+        (
+            'force', case
+                when not r.relrowsecurity or r.relforcerowsecurity = (o.rolsuper or o.rolbypassrls)
+                    then null
+                when r.relforcerowsecurity then 'on, though its owner would not pass without'
+                else 'off, though its owner passes the policies'
+            end,
+            null,
+            format(
+                'alter table %s %sforce row level security', r.name,
+                case when r.relforcerowsecurity then 'no ' else '' end
+            )
+        ),
+        ('partitioned', case when r.relkind = 'p' then pg_get_partkeydef(r.oid) end, null, null),
+        ('partition', pg_get_expr(r.relpartbound, r.oid), null, null),
+        (
+            'inherits',
+            (
+                select string_agg(i.inhparent::regclass::text, ', ' order by i.inhseqno)
+                from pg_inherits as i
+                where i.inhrelid = r.oid
+            ),
+            null, null
+        ),
+        ('replica identity', case r.relreplident
+            when 'f' then 'full' when 'n' then 'nothing' when 'i' then 'an index'
+        end, null, null),
+        (
+            'sequence',
+            format(
+                '%s from %s by %s between %s and %s cache %s%s', q.seqtypid::regtype, q.seqstart,
+                q.seqincrement, q.seqmin, q.seqmax, q.seqcache, case when q.seqcycle then ' cycle' end
+            ),
+            null, null
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null and (fact.trait <> 'sequence' or r.relkind = 'S')
+    union all
+    select
+        'column', c.name, c.relation, fact.trait, fact.value, fact.make, fact.unmake
+    from columns as c
+    inner join pg_type as t on t.oid = c.atttypid
+    left join pg_attrdef as d on d.adrelid = c.attrelid and d.adnum = c.attnum
+    left join pg_collation as l on l.oid = c.attcollation
+    cross join lateral (
+        select
+            pg_get_expr(d.adbin, d.adrelid) as expression,
+            format_type(c.atttypid, c.atttypmod) as type,
+            case when c.attcollation <> t.typcollation then
+                format(' collate %s', c.attcollation::regcollation)
+            end as collate,
+            format('alter table %s alter column %s ', c.relation, c.ident) as alter
+    ) as its
+    cross join lateral (
+        values
+        (
+            '', '',
+            -- A required column without a default cannot be added to a table that has rows.
+            case when c.relation_kind = 'table' and (not c.attnotnull or d.oid is not null) then
+                concat_ws(
+                    '', 'alter table ', c.relation, ' add column ', c.ident, ' ', its.type,
+                    its.collate, case when c.attnotnull then ' not null' end, case
+                        when c.attgenerated <> '' then ' generated always as (' || its.expression
+                            || case c.attgenerated when 's' then ') stored' else ')' end
+                        else ' default ' || its.expression
+                    end
+                )
+            end,
+            null
+        ),
+        ('type', its.type || coalesce(its.collate, ''), null, null),
+        (
+            'not null', case when c.attnotnull then '' end,
+            its.alter || 'set not null', its.alter || 'drop not null'
+        ),
+        (
+            'default', case when c.attgenerated = '' then its.expression end,
+            its.alter || 'set default ' || its.expression, its.alter || 'drop default'
+        ),
+        ('generated', case when c.attgenerated <> '' then its.expression end, null, null),
+        (
+            'identity',
+            case c.attidentity when 'a' then 'always' when 'd' then 'by default' end,
+            null, its.alter || 'drop identity'
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null
+        and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'type'))
+    union all
+    select
+        'constraint', k.name, k.relation, 'definition', pg_get_constraintdef(k.oid),
+        format('%s add constraint %I %s', k.alter, k.conname, pg_get_constraintdef(k.oid)),
+        format('%s drop constraint %I', k.alter, k.conname)
+    from constraints as k
+    union all
+    select
+        'index', i.name, i.relation, fact.trait, fact.value, pg_get_indexdef(i.indexrelid),
+        'drop index ' || i.name
+    from indexes as i
+    cross join lateral (
+        values
+        ('definition', pg_get_indexdef(i.indexrelid)),
+        ('invalid', case when not i.indisvalid then '' end)
+    ) as fact (trait, value)
+    where fact.value is not null
+    union all
+    select f.kind, f.name, null, f.trait, f.value, f.make, f.unmake
+    from function_facts as f
+    union all
+    select
+        'trigger', t.name, t.relation, fact.trait, fact.value, fact.make, fact.unmake
+    from triggers as t
+    cross join lateral (
+        values
+        (
+            'definition', pg_get_triggerdef(t.oid),
+            regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER', 'create or replace trigger'),
+            format('drop trigger %I on %s', t.tgname, t.relation)
+        ),
+        (
+            'fires', case t.tgenabled
+                when 'D' then 'never' when 'R' then 'on a replica only' when 'A' then 'always'
+                else 'as usual'
+            end,
+            format(
+                'alter table %s %s trigger %I', t.relation, case t.tgenabled
+                    when 'D' then 'disable' when 'R' then 'enable replica' when 'A' then 'enable always'
+                    else 'enable'
+                end, t.tgname
+            ),
+            null
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null
+    union all
+    select 'policy', p.name, p.relation, p.trait, p.value, p.make, p.unmake
+    from policy_facts as p
+    union all
+    select
+        'rule', r.name || '.' || quote_ident(w.rulename), r.name, 'definition',
+        pg_get_ruledef(w.oid), pg_get_ruledef(w.oid), format('drop rule %I on %s', w.rulename, r.name)
+    from relations as r
+    inner join pg_rewrite as w on w.ev_class = r.oid and w.rulename <> '_RETURN'
+    union all
+    select
+        'statistics', s.name || '.' || quote_ident(x.stxname), x.stxrelid::regclass::text,
+        'definition', pg_get_statisticsobjdef(x.oid), pg_get_statisticsobjdef(x.oid),
+        format('drop statistics %s.%I', s.name, x.stxname)
+    from pg_statistic_ext as x
+    inner join schemas as s on s.oid = x.stxnamespace
+    union all
+    select
+        'operator', o.oid::regoperator::text, null, 'function', o.oprcode::text, null,
+        'drop operator ' || o.oid::regoperator::text
+    from pg_operator as o
+    inner join schemas as s on s.oid = o.oprnamespace
+    where not exists (
+        select from extension_members as e
+        where e.classid = 'pg_operator'::regclass and e.objid = o.oid
+    )
+    union all
+    select
+        'cast', format('%s as %s', c.castsource::regtype, c.casttarget::regtype), null, 'function',
+        c.castfunc::regprocedure::text, null,
+        format('drop cast (%s as %s)', c.castsource::regtype, c.casttarget::regtype)
+    from pg_cast as c
+    where c.oid >= 16384
+        and not exists (
+            select from extension_members as e
+            where e.classid = 'pg_cast'::regclass and e.objid = c.oid
+        )
+    union all
+    select
+        'event trigger', quote_ident(t.evtname), null, 'runs',
+        format('%s on %s', t.evtfoid::regprocedure, t.evtevent), null,
+        'drop event trigger ' || quote_ident(t.evtname)
+    from pg_event_trigger as t
+    inner join me on me.oid = t.evtowner
+    where not exists (
+        select from extension_members as e
+        where e.classid = 'pg_event_trigger'::regclass and e.objid = t.oid
+    )
+    union all
+    select
+        p.kind, p.name, p.of, format('%s to %s', p.privilege, p.grantee),
+        case when p.is_grantable then 'with grant option' else '' end,
+        format(
+            'grant %s%s to %s%s', p.privilege, p.target, p.grantee,
+            case when p.is_grantable then ' with grant option' else '' end
+        ),
+        format('revoke %s%s from %s', p.privilege, p.target, p.grantee)
+    from privileges as p
+    union all
+    select
+        'default privileges', d.name, null, format('%s to %s', d.privilege, d.grantee), '',
+        format(
+            'alter default privileges%s grant %s on %s to %s', d.clause, d.privilege, d.objects,
+            d.grantee
+        ),
+        format(
+            'alter default privileges%s revoke %s on %s from %s', d.clause, d.privilege, d.objects,
+            d.grantee
+        )
+    from default_privileges as d
+    union all
+    select
+        o.kind, o.name, o.of, 'owner', o.owner::regrole::text, null,
+        format('alter %s owner to %I', o.alter, me.rolname)
+    from owned as o
+    cross join me
+    where o.owner <> me.oid
+    union all
+    select
+        d.kind, d.name, d.of, 'comment', d.comment,
+        format('comment on %s is %L', d.target, d.comment),
+        format('comment on %s is null', d.target)
+    from described as d
+    where d.comment is not null
+)
+select kind, name, of, trait, value, make, unmake
+from facts
+order by kind collate "C", name collate "C", trait collate "C", value collate "C"
