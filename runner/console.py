@@ -22,6 +22,7 @@ _DEEDS = {
     "rollback": "rolled back",
     "mark": "marked",
     "unmark": "unmarked",
+    "edit": "accepted",
     "seed": "seeded",
 }
 SCHEMA_VERSION = 1
@@ -98,9 +99,14 @@ class Console:
                 error=_described(error),
             )
             return
-        self._err(f"{self.paint('error:', 'red', sys.stderr)} {error.message}")
-        for line in _details(error):
-            self._err(line)
+        self.failure(error)
+
+    def failure(self, error: RunnerError) -> None:
+        """Show an error for a person to read."""
+        if not self.json:
+            self._err(f"{self.paint('error:', 'red', sys.stderr)} {error.message}")
+            for line in _details(error):
+                self._err(line)
 
     def paint(self, text: str, colour: str, stream: TextIO | None = None) -> str:
         """Return the text in a colour where colours are wanted."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Done:
-    """One file was applied, rolled back, marked, unmarked or seeded, and the disk has it."""
+    """One file was applied, rolled back, marked, accepted, seeded, and the disk has it."""
 
     operation: str
     id: str

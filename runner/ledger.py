@@ -21,7 +21,7 @@ from dataclasses import asdict
 
 from runner import database, execution, lock, records
 from runner.errors import RunnerError, SqlError
-from runner.events import Done, Report, Working, silent
+from runner.events import Done, Note, Report, Working, silent
 from runner.migrations import Migration
 from runner.plan import Record
 from runner.queries import query
@@ -42,12 +42,14 @@ class Ledger:
         report: Report = silent,
         log: RunLog | None = None,
         lock_wait: float = 60.0,
+        fingerprints: bool = True,
     ) -> None:
         self.connection = connection
         self.target = target
         self.report = report
         self._log = log
         self._lock_wait = lock_wait
+        self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
         self._locked = False
         self._ready = False
         self._unreported: list[Done] = []
@@ -89,6 +91,9 @@ class Ledger:
         for migration in migrations:  # first look at all, then touch the first
             _ = migration.statements
         self._make_ready()
+        changed = records.changed_since(self.connection) if self._fingerprints else None
+        if changed:  # after this run nothing would show it any more
+            self.report(Note(f"{changed}. See: python -m runner verify --only drift"))
         self._run([(m, m) for m in migrations], "apply")
 
     def roll_back(self, migrations: Sequence[Migration]) -> None:
@@ -108,6 +113,16 @@ class Ledger:
     def unmark(self, migration: Migration) -> None:
         """Forget a record without rolling back."""
         self._record_only(migration, "unmark")
+
+    def accept(self, migration: Migration) -> None:
+        """Record what an applied file says now as what was applied."""
+        self._make_ready()
+        facts = records.facts(migration, "edit")
+        entry = records.filled(self.connection, "accept_edit", facts)
+        log = records.filled(self.connection, "log", facts)
+        self._must(f"begin; {entry}; {log}; {query('carry_fingerprint')}; commit")
+        self._note(Done("edit", migration.id, migration.sha256, 0.0))
+        self._deliver()
 
     def seeded(self, poured: Sequence[Done]) -> None:
         """Note that seeds were poured in."""
@@ -149,7 +164,7 @@ class Ledger:
         durable = last or started - self._last_durable > _REPORT_EVERY
         self._must(
             f"{execution.PUT_SESSION_BACK}; {execution.wait_for_disk(durable)}; "
-            + records.entry(self.connection, migration, operation, ms)
+            + self._entry(migration, operation, ms, last=last)
             + "; commit",
             script,
             state,
@@ -159,7 +174,6 @@ class Ledger:
             self._deliver()
 
     def _outside(self, migration: Migration, script: Script, operation: str, *, last: bool) -> None:
-        del last  # every statement out here waits for the disk
         started = time.monotonic()
         progress = f"{operation} {migration.id}"
         rows = self.connection.execute(query("progress"), {"id": progress})
@@ -182,7 +196,7 @@ class Ledger:
         self._must(
             f"begin; {execution.PUT_SESSION_BACK}; {execution.wait_for_disk(True)}; "
             f"{records.filled(self.connection, 'forget_progress', {'id': progress})}; "
-            + records.entry(self.connection, migration, operation, ms)
+            + self._entry(migration, operation, ms, last=last)
             + "; commit",
             script,
             f"{self._state(operation)} Its statements are done, the record is not.".strip(),
@@ -192,9 +206,16 @@ class Ledger:
 
     def _record_only(self, migration: Migration, operation: str) -> None:
         self._make_ready()
-        self._must(f"begin; {records.entry(self.connection, migration, operation, 0.0)}; commit")
+        self._must(f"begin; {self._entry(migration, operation, 0.0, last=True)}; commit")
         self._note(Done(operation, migration.id, migration.sha256, 0.0))
         self._deliver()
+
+    def _entry(self, migration: Migration, operation: str, ms: float, *, last: bool) -> str:
+        """Return the statements that record an operation; the run's last keeps a fingerprint."""
+        entry = records.entry(self.connection, migration, operation, ms)
+        if not (last and self._fingerprints):
+            return entry
+        return f"{entry}; {records.fingerprint_entry(self.connection)}"
 
     def _make_ready(self) -> None:
         """Make yoyo's tables, or add our columns to those that stock yoyo made."""
@@ -224,13 +245,10 @@ class Ledger:
             return
         execution.send(self.connection, "rollback")
         execution.send(self.connection, execution.PUT_SESSION_BACK)
-        if self._unreported:
-            # Any later commit that waits for the disk covers all before it; it must write
-            # something, or there is nothing to wait for.
-            self._must(
-                f"begin; {execution.wait_for_disk(True)}; "  # noqa: S608
-                "update yoyo._yoyo_version set version = version; commit"
-            )
+        if self._finished:
+            # Any later commit that waits for the disk covers all before it.
+            fingerprint = records.fingerprint_entry(self.connection)
+            self._must(f"begin; {execution.wait_for_disk(True)}; {fingerprint}; commit")
             self._deliver()
 
     def _state(self, operation: str, failing: Migration | None = None) -> str:

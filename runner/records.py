@@ -9,10 +9,13 @@ import getpass
 import hashlib
 import os
 import socket
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from runner import catalog
 from runner.database import Connection
 from runner.errors import SqlError
 from runner.migrations import Migration
@@ -41,28 +44,83 @@ def read(connection: Connection) -> dict[str, Record]:
 
 
 def are_complete(connection: Connection) -> bool:
-    """Return whether the tables are there as this version makes them; the last one made tells."""
-    row = connection.execute("select to_regclass('yoyo.progress') is not null").fetchone()
-    return bool(row and row[0])
+    """Return whether the tables are there as this version makes them; what is made last tells."""
+    row = connection.execute(
+        "select from pg_catalog.pg_attribute"
+        " where attrelid = to_regclass('yoyo._yoyo_log') and attname = 'fingerprint'"
+    ).fetchone()
+    return row is not None
 
 
-def entry(connection: Connection, migration: Migration, operation: str, ms: float) -> str:
-    """Return the statements that record an operation."""
-    facts: dict[str, Any] = {
+def entry(connection: Connection, migration: Migration, operation: str, ms: float | None) -> str:
+    """Return the statements that record an operation, and how long it took where that is known."""
+    if operation in ("apply", "mark"):
+        known = {**facts(migration, operation), "ms": ms}
+        return f"{filled(connection, 'mark', known)}; {filled(connection, 'log', known)}"
+    known = _deed(migration, operation)
+    return f"{filled(connection, 'unmark', known)}; {filled(connection, 'log', known)}"
+
+
+def facts(migration: Migration, operation: str) -> dict[str, Any]:
+    """Return what a record holds of a file, and of who does what with it."""
+    return {
+        **_deed(migration, operation),
+        "sha256": migration.sha256,
+        "code_sha256": migration.code_sha256,
+        "content": migration.text if len(migration.text) <= _LONGEST_KEPT else None,
+    }
+
+
+def _deed(migration: Migration, operation: str) -> dict[str, Any]:
+    return {
         "hash": hashlib.sha256(migration.id.encode()).hexdigest(),
         "id": migration.id,
         "operation": operation,
         "user": operating_system_user(),
         "host": socket.gethostname(),
     }
-    change = "unmark"
-    if operation in ("apply", "mark"):
-        change = "mark"
-        facts["sha256"] = migration.sha256
-        facts["code_sha256"] = migration.code_sha256
-        facts["content"] = migration.text if len(migration.text) <= _LONGEST_KEPT else None
-        facts["ms"] = ms
-    return f"{filled(connection, change, facts)}; {filled(connection, 'log', facts)}"
+
+
+def fingerprint_entry(connection: Connection) -> str:
+    """Return the statements that keep the catalogue's fingerprint with the newest entry."""
+    fingerprint = catalog.fingerprint_sql(connection.info.server_version // 10000)
+    keep = query("keep_fingerprint").replace("{fingerprint}", fingerprint)
+    return f"{catalog.PATH}; {keep}"
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Somebody other than a run has changed the catalogue."""
+
+    after: str  # the migration that was the last before it
+    since: datetime  # UTC, without saying so
+
+    def __str__(self) -> str:
+        return (
+            f"changed outside migrations since {self.since:%Y-%m-%d %H:%M} UTC, after {self.after}"
+        )
+
+
+def changed_since(connection: Connection) -> Changed | None:
+    """Return when somebody else changed the catalogue. Reads only.
+
+    None where it is as the last run left it, and where nobody knows how that was: another release
+    or another server kept its fingerprint, or none was kept.
+    """
+    try:
+        row = connection.execute(query("kept_fingerprint")).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return None
+    prefix = catalog.fingerprint_prefix(connection.info.server_version // 10000)
+    if row is None or not (row[0] or "").startswith(prefix):
+        return None
+    return None if row[0] == catalog.fingerprint(connection) else Changed(row[1], row[2])
+
+
+def content(connection: Connection, id_: str) -> str | None:
+    """Return a file as it was applied; None where that was not kept. Reads only."""
+    row = connection.execute(query("content"), {"id": id_}).fetchone()
+    return str(row[0]) if row and row[0] is not None else None
 
 
 def filled(connection: Connection, name: str, values: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import Any
 
-from runner import database, migrations
+from runner import database, migrations, records
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
 from runner.errors import DONE, SOMETHING_TO_DO
@@ -30,14 +30,16 @@ def status(where: Settings, options: Options, console: Console) -> int:
     with opened(where, console.report, create=False, log=False) as ledger:
         say_target(ledger, console)
         plan = compare(files, ledger.records())
-        code = DONE if plan.clean else SOMETHING_TO_DO
-        _show(plan, console)
+        changed = records.changed_since(ledger.connection)
+        code = DONE if plan.clean and not changed else SOMETHING_TO_DO
+        _show(plan, changed, console)
         document(
             console,
             options,
             ledger,
             exit_code=code,
-            clean=plan.clean,
+            clean=code == DONE,
+            changed_since=f"{changed.since.isoformat()}Z" if changed else None,
             counts={state.value: len(plan.of(state)) for state in State},
             migrations=[_line(entry) for entry in plan.entries],
         )
@@ -63,7 +65,7 @@ def psql(where: Settings, options: Options, console: Console) -> int:
     os.execve(command, ["psql", *options.rest], target.environ(where.environ))  # noqa: S606
 
 
-def _show(plan: Plan, console: Console) -> None:
+def _show(plan: Plan, changed: records.Changed | None, console: Console) -> None:
     rows = [
         (
             console.paint(entry.state.value, _STATE_COLOURS[entry.state]),
@@ -81,7 +83,9 @@ def _show(plan: Plan, console: Console) -> None:
     for state, advice in ADVICE.items():
         if entries := plan.of(state):
             console.say(f"{len(entries)} {state.value}: {advice}")
-    if plan.clean:
+    if changed:
+        console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
+    elif plan.clean:
         console.say(f"{len(plan.applied())} applied, nothing to do")
 
 

@@ -65,3 +65,7 @@ create table if not exists yoyo.progress (
 );
 
 comment on table yoyo.progress is 'Statements already run of a non-transactional file that did not finish.';
+
+alter table yoyo._yoyo_log add column if not exists fingerprint text;
+
+comment on column yoyo._yoyo_log.fingerprint is 'Of the catalogue, when the run that wrote this ended.';

@@ -66,6 +66,7 @@ def test_the_tables_are_those_of_stock_yoyo_with_ours_beside_them(checkout: Chec
         ("_yoyo_migration", "content"),
         ("_yoyo_migration", "duration_ms"),
         ("_yoyo_migration", "applied_by"),
+        ("_yoyo_log", "fingerprint"),
         ("progress", "migration_id"),
         ("progress", "statement_number"),
         ("progress", "statement_sha256"),

@@ -1,0 +1,15 @@
+-- The newest entry of the log changed nothing: what the database was before it, it should be still.
+update yoyo._yoyo_log
+set fingerprint = (
+    select fingerprint
+    from yoyo._yoyo_log
+    order by created_at_utc desc
+    offset 1
+    limit 1
+)
+where id = (
+    select id
+    from yoyo._yoyo_log
+    order by created_at_utc desc
+    limit 1
+)

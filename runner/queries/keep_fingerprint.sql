@@ -1,0 +1,9 @@
+-- Keep what the database is now beside the newest entry of the log.
+update yoyo._yoyo_log
+set fingerprint = ({fingerprint})
+where id = (
+    select id
+    from yoyo._yoyo_log
+    order by created_at_utc desc
+    limit 1
+)
