@@ -44,8 +44,11 @@ def up(where: Settings, options: Options, console: Console) -> int:
 def apply(where: Settings, options: Options, console: Console) -> int:
     """Apply what is pending."""
     files = migrations.read(where.sql_dir)
+    edited = migrations.find(files, options.accept_edit) if options.accept_edit else None
     with opened(where, console.report) as ledger:
         say_target(ledger, console)
+        if edited:
+            _accept(ledger, files, edited, console)
         document(console, options, ledger, **_apply(ledger, files, options, console))
     return DONE
 
@@ -108,6 +111,10 @@ def _apply(
     late = getattr(options, "late", False)
     started = time.monotonic()
     plan = compare(files, ledger.records())
+    if plan.of(State.EDITED):
+        from runner import edits  # noqa: PLC0415 - not needed on any good day
+
+        edits.refuse(ledger, plan)
     if plan.pending(to=to, late=late):
         with ledger.lock():  # another run may have been faster: look again
             plan = compare(files, ledger.records())
@@ -124,6 +131,19 @@ def _apply(
         else f"nothing to apply: {applied} applied, {pending} pending{since(started)}"
     )
     return {"done": console.done, "applied": applied, "pending": pending}
+
+
+def _accept(ledger: Ledger, files: list[Migration], edited: Migration, console: Console) -> None:
+    from runner import edits  # noqa: PLC0415 - needs the embedded server
+
+    with ledger.lock():
+        states = {entry.id: entry.state for entry in compare(files, ledger.records()).entries}
+        if states[edited.id] not in (State.EDITED, State.REWORDED):
+            raise UsageError(
+                f"{edited.id} is {states[edited.id].value}, so there is no edit to accept",
+                hint="Nothing was recorded.",
+            )
+        edits.accept(ledger, files, edited, report=console.report)
 
 
 def _seed(ledger: Ledger, scripts: list[Script], console: Console) -> list[seeds.TableCount]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from runner import catalog, migrations
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
-from runner.errors import DONE, PROOF_FAILED, UsageError
-from runner.proofs import grid, isolation, pages
+from runner.errors import DONE, PROOF_FAILED, ServerError, UsageError
+from runner.ledger import Ledger
+from runner.proofs import drift, grid, isolation, pages
 from runner.proofs.permissions import COMMANDS
 from runner.proofs.verdict import Breach, Verdict
 from runner.session import opened
@@ -27,12 +30,7 @@ def verify(where: Settings, options: Options, console: Console) -> int:
         return _self_test(where, options, console)
     with opened(where, console.report, create=False, log=False) as ledger:
         say_target(ledger, console)
-        verdict = isolation.prove(
-            ledger.connection,
-            only=options.only,
-            schemas=options.schema or ("public",),
-            report=console.report,
-        )
+        verdict = _verdict(ledger, where, options, console)
         if ledger.target:
             verdict = replace(verdict, facts={**verdict.facts, "target": ledger.target.url()})
         for name, page in ((options.html, pages.html), (options.junit, pages.junit)):
@@ -57,6 +55,38 @@ def verify(where: Settings, options: Options, console: Console) -> int:
     return code
 
 
+def _verdict(ledger: Ledger, where: Settings, options: Options, console: Console) -> Verdict:
+    """Prove that the database is what its files say, then that it keeps its tenants apart."""
+    verdict = Verdict()
+    if options.save:
+        _write(Path(options.save), catalog.snapshot(ledger.connection).text)
+    if options.only in (None, drift.NAME):
+        verdict = _drift(ledger, where, console)
+    if options.only == drift.NAME:
+        return verdict
+    isolated = isolation.prove(
+        ledger.connection,
+        only=options.only,
+        schemas=options.schema or ("public",),
+        report=console.report,
+    )
+    return verdict.with_more(isolated)
+
+
+def _drift(ledger: Ledger, where: Settings, console: Console) -> Verdict:
+    started = time.monotonic()
+    try:
+        audit = drift.audit(ledger, migrations.read(where.sql_dir), report=console.report)
+    except (UsageError, ServerError) as error:  # no files here, or nothing to make them on
+        return Verdict(warnings=(f"The files were not compared: {error.message}",))
+    return Verdict(
+        checks=tuple(audit.checks()),
+        breaches=tuple(audit.breaches()),
+        warnings=tuple(audit.warnings()),
+        seconds=time.monotonic() - started,
+    )
+
+
 def _show(verdict: Verdict, options: Options, console: Console) -> None:
     _show_matrix(verdict, console)
     _show_checks(verdict, console)
@@ -66,7 +96,7 @@ def _show(verdict: Verdict, options: Options, console: Console) -> None:
     if verdict.warnings:
         console.say()
     _show_breaches(verdict.breaches, console)
-    for name in filter(None, (options.html, options.junit)):
+    for name in filter(None, (options.html, options.junit, options.save)):
         console.say(f"written: {name}")
     console.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
 
@@ -149,7 +179,7 @@ def _self_test(where: Settings, options: Options, console: Console) -> int:
     """Weaken a copy in each way, and demand that verify sees it."""
     from runner.proofs import mutants  # noqa: PLC0415 - starts processes, needs the embedded server
 
-    for name in ("only", "schema", "html", "junit"):
+    for name in ("only", "schema", "html", "junit", "save"):
         if getattr(options, name):
             raise UsageError(
                 f"--self-test takes no --{name}", hint="It makes a scratch server of its own."

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 _ONE = {
     "cells": "cell",
+    "files": "file",
     "attacks": "attack",
     "invariants": "invariant",
     "rules": "rule",
@@ -17,7 +18,7 @@ _ONE = {
 class Breach:
     """Something got through, or could; with what a person needs to close it."""
 
-    proof: str  # the cell, rule, attack or invariant that failed, by its name
+    proof: str  # the cell, rule, attack, invariant or drift that failed, by its name
     subject: str  # the object at fault, or the table that was reached
     what: str  # one sentence
     who: str = ""  # as whom it was done
@@ -51,7 +52,7 @@ class Cell:
 class Check:
     """One rule, attack or invariant that was looked at."""
 
-    kind: str  # "rule", "attack", "invariant"
+    kind: str  # "file", "rule", "attack", "invariant"
     name: str
     title: str
     source: str
@@ -70,6 +71,17 @@ class Verdict:
     facts: dict[str, str] = field(default_factory=dict)  # server, target, at, role, …
     seconds: float = 0.0
 
+    def with_more(self, other: Verdict) -> Verdict:
+        """Return the verdict on both, the later one's facts over the earlier one's."""
+        return Verdict(
+            cells=self.cells + other.cells,
+            checks=self.checks + other.checks,
+            breaches=self.breaches + other.breaches,
+            warnings=self.warnings + other.warnings,
+            facts={**self.facts, **other.facts},
+            seconds=self.seconds + other.seconds,
+        )
+
     @property
     def proven(self) -> bool:
         """Whether everything held."""
@@ -78,7 +90,7 @@ class Verdict:
     @property
     def counts(self) -> dict[str, int]:
         """How much was tried, by kind, and how much of it failed."""
-        kinds = ("attack", "invariant", "rule")
+        kinds = ("file", "attack", "invariant", "rule")
         return {
             "cells": len(self.cells),
             **{f"{kind}s": sum(check.kind == kind for check in self.checks) for kind in kinds},

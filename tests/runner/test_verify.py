@@ -15,7 +15,7 @@ from xml.etree import ElementTree as Xml
 import psycopg
 import pytest
 from checkout import ROOT, Checkout
-from conftest import Database, Server, apply_schema
+from conftest import Database, Server, apply_schema, one_server
 
 from runner import database as databases
 from runner.errors import LockTimeout, RunnerError, Unreachable, UsageError
@@ -27,7 +27,6 @@ from runner.proofs.verdict import Breach, Verdict
 from runner.seeds import pour
 from runner.seeds import read as seeds
 
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
 PASSWORD = "proves"
 
