@@ -90,7 +90,7 @@ def run_whole(connection: Connection, script: Script, *, state: str) -> None:
     done, error = send(connection, script.text)
     if error:
         failed = parsed[done] if done < len(parsed) else None
-        raise _sql_error(error, script, script.text, failed.start if failed else 0, state=state)
+        raise sql_error(error, script, script.text, failed.start if failed else 0, state=state)
     if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
         raise FileError(
             f"{script} ended the transaction that holds effect and record together",
@@ -133,7 +133,7 @@ def run_statements(
             _drop_unfinished(connection, index)
         _, error = send(connection, statement.text)
         if error:
-            raise _sql_error(error, script, statement.text, 0, state=where, base=statement.start)
+            raise sql_error(error, script, statement.text, 0, state=where, base=statement.start)
         if index and (name := _unfinished(connection, index)):
             raise SqlError(
                 f"{script}: the index {name} was made but is not valid",
@@ -192,7 +192,7 @@ def _unfinished(connection: Connection, index: re.Match[str]) -> str | None:
     return str(row[0]) if row else None
 
 
-def _sql_error(
+def sql_error(
     error: psycopg.Error, script: Script, text: str, start: int, *, state: str, base: int = 0
 ) -> SqlError:
     """Tell where a statement failed: where PostgreSQL points, or else where it begins."""

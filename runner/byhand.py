@@ -1,0 +1,39 @@
+"""What an apply would send, as a script for psql: for somebody who runs it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runner import execution, lock, records
+from runner.database import Connection
+from runner.migrations import Migration
+from runner.queries import query
+
+_HEAD = """\
+-- {count} pending, to be run by psql as the role that owns the schema. Each file writes its record.
+-- For {target}
+\\set ON_ERROR_STOP on
+select pg_advisory_lock({key}) \\g /dev/null
+"""
+_TAIL = """\
+select pg_advisory_unlock({key}) \\g /dev/null
+"""
+
+
+def script(connection: Connection, files: Sequence[Migration], target: str) -> str:
+    """Return the whole of it. Each file is one transaction with its record, where it may be."""
+    words = {"count": len(files), "target": target, "key": lock.KEY}
+    pieces = [_HEAD.format(**words)]
+    if not records.are_complete(connection):
+        pieces.append(f"begin;\n{query('create_ledger').strip()}\ncommit;\n")
+    pieces += _files(connection, files)
+    return "\n".join([*pieces, _TAIL.format(**words)])
+
+
+def _files(connection: Connection, files: Sequence[Migration]) -> Iterator[str]:
+    for file in files:
+        record = f"{execution.PUT_SESSION_BACK};\n{records.entry(connection, file, 'apply', None)};"
+        pieces = [file.text.rstrip(), "begin;", record, "commit;"]
+        if file.header.transactional:
+            pieces[:2] = ["begin;", file.text.rstrip()]
+        yield "\n".join([f"\\echo {file.id}", *pieces, ""])

@@ -1,0 +1,12 @@
+-- The tables that are there now, with their size: what a migration may stand in the way of.
+select
+    c.oid::bigint,
+    format('%I.%I', n.nspname, c.relname),
+    nullif(c.reltuples, -1)::bigint,
+    pg_catalog.pg_table_size(c.oid)
+from pg_catalog.pg_class as c
+inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'm')
+    and n.nspname !~ '^pg_'
+    and n.nspname not in ('information_schema', 'yoyo')
+order by 2
