@@ -48,6 +48,16 @@ COMMANDS = {
         "status --json",
         "2 there is something to do, ",
     ),
+    "plan": (
+        "rehearse what is pending: what it would do, whom it would keep waiting",
+        "plan --on scratch",
+        "2 something is pending, ",
+    ),
+    "check": (
+        "prove the files on a scratch server: run again, taken back, over rows, by psql",
+        "check --base origin/main",
+        "4 a proof failed, ",
+    ),
     "verify": (
         "prove on the database itself that no tenant reaches another; leaves nothing behind",
         "verify --html proof.html",
@@ -57,6 +67,11 @@ COMMANDS = {
     "psql": ("open psql on the database", 'psql -- -c "table public.projects"', "psql's own, "),
     "url": ("print the database's URL for other programs", "url --show-password", ""),
     "down": ("stop the embedded server; its data stay", "down", ""),
+    "baseline": (
+        "take over a database that has the schema already, once that is proven",
+        "baseline --to 0009",
+        _LOCKED,
+    ),
     "reset": ("empty the database, then apply and seed", "reset", _LOCKED),
 }
 
@@ -196,7 +211,12 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
         )
     if name == "apply":
         sub.add_argument("--to", metavar="ID", help="stop after this migration")
-    if name in ("apply", "up"):
+        sub.add_argument(
+            "--accept-edit",
+            metavar="ID",
+            help="record an edited file as applied, once it is proven to make the same",
+        )
+    if name in ("apply", "up", "plan"):
         sub.add_argument(
             "--late", action="store_true", help="also those older than the newest applied one"
         )
@@ -207,6 +227,29 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
         which.add_argument("--all", action="store_true", help="all")
     if name == "new":
         sub.add_argument("name", metavar="NAME", help="verb and object: add_teams")
+    if name == "baseline":
+        sub.add_argument("--to", metavar="ID", help="the last migration it has (default: all)")
+    if name == "plan":
+        sub.add_argument("--to", metavar="ID", help="stop after this migration")
+        sub.add_argument("--sql", action="store_true", help="print it for psql, records included")
+        sub.add_argument(
+            "--on",
+            choices=("target", "scratch"),
+            default="target",
+            help="in a transaction on the target (default), or on a copy of its catalogue",
+        )
+        sub.add_argument(
+            "--hold", metavar="SECONDS", type=float, default=5.0, help="for a statement at most (5)"
+        )
+    if name == "check":
+        sub.add_argument("--file", metavar="ID", help="one migration alone")
+        late = sub.add_mutually_exclusive_group()
+        late.add_argument(
+            "--base", metavar="GITREF", help="what is deployed: are files that it lacks too late?"
+        )
+        late.add_argument(
+            "--late", metavar="ID", action="append", help="as if this came after all; repeat"
+        )
     if name == "verify":
         sub.add_argument("--only", metavar="NAME", help="one table, right, rule or attack")
         sub.add_argument(
@@ -214,6 +257,7 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
         )
         sub.add_argument("--html", metavar="FILE", help="write a page for an auditor")
         sub.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+        sub.add_argument("--save", metavar="FILE", help="write the catalogue as text")
         sub.add_argument(
             "--self-test",
             action="store_true",

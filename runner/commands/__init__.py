@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runner import settings
-from runner.commands import change, look, project, prove
+from runner.commands import adopt, change, check, look, plan, project, prove
 from runner.commands.common import Options
 from runner.console import Console
 from runner.settings import Settings
@@ -15,8 +15,11 @@ _COMMANDS: dict[str, Callable[[Settings, Options, Console], int]] = {
     "apply": change.apply,
     "rollback": change.rollback,
     "seed": change.seed,
+    "baseline": adopt.baseline,
     "reset": change.reset,
     "status": look.status,
+    "plan": plan.plan,
+    "check": check.check,
     "verify": prove.verify,
     "psql": look.psql,
     "url": look.url,
