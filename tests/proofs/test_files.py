@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from checkout import Checkout
 from conftest import SQL_DIR
 
 from runner import migrations, seeds
@@ -273,6 +275,46 @@ def test_squawk_is_asked(shop: Workshop, folder: Path) -> None:
         one for one in found.failed if "(squawk: require-concurrent-index-creation)" in one.what
     ]
     assert [str(one.place).partition("sql/")[2] for one in said] == ["0002_index.sql:2:1"]
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(folder: Path) -> Checkout:
+    shelf(
+        folder,
+        _0002_bad="alter table public.shops add column city text;",
+        _0002_bad__rollback="alter table public.shops drop column city;",
+    )
+    return Checkout(folder.parent)
+
+
+def test_check_says_of_each_file_what_holds_and_exits_with_4(checkout: Checkout) -> None:
+    said = checkout.runner("check")
+    assert said.code == 4, said.err
+    head, first, second, *rest = said.out.splitlines()
+    assert head.split() == ["re-run", "rollback", "over", "data", "lint"]
+    assert first.split()[:5] == ["0001_shops", "✓", "✓", "✓", "✗"]
+    assert second.split()[:5] == ["0002_bad", "✗", "✓", "✗", "✗"]
+    assert "✗ re-run: 0002_bad cannot be run again" in "\n".join(rest)
+    assert "  at sql/0002_bad.sql:2:1" in rest
+    assert re.fullmatch(r"2 files, 10 proofs, \d failed, in \d+\.\d s", rest[-1])
+    assert max(map(len, (head, first, second))) <= 80
+
+
+def test_check_speaks_json(checkout: Checkout) -> None:
+    said = checkout.runner("check", "--json", "--file", "2")
+    assert said.code == 4
+    assert said.err == ""
+    assert set(said.document) == {
+        *("schema_version", "command", "ok", "exit_code", "server_version"),
+        *("files", "wholes", "failed", "notes", "ms"),
+    }
+    [line] = said.document["files"]
+    assert (line["id"], line["proofs"]["re-run"]) == ("0002_bad", False)
+    place = next(one["place"] for one in said.document["failed"] if one["proof"] == "re-run")
+    assert (place["file"], place["line"]) == ("sql/0002_bad.sql", 2)
 
 
 # --- late ---------------------------------------------------------------------------------------

@@ -269,7 +269,6 @@ KEYS = {
     "status": WITH_DATABASE | {"changed_since", "clean", "counts", "migrations"},
     "plan": WITH_DATABASE | {"on", "pending"},
     "baseline": WITH_DATABASE | {"done", "pending"},
-    "check": HEAD | {"server_version", "files", "wholes", "failed", "notes", "ms"},
     "new": HEAD | {"files"},
     "url": HEAD | {"url"},
     "down": HEAD | {"stopped"},
@@ -280,7 +279,11 @@ KEYS = {
 @one_server
 def test_json_is_one_document_with_stable_keys_for_every_command(checkout: Checkout) -> None:
     assert checkout.database
-    more = {"new": ["add_c"], "reset": ["--yes-delete", checkout.database.name]}
+    more = {
+        "baseline": ["--to", "1"],
+        "new": ["add_c"],
+        "reset": ["--yes-delete", checkout.database.name],
+    }
     for command, keys in KEYS.items():
         environ = {"DATABASE_URL": ""} if command == "down" else {}
         said = checkout.runner(command, "--json", *more.get(command, []), **environ)
@@ -289,15 +292,16 @@ def test_json_is_one_document_with_stable_keys_for_every_command(checkout: Check
         assert said.document["command"] == command
         assert said.document["ok"] is True
         assert said.document["exit_code"] == said.code
-    # psql prints for itself; verify needs the real schema: test_verify.py reads its document.
-    assert set(KEYS) | {"psql", "verify"} == set(COMMANDS)
+    # psql prints for itself; test_files.py and test_verify.py read what the proofs print.
+    assert set(KEYS) | {"psql", "check", "verify"} == set(COMMANDS)
 
 
 def test_json_is_one_document_with_stable_keys_for_every_error(bare: Checkout) -> None:
     bare.write(_0001_a="select 1;")
     bare.seed(a="select 1;")
-    for command in (*KEYS, "verify"):
-        words = {"new": ["…"], "url": ["-d", "mysql://x"]}.get(command, [])
+    for command in (*KEYS, "check", "verify"):
+        more = {"new": ["…"], "url": ["-d", "mysql://x"], "check": ["--file", "2"]}
+        words = more.get(command, [])
         said = bare.runner(command, "--json", *words)
         assert said.code in (1, 64), said
         assert said.err == ""

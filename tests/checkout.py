@@ -21,7 +21,7 @@ from runner.events import Report, silent
 from runner.ledger import Ledger
 from runner.migrations import Migration
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 OURS = ("PG", "RUNNER_", "SUPABASE_")
 PATIENCE = 60.0  # seconds: an end to waiting for what never comes; no test is slower for it
 
