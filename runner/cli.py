@@ -29,6 +29,7 @@ Exit codes:
 Values are taken from the flag, else the environment, else .env, else the default:
   DATABASE_URL or libpq's PG*  the database; without any, the embedded PostgreSQL
   RUNNER_SQL_DIR  RUNNER_SEEDS_DIR  RUNNER_LOG  RUNNER_LOCK_WAIT
+  RUNNER_LOCK_TIMEOUT  RUNNER_BUSY_WAIT
   RUNNER_HOME (.runner)        where the embedded server and the run log live
   RUNNER_POSTGRES (18)         which embedded PostgreSQL: 18 or 16
   NO_COLOR  FORCE_COLOR
@@ -173,6 +174,8 @@ _DEFAULTS = {
     "env_file": None,
     "log": None,
     "lock_wait": None,
+    "lock_timeout": None,
+    "busy_wait": None,
     "json": False,
     "no_color": False,
     "yes": False,
@@ -195,6 +198,15 @@ def _common() -> _Parser:
     group.add_argument("--log", metavar="FILE", help="the run log (default: .runner/runs.jsonl)")
     group.add_argument(
         "--lock-wait", metavar="SECONDS", type=float, help="patience with another run (60)"
+    )
+    group.add_argument(
+        "--lock-timeout",
+        metavar="SECONDS",
+        type=float,
+        help="wait for a table this long, then give way and try again (2)",
+    )
+    group.add_argument(
+        "--busy-wait", metavar="SECONDS", type=float, help="patience with busy tables (60)"
     )
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
     group.add_argument("--no-color", action="store_true", help="no colours")
@@ -276,7 +288,7 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
 def _suggest(words: list[str]) -> None:
     """Raise UsageError with the nearest command when the first word is none."""
     takes_value = {"-d", "--database-url", "--sql-dir", "--seeds-dir", "--env-file", "--log"}
-    takes_value.add("--lock-wait")
+    takes_value |= {"--lock-wait", "--lock-timeout", "--busy-wait"}
     before = ""
     for word in words:
         if not word.startswith("-") and before not in takes_value:

@@ -180,6 +180,26 @@ def connect(target: Target, *, dbname: str | None = None) -> Connection:
     return connection
 
 
+def another(connection: Connection) -> Connection:
+    """Open a second connection to where the first one is, for a quick look: no patience.
+
+    Raises psycopg.Error.
+    """
+    info = connection.info
+    parameters: dict[str, Any] = {
+        **info.get_parameters(),
+        "password": info.password,
+        "host": info.host,
+        "port": info.port,
+        "connect_timeout": 2,
+    }
+    if info.hostaddr:
+        parameters["hostaddr"] = info.hostaddr
+    second = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
+    second.execute("set statement_timeout = '2s'")
+    return second
+
+
 def _service(name: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the user's service file says, which libpq puts above the environment.
 

@@ -10,15 +10,18 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg
 from psycopg import errors, generators, pq
 
 from runner import statements
+from runner.busy import Turn
 from runner.database import Connection
 from runner.errors import FileError, SqlError, Unreachable
 from runner.queries import query
 from runner.script import Script
+from runner.statements import Statement
 
 # What a file may leave behind in the session. DISCARD ALL would also drop our advisory lock, and
 # cannot run in a transaction.
@@ -39,20 +42,24 @@ _ADVICE = {
     "statements that use it into the next migration.",
     "42501": "The role you connect as may not do this.",
     "53100": "The server's disk is full.",
-    "55P03": "Another session holds a lock on it: try again when that one is done.",
+    "57014": "Somebody cancelled it, or it met a statement_timeout: a file gets one of its own by "
+    "`-- statement_timeout: 10min` in its header; `off` is none.",
 }
 
 
-def send(connection: Connection, text: str) -> tuple[int, psycopg.Error | None]:
+def send(
+    connection: Connection, text: str, turn: Turn | None = None
+) -> tuple[int, psycopg.Error | None]:
     """Send a text of any number of statements as one simple query.
 
-    Returns how many statements succeeded and the error that ended it, if any. Raises Unreachable
-    when the connection is lost.
+    `turn`: to be told who is in the way when it takes long. Returns how many statements succeeded
+    and the error that ended it, if any. Raises Unreachable when the connection is lost.
     """
     try:
         with connection.lock:
             connection.pgconn.send_query(text.encode())
-            results = connection.wait(generators.execute(connection.pgconn))
+            answer = generators.execute(connection.pgconn)
+            results = connection.wait(turn.watched(answer) if turn else answer)
     except psycopg.OperationalError as gone:
         raise lost(gone) from None
     for done, result in enumerate(results):
@@ -80,14 +87,16 @@ def wait_for_disk(durable: bool) -> str:
     )
 
 
-def run_whole(connection: Connection, script: Script, *, state: str) -> None:
+def run_whole(
+    connection: Connection, script: Script, *, state: str, turn: Turn | None = None
+) -> None:
     """Run a file inside the open transaction.
 
     Raises FileError for what only psql can run, SqlError with the place for what PostgreSQL
     refuses; `state` tells what the database holds then.
     """
     parsed = script.statements
-    done, error = send(connection, script.text)
+    done, error = send(connection, script.text, turn)
     if error:
         failed = parsed[done] if done < len(parsed) else None
         raise sql_error(error, script, script.text, failed.start if failed else 0, state=state)
@@ -101,12 +110,13 @@ def run_whole(connection: Connection, script: Script, *, state: str) -> None:
 def run_statements(
     connection: Connection,
     script: Script,
+    turn: Turn,
     *,
     done: list[str],
     after_each: Callable[[int, str], None],
     state: str,
 ) -> None:
-    """Run a file outside any transaction, each statement by itself.
+    """Run a file outside any transaction, each statement by itself, and again where it met a lock.
 
     `done` are the SHA-256s of the statements that an earlier run finished; they are skipped.
     Raises as run_whole, and FileError when a finished statement was edited since.
@@ -126,21 +136,36 @@ def run_statements(
                 )
             continue
         where = f"{state} {_so_far(number)}"
-        for setting in settings:
-            send(connection, setting)
-        index = _CONCURRENTLY.match(statement.text)
-        if index:
-            _drop_unfinished(connection, index)
-        _, error = send(connection, statement.text)
-        if error:
-            raise sql_error(error, script, statement.text, 0, state=where, base=statement.start)
-        if index and (name := _unfinished(connection, index)):
-            raise SqlError(
-                f"{script}: the index {name} was made but is not valid",
-                place=statements.place(script.text, statement.start, str(script)),
-                hint=f"{where} It is dropped and built again by the next run.",
-            )
+        turn.insist(
+            partial(_run_one, connection, script, turn, statement, settings=settings, state=where),
+            give_way=partial(send, connection, PUT_SESSION_BACK),
+        )
         after_each(number, digest)
+
+
+def _run_one(
+    connection: Connection,
+    script: Script,
+    turn: Turn,
+    statement: Statement,
+    *,
+    settings: list[str],
+    state: str,
+) -> None:
+    index = _CONCURRENTLY.match(statement.text)
+    if index:
+        _drop_unfinished(connection, index, turn)
+    for setting in (turn.of_statement(statement.text), *settings):
+        send(connection, setting)
+    _, error = send(connection, statement.text, turn)
+    if error:
+        raise sql_error(error, script, statement.text, 0, state=state, base=statement.start)
+    if index and (name := _unfinished(connection, index)):
+        raise SqlError(
+            f"{script}: the index {name} was made but is not valid",
+            place=statements.place(script.text, statement.start, str(script)),
+            hint=f"{state} It is dropped and built again by the next run.",
+        )
 
 
 @contextmanager
@@ -177,9 +202,9 @@ def _so_far(number: int) -> str:
     )
 
 
-def _drop_unfinished(connection: Connection, index: re.Match[str]) -> None:
+def _drop_unfinished(connection: Connection, index: re.Match[str], turn: Turn) -> None:
     if name := _unfinished(connection, index):
-        _, error = send(connection, f"drop index concurrently if exists {name}")
+        _, error = send(connection, f"drop index concurrently if exists {name}", turn)
         if error:
             raise SqlError(
                 f"The unfinished index {name} of an earlier run cannot be dropped: {error}",

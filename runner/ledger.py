@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from runner import database, execution, lock, records
+from runner.busy import Limits, Turn
 from runner.errors import RunnerError, SqlError
 from runner.events import Done, Note, Report, Working, silent
 from runner.migrations import Migration
@@ -43,6 +44,7 @@ class Ledger:
         log: RunLog | None = None,
         lock_wait: float = 60.0,
         fingerprints: bool = True,
+        limits: Limits | None = None,
     ) -> None:
         self.connection = connection
         self.target = target
@@ -50,6 +52,7 @@ class Ledger:
         self._log = log
         self._lock_wait = lock_wait
         self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
+        self._limits = limits or Limits()
         self._locked = False
         self._ready = False
         self._unreported: list[Done] = []
@@ -156,10 +159,16 @@ class Ledger:
     def _in_transaction(
         self, migration: Migration, script: Script, operation: str, *, last: bool
     ) -> None:
-        started = time.monotonic()
         state = self._state(operation, migration)
-        self._must("begin")
-        execution.run_whole(self.connection, script, state=state)
+        turn = self._turn(script)
+
+        def attempt() -> float:
+            started = time.monotonic()
+            self._must(f"begin; {turn.in_transaction()}")
+            execution.run_whole(self.connection, script, state=state, turn=turn)
+            return started
+
+        started = turn.insist(attempt, give_way=self._abandon)
         ms = round((time.monotonic() - started) * 1000, 1)
         durable = last or started - self._last_durable > _REPORT_EVERY
         self._must(
@@ -188,6 +197,7 @@ class Ledger:
         execution.run_statements(
             self.connection,
             script,
+            self._turn(script),
             done=done,
             after_each=remember,
             state=self._state(operation),
@@ -203,6 +213,9 @@ class Ledger:
         )
         self._note(Done(operation, migration.id, script.sha256, ms))
         self._deliver()
+
+    def _turn(self, script: Script) -> Turn:
+        return Turn(self.connection, script.header, self._limits, self.report)
 
     def _record_only(self, migration: Migration, operation: str) -> None:
         self._make_ready()

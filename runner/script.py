@@ -11,7 +11,7 @@ from pathlib import Path
 from runner import statements
 from runner.errors import FileError, Place
 
-DIRECTIVES = ("depends", "independent", "transactional")
+DIRECTIVES = ("depends", "independent", "lock_timeout", "statement_timeout", "transactional")
 # Words that people write before a colon in a header and that no tool acts on.
 _ANNOTATIONS = (
     "author",
@@ -24,6 +24,10 @@ _ANNOTATIONS = (
     "see",
     "ticket",
 )
+
+_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>us|ms|s|min|h|d)?")
+_IN_MS = {"us": 0.001, "ms": 1, None: 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST = 2**31 - 1  # milliseconds: what PostgreSQL takes
 
 _DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z_-]*)\s*:\s*(?P<value>.*)\Z")
 _HEADER = re.compile(r"(?:[ \t]*(?:--[^\r\n]*)?[\r\n])*")
@@ -38,6 +42,8 @@ class Header:
     depends: tuple[str, ...] = ()
     transactional: bool = True
     independent: bool = False
+    lock_timeout: int | None = None  # milliseconds; 0: no limit, None: nothing said
+    statement_timeout: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ class Script:
 def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
     depends: list[str] = []
     flags = {"transactional": True, "independent": False}
+    limits: dict[str, int | None] = {"lock_timeout": None, "statement_timeout": None}
     for number, line in enumerate(lines, start=1):
         match = _DIRECTIVE.match(line.strip())
         if not match or match["word"] in _ANNOTATIONS:
@@ -139,6 +146,14 @@ def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
         here = Place(str(script), number, 1, line)
         if word == "depends":
             depends += value.split()
+        elif word in limits:
+            limits[word] = _milliseconds(value)
+            if limits[word] is None:
+                raise FileError(
+                    f"{script}: {word} is a time, not {value!r}",
+                    place=here,
+                    hint="Write 500ms, 5s, 10min or 2h, at most 24d; off for no limit.",
+                )
         elif word not in flags:
             raise FileError(
                 f"{script} has a directive that nobody knows: {word}",
@@ -151,7 +166,25 @@ def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
             )
         else:
             flags[word] = value.lower() == "true"
-    return Header(tuple(depends), flags["transactional"], flags["independent"])
+    return Header(
+        tuple(depends),
+        flags["transactional"],
+        flags["independent"],
+        limits["lock_timeout"],
+        limits["statement_timeout"],
+    )
+
+
+def _milliseconds(value: str) -> int | None:
+    """Return a duration as PostgreSQL writes it, or None when it is none."""
+    if value.lower() == "off":
+        return 0
+    match = _DURATION.fullmatch(value)
+    if not match:
+        return None
+    exact = float(match["number"]) * _IN_MS[match["unit"]]
+    # Less than one would be rounded to 0, which is no limit at all.
+    return max(1, round(exact)) if 0 < exact <= _LONGEST else (0 if exact == 0 else None)
 
 
 def _read(path: Path) -> bytes:

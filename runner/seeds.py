@@ -14,6 +14,7 @@ from pathlib import Path
 from psycopg import pq, sql
 
 from runner import execution
+from runner.busy import Limits, Turn
 from runner.database import Connection
 from runner.errors import FileError, RunnerError, SqlError, UsageError
 from runner.events import Done, Working
@@ -67,12 +68,20 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
                 f"{script} asks to run outside a transaction; seeds are all or nothing",
                 hint="Remove the directive. Nothing was seeded.",
             )
-    connection.execute("begin")
+    turns = [Turn(connection, s.header, Limits(lock_timeout=0), ledger.report) for s in scripts]
+    settings = [turn.in_transaction() for turn in turns]
+    execution.send(connection, f"begin; {settings[0]}")
     try:
         before = _counters(connection, tables)
         poured = [
-            _pour_one(ledger, script, f"{number} of {len(scripts)}")
-            for number, script in enumerate(scripts, start=1)
+            _pour_one(
+                ledger,
+                script,
+                turn,
+                which=f"{number} of {len(scripts)}",
+                then="; ".join((execution.PUT_SESSION_BACK, *settings[number : number + 1])),
+            )
+            for number, (script, turn) in enumerate(zip(scripts, turns, strict=True), start=1)
         ]
         counts = _compare(connection, before, _counters(connection, tables))
         _, error = execution.send(connection, "commit")
@@ -95,8 +104,8 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
     return counts
 
 
-def _pour_one(ledger: Ledger, script: Script, which: str) -> Done:
-    """Run one file inside the open transaction."""
+def _pour_one(ledger: Ledger, script: Script, turn: Turn, *, which: str, then: str) -> Done:
+    """Run one file inside the open transaction, and `then` what prepares for the next."""
     ledger.report(Working(f"seed {script.path.name} ({which})"))
     started = time.monotonic()
 
@@ -105,11 +114,11 @@ def _pour_one(ledger: Ledger, script: Script, which: str) -> Done:
         return Done("seed", script.path.stem, script.sha256, ms)
 
     try:
-        execution.run_whole(ledger.connection, script, state="Nothing was seeded.")
+        execution.run_whole(ledger.connection, script, state="Nothing was seeded.", turn=turn)
     except RunnerError as error:
         ledger.failed(attempt(), error)
         raise
-    ledger.connection.execute(execution.PUT_SESSION_BACK.encode())
+    ledger.connection.execute(then.encode())
     return attempt()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runner import database, execution, records
+from runner.busy import Limits
 from runner.events import Note, Report, silent
 from runner.ledger import Ledger
 from runner.runlog import RunLog
@@ -37,7 +38,12 @@ def opened(
                 report(Note(run_log.problem))
         with execution.in_words():
             yield Ledger(
-                connection, target=target, report=report, log=run_log, lock_wait=settings.lock_wait
+                connection,
+                target=target,
+                report=report,
+                log=run_log,
+                lock_wait=settings.lock_wait,
+                limits=Limits(settings.lock_timeout, settings.busy_wait),
             )
     finally:
         if run_log:

@@ -13,6 +13,7 @@ from pathlib import Path
 from runner.errors import UsageError
 
 EMBEDDED_VERSIONS = (18, 16)
+_LONGEST_WAIT = 2_000_000  # seconds, 23 days: PostgreSQL's own timeouts end a little above
 # Any of these names a server by itself; PGUSER or PGPASSWORD alone do not.
 _NAMING = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
 
@@ -29,7 +30,9 @@ class Settings:
     home: Path  # .runner: data of the embedded server, run log
     log: Path
     log_chosen: bool
-    lock_wait: float  # seconds
+    lock_wait: float  # seconds, like the next two
+    lock_timeout: float
+    busy_wait: float
     embedded_version: int
 
     @property
@@ -51,6 +54,8 @@ def load(
     env_file: str | None = None,
     log: str | None = None,
     lock_wait: float | None = None,
+    lock_timeout: float | None = None,
+    busy_wait: float | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Decide every value; the arguments are what the command line said, or None.
@@ -83,7 +88,9 @@ def load(
         home=home,
         log=Path(log or values.get("RUNNER_LOG") or home / "runs.jsonl"),
         log_chosen=bool(log or values.get("RUNNER_LOG")),
-        lock_wait=_seconds(lock_wait, values.get("RUNNER_LOCK_WAIT"), default=60.0),
+        lock_wait=_seconds("lock-wait", lock_wait, values, default=60.0),
+        lock_timeout=_seconds("lock-timeout", lock_timeout, values, default=2.0),
+        busy_wait=_seconds("busy-wait", busy_wait, values, default=60.0),
         embedded_version=_version(values.get("RUNNER_POSTGRES", str(EMBEDDED_VERSIONS[0]))),
     )
 
@@ -116,17 +123,21 @@ def _read_env_file(named: str | None) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
-def _seconds(flag: float | None, value: str | None, *, default: float) -> float:
-    if flag is not None:
-        return flag
-    if value is None:
+def _seconds(name: str, flag: float | None, values: Mapping[str, str], *, default: float) -> float:
+    variable = f"RUNNER_{name.upper().replace('-', '_')}"
+    said = values.get(variable) if flag is None else str(flag)
+    if said is None:
         return default
     try:
-        return float(value)
+        seconds = float(said)
     except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_WAIT:
         raise UsageError(
-            f"RUNNER_LOCK_WAIT is a number of seconds, not {value!r}", hint="Nothing was done."
-        ) from None
+            f"{variable if flag is None else f'--{name}'} is a number of seconds, not {said!r}",
+            hint="Nothing was done.",
+        )
+    return seconds
 
 
 def _version(value: str) -> int:

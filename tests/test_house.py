@@ -33,6 +33,7 @@ ROOMS = [
     "database",
     "catalog",
     "difference",
+    "busy",
     "execution",
     "records",
     "lock",
@@ -59,7 +60,7 @@ ALONE = {
     "dotenv": {"settings"},
     "argparse": {"cli", "commands"},
     "psycopg": {
-        *("database", "execution", "records", "lock", "ledger", "seeds", "scratch"),
+        *("database", "busy", "execution", "records", "lock", "ledger", "seeds", "scratch"),
         *("duplicate", "rehearsal"),
         *("proofs", "embedded", "commands", "yoyo_backend"),
     },

@@ -39,6 +39,8 @@ def run(options: Options, console: Console) -> int:
         env_file=options.env_file,
         log=options.log,
         lock_wait=options.lock_wait,
+        lock_timeout=options.lock_timeout,
+        busy_wait=options.busy_wait,
     )
     module = import_module(f"runner.commands.{_MODULES[options.command]}")
     command: Callable[[Settings, Options, Console], int] = getattr(module, options.command)

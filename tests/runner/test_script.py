@@ -102,6 +102,45 @@ def test_directives_are_read_from_the_leading_comment_lines(path: Path, end: str
 
 
 @pytest.mark.parametrize(
+    ("said", "milliseconds"),
+    [
+        ("250", 250),
+        ("500ms", 500),
+        ("5s", 5000),
+        ("1.5 s", 1500),
+        ("10min", 600_000),
+        ("2h", 7_200_000),
+        ("1d", 86_400_000),
+        ("1us", 1),  # PostgreSQL rounds it to 0, which is no limit at all
+        ("0", 0),
+        ("0s", 0),
+        ("off", 0),
+        ("OFF", 0),
+        ("2147483647", 2**31 - 1),
+    ],
+)
+def test_a_time_limit_is_written_as_postgresql_writes_it(
+    path: Path, said: str, milliseconds: int
+) -> None:
+    header = script(path, f"-- lock_timeout: {said}\nselect 1;").header
+    assert header == Header(lock_timeout=milliseconds)
+    header = script(path, f"-- statement_timeout: {said}\nselect 1;").header
+    assert header == Header(statement_timeout=milliseconds)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "soon", "5 seconds", "5S", "-1", "1e3s", "none", "5s 6s", "25d", "2147483648", "٣s"],
+)
+def test_a_time_limit_that_is_none_is_an_error_with_its_line(path: Path, said: str) -> None:
+    with pytest.raises(FileError, match="lock_timeout is a time, not ") as caught:
+        _ = script(path, f"-- x\n-- lock_timeout: {said}\nselect 1;").header
+    assert caught.value.place
+    assert caught.value.place.line == 2
+    assert "off for no limit" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     "prose",
     [
         "-- Careful: it takes a while",
@@ -119,7 +158,7 @@ def test_an_unknown_directive_is_an_error_with_its_line(path: Path) -> None:
     with pytest.raises(FileError, match="nobody knows: transaction") as caught:
         _ = script(path, "-- x\n-- transaction: false\nselect 1;").header
     assert str(caught.value.place) == f"{path}:2:1"
-    assert "depends, independent, transactional" in caught.value.hint
+    assert "Known are depends, independent, lock_timeout, " in caught.value.hint
 
 
 def test_a_directive_with_an_impossible_value_is_an_error_with_its_line(path: Path) -> None:

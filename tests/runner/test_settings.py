@@ -32,6 +32,8 @@ VALUES: dict[str, tuple[str | None, str, Any, Any, Any]] = {
     "seeds_dir": ("seeds_dir", "RUNNER_SEEDS_DIR", "{}/seeds", Path, Path("seeds")),
     "log": ("log", "RUNNER_LOG", "{}.jsonl", Path, Path(".runner/runs.jsonl")),
     "lock_wait": ("lock_wait", "RUNNER_LOCK_WAIT", "{}", float, 60.0),
+    "lock_timeout": ("lock_timeout", "RUNNER_LOCK_TIMEOUT", "{}", float, 2.0),
+    "busy_wait": ("busy_wait", "RUNNER_BUSY_WAIT", "{}", float, 60.0),
     "home": (None, "RUNNER_HOME", "{}", Path, Path(".runner")),
     "embedded_version": (None, "RUNNER_POSTGRES", "16", int, 18),
 }
@@ -158,6 +160,9 @@ def test_a_log_that_was_asked_for_is_known_as_such() -> None:
     ("name", "value"),
     [
         ("RUNNER_LOCK_WAIT", "soon"),
+        ("RUNNER_LOCK_TIMEOUT", "-1"),
+        ("RUNNER_BUSY_WAIT", "nan"),
+        ("RUNNER_BUSY_WAIT", "inf"),
         ("RUNNER_POSTGRES", "17"),
         ("RUNNER_POSTGRES", "x"),
     ],
