@@ -18,10 +18,11 @@ from psycopg.abc import PQGen
 from psycopg.pq.abc import PGresult
 
 from runner import statements
-from runner.database import Connection, another
+from runner.database import Connection
 from runner.errors import SqlError
 from runner.events import Report, Working
 from runner.queries import query
+from runner.reach import another
 from runner.script import Header
 
 BUSY = ("55P03", "40P01")  # a lock that was not had in time, a deadlock
@@ -46,9 +47,16 @@ class Turn:
     """One file's turn at tables that others use too."""
 
     def __init__(
-        self, connection: Connection, header: Header, limits: Limits, report: Report
+        self,
+        connection: Connection,
+        backend: int,
+        header: Header,
+        limits: Limits,
+        report: Report,
     ) -> None:
+        """`backend` is the server's own number of the session behind the connection."""
         self._connection = connection
+        self._backend = backend
         self._header = header
         self._limits = limits
         self._report = report
@@ -110,7 +118,9 @@ class Turn:
                 ready = yield state
                 if not ready and time.monotonic() >= look and not interrupted:
                     try:
-                        second = second or another(self._connection)
+                        if second is None:
+                            second = another(self._connection)
+                            second.execute("set statement_timeout = '2s'")
                         self._look(second)
                     except psycopg.Error:  # no connection to spare: then nobody is named
                         pass
@@ -133,8 +143,7 @@ class Turn:
         return time.monotonic() + min(_LOOK_EVERY, self._lock_timeout / 2000 or _LOOK_EVERY)
 
     def _look(self, second: Connection) -> None:
-        ours = {"pid": self._connection.info.backend_pid}
-        rows = second.execute(query("blockers"), ours).fetchall()
+        rows = second.execute(query("blockers"), {"pid": self._backend}).fetchall()
         if not rows:
             return
         what, pid, program, user, host, state, since, age, statement = rows[0]

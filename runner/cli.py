@@ -28,8 +28,9 @@ Exit codes:
 
 Values are taken from the flag, else the environment, else .env, else the default:
   DATABASE_URL or libpq's PG*  the database; without any, the embedded PostgreSQL
+  DIRECT_URL                   instead of DATABASE_URL for all but `psql` and `url`: no pooler
   RUNNER_SQL_DIR  RUNNER_SEEDS_DIR  RUNNER_LOG  RUNNER_LOCK_WAIT
-  RUNNER_LOCK_TIMEOUT  RUNNER_BUSY_WAIT
+  RUNNER_WAIT  RUNNER_LOCK_TIMEOUT  RUNNER_BUSY_WAIT
   RUNNER_HOME (.runner)        where the embedded server and the run log live
   RUNNER_POSTGRES (18)         which embedded PostgreSQL: 18 or 16
   NO_COLOR  FORCE_COLOR
@@ -173,6 +174,7 @@ _DEFAULTS = {
     "seeds_dir": None,
     "env_file": None,
     "log": None,
+    "wait": None,
     "lock_wait": None,
     "lock_timeout": None,
     "busy_wait": None,
@@ -196,6 +198,9 @@ def _common() -> _Parser:
     group.add_argument("--seeds-dir", metavar="DIR", help="the seeds (default: seeds)")
     group.add_argument("--env-file", metavar="FILE", help="instead of .env")
     group.add_argument("--log", metavar="FILE", help="the run log (default: .runner/runs.jsonl)")
+    group.add_argument(
+        "--wait", metavar="SECONDS", type=float, help="patience with a server not up yet (0)"
+    )
     group.add_argument(
         "--lock-wait", metavar="SECONDS", type=float, help="patience with another run (60)"
     )
@@ -288,7 +293,7 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
 def _suggest(words: list[str]) -> None:
     """Raise UsageError with the nearest command when the first word is none."""
     takes_value = {"-d", "--database-url", "--sql-dir", "--seeds-dir", "--env-file", "--log"}
-    takes_value |= {"--lock-wait", "--lock-timeout", "--busy-wait"}
+    takes_value |= {"--wait", "--lock-wait", "--lock-timeout", "--busy-wait"}
     before = ""
     for word in words:
         if not word.startswith("-") and before not in takes_value:

@@ -1,4 +1,4 @@
-"""The database a command works on: named in any common spelling, reached, and never leaked."""
+"""The database a command works on: named in any common spelling, and its password never shown."""
 
 from __future__ import annotations
 
@@ -159,47 +159,6 @@ def parse(url: str) -> dict[str, str]:
     return {key: str(value) for key, value in parameters.items() if value is not None}
 
 
-def connect(target: Target, *, dbname: str | None = None) -> Connection:
-    """Open the one connection of a run, in autocommit mode.
-
-    Raises Unreachable, saying which database and what to do.
-    """
-    parameters: dict[str, Any] = {
-        "application_name": "runner",
-        "connect_timeout": "10",
-        **target.parameters,
-        "client_encoding": "utf8",  # whatever the database's own: files are UTF-8
-    }
-    if dbname:
-        parameters["dbname"] = dbname
-    try:
-        # prepare_threshold: a prepared statement would not outlive the reset between two files.
-        connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
-    except psycopg.Error as error:  # ProgrammingError: a value that makes no sense
-        raise _unreachable(target, error) from None
-    return connection
-
-
-def another(connection: Connection) -> Connection:
-    """Open a second connection to where the first one is, for a quick look: no patience.
-
-    Raises psycopg.Error.
-    """
-    info = connection.info
-    parameters: dict[str, Any] = {
-        **info.get_parameters(),
-        "password": info.password,
-        "host": info.host,
-        "port": info.port,
-        "connect_timeout": 2,
-    }
-    if info.hostaddr:
-        parameters["hostaddr"] = info.hostaddr
-    second = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
-    second.execute("set statement_timeout = '2s'")
-    return second
-
-
 def _service(name: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the user's service file says, which libpq puts above the environment.
 
@@ -232,31 +191,3 @@ def _variables() -> dict[str, str]:
         for option in pq.Conninfo.get_defaults()
         if option.envvar
     }
-
-
-_REASONS = (
-    ("password authentication failed", "Check user and password."),
-    ("no password supplied", "The server asks for a password: put it into the URL or PGPASSWORD."),
-    ("does not exist", "Check the name, or create it first."),
-    ("could not translate host name", "Check the host in the URL."),
-    ("failed to resolve host", "Check the host in the URL."),
-    ("Connection refused", "Is the server running, and is the port right?"),
-    ("No such file or directory", "Is the server running? Its socket is not there."),
-    ("timeout", "The host does not answer: check address, firewall and allow-list."),
-    ("too many", "The server has no connection free: wait, or close some."),
-    ("remaining connection slots", "The server has no connection free: wait, or close some."),
-    ("starting up", "The server is starting: try again in a moment."),
-    ("SSL", "Check sslmode and the certificates in the URL."),
-)
-
-
-def _unreachable(target: Target, error: psycopg.Error) -> Unreachable:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # libpq writes a line for each address it tried, then, on the last, its own advice.
-    failed = [line.rpartition("failed: ")[2] for line in lines if "failed: " in line]
-    reason = failed[-1] if failed else (lines or ["no reason was given"])[0]
-    hint = next((hint for part, hint in _REASONS if part in str(error)), "")
-    return Unreachable(
-        f"Cannot connect to {target.url()}: {reason}",
-        hint=f"{hint}\nThe address came from {target.source}. Nothing was done.".strip(),
-    )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from runner import catalog, database, embedded
+from runner import catalog, embedded, reach
 from runner.database import Connection, Target
 from runner.difference import difference
 from runner.errors import ServerError
@@ -32,13 +32,13 @@ def duplicate(
     """
     report(Working("copying the catalogue to a scratch server"))
     me = source.info.user
-    with database.connect(shop.target("postgres")) as admin:
+    with reach.connect(shop.target("postgres")) as admin:
         _make_roles(source, admin)
         admin.execute(_named("create database {} owner {}", _DATABASE, me))
         if not _temporary_for_all(source):
             admin.execute(_named("revoke temporary on database {} from public", _DATABASE))
     _restore(shop, _dump(target, source.info.server_version // 10000))
-    with database.connect(shop.target(_DATABASE, user=me)) as connection:
+    with reach.connect(shop.target(_DATABASE, user=me)) as connection:
         left = difference(catalog.snapshot(connection), catalog.snapshot(source))
         if left:
             report(Note("The copy differs from the target:"))

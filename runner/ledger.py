@@ -45,6 +45,7 @@ class Ledger:
         lock_wait: float = 60.0,
         fingerprints: bool = True,
         limits: Limits | None = None,
+        backend: int | None = None,
     ) -> None:
         self.connection = connection
         self.target = target
@@ -53,6 +54,7 @@ class Ledger:
         self._lock_wait = lock_wait
         self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
         self._limits = limits or Limits()
+        self._backend = backend or connection.info.backend_pid
         self._locked = False
         self._ready = False
         self._unreported: list[Done] = []
@@ -160,7 +162,7 @@ class Ledger:
         self, migration: Migration, script: Script, operation: str, *, last: bool
     ) -> None:
         state = self._state(operation, migration)
-        turn = self._turn(script)
+        turn = self.turn(script)
 
         def attempt() -> float:
             started = time.monotonic()
@@ -197,7 +199,7 @@ class Ledger:
         execution.run_statements(
             self.connection,
             script,
-            self._turn(script),
+            self.turn(script),
             done=done,
             after_each=remember,
             state=self._state(operation),
@@ -214,8 +216,11 @@ class Ledger:
         self._note(Done(operation, migration.id, script.sha256, ms))
         self._deliver()
 
-    def _turn(self, script: Script) -> Turn:
-        return Turn(self.connection, script.header, self._limits, self.report)
+    def turn(self, script: Script, limits: Limits | None = None) -> Turn:
+        """Return a file's turn at busy tables, by the limits of this run or by its own."""
+        return Turn(
+            self.connection, self._backend, script.header, limits or self._limits, self.report
+        )
 
     def _record_only(self, migration: Migration, operation: str) -> None:
         self._make_ready()

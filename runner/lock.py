@@ -8,10 +8,14 @@ from contextlib import contextmanager
 
 from runner.database import Connection
 from runner.errors import LockTimeout
-from runner.events import Report, Working
+from runner.events import Note, Report, Working
 from runner.queries import query
 
 KEY = 0x796F796F  # "yoyo" in ASCII; advisory locks are per database
+_LOST = (
+    "The lock was gone before the end of the run, and another may have begun meanwhile: a file "
+    "released it, with `discard all` or `pg_advisory_unlock_all()`."
+)
 
 
 @contextmanager
@@ -26,8 +30,8 @@ def held(connection: Connection, *, wait: float, report: Report) -> Iterator[Non
     try:
         yield
     finally:
-        if not connection.closed:
-            connection.execute("select pg_advisory_unlock(%s)", (KEY,))
+        if not connection.closed and not _release(connection):
+            report(Note(_LOST))
 
 
 def _acquire(connection: Connection, wait: float, report: Report) -> None:
@@ -47,6 +51,11 @@ def _acquire(connection: Connection, wait: float, report: Report) -> None:
 
 def _try(connection: Connection) -> bool:
     row = connection.execute("select pg_try_advisory_lock(%s)", (KEY,)).fetchone()
+    return bool(row and row[0])
+
+
+def _release(connection: Connection) -> bool:
+    row = connection.execute("select pg_advisory_unlock(%s)", (KEY,)).fetchone()
     return bool(row and row[0])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from runner import catalog, database, embedded
+from runner import catalog, database, embedded, reach
 from runner.catalog import Snapshot
 from runner.events import Report, Working, silent
 from runner.ledger import Ledger
@@ -39,7 +39,7 @@ class Workshop:
         try:
             if of:  # privileges on a database are not copied with it
                 self._do("revoke temporary on database {} from public", name)
-            with database.connect(self.target(name)) as connection:
+            with reach.connect(self.target(name)) as connection:
                 yield Ledger(connection, fingerprints=False)
         finally:
             self._do("drop database if exists {} with (force)", name)
@@ -51,7 +51,7 @@ class Workshop:
             return catalog.snapshot(ledger.connection)
 
     def _do(self, statement: Any, *names: str) -> None:
-        with database.connect(self.target("postgres")) as admin:
+        with reach.connect(self.target("postgres")) as admin:
             admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 

@@ -68,7 +68,7 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
                 f"{script} asks to run outside a transaction; seeds are all or nothing",
                 hint="Remove the directive. Nothing was seeded.",
             )
-    turns = [Turn(connection, s.header, Limits(lock_timeout=0), ledger.report) for s in scripts]
+    turns = [ledger.turn(script, Limits(lock_timeout=0)) for script in scripts]
     settings = [turn.in_transaction() for turn in turns]
     execution.send(connection, f"begin; {settings[0]}")
     try:

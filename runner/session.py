@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner import database, execution, records
+from runner import database, execution, pooler, reach, records
 from runner.busy import Limits
 from runner.events import Note, Report, silent
 from runner.ledger import Ledger
@@ -16,17 +16,30 @@ from runner.settings import Settings
 
 @contextmanager
 def opened(
-    settings: Settings, report: Report = silent, *, create: bool = True, log: bool = True
+    settings: Settings,
+    report: Report = silent,
+    *,
+    create: bool = True,
+    log: bool = True,
+    write: bool = True,
 ) -> Iterator[Ledger]:
     """Reach the database of the settings and open its ledger.
 
-    `create`: make the embedded database if there is none; `log`: keep the run log. Raises whatever
-    `database.target` and `database.connect` raise.
+    `create`: make the embedded database if there is none; `log`: keep the run log; `write`: refuse
+    a database that cannot be written or locked. Raises whatever `database.target`,
+    `reach.connect` and `pooler.session` raise.
     """
     target = database.target(settings, create=create, report=report)
-    connection = database.connect(target)
+    if write:
+        pooler.refuse_by_name(target)
+    connection = reach.connect(target, wait=settings.wait, report=report)
+    backend: int | None = None
     run_log: RunLog | None = None
     try:
+        if write and not target.embedded:
+            reach.refuse_read_only(connection, target)
+            with execution.in_words():
+                backend = pooler.session(connection, target)
         if log:
             facts = {
                 "server_version": connection.info.parameter_status("server_version") or "",
@@ -44,6 +57,7 @@ def opened(
                 log=run_log,
                 lock_wait=settings.lock_wait,
                 limits=Limits(settings.lock_timeout, settings.busy_wait),
+                backend=backend,
             )
     finally:
         if run_log:

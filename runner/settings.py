@@ -30,7 +30,8 @@ class Settings:
     home: Path  # .runner: data of the embedded server, run log
     log: Path
     log_chosen: bool
-    lock_wait: float  # seconds, like the next two
+    wait: float  # seconds, like the next three
+    lock_wait: float
     lock_timeout: float
     busy_wait: float
     embedded_version: int
@@ -53,29 +54,33 @@ def load(
     seeds_dir: str | None = None,
     env_file: str | None = None,
     log: str | None = None,
+    wait: float | None = None,
     lock_wait: float | None = None,
     lock_timeout: float | None = None,
     busy_wait: float | None = None,
+    direct: bool = True,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Decide every value; the arguments are what the command line said, or None.
 
-    Raises UsageError for an .env file that was named and does not exist, and for a value that
-    makes no sense.
+    `direct`: DIRECT_URL, if there is one, is meant rather than DATABASE_URL. Raises UsageError for
+    an .env file that was named and does not exist, and for a value that makes no sense.
     """
     given = os.environ if environ is None else environ
     real = {name: value for name, value in given.items() if value}
     written = _read_env_file(env_file)
     values = {**written, **real}  # the real environment wins
-    origin = {name: ".env" if name not in real else "the environment" for name in values}
 
     if database_url is not None and not database_url.strip():
         raise UsageError(
             "--database-url is empty", hint="Is a variable in it not set? Nothing was done."
         )
     url, source = database_url, "--database-url"
-    if not url and "DATABASE_URL" in values:
-        url, source = values["DATABASE_URL"], f"DATABASE_URL in {origin['DATABASE_URL']}"
+    names = ("DIRECT_URL", "DATABASE_URL") if direct else ("DATABASE_URL", "DIRECT_URL")
+    for there, where in ((real, "the environment"), (written, ".env")):
+        for name in names:
+            if not url and name in there:
+                url, source = there[name], f"{name} in {where}"
     if not url and any(name in values for name in _NAMING):
         url, source = "", "libpq's PG* variables"
     home = Path(values.get("RUNNER_HOME", ".runner"))
@@ -88,6 +93,7 @@ def load(
         home=home,
         log=Path(log or values.get("RUNNER_LOG") or home / "runs.jsonl"),
         log_chosen=bool(log or values.get("RUNNER_LOG")),
+        wait=_seconds("wait", wait, values, default=0.0),
         lock_wait=_seconds("lock-wait", lock_wait, values, default=60.0),
         lock_timeout=_seconds("lock-timeout", lock_timeout, values, default=2.0),
         busy_wait=_seconds("busy-wait", busy_wait, values, default=60.0),

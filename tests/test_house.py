@@ -33,6 +33,8 @@ ROOMS = [
     "database",
     "catalog",
     "difference",
+    "reach",
+    "pooler",
     "busy",
     "execution",
     "records",
@@ -60,7 +62,8 @@ ALONE = {
     "dotenv": {"settings"},
     "argparse": {"cli", "commands"},
     "psycopg": {
-        *("database", "busy", "execution", "records", "lock", "ledger", "seeds", "scratch"),
+        *("database", "reach", "pooler", "busy", "execution", "records", "lock", "ledger"),
+        *("seeds", "scratch"),
         *("duplicate", "rehearsal"),
         *("proofs", "embedded", "commands", "yoyo_backend"),
     },

@@ -38,9 +38,11 @@ def run(options: Options, console: Console) -> int:
         seeds_dir=options.seeds_dir,
         env_file=options.env_file,
         log=options.log,
+        wait=options.wait,
         lock_wait=options.lock_wait,
         lock_timeout=options.lock_timeout,
         busy_wait=options.busy_wait,
+        direct=options.command not in ("psql", "url"),  # these are the application's
     )
     module = import_module(f"runner.commands.{_MODULES[options.command]}")
     command: Callable[[Settings, Options, Console], int] = getattr(module, options.command)

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import sql
 
-from runner import database, migrations, seeds
+from runner import database, migrations, reach, seeds
 from runner.commands.common import Options, document, say_target, since
 from runner.console import Console
 from runner.errors import DONE, Refused, UsageError
@@ -209,7 +209,7 @@ def _start_with_port(where: Settings, options: Options, console: Console) -> Non
 def _recreate(where: Settings, console: Console) -> None:
     """Drop and make the embedded database; those who are connected to it are thrown out."""
     target = database.target(where, report=console.report)
-    with database.connect(target, dbname="postgres") as connection:
+    with reach.connect(target, dbname="postgres") as connection:
         name = sql.Identifier(target.name)
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
         connection.execute(sql.SQL("create database {}").format(name))

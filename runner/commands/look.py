@@ -27,7 +27,7 @@ _STATE_COLOURS = {
 def status(where: Settings, options: Options, console: Console) -> int:
     """Show what is applied, pending, edited, missing, late. Writes nothing."""
     files = migrations.read(where.sql_dir)
-    with opened(where, console.report, create=False, log=False) as ledger:
+    with opened(where, console.report, create=False, log=False, write=False) as ledger:
         say_target(ledger, console)
         plan = compare(files, ledger.records())
         changed = records.changed_since(ledger.connection)

@@ -14,7 +14,7 @@ from conftest import Database
 
 from runner import lock
 from runner.errors import LockTimeout
-from runner.events import Event, Working, silent
+from runner.events import Event, Note, Working, silent
 
 HELD = """
     select count(*) from pg_locks
@@ -143,6 +143,15 @@ def test_the_lock_is_given_back_before_the_connection_is(checkout: Checkout) -> 
         with lock.held(connection, wait=0, report=silent):
             assert checkout.value(HELD) == 1
         assert checkout.value(HELD) == 0
+
+
+def test_a_lock_that_a_file_released_is_told(checkout: Checkout) -> None:
+    events: list[Event] = []
+    checkout.write(_0001_a="select pg_advisory_unlock_all();")
+    checkout.apply(events.append)
+    (note,) = [event.text for event in events if isinstance(event, Note)]
+    assert "The lock was gone before the end of the run" in note
+    assert "pg_advisory_unlock_all()" in note
 
 
 def test_the_key_spells_yoyo() -> None:

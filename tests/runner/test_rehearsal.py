@@ -11,7 +11,7 @@ import pytest
 from checkout import Checkout, until
 from conftest import Database, Server, one_server
 
-from runner import catalog, database, migrations, rehearsal, rehearsed
+from runner import catalog, database, migrations, reach, rehearsal, rehearsed
 from runner.database import Connection
 from runner.duplicate import duplicate
 from runner.errors import SqlError
@@ -225,7 +225,7 @@ def test_a_statement_that_goes_on_too_long_is_broken_off(rehearse: Rehearse) -> 
 
 
 def test_a_table_in_use_is_not_waited_for(rehearse: Rehearse, shops: Connection) -> None:
-    with database.connect(database.Target(_parameters(shops), "", embedded=False)) as other:
+    with reach.connect(database.Target(_parameters(shops), "", embedded=False)) as other:
         other.execute("begin")
         other.execute("lock table public.shops in access share mode")
         [found] = rehearse("alter table public.shops add column city text;")

@@ -31,6 +31,7 @@ VALUES: dict[str, tuple[str | None, str, Any, Any, Any]] = {
     "sql_dir": ("sql_dir", "RUNNER_SQL_DIR", "{}/sql", Path, Path("sql")),
     "seeds_dir": ("seeds_dir", "RUNNER_SEEDS_DIR", "{}/seeds", Path, Path("seeds")),
     "log": ("log", "RUNNER_LOG", "{}.jsonl", Path, Path(".runner/runs.jsonl")),
+    "wait": ("wait", "RUNNER_WAIT", "{}", float, 0.0),
     "lock_wait": ("lock_wait", "RUNNER_LOCK_WAIT", "{}", float, 60.0),
     "lock_timeout": ("lock_timeout", "RUNNER_LOCK_TIMEOUT", "{}", float, 2.0),
     "busy_wait": ("busy_wait", "RUNNER_BUSY_WAIT", "{}", float, 60.0),
@@ -124,6 +125,31 @@ def test_a_variable_of_libpq_that_names_a_server_is_enough(name: str) -> None:
 @pytest.mark.parametrize("name", ["PGUSER", "PGPASSWORD", "PGPASSFILE", "PGAPPNAME", "PGSSLMODE"])
 def test_a_variable_of_libpq_that_names_no_server_is_not(name: str) -> None:
     assert load({name: "x"}).embedded
+
+
+def test_what_migrates_takes_the_direct_url_and_the_application_takes_the_other(
+    folder: Path,
+) -> None:
+    both = {"DATABASE_URL": "postgresql://pooler/db", "DIRECT_URL": "postgresql://server/db"}
+    found = load(both)
+    assert (found.database_url, found.database_source) == (
+        "postgresql://server/db",
+        "DIRECT_URL in the environment",
+    )
+    assert load(both, direct=False).database_url == "postgresql://pooler/db"
+    assert load(both, database_url="postgresql://flag/db").database_url == "postgresql://flag/db"
+    assert load({"DIRECT_URL": "x"}, direct=False).database_url == "x"
+    assert load({**both, "DIRECT_URL": ""}).database_url == "postgresql://pooler/db"
+    (folder / ".env").write_text("DATABASE_URL=postgresql://a/b\nDIRECT_URL=postgresql://c/d\n")
+    assert load().database_source == "DIRECT_URL in .env"
+
+
+def test_the_environment_wins_over_the_file_whichever_url_it_names(folder: Path) -> None:
+    """A scratch database that a CI job names must not be swapped for what lies in .env."""
+    (folder / ".env").write_text("DIRECT_URL=postgresql://production/db\n")
+    scratch = {"DATABASE_URL": "postgresql://scratch/db"}
+    assert load(scratch).database_url == "postgresql://scratch/db"
+    assert load(scratch).database_source == "DATABASE_URL in the environment"
 
 
 def test_an_empty_database_url_counts_as_unset(folder: Path) -> None:
