@@ -41,7 +41,7 @@ _ADVICE = {
     "55P04": "PostgreSQL lets a new enum value be used only after it is committed: put the "
     "statements that use it into the next migration.",
     "42501": "The role you connect as may not do this.",
-    "53100": "The server's disk is full.",
+    "53100": "The server's disk is full: make room, then run the same command again.",
     "57014": "Somebody cancelled it, or it met a statement_timeout: a file gets one of its own by "
     "`-- statement_timeout: 10min` in its header; `off` is none.",
 }
@@ -183,12 +183,18 @@ def in_words() -> Iterator[None]:
         ) from None
 
 
+def advised(sqlstate: str, state: str) -> str:
+    """Return what to do about an error, where we know it, and what state things are in."""
+    return f"{_ADVICE.get(sqlstate, '')}\n{state}".strip()
+
+
 def lost(error: psycopg.Error) -> Unreachable:
     """Return what to say when the server went away in the middle."""
+    advice = f"{_ADVICE['53100']}\n" if "No space left on device" in str(error) else ""
     return Unreachable(
         f"The connection was lost: {str(error).strip().splitlines()[0]}",
-        hint="An open transaction is rolled back by PostgreSQL itself. Run the same command again: "
-        "it goes on where this one stopped.",
+        hint=f"{advice}An open transaction is rolled back by PostgreSQL itself. Run the same "
+        "command again: it goes on where this one stopped.",
     )
 
 
@@ -226,7 +232,7 @@ def sql_error(
     sqlstate = diag.sqlstate or ""
     return SqlError(
         diag.message_primary or str(error).strip(),
-        hint=f"{_ADVICE[sqlstate]}\n{state}" if sqlstate in _ADVICE else state,
+        hint=advised(sqlstate, state),
         place=statements.place(script.text, base + min(position, len(text)), str(script)),
         sqlstate=sqlstate,
         detail=diag.message_detail or "",

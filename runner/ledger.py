@@ -29,6 +29,7 @@ from runner.queries import query
 from runner.runlog import RunLog
 from runner.script import Script
 
+_NO_LEDGER = "To make the ledger takes CREATE on the database, once. Nothing was done."
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk so that it can report
 
 
@@ -218,9 +219,8 @@ class Ledger:
 
     def turn(self, script: Script, limits: Limits | None = None) -> Turn:
         """Return a file's turn at busy tables, by the limits of this run or by its own."""
-        return Turn(
-            self.connection, self._backend, script.header, limits or self._limits, self.report
-        )
+        how = limits or self._limits
+        return Turn(self.connection, self._backend, script.header, how, self.report)
 
     def _record_only(self, migration: Migration, operation: str) -> None:
         self._make_ready()
@@ -238,7 +238,7 @@ class Ledger:
     def _make_ready(self) -> None:
         """Make yoyo's tables, or add our columns to those that stock yoyo made."""
         if not self._ready and not records.are_complete(self.connection):
-            self._must("begin; " + query("create_ledger") + "; commit")
+            self._must("begin; " + query("create_ledger") + "; commit", state=_NO_LEDGER)
         self._ready = True
 
     def _must(
@@ -251,7 +251,7 @@ class Ledger:
             raise SqlError(
                 f"{error.diag.message_primary}"
                 + (f" (at the commit of {script})" if script else " (in the ledger)"),
-                hint=state,
+                hint=execution.advised(error.sqlstate or "", state),
                 sqlstate=error.sqlstate or "",
                 detail=error.diag.message_detail or "",
                 server_hint=error.diag.message_hint or "",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from runner import database, execution, pooler, reach, records
 from runner.busy import Limits
-from runner.events import Note, Report, silent
+from runner.events import Report, silent
 from runner.ledger import Ledger
 from runner.runlog import RunLog
 from runner.settings import Settings
@@ -46,9 +46,7 @@ def opened(
                 "target": target.url(),
                 "by": f"{records.operating_system_user()}@{socket.gethostname()}",
             }
-            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts)
-            if run_log.problem:
-                report(Note(run_log.problem))
+            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts, report=report)
         with execution.in_words():
             yield Ledger(
                 connection,

@@ -7,6 +7,7 @@ says where the data went when the user that runs root's server cannot reach the 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -21,6 +22,12 @@ with contextlib.suppress(ImportError):  # Windows: home() refuses before it is m
     import fcntl
 
 UNCHANGED = "Nothing was changed."
+_ADVICE = {
+    errno.ENOSPC: "The disk is full, or nearly: make room, then run the same command again.",
+    errno.EROFS: "Name a folder that can be written, RUNNER_HOME, or a server, DATABASE_URL. "
+    + UNCHANGED,
+}
+_LITTLE = 16 * 2**20  # bytes: what PostgreSQL may need to start, a new piece of its log
 
 
 def beside(data: Path, what: str) -> Path:
@@ -122,7 +129,15 @@ def explained(path: Path) -> Iterator[None]:
             hint=f"Run this as the user who made it, or choose another folder. {UNCHANGED}",
         ) from error
     except OSError as error:
-        raise ServerError(f"{error.filename or path}: {error.strerror or error}.") from error
+        raise ServerError(
+            f"{error.filename or path}: {error.strerror or error}.",
+            hint=_ADVICE.get(error.errno or 0, ""),
+        ) from error
+
+
+def full(path: Path) -> str:
+    """The advice for a full disk, if that is what it is; the log of PostgreSQL may be on it too."""
+    return f"{_ADVICE[errno.ENOSPC]}\n" if shutil.disk_usage(path).free < _LITTLE else ""
 
 
 # --- where it is ------------------------------------------------------------------------------
@@ -239,5 +254,6 @@ def make(user: Account, bin_dir: Path, data: Path, version: int, *, durable: boo
             shutil.rmtree(staging, ignore_errors=True)
     raise ServerError(
         f"A new PostgreSQL {version} could not be made in {data}:\n{postmaster.tail(done.stderr)}",
-        hint="Nothing was kept. Put right what the lines above name, and try again.",
+        hint=f"{full(data.parent)}Nothing was kept. Put right what the lines above name, and try "
+        "again.",
     )

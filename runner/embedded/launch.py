@@ -98,7 +98,7 @@ def launch(
             socket_dir.rmdir()
     raise ServerError(
         f"The embedded PostgreSQL did not start. Its log ends:\n{postmaster.tail(said)}",
-        hint=f"The whole log is {log}. The data in {data} is as it was.",
+        hint=f"{data_folder.full(data)}The whole log is {log}. The data in {data} is as it was.",
     )
 
 

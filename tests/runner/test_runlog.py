@@ -12,6 +12,7 @@ from checkout import Checkout
 from conftest import Database
 
 from runner.errors import UsageError
+from runner.events import Event, Note
 from runner.runlog import RunLog
 
 FIELDS = {"at", "operation", "id", "sha256", "ms", "outcome", "server_version", "target", "by"}
@@ -113,12 +114,13 @@ def test_a_log_that_was_asked_for_and_cannot_be_kept_stops_everything(checkout: 
     assert checkout.value("select to_regclass('a')") is None
 
 
-def test_a_log_that_is_not_kept_takes_every_line_in_silence(tmp_path: Path) -> None:
+def test_a_log_that_is_not_kept_says_so_once_and_takes_every_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    log = RunLog(tmp_path / "file" / "x", chosen=False, facts={})
+    events: list[Event] = []
+    log = RunLog(tmp_path / "file" / "x", chosen=False, facts={}, report=events.append)
     log.write(id="a")
     log.close()
-    assert log.problem
+    assert events == [Note(f"The run log {tmp_path}/file/x cannot be written: Not a directory")]
     with pytest.raises(UsageError, match="cannot be written"):
         RunLog(tmp_path / "file" / "x", chosen=True, facts={})
 
