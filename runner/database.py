@@ -24,6 +24,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _SCHEMES = re.compile(
     r"(?:postgres|postgresql|postgresql\+psycopg2?|psql|runner)://", re.IGNORECASE
 )
+# What Prisma's URLs tell Prisma about its own connections. Not `schema`: that one would be missed.
+_PRISMAS = re.compile(
+    r"(?<=[?&])(?:pgbouncer|connection_limit|pool_timeout|socket_timeout|statement_cache_size)"
+    r"=[^&@]*(?:&|\Z)"
+)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SECRET = ("password", "sslpassword", "passfile", "oauth_client_secret")
 
@@ -125,8 +130,8 @@ def target(settings: Settings, *, create: bool = True, report: Report = silent) 
 def parse(url: str) -> dict[str, str]:
     """Return libpq's keywords for a URL or a `key=value` string, in any common spelling.
 
-    Takes postgres://, postgresql:// and SQLAlchemy's and yoyo's +psycopg, +psycopg2. Raises
-    UsageError without ever repeating the password.
+    Takes postgres://, postgresql:// and SQLAlchemy's and yoyo's +psycopg, +psycopg2, and Prisma's
+    parameters of a pool. Raises UsageError without ever repeating the password.
     """
     url = url.strip()  # a secret is often stored with a line break at its end
     scheme = re.match(r"[A-Za-z][\w+.-]*://", url)
@@ -145,7 +150,8 @@ def parse(url: str) -> dict[str, str]:
                 "The database URL has an @ where none can be",
                 hint="In a user name or password write @ as %40, : as %3A, / as %2F.",
             )
-        url = "postgresql://" + rest
+        plain = _PRISMAS.sub("", rest)
+        url = "postgresql://" + (rest if plain == rest else plain.rstrip("?&"))
     try:
         parameters = conninfo.conninfo_to_dict(url)
     except (psycopg.ProgrammingError, UnicodeEncodeError) as error:

@@ -56,6 +56,16 @@ def test_every_common_scheme_means_postgresql(scheme: str) -> None:
         ("postgresql://h/db?sslmode=require", {"host": "h", "dbname": "db", "sslmode": "require"}),
         ("postgresql:///db?host=/run/a%20b", {"host": "/run/a b", "dbname": "db"}),
         ("postgresql://%2Frun%2Fsock/db", {"host": "/run/sock", "dbname": "db"}),
+        ("postgresql://u:p@h:5433/db?pgbouncer=true", FULL),
+        ("postgresql://u:p@h:5433/db?connection_limit=1&pgbouncer=true", FULL),
+        (
+            "postgresql://h/db?pgbouncer=true&sslmode=require&pool_timeout=3",
+            {"host": "h", "dbname": "db", "sslmode": "require"},
+        ),
+        (
+            "postgresql://u:p?pgbouncer=x@h/d",
+            {"user": "u", "password": "p?pgbouncer=x", "host": "h", "dbname": "d"},
+        ),
         ("postgresql://u@[::1]:5433/", {"host": "::1", "port": "5433", "user": "u"}),
         (
             "postgresql://u%40x:p%40%3A%2F%25@/d%C3%BC",
