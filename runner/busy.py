@@ -62,7 +62,7 @@ class Turn:
         self._report = report
         usual = limits.lock_timeout and max(1, round(limits.lock_timeout * 1000))
         self._lock_timeout = usual if header.lock_timeout is None else header.lock_timeout  # in ms
-        self._in_the_way = ""  # of the last statement
+        self._in_the_way = ""  # as the last look had it
         self._pid = 0
         self._told = (0, 0.0)  # of which pid, and when
 
@@ -85,6 +85,7 @@ class Turn:
         Raises SqlError when the patience is at an end, naming who was in the way.
         """
         started = time.monotonic()
+        self._in_the_way, self._pid = "", 0
         pause, longest = _PAUSES
         tries = 1
         while True:
@@ -108,7 +109,6 @@ class Turn:
         It takes a second connection to look, opened for a statement that takes long, and closed
         with the statement.
         """
-        self._in_the_way, self._pid = "", 0
         look = self._first_look()
         second: Connection | None = None
         interrupted: BaseException | None = None

@@ -27,7 +27,7 @@ def checkout(tmp_path: Path, empty_database: Database, monkeypatch: pytest.Monke
     """A table that is applied, and a migration that needs it for itself."""
     monkeypatch.setattr(busy, "_PAUSES", (0.01, 0.1))
     checkout = Checkout(tmp_path, empty_database)
-    checkout.environ["RUNNER_LOCK_TIMEOUT"] = "0.2"
+    checkout.environ["RUNNER_LOCK_TIMEOUT"] = "0.4"
     checkout.write(_0001_a="create table projects (n int); create table tries (n int);")
     checkout.apply()
     checkout.write(_0002_b="insert into tries values (1); alter table projects add column b int;")
@@ -67,7 +67,7 @@ class Told:
         return [line for line in self.lines if line.startswith("waiting")]
 
 
-def in_vain(checkout: Checkout, told: Told | None = None, wait: str = "0.5") -> SqlError:
+def in_vain(checkout: Checkout, told: Told | None = None, wait: str = "1") -> SqlError:
     checkout.environ["RUNNER_BUSY_WAIT"] = wait
     with checkout.ledger(told or Told()) as ledger, pytest.raises(SqlError) as caught:
         known = ledger.records()
@@ -145,7 +145,7 @@ def test_patience_ends_with_the_name_of_the_holder_and_nothing_kept(
     assert error.sqlstate == "55P03"
     assert error.place
     assert (error.place.line, error.place.column) == (1, 31)
-    assert "times in 0.5 s; wait longer: --busy-wait SECONDS." in error.hint
+    assert "times in 1 s; wait longer: --busy-wait SECONDS." in error.hint
     assert f"select pg_terminate_backend({pid})" in error.hint
     assert "Nothing of 0002_b was kept." in error.hint
     assert checkout.rows("select * from tries") == []
@@ -157,7 +157,7 @@ def test_patience_ends_with_the_name_of_the_holder_and_nothing_kept(
 def test_the_command_line_says_who_is_in_the_way_and_exits_with_one(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
-    said = checkout.runner("apply", "--lock-timeout", "0.1", "--busy-wait", "0.3")
+    said = checkout.runner("apply", "--lock-timeout", "0.5", "--busy-wait", "1")
     assert said.code == 1
     pid = reader.info.backend_pid
     assert f"waiting for projects: held by pid {pid} (a long lunch as postgres" in said.err
@@ -326,12 +326,12 @@ SEEN = """
 @pytest.mark.parametrize(
     ("header", "seen"),
     [
-        ("", ("200ms", "7s", "1min")),
+        ("", ("400ms", "7s", "1min")),
         ("-- lock_timeout: 5s\n", ("5s", "7s", "1min")),
         ("-- lock_timeout: off\n-- statement_timeout: 10min\n", ("0", "10min", "1min")),
-        ("-- statement_timeout: 0\n", ("200ms", "0", "1min")),
+        ("-- statement_timeout: 0\n", ("400ms", "0", "1min")),
         (f"{OUTSIDE}-- lock_timeout: 1500ms\n", ("1500ms", "7s", "0")),
-        (f"{OUTSIDE}-- statement_timeout: 1h\n", ("200ms", "1h", "0")),
+        (f"{OUTSIDE}-- statement_timeout: 1h\n", ("400ms", "1h", "0")),
     ],
 )
 def test_a_file_has_the_limits_that_it_asks_for_and_its_record_has_none_of_them(
@@ -385,7 +385,7 @@ def test_a_run_that_meets_nobody_sends_nothing_more_and_opens_nothing(
     apply_rest(checkout, Told())
     begin, file, end = sent
     assert begin.startswith("begin; set local ")
-    assert "lock_timeout = 200" in begin
+    assert "lock_timeout = 400" in begin
     assert file == checkout.shelf()[1].text
     assert end.endswith("; commit")
 
