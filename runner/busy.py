@@ -36,32 +36,29 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long a file may wait for others, in seconds."""
+class Turns:
+    """How the files of a run take their turns: how long they may wait for others, in seconds."""
 
+    connection: Connection
+    report: Report
     lock_timeout: float = 2.0  # for one lock, while others queue behind; 0: without end
     busy_wait: float = 60.0  # in all, over any number of tries
+    backend: int = 0  # the server's own number of our session, where a pooler hides it
+
+    def of(self, header: Header, *, lock_timeout: float | None = None) -> Turn:
+        """Return the turn of a file; `lock_timeout` is for one that does not ask for its own."""
+        seconds = self.lock_timeout if lock_timeout is None else lock_timeout
+        usual = max(1, round(seconds * 1000)) if seconds else 0
+        return Turn(self, header, usual if header.lock_timeout is None else header.lock_timeout)
 
 
 class Turn:
     """One file's turn at tables that others use too."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        backend: int,
-        header: Header,
-        limits: Limits,
-        report: Report,
-    ) -> None:
-        """`backend` is the server's own number of the session behind the connection."""
-        self._connection = connection
-        self._backend = backend
+    def __init__(self, turns: Turns, header: Header, lock_timeout: int) -> None:
+        self._turns = turns
         self._header = header
-        self._limits = limits
-        self._report = report
-        usual = limits.lock_timeout and max(1, round(limits.lock_timeout * 1000))
-        self._lock_timeout = usual if header.lock_timeout is None else header.lock_timeout  # in ms
+        self._lock_timeout = lock_timeout  # milliseconds
         self._in_the_way = ""  # as the last look had it
         self._pid = 0
         self._told = (0, 0.0)  # of which pid, and when
@@ -92,7 +89,7 @@ class Turn:
             try:
                 return attempt()
             except SqlError as error:
-                left = started + self._limits.busy_wait - time.monotonic()
+                left = started + self._turns.busy_wait - time.monotonic()
                 if error.sqlstate not in BUSY:
                     raise
                 if left < pause:
@@ -119,7 +116,7 @@ class Turn:
                 if not ready and time.monotonic() >= look and not interrupted:
                     try:
                         if second is None:
-                            second = another(self._connection)
+                            second = another(self._turns.connection)
                             second.execute("set statement_timeout = '2s'")
                         self._look(second)
                     except psycopg.Error:  # no connection to spare: then nobody is named
@@ -127,7 +124,7 @@ class Turn:
                     except BaseException as stop:  # the statement must end before we do
                         interrupted = stop
                         with suppress(psycopg.Error):
-                            self._connection.cancel_safe()
+                            self._turns.connection.cancel_safe()
                     look = time.monotonic() + _LOOK_EVERY
                 state = answer.send(ready)
         except StopIteration as done:
@@ -143,7 +140,10 @@ class Turn:
         return time.monotonic() + min(_LOOK_EVERY, self._lock_timeout / 2000 or _LOOK_EVERY)
 
     def _look(self, second: Connection) -> None:
-        rows = second.execute(query("blockers"), {"pid": self._backend}).fetchall()
+        rows = second.execute(
+            query("blockers"),
+            {"pid": self._turns.backend or self._turns.connection.info.backend_pid},
+        ).fetchall()
         if not rows:
             return
         what, pid, program, user, host, state, since, age, statement = rows[0]
@@ -160,9 +160,9 @@ class Turn:
 
     def _tell(self, more: str) -> None:
         self._told = (self._pid, time.monotonic())
-        self._report(Working(f"waiting for {self._in_the_way or 'a lock'}{more}"))
+        self._turns.report(Working(f"waiting for {self._in_the_way or 'a lock'}{more}"))
 
-    def _settings(self, word: str, lock_timeout: float) -> str:
+    def _settings(self, word: str, lock_timeout: int) -> str:
         settings = f"{word} lock_timeout = {lock_timeout}"
         if self._header.statement_timeout is not None:
             settings += f"; {word} statement_timeout = {self._header.statement_timeout}"
@@ -173,7 +173,7 @@ class Turn:
         end_it = f" To end that session: select pg_terminate_backend({self._pid})."
         return SqlError(
             f"Waited in vain for {self._in_the_way or 'a lock'}",
-            hint=f"Tried {tries} times in {self._limits.busy_wait:g} s; wait longer: --busy-wait "
+            hint=f"Tried {tries} times in {self._turns.busy_wait:g} s; wait longer: --busy-wait "
             f"SECONDS.{end_it if self._pid else ''}\n{error.hint}".strip(),
             place=error.place,
             sqlstate=error.sqlstate,

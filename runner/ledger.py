@@ -18,9 +18,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 
 from runner import database, execution, lock, records
-from runner.busy import Limits, Turn
+from runner.busy import Turns
 from runner.errors import RunnerError, SqlError
 from runner.events import Done, Note, Report, Working, silent
 from runner.migrations import Migration
@@ -45,17 +46,15 @@ class Ledger:
         log: RunLog | None = None,
         lock_wait: float = 60.0,
         fingerprints: bool = True,
-        limits: Limits | None = None,
-        backend: int | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.connection = connection
         self.target = target
         self.report = report
+        self.turns = turns or Turns(connection, report)
         self._log = log
         self._lock_wait = lock_wait
         self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
-        self._limits = limits or Limits()
-        self._backend = backend or connection.info.backend_pid
         self._locked = False
         self._ready = False
         self._unreported: list[Done] = []
@@ -163,7 +162,7 @@ class Ledger:
         self, migration: Migration, script: Script, operation: str, *, last: bool
     ) -> None:
         state = self._state(operation, migration)
-        turn = self.turn(script)
+        turn = self.turns.of(script.header)
 
         def attempt() -> float:
             started = time.monotonic()
@@ -171,7 +170,7 @@ class Ledger:
             execution.run_whole(self.connection, script, state=state, turn=turn)
             return started
 
-        started = turn.insist(attempt, give_way=self._abandon)
+        started = turn.insist(attempt, give_way=partial(self._abandon, over=False))
         ms = round((time.monotonic() - started) * 1000, 1)
         durable = last or started - self._last_durable > _REPORT_EVERY
         self._must(
@@ -200,7 +199,7 @@ class Ledger:
         execution.run_statements(
             self.connection,
             script,
-            self.turn(script),
+            self.turns.of(script.header),
             done=done,
             after_each=remember,
             state=self._state(operation),
@@ -216,11 +215,6 @@ class Ledger:
         )
         self._note(Done(operation, migration.id, script.sha256, ms))
         self._deliver()
-
-    def turn(self, script: Script, limits: Limits | None = None) -> Turn:
-        """Return a file's turn at busy tables, by the limits of this run or by its own."""
-        how = limits or self._limits
-        return Turn(self.connection, self._backend, script.header, how, self.report)
 
     def _record_only(self, migration: Migration, operation: str) -> None:
         self._make_ready()
@@ -257,13 +251,16 @@ class Ledger:
                 server_hint=error.diag.message_hint or "",
             )
 
-    def _abandon(self) -> None:
-        """Leave an open transaction, and make sure of what was committed before it."""
+    def _abandon(self, *, over: bool = True) -> None:
+        """Leave an open transaction, and make sure of what was committed before it.
+
+        `over`: the run is; else it goes on, after a while.
+        """
         if self.connection.closed:
             return
         execution.send(self.connection, "rollback")
         execution.send(self.connection, execution.PUT_SESSION_BACK)
-        if self._finished:
+        if self._unreported or (over and self._finished):
             # Any later commit that waits for the disk covers all before it.
             fingerprint = records.fingerprint_entry(self.connection)
             self._must(f"begin; {execution.wait_for_disk(True)}; {fingerprint}; commit")

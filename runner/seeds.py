@@ -14,7 +14,7 @@ from pathlib import Path
 from psycopg import pq, sql
 
 from runner import execution
-from runner.busy import Limits, Turn
+from runner.busy import Turn
 from runner.database import Connection
 from runner.errors import FileError, RunnerError, SqlError, UsageError
 from runner.events import Done, Working
@@ -68,7 +68,7 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
                 f"{script} asks to run outside a transaction; seeds are all or nothing",
                 hint="Remove the directive. Nothing was seeded.",
             )
-    turns = [ledger.turn(script, Limits(lock_timeout=0)) for script in scripts]
+    turns = [ledger.turns.of(script.header, lock_timeout=0) for script in scripts]
     settings = [turn.in_transaction() for turn in turns]
     execution.send(connection, f"begin; {settings[0]}")
     try:

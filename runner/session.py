@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runner import database, execution, pooler, reach, records
-from runner.busy import Limits
+from runner.busy import Turns
 from runner.events import Report, silent
 from runner.ledger import Ledger
 from runner.runlog import RunLog
@@ -33,7 +33,7 @@ def opened(
     if write:
         pooler.refuse_by_name(target)
     connection = reach.connect(target, wait=settings.wait, report=report)
-    backend: int | None = None
+    backend = 0
     run_log: RunLog | None = None
     try:
         if write and not target.embedded:
@@ -54,8 +54,7 @@ def opened(
                 report=report,
                 log=run_log,
                 lock_wait=settings.lock_wait,
-                limits=Limits(settings.lock_timeout, settings.busy_wait),
-                backend=backend,
+                turns=Turns(connection, report, settings.lock_timeout, settings.busy_wait, backend),
             )
     finally:
         if run_log:

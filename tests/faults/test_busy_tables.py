@@ -311,7 +311,7 @@ def test_a_broken_index_is_dropped_without_a_lock_timeout_too(
     ],
 )
 def test_only_what_runs_concurrently_waits_without_end(statement: str, patient: bool) -> None:
-    turn = busy.Turn(None, 0, Header(), busy.Limits(), Told())  # type: ignore[arg-type]
+    turn = busy.Turns(None, Told()).of(Header())  # type: ignore[arg-type]
     assert turn.of_statement(statement) == f"set lock_timeout = {0 if patient else 2000}"
 
 
