@@ -168,21 +168,16 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
     return options
 
 
-_DEFAULTS = {
-    "database_url": None,
-    "sql_dir": None,
-    "seeds_dir": None,
-    "env_file": None,
-    "log": None,
-    "wait": None,
-    "lock_wait": None,
-    "lock_timeout": None,
-    "busy_wait": None,
-    "json": False,
-    "no_color": False,
-    "yes": False,
-    "verbose": False,
-    "quiet": False,
+_PATIENCE = {
+    "--wait": "a server that is not up yet (0)",
+    "--lock-wait": "another run (60)",
+    "--lock-timeout": "one table, before giving way and coming again (2)",
+    "--busy-wait": "busy tables, in all (60)",
+}
+_DEFAULTS: dict[str, bool | None] = {
+    **dict.fromkeys(("database_url", "sql_dir", "seeds_dir", "env_file", "log")),
+    **dict.fromkeys(flag[2:].replace("-", "_") for flag in _PATIENCE),
+    **dict.fromkeys(("json", "no_color", "yes", "verbose", "quiet"), False),
 }
 
 
@@ -198,21 +193,8 @@ def _common() -> _Parser:
     group.add_argument("--seeds-dir", metavar="DIR", help="the seeds (default: seeds)")
     group.add_argument("--env-file", metavar="FILE", help="instead of .env")
     group.add_argument("--log", metavar="FILE", help="the run log (default: .runner/runs.jsonl)")
-    group.add_argument(
-        "--wait", metavar="SECONDS", type=float, help="patience with a server not up yet (0)"
-    )
-    group.add_argument(
-        "--lock-wait", metavar="SECONDS", type=float, help="patience with another run (60)"
-    )
-    group.add_argument(
-        "--lock-timeout",
-        metavar="SECONDS",
-        type=float,
-        help="wait for a table this long, then give way and try again (2)",
-    )
-    group.add_argument(
-        "--busy-wait", metavar="SECONDS", type=float, help="patience with busy tables (60)"
-    )
+    for flag, what in _PATIENCE.items():
+        group.add_argument(flag, metavar="SECONDS", type=float, help=f"patience with {what}")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
     group.add_argument("--no-color", action="store_true", help="no colours")
     group.add_argument("--yes", action="store_true", help="allow seeding a database elsewhere")
@@ -293,7 +275,7 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
 def _suggest(words: list[str]) -> None:
     """Raise UsageError with the nearest command when the first word is none."""
     takes_value = {"-d", "--database-url", "--sql-dir", "--seeds-dir", "--env-file", "--log"}
-    takes_value |= {"--wait", "--lock-wait", "--lock-timeout", "--busy-wait"}
+    takes_value |= _PATIENCE.keys()
     before = ""
     for word in words:
         if not word.startswith("-") and before not in takes_value:
