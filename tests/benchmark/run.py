@@ -1,0 +1,69 @@
+"""The benchmark: what it costs, beside the least it could cost, measured here and now.
+
+    python tests/benchmark/run.py [--section NAME …] [--files N,N] [--rounds N] [--out FILE]
+
+Runs in turns, medians, ratios within one round: machines are noisy. Every result is checked before
+its time counts. Defaults finish in a few minutes on two cores; run nothing else meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import applying
+from measure import machine
+
+from runner import embedded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--section", action="append", choices=SECTIONS, help="repeat; default: all")
+    parser.add_argument("--files", default="100,1000", help="how many migrations, with commas")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="write the Markdown here as well")
+    options = parser.parse_args()
+    options.files = [int(part) for part in options.files.split(",")]
+    pieces = [
+        f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}, embedded PostgreSQL "
+        f"{embedded.VERSION}, by `python tests/benchmark/run.py {' '.join(sys.argv[1:])}`.\n"
+    ]
+    for name in options.section or SECTIONS:
+        title, section = SECTIONS[name]
+        pieces.append(f"## {title}\n\n{section(options)}")
+    text = "\n".join(pieces)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+Section = Callable[[argparse.Namespace], str]
+SECTIONS: dict[str, tuple[str, Section]] = {
+    "apply": (
+        "Applying files",
+        lambda o: applying.apply(o.files, o.rounds, say, applying.DURABLE),
+    ),
+    "slow": (
+        "Applying files where a commit costs 10 ms",
+        lambda o: applying.apply([o.files[0]], o.rounds, say, applying.SLOW),
+    ),
+    "nothing": (
+        "Nothing to do",
+        lambda o: applying.nothing_to_do(o.files, o.rounds, say),
+    ),
+    "help": ("--help", lambda o: applying.help_(o.rounds)),
+    "start": ("From nothing to seeded", lambda o: applying.start(o.rounds, say)),
+}
+
+if __name__ == "__main__":
+    main()
