@@ -49,6 +49,7 @@ ROOMS = [
     "edits",
     "rehearsed",
     "rehearsal",
+    "rowtypes",
     "proofs",
     "console",
     "commands",
