@@ -65,6 +65,7 @@ COMMANDS = {
         "verify --html proof.html",
         "4 a proof failed, ",
     ),
+    "types": ("write row types, Python or TypeScript", "types --out rows.py", "2 it is stale, "),
     "new": ("make the next numbered file and its way back", "new add_teams_to_projects", ""),
     "psql": ("open psql on the database", 'psql -- -c "table public.projects"', "psql's own, "),
     "url": ("print the database's URL for other programs", "url --show-password", ""),
@@ -262,6 +263,12 @@ def _own_flags(name: str, sub: argparse.ArgumentParser) -> None:
             action="store_true",
             help="weaken a scratch copy in every way and demand that this proof fails",
         )
+    if name == "types":
+        languages = ("python", "typescript")
+        sub.add_argument("--lang", choices=languages, default="python", help="default: python")
+        sub.add_argument("--out", metavar="FILE", help="write a file instead of to stdout")
+        sub.add_argument("--check", action="store_true", help="only look whether FILE is stale")
+        sub.add_argument("--schema", metavar="NAME", default="public", help="default: public")
     if name == "url":
         sub.add_argument("--show-password", action="store_true", help="do not mask it")
     if name in ("reset", "rollback"):

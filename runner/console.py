@@ -68,6 +68,12 @@ class Console:
         if not (self.json or self.quiet):
             put(_as_typed(text), sys.stdout)
 
+    def text(self, text: str) -> None:
+        """Print the text of a file to the letter, so that it can be piped into one."""
+        self._clear()
+        if not (self.json or self.quiet):
+            put(text, sys.stdout, end="")
+
     def note(self, text: str) -> None:
         """Print a line for the person at the terminal: what is about to happen, what to do next."""
         if not (self.json or self.quiet):

@@ -23,6 +23,7 @@ _MODULES = {
     "plan": "plan",
     "check": "check",
     "verify": "prove",
+    "types": "generate",
     "psql": "look",
     "url": "look",
     "new": "project",

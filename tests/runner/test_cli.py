@@ -269,6 +269,7 @@ KEYS = {
     "status": WITH_DATABASE | {"changed_since", "clean", "counts", "migrations"},
     "plan": WITH_DATABASE | {"on", "pending"},
     "baseline": WITH_DATABASE | {"done", "pending"},
+    "types": WITH_DATABASE | {"schema", "language", "file", "state", "text", "diff"},
     "new": HEAD | {"files"},
     "url": HEAD | {"url"},
     "down": HEAD | {"stopped"},

@@ -54,6 +54,19 @@ def test_the_caret_stands_under_its_column(text: str, column: int, under: str) -
     assert caret(text, column) == (f"  | {text}", under)
 
 
+def test_a_text_is_printed_to_the_letter(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A line of the result names commands as they can be pasted here; a file must not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    Console().say("python -m runner types")
+    Console().text("python -m runner types")
+    Console(quiet=True).text("no")
+    Console(json_=True).text("no")
+    assert capsys.readouterr().out == ".venv/bin/python -m runner types\npython -m runner types"
+
+
 def test_an_error_says_what_where_why_and_what_to_do(capsys: Captured) -> None:
     error = SqlError(
         "column x does not exist",
