@@ -59,7 +59,7 @@ class Turn:
         self._turns = turns
         self._header = header
         self._lock_timeout = lock_timeout  # milliseconds
-        self._in_the_way = ""  # as the last look had it
+        self.in_the_way = ""  # which table, and who holds it, as the last look had it
         self._pid = 0
         self._told = (0, 0.0)  # of which pid, and when
 
@@ -82,7 +82,7 @@ class Turn:
         Raises SqlError when the patience is at an end, naming who was in the way.
         """
         started = time.monotonic()
-        self._in_the_way, self._pid = "", 0
+        self.in_the_way, self._pid = "", 0
         pause, longest = _PAUSES
         tries = 1
         while True:
@@ -150,7 +150,7 @@ class Turn:
         others = f" and {len(rows) - 1} more" if rows[1:] else ""
         doing = f"{state} for {since}, in a transaction of {age}" if since else state
         self._pid = pid
-        self._in_the_way = (
+        self.in_the_way = (
             f"{what}: held by pid {pid} ({program} as {user} from {host}){others}, {doing}"
             + (f": {statement}" if statement else "")
         )
@@ -160,7 +160,7 @@ class Turn:
 
     def _tell(self, more: str) -> None:
         self._told = (self._pid, time.monotonic())
-        self._turns.report(Working(f"waiting for {self._in_the_way or 'a lock'}{more}"))
+        self._turns.report(Working(f"waiting for {self.in_the_way or 'a lock'}{more}"))
 
     def _settings(self, word: str, lock_timeout: int) -> str:
         settings = f"{word} lock_timeout = {lock_timeout}"
@@ -172,7 +172,7 @@ class Turn:
         """Return the error of the last try, with what stood in the way."""
         end_it = f" To end that session: select pg_terminate_backend({self._pid})."
         return SqlError(
-            f"Waited in vain for {self._in_the_way or 'a lock'}",
+            f"Waited in vain for {self.in_the_way or 'a lock'}",
             hint=f"Tried {tries} times in {self._turns.busy_wait:g} s; wait longer: --busy-wait "
             f"SECONDS.{end_it if self._pid else ''}\n{error.hint}".strip(),
             place=error.place,

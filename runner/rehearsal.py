@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from psycopg import pq
 
 from runner import catalog, execution
+from runner.busy import Turns
 from runner.database import Connection
 from runner.difference import difference
 from runner.errors import RunnerError, SqlError
@@ -70,7 +71,8 @@ def on_target(
     done: list[Rehearsal] = []
     with connection.transaction(force_rollback=True):
         connection.execute(patience.encode())
-        stage = _Stage(connection, tables(connection), alone=False)
+        turns = Turns(connection, report, lock_timeout)
+        stage = _Stage(turns, tables(connection), alone=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"rehearsing {file.id} ({number} of {len(files)})"))
             if connection.info.transaction_status == pq.TransactionStatus.INERROR:
@@ -92,7 +94,7 @@ def on_copy(
 ) -> list[Rehearsal]:
     """Run files on a copy, each in a transaction of its own. `sizes`: the target's, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
-    stage = _Stage(connection, known, alone=True)
+    stage = _Stage(Turns(connection, report), known, alone=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
         report(Working(f"rehearsing {file.id} ({number} of {len(files)})"))
@@ -110,8 +112,9 @@ def on_copy(
 class _Stage:
     """A connection on which files are watched, one after the other."""
 
-    def __init__(self, connection: Connection, known: Mapping[int, Table], *, alone: bool) -> None:
-        self._connection = connection
+    def __init__(self, turns: Turns, known: Mapping[int, Table], *, alone: bool) -> None:
+        self._turns = turns
+        self._connection = connection = turns.connection
         self._alone = alone  # nobody is kept waiting
         self._known = known
         self._blocking_since: float | None = None
@@ -139,11 +142,13 @@ class _Stage:
 
     def _step(self, file: Migration, statement: Statement) -> Step:
         started = time.monotonic()
-        _, failed = execution.send(self._connection, statement.text)
+        turn = self._turns.of(file.header)
+        _, failed = execution.send(self._connection, statement.text, turn)
         ms = _ms(started)
         if failed:
+            state = f"{turn.in_the_way}\nNothing was kept.".strip()
             raise execution.sql_error(
-                failed, file, statement.text, 0, state="Nothing was kept.", base=statement.start
+                failed, file, statement.text, 0, state=state, base=statement.start
             )
         before, self._seen = self._seen, self._look()
         touches = tuple(self._touches(statement, before))
@@ -216,7 +221,7 @@ def _explained(rehearsed: Rehearsal, hold: float, *, first: bool) -> Rehearsal:
         error.message = f"a statement took longer than {hold:g} s, so it was broken off"
         error.hint = "Grant it more: --hold SECONDS, or keep nobody waiting: --on scratch"
     elif error and sqlstate == _LOCKED:
-        error.hint = "Somebody is using that table: try again, or --on scratch. Nothing was kept."
+        error.hint = f"{error.hint}\nTry again, or keep out of everybody's way: --on scratch"
     elif error and sqlstate == _NEW_ENUM_VALUE and not first:
         why = "it needs a file before it to be committed; --on scratch does that"
         return replace(rehearsed, steps=(), not_run=why, error=None)

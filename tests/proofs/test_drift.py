@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner import catalog, migrations
+from runner.database import Target, parse
 from runner.errors import PlanError
 from runner.events import Event, Note
 from runner.ledger import Ledger
@@ -224,16 +227,28 @@ def test_a_database_made_by_psql_is_taken_over(place: Place) -> None:
     assert adoption.baseline(place.ledger, place.files) == []
 
 
+def test_a_database_that_stock_yoyo_made_is_taken_over(
+    place: Place, empty_database: Database
+) -> None:
+    """yoyo itself, by its own PostgreSQL backend; its tables lie in `public`."""
+    url = Target(parse(empty_database.conninfo()), "", embedded=False).url(show_password=True)
+    yoyo = Path(sys.executable).with_name("yoyo")
+    stock = url.replace("postgresql://", "postgresql+psycopg://")
+    subprocess.run(
+        [yoyo, "apply", "--batch", "--no-config-file", "-d", stock, place.folder],
+        check=True,
+        capture_output=True,
+    )
+    said: list[Event] = []
+    adoption.baseline(place.ledger, place.files, report=said.append)
+    assert applied(place) == ["0001_shops", "0002_mood"]
+    [note] = [event.text for event in said if isinstance(event, Note)]
+    assert note.startswith("public._yoyo_log, public._yoyo_migration, public._yoyo_version")
+    assert place.audit().breaches() == []
+
+
 # Where other tools keep their records; that nobody asks for them any more is left to people.
 OTHERS = {
-    "stock yoyo": (
-        "create table public._yoyo_migration (migration_hash varchar(64) primary key);"
-        "create table public._yoyo_log (id varchar(36) primary key);"
-        "create table public._yoyo_version (version int primary key);"
-        "create table public.yoyo_lock (locked int primary key)",
-        "public._yoyo_log, public._yoyo_migration, public._yoyo_version, public.yoyo_lock: "
-        "another tool's records",
-    ),
     "Prisma": (
         "create table public._prisma_migrations (id varchar(36) primary key)",
         "public._prisma_migrations: another tool's records",

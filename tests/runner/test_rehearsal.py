@@ -231,6 +231,7 @@ def test_a_table_in_use_is_not_waited_for(rehearse: Rehearse, shops: Connection)
         [found] = rehearse("alter table public.shops add column city text;")
         assert isinstance(found.error, SqlError)
         assert found.error.sqlstate == "55P03"
+        assert f"shops: held by pid {other.info.backend_pid}" in found.error.hint
         other.execute("rollback")
 
 
