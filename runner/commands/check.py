@@ -11,8 +11,9 @@ from runner.commands.common import Options
 from runner.console import Console
 from runner.errors import DONE, PROOF_FAILED, UsageError
 from runner.migrations import Migration
-from runner.proofs import files, late
-from runner.proofs.finding import PROOFS, Finding, Findings
+from runner.proofs import files
+from runner.proofs.files import late
+from runner.proofs.files.finding import PROOFS, Finding, Findings
 from runner.scratch import workshop
 from runner.script import Script
 from runner.settings import Settings

@@ -15,8 +15,9 @@ from conftest import SQL_DIR
 from runner import migrations, seeds
 from runner.errors import FileError, UsageError
 from runner.migrations import Migration
-from runner.proofs import files, late
-from runner.proofs.finding import Finding
+from runner.proofs import files
+from runner.proofs.files import late
+from runner.proofs.files.finding import Finding
 from runner.scratch import Workshop, workshop
 
 SHOP = """

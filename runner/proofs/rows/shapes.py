@@ -1,4 +1,4 @@
-"""What a row of each table has to satisfy, as the catalogue has it: the lines of rows.sql."""
+"""What a row of each table has to satisfy, as the catalogue has it: the lines of shapes.sql."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def read(connection: Connection) -> list[Table]:
             [Key(**key) for key in keys],
             [Check(**check) for check in checks],
         )
-        for schema, name, columns, references, keys, checks in connection.execute(statement("rows"))
+        for schema, name, columns, references, keys, checks in connection.execute(
+            statement("rows/shapes")
+        )
     ]
 
 

@@ -9,8 +9,8 @@ from enum import Enum
 from psycopg import sql
 
 from runner.database import Connection
-from runner.proofs import values
-from runner.proofs.shapes import Check, Column, Table
+from runner.proofs.rows import values
+from runner.proofs.rows.shapes import Check, Column, Table
 
 _FRESH = 24  # values for what has to be unique
 

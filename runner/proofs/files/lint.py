@@ -13,7 +13,7 @@ from pathlib import Path
 from runner import statements
 from runner.errors import FileError
 from runner.migrations import Migration
-from runner.proofs.finding import Finding
+from runner.proofs.files.finding import Finding
 from runner.script import Script
 
 NAME = "lint"

@@ -12,7 +12,7 @@ from runner import migrations
 from runner.difference import difference
 from runner.errors import FileError, RunnerError, UsageError
 from runner.migrations import Migration
-from runner.proofs.finding import Finding
+from runner.proofs.files.finding import Finding
 from runner.scratch import Workshop
 
 NAME = "late files"

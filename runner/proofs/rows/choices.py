@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 
 from runner.database import Connection
-from runner.proofs.fitting import Fit, Value, alone, every, typed
-from runner.proofs.shapes import Check, Reference, Table
+from runner.proofs.rows.fitting import Fit, Value, alone, every, typed
+from runner.proofs.rows.shapes import Check, Reference, Table
 
 _REFERRED = 24  # rows to refer to, the newest
 _JOINED = 2_000  # combinations of them

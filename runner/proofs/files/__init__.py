@@ -17,9 +17,10 @@ from runner.errors import RunnerError
 from runner.events import Report, Working, silent
 from runner.ledger import Ledger
 from runner.migrations import Migration
-from runner.proofs import lint, roads, rows
-from runner.proofs.finding import PROOFS, Finding, Findings, Line, broken
-from runner.proofs.roads import run_again
+from runner.proofs import rows
+from runner.proofs.files import lint, roads
+from runner.proofs.files.finding import PROOFS, Finding, Findings, Line, broken
+from runner.proofs.files.roads import run_again
 from runner.queries import query
 from runner.scratch import Workshop, apply
 from runner.script import Script

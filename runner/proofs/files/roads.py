@@ -11,7 +11,7 @@ from runner.difference import difference
 from runner.errors import RunnerError
 from runner.ledger import Ledger
 from runner.migrations import Migration
-from runner.proofs.finding import Finding, broken
+from runner.proofs.files.finding import Finding, broken
 from runner.scratch import Workshop, apply
 
 _AGAIN = "the whole chain runs again"

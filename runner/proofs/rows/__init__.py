@@ -14,11 +14,11 @@ import psycopg
 from psycopg import sql
 
 from runner.database import Connection
-from runner.proofs import shapes
-from runner.proofs.choices import Choice, Pair, Row, Slot, slots
 from runner.proofs.faults import statement
-from runner.proofs.fitting import DEFAULT
-from runner.proofs.shapes import Key, Table
+from runner.proofs.rows import shapes
+from runner.proofs.rows.choices import Choice, Pair, Row, Slot, slots
+from runner.proofs.rows.fitting import DEFAULT
+from runner.proofs.rows.shapes import Key, Table
 
 _ATTEMPTS = 60  # inserts a table, beside the wanted ones
 _AGAIN = 8  # tries of one value, and of one row that meets others
@@ -43,7 +43,7 @@ def fill(connection: Connection, *, wanted: int = 4) -> list[Made]:
     """
     with connection.transaction():
         connection.execute("set constraints all immediate")
-        connection.execute(statement("holds"))
+        connection.execute(statement("rows/holds"))
         order = shapes.in_order(shapes.read(connection))
         made = [_made(connection, table, wanted) for table in order]
         for place, table in enumerate(order):  # now there is something to refer to

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from runner.proofs.shapes import Column
+from runner.proofs.rows.shapes import Column
 
 Lister = Callable[[Column, str, int], list[str]]
 
