@@ -9,7 +9,7 @@ from typing import Any
 from runner import byhand, migrations, rehearsal, rehearsed
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
-from runner.errors import DONE, ERROR, SOMETHING_TO_DO
+from runner.errors import DONE, ERROR, SOMETHING_TO_DO, UsageError
 from runner.ledger import Ledger
 from runner.migrations import Migration
 from runner.plan import State, compare
@@ -23,6 +23,8 @@ _SHOWN = 64  # characters of a statement
 
 def plan(where: Settings, options: Options, console: Console) -> int:
     """Tell what is pending, what it would do and whom it would keep waiting. Keeps nothing."""
+    if options.hold <= 0:
+        raise UsageError("--hold takes seconds, more than none", hint="Nothing was rehearsed.")
     files = migrations.read(where.sql_dir)
     to = migrations.find(files, options.to) if options.to else None
     with opened(where, console.report, create=False, log=False) as ledger:
@@ -57,8 +59,8 @@ def _by_hand(
     ledger: Ledger, pending: Sequence[Migration], options: Options, console: Console
 ) -> int:
     target = ledger.target.url() if ledger.target else ""
-    text = byhand.script(ledger.connection, pending, target) if pending else "-- nothing pending"
-    console.say(text)
+    text = byhand.script(ledger.connection, pending, target) if pending else "-- nothing pending\n"
+    console.text(text)
     code = SOMETHING_TO_DO if pending else DONE
     ids = [file.id for file in pending]
     document(console, options, ledger, ok=True, exit_code=code, pending=ids, sql=text)

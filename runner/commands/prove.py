@@ -36,6 +36,8 @@ def verify(where: Settings, options: Options, console: Console) -> int:
         for name, page in ((options.html, pages.html), (options.junit, pages.junit)):
             if name:
                 _write(Path(name), page(verdict))
+        if options.save:
+            _write(Path(options.save), catalog.snapshot(ledger.connection).text)
         code = DONE if verdict.proven else PROOF_FAILED
         _show(verdict, options, console)
         document(
@@ -58,8 +60,6 @@ def verify(where: Settings, options: Options, console: Console) -> int:
 def _verdict(ledger: Ledger, where: Settings, options: Options, console: Console) -> Verdict:
     """Prove that the database is what its files say, then that it keeps its tenants apart."""
     verdict = Verdict()
-    if options.save:
-        _write(Path(options.save), catalog.snapshot(ledger.connection).text)
     if options.only in (None, drift.NAME):
         verdict = _drift(ledger, where, console)
     if options.only == drift.NAME:

@@ -400,6 +400,11 @@ def test_a_script_that_fails_keeps_what_was_before_it(checkout: Checkout) -> Non
 
 
 @one_server
+def test_a_statement_needs_some_time(checkout: Checkout) -> None:
+    assert checkout.runner("plan", "--hold", "0").code == 64
+
+
+@one_server
 def test_plan_waits_for_a_run_that_goes_on(checkout: Checkout) -> None:
     with checkout.ledger():
         said: list[int] = []
