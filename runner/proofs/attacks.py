@@ -15,7 +15,8 @@ from psycopg import pq, sql
 from runner.database import Connection
 from runner.proofs import sheet
 from runner.proofs.attempt import Outcome
-from runner.proofs.faults import Faults
+from runner.proofs.faults import PAGES, Faults
+from runner.proofs.permissions import may
 from runner.proofs.sheet import Sheet
 from runner.proofs.steps import OWNER, Step, attacks, steps
 from runner.proofs.verdict import Breach, Check
@@ -25,11 +26,6 @@ KINDS = {"attacks": "attack", "invariants": "invariant"}
 
 _ID = re.compile(r"c[a-z0-9]{24}")
 _KEPT = 3
-_FILES = (
-    "psql -1 -f sql/0007_guard_rows.sql\n"
-    "psql -1 -f sql/0008_record_audit.sql\n"
-    "psql -1 -f sql/0009_enable_row_level_security.sql  -- a constraint is in 0002 to 0005"
-)
 _UNDECIDED = ("57014", "55P03", "40P01")  # a timeout, a lock
 _TABLES = """
     select c.oid::regclass::text, coalesce(a.attname, 'id')::text
@@ -216,13 +212,14 @@ def _let_by(
     named = re.search(r"\bpublic\.(?!proof_|planted)(\w+)", f"{step.sql} {attack.body}")
     name = table.removeprefix("public.") or (named[1] if named else "")
     if not name:
-        return "a privilege, or a function, that the statement names", _FILES
+        return "a privilege, or a function, that the statement names", PAGES
     if step.actor is None:
-        return f"no trigger or constraint of public.{name} refused it", _FILES
+        return f"no trigger or constraint of public.{name} refused it", PAGES
     verb = _verb(step.sql)
     if step.unless or "_privilege(" in step.sql:
         return faults.held(name, verb, step.actor.role)
-    guarded = verb != "select" and ":'away." not in step.sql
+    own = verb != "select" and ":'away." not in step.sql
+    guarded = own and may(step.name.removesuffix(" of away"), name, verb)
     return faults.let_through(name, verb, step.actor.role, guarded=guarded)
 
 

@@ -10,8 +10,12 @@ from typing import LiteralString
 
 from runner.database import Connection
 
-_POLICIES = "sql/0009_enable_row_level_security.sql"
-_GUARDS = "sql/0007_guard_rows.sql"
+_HELPERS = "psql -1 -f sql/0006_create_caller_helpers.sql"
+_GUARDS = "psql -1 -f sql/0007_guard_rows.sql"
+_LOG = "psql -1 -f sql/0008_record_audit.sql"
+_POLICIES = "psql -1 -f sql/0009_enable_row_level_security.sql"
+# What puts back every function, trigger and policy.
+PAGES = f"{_HELPERS}\n{_GUARDS}\n{_LOG}\n{_POLICIES}  -- a constraint is in 0002 to 0005"
 
 
 @cache
@@ -24,8 +28,8 @@ def statement(name: str) -> LiteralString:
 class Found:
     """One line of faults.sql."""
 
-    kind: str  # "switch", "policy", "restrictive", "grant", "trigger"
-    name: str  # of the policy, grantee or trigger
+    kind: str  # "switch", "owner", "policy", "restrictive", "grant", "member", "trigger", "helper"
+    name: str  # of the policy, grantee, trigger or function; of a switch, which
     words: str
 
 
@@ -37,7 +41,7 @@ class Faults:
         self._known: dict[tuple[str, str, str, str], list[Found]] = {}
 
     def of(self, table: str, command: str, role: str, *, schema: str = "public") -> list[Found]:
-        """Return the grants, policies, switches and triggers for this role and command."""
+        """Return what stands between this role and this command, and what opens it."""
         key = (schema, table, command, role)
         if key not in self._known:
             rows = self._connection.execute(
@@ -53,7 +57,8 @@ class Faults:
         """Return what let a role reach what it should not, and how to close it.
 
         `column`: it is this one that should not be written; `guarded`: the row is the role's to
-        change, so that only a trigger could have refused this change of it.
+        change, so that only a trigger could have refused this change of it. Else it is the
+        policies, or the helpers that they ask.
         """
         found = self.of(table, command, role)
         grants = [f for f in found if f.kind == "grant"]
@@ -65,8 +70,11 @@ class Faults:
             return _joined([*switches, *grants]), _switch_back(switches[0], table, role)
         policies = [f for f in found if f.kind in ("policy", "restrictive")]
         if not guarded:
-            fault = _joined([*policies, *grants])
-            mend = f"psql -1 -f {_POLICIES}  -- puts its policies and grants back; drop any others"
+            helpers = [f for f in found if f.kind == "helper"]
+            fault = _joined([*policies, *helpers, *grants])
+            mend = f"{_POLICIES}  -- puts its policies and grants back; drop any others"
+            if helpers:
+                mend = f"{_HELPERS}  -- puts back what they ask\n{mend}"
             return fault or f"no grant or policy of public.{table} explains it", mend
         triggers = [f for f in found if f.kind == "trigger"]
         standing = ", ".join(f.words.removeprefix("trigger ") for f in triggers)
@@ -75,16 +83,24 @@ class Faults:
             f"{standing or 'none'}; its policies: "
             f"{', '.join(f.name for f in policies) or 'none'}; {_joined(grants)}"
         )
-        return fault, f"psql -1 -f {_GUARDS}; psql -1 -f {_POLICIES}"
+        return fault, f"{_GUARDS}; {_POLICIES}"
 
     def held(self, table: str, command: str, role: str) -> tuple[str, str]:
-        """Return the grants by which a role holds a privilege it should not, and their revokes."""
-        grants = [f for f in self.of(table, command, role) if f.kind == "grant"]
-        switches = [f for f in self.of(table, command, role) if f.kind == "switch"]
-        if not grants:
-            fault = _joined(switches) or f"{role} holds {command} by membership of another role"
-            return fault, f"find out which role gives it: \\drg {role}"
-        return _joined(grants), _revokes(command, table, grants)
+        """Return by what a role holds a privilege it should not, and how to take it away."""
+        found = self.of(table, command, role)
+        owner = [f for f in found if f.kind == "owner"]
+        if owner:
+            return owner[0].words, _switch_back(owner[0], table, role)
+        grants = [f for f in found if f.kind == "grant"]
+        if grants:
+            return _joined(grants), _revokes(command, table, grants)
+        members = [f for f in found if f.kind == "member"]
+        if members:
+            return _joined(members), " ".join(_left(member) for member in members)
+        switches = [f for f in found if f.kind == "switch"]
+        if switches:
+            return _joined(switches), _switch_back(switches[0], table, role)
+        return f"no grant on public.{table} explains it", _POLICIES
 
     def stood_in_the_way(
         self, table: str, command: str, role: str, sqlstate: str, message: str
@@ -92,20 +108,19 @@ class Faults:
         """Return what is missing where something allowed was refused."""
         found = self.of(table, command, role)
         grants = [f for f in found if f.kind == "grant"]
-        mend = f"psql -1 -f {_POLICIES}"
         if not grants:
-            return (f"missing: grant {command} on public.{table} to {role}", mend)
+            return (f"missing: grant {command} on public.{table} to {role}", _POLICIES)
         if sqlstate == "42501" and message.startswith("permission denied"):
-            return (f"missing: a privilege ({message}); there is {_joined(grants)}", mend)
+            return (f"missing: a privilege ({message}); there is {_joined(grants)}", _POLICIES)
         if sqlstate and sqlstate != "42501":
-            return (f"{sqlstate}: {message}", "see the message: a guard, a check or a function")
+            return (f"{sqlstate}: {message}", PAGES)
         # Who changes a row has to see it: select_… is needed beside update_….
         for needed in [command] if command == "insert" else [command, "select"]:
             if not any(f.kind == "policy" for f in self.of(table, needed, role)):
                 fault = f"missing: a permissive policy for {needed} to {role} on public.{table}"
-                return (fault, mend)
+                return (fault, _POLICIES)
         others = [f for f in found if f.kind in ("policy", "restrictive")]
-        return (f"{message or 'no row is within sight'}; there is {_joined(others)}", mend)
+        return (f"{message or 'no row is within sight'}; there is {_joined(others)}", _POLICIES)
 
 
 def _plain(words: str) -> str:
@@ -132,9 +147,15 @@ def _revokes(command: str, table: str, grants: list[Found], column: str = "") ->
     )
 
 
+def _left(member: Found) -> str:
+    """Return the revoke of `grant pg_read_all_data to authenticated`."""
+    given = member.words.removeprefix("grant ").rpartition(" to ")[0]
+    return f"revoke {given} from {member.name};"
+
+
 def _switch_back(switch: Found, table: str, role: str) -> str:
     if switch.name == "table":
         return f"alter table public.{table} enable row level security;"
     if switch.name == "role":
         return f"alter role {role} nosuperuser nobypassrls;"
-    return f"alter table public.{table} owner to …;  -- no API role may own a table"
+    return f"alter table public.{table} owner to current_user;  -- no API role may own a table"

@@ -1,5 +1,5 @@
--- What lets a role reach a table with a command, or would have to: one line for each grant, policy,
--- switch and trigger, the suspicious ones first.
+-- What lets a role reach a table with a command, or would have to: one line for each switch, policy,
+-- grant, membership and trigger, and for each function that a policy asks; suspicious ones first.
 
 with here as (
     select
@@ -19,10 +19,29 @@ me as (
     where rolname = %(role)s
 ),
 
+-- A superuser has the rights of every role, by none of which it got them.
 mine as (
-    select oid, rolname
-    from pg_catalog.pg_roles
-    where pg_catalog.pg_has_role(%(role)s, oid, 'usage')
+    select r.oid, r.rolname
+    from me
+    inner join pg_catalog.pg_roles as r
+        on r.oid = me.oid
+        or (not me.rolsuper and pg_catalog.pg_has_role(me.oid, r.oid, 'usage'))
+),
+
+policies as (
+    select p.*
+    from here
+    inner join pg_catalog.pg_policy as p on p.polrelid = here.oid
+    where (
+        p.polcmd = '*'
+        or p.polcmd = case %(command)s
+            when 'select' then 'r' when 'insert' then 'a' when 'update' then 'w'
+            when 'delete' then 'd' else '-'
+        end::"char"
+    ) and (
+        0 = any (p.polroles)
+        or exists (select from mine where mine.oid = any (p.polroles))
+    )
 ),
 
 grants as (
@@ -58,6 +77,12 @@ from me
 where me.rolsuper or me.rolbypassrls
 
 union all
+select 1, 'owner', 'owner', format('%%s owns %%s', me.rolname, here.name)
+from here
+cross join me
+where not me.rolsuper and pg_catalog.pg_has_role(me.oid, here.relowner, 'usage')
+
+union all
 select
     2,
     case when p.polpermissive then 'policy' else 'restrictive' end,
@@ -87,17 +112,7 @@ select
         ) || ')', '')
     )
 from here
-inner join pg_catalog.pg_policy as p on p.polrelid = here.oid
-where (
-    p.polcmd = '*'
-    or p.polcmd = case %(command)s
-        when 'select' then 'r' when 'insert' then 'a' when 'update' then 'w'
-        when 'delete' then 'd' else '-'
-    end::"char"
-) and (
-    0 = any (p.polroles)
-    or exists (select from mine where mine.oid = any (p.polroles))
-)
+inner join policies as p on p.polrelid = here.oid
 
 union all
 select
@@ -119,6 +134,22 @@ group by here.name, g.grantee, mine.rolname, g.privilege_type, g.column_name is 
 
 union all
 select
+    3,
+    'member',
+    quote_ident(mine.rolname),
+    format('grant %%I to %%I', every.rolname, mine.rolname)
+from me
+cross join mine
+inner join pg_catalog.pg_auth_members as m on m.member = mine.oid
+inner join pg_catalog.pg_roles as every on every.oid = m.roleid
+where pg_catalog.pg_has_role(me.oid, every.oid, 'usage')
+    and every.rolname = case
+        when %(command)s = 'select' then 'pg_read_all_data'
+        when %(command)s in ('insert', 'update', 'delete') then 'pg_write_all_data'
+    end
+
+union all
+select
     4,
     'trigger',
     t.tgname::text,
@@ -132,5 +163,22 @@ inner join pg_catalog.pg_trigger as t on t.tgrelid = here.oid and not t.tgisinte
 where t.tgtype & case %(command)s
     when 'insert' then 4 when 'delete' then 8 when 'update' then 16 when 'truncate' then 32 else 0
 end <> 0
+
+union all
+select
+    5,
+    'helper',
+    asked.refobjid::regprocedure::text,
+    format(
+        '%%s is asked by %%s',
+        asked.refobjid::regprocedure,
+        string_agg(distinct quote_ident(p.polname), ', ')
+    )
+from policies as p
+inner join pg_catalog.pg_depend as asked
+    on asked.classid = 'pg_catalog.pg_policy'::regclass
+    and asked.objid = p.oid
+    and asked.refclassid = 'pg_catalog.pg_proc'::regclass
+group by asked.refobjid
 
 order by 1, 2, 4

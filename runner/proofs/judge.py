@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from runner.proofs.attempt import Outcome
 from runner.proofs.faults import Faults
-from runner.proofs.permissions import SERVICE, TENANTS, Permission, permissions
+from runner.proofs.permissions import SERVICE, TENANTS, Permission, may, permissions
 from runner.proofs.tries import Try
 from runner.proofs.verdict import Breach
 from runner.proofs.world import Actor
@@ -94,7 +94,7 @@ def _got_through(try_: Try, outcome: Outcome, faults: Faults, *, belt: bool) -> 
         right.command,
         role,
         column="" if _somebody_like(try_, [right]) else right.what.removeprefix("with "),
-        guarded=try_.who in (*TENANTS, SERVICE) and (try_.own_org or try_.who == SERVICE),
+        guarded=may(try_.who, right.table, right.command) and (try_.own_org or try_.who == SERVICE),
     )
     if outcome.sqlstate:
         what = f"{try_.who} was not refused, but stopped by {outcome.sqlstate}: {outcome.message}"

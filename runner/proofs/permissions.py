@@ -54,6 +54,15 @@ def permissions() -> tuple[Permission, ...]:
     )
 
 
+def may(who: str, table: str, command: str) -> bool:
+    """Whether somebody has any right of this command in their own organization."""
+    return any(
+        right.allows(who, own_org=True)
+        for right in permissions()
+        if (right.table, right.command) == (table, command)
+    )
+
+
 def markdown() -> str:
     """The table as README prints it: one row per table, the words of the file in its cells."""
     head = ["Table", "SELECT", "INSERT", "UPDATE", SERVICE]

@@ -82,6 +82,16 @@ MISTAKES = [
         subject="app.caller_org",
     ),
     Mistake(
+        "a helper that believes the token",
+        "create or replace function app.caller_org_as(variadic wanted public.user_role[]) "
+        "returns text language plpgsql stable parallel safe security definer "
+        "set search_path = pg_catalog, pg_temp as $$ begin return coalesce("
+        "auth.jwt() ->> 'org_id', (select u.org_id from public.users as u "
+        "where u.auth_user_id = auth.uid() and u.roles && wanted)); end $$",
+        subject="app.caller_org_as",
+        who="MEMBER",
+    ),
+    Mistake(
         "a reference that forgot the organization",
         "alter table public.workflows drop constraint workflows_org_id_approver_id_fkey; "
         "alter table public.users add constraint users_id_key unique (id); "
