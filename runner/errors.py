@@ -7,6 +7,7 @@
     ├── SqlError           exit 1   PostgreSQL refused a statement of a file
     ├── Unreachable        exit 1   no database there, or it went away
     ├── LockTimeout        exit 3   another run holds the lock
+    ├── ProofError         exit 1   the rows that a proof is tried on cannot be made
     ├── ServerError        exit 1   the embedded PostgreSQL cannot be started or stopped
     ├── Refused            exit 1   a destructive act without its second signal
     └── Interrupted        exit 130 somebody pressed Ctrl-C
@@ -107,6 +108,12 @@ class LockTimeout(RunnerError):  # noqa: N818
 
     exit_code = LOCKED
     code = "locked"
+
+
+class ProofError(RunnerError):
+    """The rows that a proof is tried on cannot be made."""
+
+    code = "proof"
 
 
 class ServerError(RunnerError):

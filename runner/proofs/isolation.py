@@ -11,15 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from runner.database import Connection
-from runner.errors import LockTimeout, UsageError
+from runner.errors import LockTimeout, ProofError, UsageError
 from runner.events import Report, Working, silent
-from runner.proofs import attacks, exposed, ground, matrix, rules, server
+from runner.proofs import attacks, exposed, ground, matrix, rules, server, sheet, steps
 from runner.proofs.faults import statement
 from runner.proofs.judge import could_not_be_tried
 from runner.proofs.matrix import Findings
 from runner.proofs.stage import Patience, holders, in_turns, in_world, read
 from runner.proofs.tries import Try, tables, tries
-from runner.proofs.verdict import Verdict
+from runner.proofs.verdict import Breach, Check, Verdict
 
 LOCK_TIMEOUT = 1.0  # seconds: no writer waits for us any longer
 _AGAIN = 2  # how often a cell is tried again that met a lock
@@ -38,40 +38,62 @@ def prove(
 
     `only`: one table, right, rule, attack or invariant by name; `schemas`: those that the API
     exposes; `without_belt`: also with the restrictive policies set aside. Raises RunnerError where
-    nothing can be proved (LockTimeout where a lock stands in the way), UsageError for an unknown
-    name.
+    nothing can be proved (LockTimeout where a lock stands in the way, ProofError where no rows can
+    be made to try things on and no rule says why), UsageError for an unknown name.
     """
     started = time.monotonic()
     patience = Patience.ordinary(lock_timeout)
-    read(connection, lock_timeout, lambda: ground.check(connection, schemas))
-    facts = read(connection, lock_timeout, lambda: ground.facts(connection, schemas))
-    warnings = read(connection, lock_timeout, lambda: server.warnings(connection))
-    found = Findings()
     chosen = tries(only)
-    _try_all(connection, chosen, found, patience, report)
-    if without_belt:
-        warnings += _without_belt(connection, chosen, found, lock_timeout, report)
-    if only in (None, "matrix", "undecided"):
-        found.breaches += in_world(
-            connection, patience, lambda: exposed.undecided(connection, schemas)
-        )
-    report(Working("rules"))
-    checks, breaches = read(connection, lock_timeout, lambda: rules.run(connection, only))
-    report(Working("attacks and invariants"))
-    attempted, failed = in_world(connection, patience, lambda: attacks.run(connection, only))
-    if only and not (chosen or checks or attempted or only == "undecided"):
+    attacking = any(sheet.meant(steps.attacks(), only))
+    if not (chosen or attacking or only == "undecided" or any(sheet.meant(rules.rules(), only))):
         raise UsageError(
             f"There is no proof called {only!r}",
             hint="--only takes matrix, undecided, a table, a right (users.update.own name), or the "
             "name of a rule, an attack or an invariant: python -m runner verify -v lists them.",
         )
+    read(connection, lock_timeout, lambda: ground.check(connection, schemas))
+    facts = read(connection, lock_timeout, lambda: ground.facts(connection, schemas))
+    warnings = read(connection, lock_timeout, lambda: server.warnings(connection))
+    report(Working("rules"))  # first, for they need no rows
+    checks, broken = read(connection, lock_timeout, lambda: rules.run(connection, only))
+    found = Findings()
+    attempted: list[Check] = []
+    failed: list[Breach] = []
+    try:
+        _try_all(connection, chosen, found, patience, report)
+        if without_belt:
+            warnings += _without_belt(connection, chosen, found, lock_timeout, report)
+        if only in (None, "matrix", "undecided"):
+            found.breaches += in_world(
+                connection, patience, lambda: exposed.undecided(connection, schemas)
+            )
+        if attacking:
+            report(Working("attacks and invariants"))
+            attempted, failed = in_world(
+                connection, patience, lambda: attacks.run(connection, only)
+            )
+    except ProofError as error:
+        if not broken:
+            raise
+        failed = [_without_rows(error)]
     return Verdict(
         cells=tuple(found.cells),
         checks=(*checks, *attempted),
-        breaches=(*found.breaches, *breaches, *failed),
+        breaches=(*found.breaches, *broken, *failed),
         warnings=tuple(warnings),
         facts=facts,
         seconds=time.monotonic() - started,
+    )
+
+
+def _without_rows(error: ProofError) -> Breach:
+    """Say that nothing but the rules was asked: no answer is no proof."""
+    return Breach(
+        proof="world",
+        subject="runner/proofs/world.sql",
+        what=f"{error.message}. No cell, attack or invariant was tried.",
+        fault="one of the other breaches",
+        mend="python -m runner verify  -- again, once the other breaches are mended",
     )
 
 

@@ -36,7 +36,7 @@ from runner.ledger import Ledger
 from runner.proofs import ground, race, rules
 from runner.proofs.isolation import LOCK_TIMEOUT, prove
 from runner.proofs.score import Mutant, Score, Trial
-from runner.proofs.stage import Patience, in_world
+from runner.proofs.stage import read
 from runner.proofs.verdict import Breach, Verdict
 
 _SOUND = "sound"
@@ -150,11 +150,9 @@ def _judge(mutant: Mutant, url: str) -> Trial:
 
 
 def _rules(connection: Connection) -> Verdict:
-    """Ask the quick part of verify, in its world: what a rule sees here, it sees there."""
-    ground.check(connection, ("public",))
-    _, breaches = in_world(
-        connection, Patience.ordinary(LOCK_TIMEOUT), lambda: rules.run(connection)
-    )
+    """Ask the quick part of verify, as verify does: what a rule sees here, it sees there."""
+    read(connection, LOCK_TIMEOUT, lambda: ground.check(connection, ("public",)))
+    _, breaches = read(connection, LOCK_TIMEOUT, lambda: rules.run(connection))
     return Verdict(breaches=tuple(breaches))
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import psycopg
 
 from runner.database import Connection
-from runner.errors import LockTimeout, RunnerError, Unreachable
+from runner.errors import LockTimeout, ProofError, Unreachable
 from runner.proofs import world
 from runner.proofs.faults import statement
 from runner.proofs.tries import Try, tables
@@ -114,7 +114,7 @@ def in_world(
 ) -> Answer:
     """Work in a transaction with the two organizations in it, and with policies set aside.
 
-    Asks for the locks again and again. Raises LockTimeout, naming the holders, and RunnerError
+    Asks for the locks again and again. Raises LockTimeout, naming the holders, and ProofError
     where the rows cannot be made.
     """
     pauses = list(_PAUSES)
@@ -143,7 +143,7 @@ def _make(connection: Connection, aside: str) -> None:
     except psycopg.Error as error:
         if connection.closed:
             raise
-        raise RunnerError(
+        raise ProofError(
             f"The rows of the proof could not be made: {error.diag.message_primary or error}",
             hint="runner/proofs/world.sql makes them: is the schema the one of sql/, and may "
             "this role write to it? Nothing was changed.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -215,8 +216,31 @@ def test_a_schema_that_is_not_sound_is_not_mutated(tmp_path: Path) -> None:
     assert not score.passed
 
 
-def test_a_mutant_that_cannot_be_made_is_an_error_not_a_kill() -> None:
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[embedded.Server]:
+    """A server with the sound database on it that mutants are copies of."""
     with embedded.scratch() as server:
         mutants.make_sound(server, SQL_DIR)
-        with pytest.raises(psycopg.errors.UndefinedTable):
-            mutants.try_out(server, 1, Mutant("kind", "name", "x", "drop table public.nothing"))
+        yield server
+
+
+def test_a_mutant_that_cannot_be_made_is_an_error_not_a_kill(scratch: embedded.Server) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        mutants.try_out(scratch, 1, Mutant("kind", "name", "x", "drop table public.nothing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        # No rule reads what a function says: an attack has to blame what the policy asks.
+        ("app.caller_org_as(public.user_role[]) believes a claim", "305_claim_more_than_one_is"),
+        # No rows can be made to try anything on: the rules have to speak.
+        ("app.record_audit() owned by authenticated", "07_owned_by_an_api_role"),
+    ],
+)
+def test_a_function_is_blamed_by_its_name(scratch: embedded.Server, name: str, by: str) -> None:
+    with mutants._copy(scratch, "looked_into") as url, psycopg.connect(url) as conn:
+        [mutant] = [mutant for mutant in mutants.generate(conn) if mutant.name == name]
+    trial = mutants.try_out(scratch, 1, replace(mutant, object=mutant.object.split(" or ")[0]))
+    assert (trial.verdict, trial.note) == ("killed", "")
+    assert by in trial.killed_by

@@ -18,7 +18,7 @@ from checkout import ROOT, Checkout
 from conftest import Database, Server, apply_schema, one_server
 
 from runner import database as databases
-from runner.errors import LockTimeout, RunnerError, Unreachable, UsageError
+from runner.errors import LockTimeout, ProofError, RunnerError, Unreachable, UsageError
 from runner.ledger import Ledger
 from runner.proofs import matrix, pages
 from runner.proofs.isolation import prove
@@ -489,12 +489,26 @@ def test_a_role_that_cannot_act_as_the_api_is_told_the_grant(
         conn.execute(f"grant anon, authenticated to {role}".encode())
         conn.execute(f"grant service_role to {role}".encode())
         conn.execute(f"revoke usage on schema app from {role}".encode())
-        conn.execute("alter table public.users rename column name to called")
-    with (
+    with (  # it is bound by the policies itself
         connect(database, user=role, password=PASSWORD) as conn,
-        pytest.raises(RunnerError, match="could not be made"),
+        pytest.raises(ProofError, match="could not be made"),
     ):
         prove(conn)
+
+
+def test_where_no_rows_can_be_made_it_is_an_error_unless_a_rule_says_why(
+    database: Database,
+) -> None:
+    needed = "alter table public.projects add column needed text not null"
+    with pytest.raises(ProofError, match=r"could not be made: null value in column .needed"):
+        judged(database, needed)
+    verdict = judged(database, "alter function app.record_audit() owner to authenticated")
+    assert verdict.cells == ()
+    assert {check.kind for check in verdict.checks} == {"rule"}
+    *named, world = verdict.breaches
+    assert "routine app.record_audit()" in {b.subject for b in named}
+    assert "could not be made" in world.what and "No cell, attack or invariant" in world.what
+    assert len(set(verdict.breaches)) == len(verdict.breaches)
 
 
 def test_a_session_that_may_not_write_is_told_so(database: Database) -> None:
