@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from runner import statements
@@ -30,9 +31,13 @@ _IN_MS = {"us": 0.001, "ms": 1, None: 1, "s": 1000, "min": 60_000, "h": 3_600_00
 _LONGEST = 2**31 - 1  # milliseconds: what PostgreSQL takes
 
 _DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z_-]*)\s*:\s*(?P<value>.*)\Z")
-_HEADER = re.compile(r"(?:[ \t]*(?:--[^\r\n]*)?[\r\n])*")
-_MISPLACED = re.compile(rf"(?<=[\r\n])[ \t]*--[ \t]*(?:{'|'.join(DIRECTIVES)})[ \t]*:")
+_HEADER = re.compile(r"(?:[ \t]*+(?:--[^\r\n]*+)?[\r\n])*+(?:[ \t]*+--[^\r\n]*+\Z)?")
+# What looks like a directive to a reader, whatever the case and the sign behind it.
+_LIKE_ONE = re.compile(
+    rf"(?:--|/\*)[ \t]*(?P<word>{'|'.join(DIRECTIVES)})[ \t]*[:=]", re.IGNORECASE
+)
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = "It begins like UTF-16, as some Windows programs write it. "
 
 
 @dataclass(frozen=True)
@@ -72,16 +77,17 @@ class Script:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
+            before = len(data[: error.start].decode("utf-8"))
             raise FileError(
                 f"{self} is not UTF-8: byte 0x{data[error.start]:02x}",
-                place=Place(str(self), line),
-                hint="Save the file as UTF-8. Nothing of it was run.",
+                place=statements.place(data.decode("utf-8", "replace"), before, str(self)),
+                hint=(_UTF_16 if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "")
+                + "Save the file as UTF-8. Nothing of it was run.",
             ) from None
         if "\0" in text:
             raise FileError(
                 f"{self} holds a NUL character, which PostgreSQL cannot store",
-                place=statements.place(text.replace("\0", " "), text.index("\0"), str(self)),
+                place=statements.place(text.replace("\0", "\ufffd"), text.index("\0"), str(self)),
                 hint="Nothing of it was run.",
             )
         return text
@@ -90,8 +96,9 @@ class Script:
     def code_sha256(self) -> str:
         """SHA-256 of the code alone: equal for files that differ in comments and spacing only."""
         digest = hashlib.sha256()
-        for piece in statements.code(self.text):
-            digest.update(piece.encode() + b"\n")
+        pieces = statements.code(self.text)
+        while some := list(islice(pieces, 10_000)):
+            digest.update(("\n".join(some) + "\n").encode())
         return digest.hexdigest()
 
     @cached_property
@@ -100,14 +107,26 @@ class Script:
         found = statements.refuse_what_only_psql_can(
             self.text, str(self), transactional=self.header.transactional
         )
-        header = _HEADER.match(self.text)
-        if lost := _MISPLACED.search(self.text, header.end() if header else 0):
+        if (lost := self._lost_directive()) is not None:
             raise FileError(
                 f"{self} has a directive below its header, where it counts for nothing",
-                place=statements.place(self.text, lost.start(), str(self)),
-                hint="Directives belong to the `--` lines at the top of the file.",
+                place=statements.place(self.text, lost, str(self)),
+                hint="Directives belong to the `--` lines at the top of the file. "
+                "Nothing of it was run.",
             )
         return found
+
+    def _lost_directive(self) -> int | None:
+        """Return where a line below the header looks like a directive and is a comment."""
+        header = _HEADER.match(self.text)
+        like = list(_LIKE_ONE.finditer(self.text, header.end() if header else 0))
+        comments = {start for start, _ in statements.comments(self.text)} if like else set()
+        for match in like:
+            start = match.start()
+            line = max(self.text.rfind("\n", 0, start), self.text.rfind("\r", 0, start)) + 1
+            if start in comments and not self.text[line:start].strip():
+                return start
+        return None
 
     @cached_property
     def _first_read(self) -> tuple[str, tuple[str, ...]]:
@@ -138,12 +157,25 @@ def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
     depends: list[str] = []
     flags = {"transactional": True, "independent": False}
     limits: dict[str, int | None] = {"lock_timeout": None, "statement_timeout": None}
+    seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
+        here = Place(str(script), number, 1, line)
         match = _DIRECTIVE.match(line.strip())
+        if not match and (like := _LIKE_ONE.match(line.strip())):
+            raise FileError(
+                f"{script} has a directive that is not written as one",
+                place=here,
+                hint=f"Write `-- {like['word'].lower()}: …`, in lower case and with a colon. "
+                "If it is prose, word it otherwise. Nothing was run.",
+            )
         if not match or match["word"] in _ANNOTATIONS:
             continue
         word, value = match["word"], match["value"].strip()
-        here = Place(str(script), number, 1, line)
+        if word in seen and word != "depends":
+            raise FileError(
+                f"{script} says {word} twice", place=here, hint="Keep one. Nothing was run."
+            )
+        seen.add(word)
         if word == "depends":
             depends += value.split()
         elif word in limits:
@@ -152,17 +184,21 @@ def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
                 raise FileError(
                     f"{script}: {word} is a time, not {value!r}",
                     place=here,
-                    hint="Write 500ms, 5s, 10min or 2h, at most 24d; off for no limit.",
+                    hint="Write 500ms, 5s, 10min or 2h, at most 24d; off for no limit. "
+                    "Nothing was run.",
                 )
         elif word not in flags:
             raise FileError(
                 f"{script} has a directive that nobody knows: {word}",
                 place=here,
-                hint=f"Known are {', '.join(DIRECTIVES)}. If it is prose, begin it with a capital.",
+                hint=f"Known are {', '.join(DIRECTIVES)}. If it is prose, begin it with a capital. "
+                "Nothing was run.",
             )
         elif value.lower() not in ("true", "false"):
             raise FileError(
-                f"{script}: {word} is true or false, not {value!r}", place=here, hint=""
+                f"{script}: {word} is true or false, not {value!r}",
+                place=here,
+                hint="Nothing was run.",
             )
         else:
             flags[word] = value.lower() == "true"

@@ -1,9 +1,10 @@
 """Where one SQL statement ends and the next begins.
 
-Follows psql's lexer (psqlscan.l): nested comments, all five ways to quote, semicolons in
-parentheses (create rule) and `begin atomic` bodies do not end a statement. Used to run the files
-that stay outside a transaction, to name the statement that failed, and to refuse what only psql
-understands. Nothing here changes the text.
+Follows PostgreSQL's lexer (scan.l) and psql's (psqlscan.l): nested comments, all five ways to
+quote; semicolons in parentheses (create rule) and in `begin atomic` bodies do not end a statement.
+Used to run the files that stay outside a transaction, to name the statement that failed, and to
+refuse what only psql understands. Nothing here changes the text. Repetitions are possessive (`*+`),
+so that none is ever tried again: time grows with the length of a text and with nothing else.
 """
 
 from __future__ import annotations
@@ -11,36 +12,50 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from runner.errors import FileError, Place
 
-_SPECIAL = re.compile(
-    r"""
-      (?P<line_comment> --[^\r\n]* )
-    | (?P<block_comment> /\* )
-    | (?P<escaped> (?<![\w$]) [eE] ' (?: [^'\\] | \\. )* (?:'|\Z) )
-    | (?P<quoted> ' [^']* (?:'|\Z) | " [^"]* (?:"|\Z) )
-    | (?P<dollar> (?<![\w$]) \$ (?: [^\W\d] \w* )? \$ )
-    | (?P<open> \( ) | (?P<close> \) )
-    | (?P<semicolon> ; )
-    | (?P<backslash> \\ )
+# As PostgreSQL has it, every character beyond ASCII may stand in a name, and none is white space.
+_LETTER = r"A-Za-z_\x80-\U0010ffff"
+_IN_NAME = rf"{_LETTER}0-9$"
+_TAG = rf"\$ (?: [{_LETTER}] [{_LETTER}0-9]*+ )? \$"
+_ESCAPED = r"' (?: [^'\\]++ | \\. | '' )*+ (?: ' | \\?\Z )"
+_NEXT = re.compile(
+    rf"""
+    (?: [^'"$();\\/-]++ | -(?!-) | /(?!\*) | (?<=[{_IN_NAME}])\$ | (?!{_TAG})\$ )*+
+    (?: (?P<line_comment> --[^\r\n]*+ )
+      | (?P<block_comment> /\* )
+      | (?P<escaped> (?<=[eE]) (?<![{_IN_NAME}][eE])
+            {_ESCAPED} (?: [ \t\f\v]*+ [\r\n] [ \t\n\r\f\v]*+ {_ESCAPED} )*+ )
+      | (?P<quoted> '[^']*+'? | "[^"]*+"? )
+      | (?P<dollar> {_TAG} )
+      | (?P<open> \( )
+      | (?P<close> \) )
+      | (?P<semicolon> ; )
+      | (?P<backslash> \\ )
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_COMMENTS = ("line_comment", "block_comment")
+_NO_CODE = (*_COMMENTS, "semicolon", "end")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
-_SPACE = re.compile(r"\s*")
-_WORD = re.compile(r"[^\W\d]\w*")
-_GAP = r"(?:\s|--[^\r\n]*|/\*.*?\*/)+"
-_ROUTINE = re.compile(
-    rf"create{_GAP}(?:or{_GAP}replace{_GAP})?(?:function|procedure)\b", re.IGNORECASE | re.DOTALL
+_WHITE = " \t\n\r\f\v"
+_NOT_WHITE = re.compile(rf"[^{_WHITE}]|\Z")
+_PIECE = re.compile(rf"[^{_WHITE}]++")
+_WORD = re.compile(rf"[{_LETTER}][{_IN_NAME}]*+")
+_BODY_WORD = re.compile(
+    rf"(?<![{_IN_NAME}])(?:(begin)\s+atomic|(case)|end)(?![{_IN_NAME}])", re.IGNORECASE
 )
-_BODY_WORD = re.compile(r"\b(?:(begin)\s+atomic|(case)|(end))\b", re.IGNORECASE)
 
-_TRANSACTION_WORDS = {"begin", "commit", "end", "rollback", "abort", "savepoint", "release"}
+_TRANSACTION_WORDS = ("begin", "commit", "end", "rollback", "abort", "savepoint", "release")
+_WATCHED = re.compile(
+    rf"(?:{'|'.join(_TRANSACTION_WORDS)}|start|prepare|copy|discard)(?![{_IN_NAME}])", re.IGNORECASE
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement, without the comments around it; `start` is its offset in the file's text."""
 
@@ -50,17 +65,15 @@ class Statement:
 
     @property
     def words(self) -> list[str]:
-        """Its first words, lower case."""
-        pieces = islice(code(self.text[:200]), 6)
-        return [word.lower() for piece in pieces for word in _WORD.findall(piece)][:3]
+        """Its first three words, lower case; none from behind a quote or a parenthesis."""
+        return _words(self.text, 0, 3)
 
 
 def place(text: str, offset: int, file: str) -> Place:
     """Turn an offset into file, line and column, with the line itself."""
-    before = text[:offset]
-    start = max(before.rfind("\n"), before.rfind("\r")) + 1
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     end = re.compile(r"[\r\n]|\Z").search(text, offset)
-    line = len(re.findall(r"\r\n|\r|\n", before)) + 1
+    line = _line_ends(text, 0, start) + 1
     return Place(file, line, offset - start + 1, text[start : end.start() if end else None])
 
 
@@ -78,82 +91,166 @@ def code(text: str) -> Iterator[str]:
     Two files with the same code differ in nothing that PostgreSQL acts on.
     """
     position = 0
-    for token in _tokens(text):
-        yield from text[position : token.start].split()
-        if not token.is_comment:
-            yield text[token.start : token.end]
-        position = token.end
-    yield from text[position:].split()
+    for kind, begin, end in _tokens(text):
+        yield from _PIECE.findall(text, position, begin)
+        if begin < end and kind not in _COMMENTS:
+            yield text[begin:end]
+        position = end
+
+
+def comments(text: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end offset of each comment."""
+    return ((begin, end) for kind, begin, end in _tokens(text) if kind in _COMMENTS)
 
 
 def refuse_what_only_psql_can(text: str, file: str, *, transactional: bool) -> list[Statement]:
     """Split a file and refuse what cannot work when a program sends it to the server.
 
-    Raises FileError with the place: transaction control (it would cut the transaction that holds
-    effect and record together) and COPY FROM STDIN (the data would come from psql).
+    Raises FileError with the place: for transaction control (it would cut the transaction that
+    holds effect and record together), for COPY from or to psql, for the end of the runner's lock.
     """
     statements: list[Statement] = []
     for statement in _split(text, file):
         statements.append(statement)
-        words = statement.words
-        first = words[0] if words else ""
-        if first in _TRANSACTION_WORDS or words[:2] in (
-            ["start", "transaction"],
-            ["prepare", "transaction"],
-        ):
+        problem = _WATCHED.match(text, statement.start) and _problem(statement, transactional)
+        if problem:
+            what, hint = problem
             raise FileError(
-                f"{file} holds transaction control: {first}",
+                f"{file} {what}",
                 place=place(text, statement.start, file),
-                hint="A migration and its record are one transaction, opened and committed by the "
-                "runner. Remove the statement"
-                + (
-                    ", or put `-- transactional: false` into the header if each statement must "
-                    "stand alone."
-                    if transactional
-                    else "."
-                ),
-            )
-        if first == "copy" and re.search(r"\bfrom\s+stdin\b", statement.text, re.IGNORECASE):
-            raise FileError(
-                f"{file} copies from stdin, which only psql can feed",
-                place=place(text, statement.start, file),
-                hint="Write the rows as `insert into … values …`.",
+                hint=f"{hint} Nothing was run.",
             )
     return statements
 
 
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    start: int
-    end: int
-
-    @property
-    def is_comment(self) -> bool:
-        return self.kind in ("line_comment", "block_comment")
+def _problem(statement: Statement, transactional: bool) -> tuple[str, str] | None:
+    """Return what is wrong with a statement and what to do, when it cannot be sent."""
+    words = statement.words
+    if words[0] in _TRANSACTION_WORDS or (
+        words[0] in ("start", "prepare") and words[1:2] == ["transaction"]
+    ):
+        hint = (
+            "A migration and its record are one transaction, opened and committed by the runner. "
+            "Remove the statement."
+        )
+        if transactional:
+            hint += (
+                " If each statement must stand alone, put `-- transactional: false` into the "
+                "header instead."
+            )
+        return f"holds transaction control: {words[0]}", hint
+    if words[0] == "copy":
+        pairs = set(pairwise(piece.lower() for piece in code(statement.text)))
+        if ("from", "stdin") in pairs:
+            hint = "Write the rows as `insert into … values …`."
+            return "copies from stdin, which only psql can feed", hint
+        if ("to", "stdout") in pairs:
+            return "copies to stdout, which only psql can read", "Remove the statement."
+    if words[:2] == ["discard", "all"]:
+        hint = "Remove it: the session is put back after each file anyway."
+        return "discards the whole session, and with it the lock of this run", hint
+    return None
 
 
 def _split(text: str, file: str) -> Iterator[Statement]:
     line = 1
     counted = 0
     for start, end in _spans(text, file):
-        line += len(re.findall(r"\r\n|\r|\n", text[counted:start]))
+        line += _line_ends(text, counted, start)
         counted = start
         yield Statement(text[start:end], start, line)
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    position = 0
-    while match := _SPECIAL.search(text, position):
-        kind = match.lastgroup or ""
-        end = match.end()
-        if kind == "block_comment":
-            end = _end_of_comment(text, end)
-        elif kind == "dollar":
-            closing = text.find(match.group(), end)
-            end = len(text) if closing < 0 else closing + len(match.group())
-        yield _Token(kind, match.start(), end)
+def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
+    """Yield start and end offset of each statement, its semicolon left out."""
+    start: int | None = None
+    position = looked = parentheses = bodies = 0
+    for kind, begin, end in _tokens(text):
+        if start is None:
+            first = _NOT_WHITE.search(text, position)
+            if first and (first.start() < begin or kind not in _NO_CODE):
+                start = looked = first.start()
+                bodies = 0
+        if kind == "backslash":
+            raise FileError(
+                f"{file} holds a psql command, which PostgreSQL itself does not know",
+                place=place(text, begin, file),
+                hint="Plain SQL only: a migration must run the same from psql and from a program. "
+                "Nothing was run.",
+            )
+        if kind == "open":
+            parentheses += 1
+        elif kind == "close":
+            parentheses = max(0, parentheses - 1)
+        elif start is not None and kind == "semicolon" and not parentheses:
+            if _makes_routine(text, start):
+                bodies = _open_bodies(text, looked, begin, bodies)
+                looked = end
+            if not bodies:
+                yield start, begin
+                start = None
+        elif start is not None and kind == "end":
+            yield start, len(text.rstrip(_WHITE))
         position = end
+
+
+def _makes_routine(text: str, start: int) -> bool:
+    if text[start : start + 6].lower() != "create":
+        return False
+    words = _words(text, start, 4)[1:]
+    return (words[2:] if words[:2] == ["or", "replace"] else words)[:1] in (
+        ["function"],
+        ["procedure"],
+    )
+
+
+def _open_bodies(text: str, start: int, end: int, depth: int) -> int:
+    """Count the `begin atomic` and `case` that are open at `end`, when `depth` are at `start`."""
+    bare = []
+    position, parentheses = start, 0
+    for kind, begin, after in _tokens(text, start):
+        if not parentheses:
+            bare.append(text[position : min(begin, end)])
+        if begin >= end:
+            break
+        parentheses += (kind == "open") - (kind == "close")
+        position = after
+    for begins, case in _BODY_WORD.findall(" ".join(bare)):
+        if begins:
+            depth += 1
+        elif depth:
+            depth += 1 if case else -1
+    return depth
+
+
+def _words(text: str, start: int, count: int) -> list[str]:
+    """Return so many words, lower case, or as many as come before more than words and comments."""
+    words: list[str] = []
+    position = start
+    for kind, begin, end in _tokens(text, start):
+        found = _WORD.finditer(text, position, begin)
+        words += [word.group().lower() for word in islice(found, count - len(words))]
+        if kind not in _COMMENTS or len(words) == count:
+            break
+        position = end
+    return words
+
+
+def _tokens(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
+    """Yield kind, start and end of all that is more than words, and at last the end."""
+    position = start
+    while match := _NEXT.match(text, position):
+        kind = match.lastgroup or ""
+        begin, position = match.span(kind)
+        if kind == "block_comment":
+            position = _end_of_comment(text, position)
+        elif kind == "dollar":
+            closing = text.find(match[kind], position)
+            position = len(text) if closing < 0 else closing + len(match[kind])
+        elif kind == "escaped":
+            begin -= 1  # the E belongs to it
+        yield kind, begin, position
+    yield "end", len(text), len(text)
 
 
 def _end_of_comment(text: str, position: int) -> int:
@@ -167,43 +264,7 @@ def _end_of_comment(text: str, position: int) -> int:
     return position
 
 
-def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end offset of each statement, its semicolon left out."""
-    start: int | None = None
-    parentheses = body = 0
-    position = 0
-    for token in _tokens(text):
-        between = _SPACE.match(text, position)
-        if start is None and between and between.end() < token.start:
-            start = between.end()
-        if start is not None and not parentheses and _ROUTINE.match(text, start):
-            body += _body_depth(text, position, token.start)
-        if token.kind == "backslash":
-            raise FileError(
-                f"{file} holds a psql command, which PostgreSQL itself does not know",
-                place=place(text, token.start, file),
-                hint="Plain SQL only: a migration must run the same from psql and from a program.",
-            )
-        if token.kind == "open":
-            parentheses += 1
-        elif token.kind == "close":
-            parentheses = max(0, parentheses - 1)
-        if token.kind == "semicolon" and not parentheses and body <= 0:
-            if start is not None:
-                yield start, token.start
-            start, body = None, 0
-        elif start is None and not token.is_comment and token.kind != "semicolon":
-            start = token.start
-        position = token.end
-    rest = _SPACE.match(text, position)
-    if start is None and rest and rest.end() < len(text):
-        start = rest.end()
-    if start is not None:
-        yield start, len(text.rstrip())
-
-
-def _body_depth(text: str, start: int, end: int) -> int:
-    depth = 0
-    for begin, case, _end in _BODY_WORD.findall(text, start, end):
-        depth += 1 if begin or case else -1
-    return depth
+def _line_ends(text: str, start: int, end: int) -> int:
+    """Count line ends between two offsets; a CR with its LF behind it is one."""
+    feeds, returns = text.count("\n", start, end), text.count("\r", start, end)
+    return feeds + returns - (text.count("\r\n", start, end) if feeds and returns else 0)
