@@ -14,10 +14,12 @@ from functools import partial
 
 import psycopg
 from psycopg import errors, generators, pq
+from psycopg.abc import PQGen
 
 from runner import statements
 from runner.busy import Turn
 from runner.database import Connection
+from runner.diagnosis import advised, sql_error
 from runner.errors import FileError, SqlError, Unreachable
 from runner.queries import query
 from runner.script import Script
@@ -30,21 +32,12 @@ PUT_SESSION_BACK = (
     "deallocate all; unlisten *; discard temp; discard sequences"
 )
 
+_COPYING = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _CONCURRENTLY = re.compile(
     r"create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?"
     r"(?P<index>[\w$]+|(?:\"[^\"]*\")+)\s+on\s+(?:only\s+)?(?P<table>[\w$.\"]+)",
     re.IGNORECASE,
 )
-_ADVICE = {
-    "25001": "PostgreSQL runs this only outside a transaction: put `-- transactional: false` into "
-    "the header of a file of its own.",
-    "55P04": "PostgreSQL lets a new enum value be used only after it is committed: put the "
-    "statements that use it into the next migration.",
-    "42501": "The role you connect as may not do this.",
-    "53100": "The server's disk is full: make room, then run the same command again.",
-    "57014": "Somebody cancelled it, or it met a statement_timeout: a file gets one of its own by "
-    "`-- statement_timeout: 10min` in its header; `off` is none.",
-}
 
 
 def send(
@@ -58,7 +51,7 @@ def send(
     try:
         with connection.lock:
             connection.pgconn.send_query(text.encode())
-            answer = generators.execute(connection.pgconn)
+            answer = _answers(connection.pgconn)
             results = connection.wait(turn.watched(answer) if turn else answer)
     except psycopg.OperationalError as gone:
         raise lost(gone) from None
@@ -68,12 +61,42 @@ def send(
             if connection.pgconn.status != pq.ConnStatus.OK:
                 raise lost(error)
             return done, error
-        if result.status in (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_BOTH):
+        if result.status in _COPYING:
             connection.close()
             raise FileError(
-                "COPY FROM STDIN needs psql to feed it", hint="Write insert statements."
+                "COPY TO STDOUT needs psql to read it"
+                if result.status == pq.ExecStatus.COPY_OUT
+                else "COPY FROM STDIN needs psql to feed it",
+                hint="Write insert statements. An open transaction was rolled back.",
             )
     return len(results), None
+
+
+def _answers(connection: pq.abc.PGconn) -> PQGen[list[pq.abc.PGresult]]:
+    """Return a result for each statement; of those that succeeded only one takes memory."""
+    yield from generators.send(connection)
+    results: list[pq.abc.PGresult] = []
+    success: pq.abc.PGresult | None = None
+    while result := (yield from _answer(connection, results)):
+        if result.status not in (*_COPYING, pq.ExecStatus.FATAL_ERROR):
+            result = success = success or result
+        results.append(result)
+        if result.status in _COPYING:
+            break
+    return results
+
+
+def _answer(
+    connection: pq.abc.PGconn, before: list[pq.abc.PGresult]
+) -> PQGen[pq.abc.PGresult | None]:
+    """Return the next result; after the one with which a server says farewell comes none."""
+    try:
+        result: pq.abc.PGresult | None = yield from generators.fetch(connection)
+    except psycopg.OperationalError:
+        if not before or before[-1].status != pq.ExecStatus.FATAL_ERROR:
+            raise
+        return None
+    return result
 
 
 def wait_for_disk(durable: bool) -> str:
@@ -99,7 +122,8 @@ def run_whole(
     done, error = send(connection, script.text, turn)
     if error:
         failed = parsed[done] if done < len(parsed) else None
-        raise sql_error(error, script, script.text, failed.start if failed else 0, state=state)
+        raise sql_error(error, script, failed, state=state)
+    check_encoding(connection, script, state)
     if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
         raise FileError(
             f"{script} ended the transaction that holds effect and record together",
@@ -159,7 +183,8 @@ def _run_one(
         send(connection, setting)
     _, error = send(connection, statement.text, turn)
     if error:
-        raise sql_error(error, script, statement.text, 0, state=state, base=statement.start)
+        raise sql_error(error, script, statement, state=state, sent_from=statement.start)
+    check_encoding(connection, script, state)
     if index and (name := _unfinished(connection, index)):
         raise SqlError(
             f"{script}: the index {name} was made but is not valid",
@@ -183,19 +208,26 @@ def in_words() -> Iterator[None]:
         ) from None
 
 
-def advised(sqlstate: str, state: str) -> str:
-    """Return what to do about an error, where we know it, and what state things are in."""
-    return f"{_ADVICE.get(sqlstate, '')}\n{state}".strip()
-
-
 def lost(error: psycopg.Error) -> Unreachable:
     """Return what to say when the server went away in the middle."""
-    advice = f"{_ADVICE['53100']}\n" if "No space left on device" in str(error) else ""
     return Unreachable(
         f"The connection was lost: {str(error).strip().splitlines()[0]}",
-        hint=f"{advice}An open transaction is rolled back by PostgreSQL itself. Run the same "
-        "command again: it goes on where this one stopped.",
+        hint=advised(
+            "53100" if "No space left on device" in str(error) else "",
+            "An open transaction is rolled back by PostgreSQL itself. Run the same command again: "
+            "it goes on where this one stopped.",
+        ),
     )
+
+
+def check_encoding(connection: Connection, script: Script, state: str) -> None:
+    """Raise FileError when the server would take what follows for another encoding."""
+    encoding = connection.info.parameter_status("client_encoding")
+    if encoding != "UTF8":
+        raise FileError(
+            f"{script} changes client_encoding to {encoding}, but files are UTF-8",
+            hint=f"Remove that statement. {state}",
+        )
 
 
 def _so_far(number: int) -> str:
@@ -221,21 +253,3 @@ def _drop_unfinished(connection: Connection, index: re.Match[str], turn: Turn) -
 def _unfinished(connection: Connection, index: re.Match[str]) -> str | None:
     row = connection.execute(query("unfinished_index"), index.groupdict()).fetchone()
     return str(row[0]) if row else None
-
-
-def sql_error(
-    error: psycopg.Error, script: Script, text: str, start: int, *, state: str, base: int = 0
-) -> SqlError:
-    """Tell where a statement failed: where PostgreSQL points, or else where it begins."""
-    diag = error.diag
-    position = int(diag.statement_position) - 1 if diag.statement_position else start
-    sqlstate = diag.sqlstate or ""
-    return SqlError(
-        diag.message_primary or str(error).strip(),
-        hint=advised(sqlstate, state),
-        place=statements.place(script.text, base + min(position, len(text)), str(script)),
-        sqlstate=sqlstate,
-        detail=diag.message_detail or "",
-        server_hint=diag.message_hint or "",
-        context=diag.context or "",
-    )

@@ -22,6 +22,7 @@ from functools import partial
 
 from runner import database, execution, lock, records
 from runner.busy import Turns
+from runner.diagnosis import advised
 from runner.errors import RunnerError, SqlError
 from runner.events import Done, Note, Report, Working, silent
 from runner.migrations import Migration
@@ -245,7 +246,7 @@ class Ledger:
             raise SqlError(
                 f"{error.diag.message_primary}"
                 + (f" (at the commit of {script})" if script else " (in the ledger)"),
-                hint=execution.advised(error.sqlstate or "", state),
+                hint=advised(error.sqlstate or "", state),
                 sqlstate=error.sqlstate or "",
                 detail=error.diag.message_detail or "",
                 server_hint=error.diag.message_hint or "",

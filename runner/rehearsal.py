@@ -17,6 +17,7 @@ from psycopg import pq
 from runner import catalog, execution
 from runner.busy import Turns
 from runner.database import Connection
+from runner.diagnosis import sql_error
 from runner.difference import difference
 from runner.errors import RunnerError, SqlError
 from runner.events import Report, Working, silent
@@ -147,9 +148,8 @@ class _Stage:
         ms = _ms(started)
         if failed:
             state = f"{turn.in_the_way}\nNothing was kept.".strip()
-            raise execution.sql_error(
-                failed, file, statement.text, 0, state=state, base=statement.start
-            )
+            raise sql_error(failed, file, statement, state=state, sent_from=statement.start)
+        execution.check_encoding(self._connection, file, "Nothing was kept.")
         before, self._seen = self._seen, self._look()
         touches = tuple(self._touches(statement, before))
         step = Step(statement.line, " ".join(statement.text.split()), ms, touches)

@@ -37,7 +37,7 @@ _LIKE_ONE = re.compile(
     rf"(?:--|/\*)[ \t]*(?P<word>{'|'.join(DIRECTIVES)})[ \t]*[:=]", re.IGNORECASE
 )
 _BOM = b"\xef\xbb\xbf"
-_UTF_16 = "It begins like UTF-16, as some Windows programs write it. "
+_LARGEST = 2**30 - 2  # bytes: the longest message of its protocol
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,35 @@ class Script:
         """The directives. Raises FileError for one that is unknown or has no such value."""
         return _parse_header(self._first_read[1], self)
 
+    def in_header(self, word: str) -> Place | None:
+        """Return where the header has a word, to point at it."""
+        for number, line in enumerate(self._first_read[1], start=1):
+            if match := re.search(rf"(?<!\S){re.escape(word)}(?!\S)", line):
+                return Place(str(self), number, match.start() + 1, line)
+        return None
+
     @cached_property
     def text(self) -> str:
         """The file as PostgreSQL gets it. Raises FileError when it is not UTF-8 text."""
         data = _read(self.path).removeprefix(_BOM)
+        if len(data) > _LARGEST:
+            raise FileError(
+                f"{self} is larger than a gigabyte, and PostgreSQL takes no more at once",
+                hint="Cut it into several. Nothing of it was run.",
+            )
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
             before = len(data[: error.start].decode("utf-8"))
+            place = statements.place(data.decode("utf-8", "replace"), before, str(self))
+            looks = ""
+            if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+                place = Place(str(self))
+                looks = "It looks like UTF-16, as some Windows programs write it. "
             raise FileError(
                 f"{self} is not UTF-8: byte 0x{data[error.start]:02x}",
-                place=statements.place(data.decode("utf-8", "replace"), before, str(self)),
-                hint=(_UTF_16 if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "")
-                + "Save the file as UTF-8. Nothing of it was run.",
+                place=place,
+                hint=f"{looks}Save the file as UTF-8. Nothing of it was run.",
             ) from None
         if "\0" in text:
             raise FileError(
@@ -120,7 +136,9 @@ class Script:
         """Return where a line below the header looks like a directive and is a comment."""
         header = _HEADER.match(self.text)
         like = list(_LIKE_ONE.finditer(self.text, header.end() if header else 0))
-        comments = {start for start, _ in statements.comments(self.text)} if like else set()
+        comments: set[int] = set()
+        if like:
+            comments = {start for start, _ in statements.parts(self.text, statements.COMMENTS)}
         for match in like:
             start = match.start()
             line = max(self.text.rfind("\n", 0, start), self.text.rfind("\r", 0, start)) + 1

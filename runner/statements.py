@@ -38,8 +38,9 @@ _NEXT = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_COMMENTS = ("line_comment", "block_comment")
-_NO_CODE = (*_COMMENTS, "semicolon", "end")
+COMMENTS = ("line_comment", "block_comment")
+QUOTES = ("escaped", "quoted", "dollar")
+_NO_CODE = (*COMMENTS, "semicolon", "end")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 _WHITE = " \t\n\r\f\v"
 _NOT_WHITE = re.compile(rf"[^{_WHITE}]|\Z")
@@ -93,14 +94,14 @@ def code(text: str) -> Iterator[str]:
     position = 0
     for kind, begin, end in _tokens(text):
         yield from _PIECE.findall(text, position, begin)
-        if begin < end and kind not in _COMMENTS:
+        if begin < end and kind not in COMMENTS:
             yield text[begin:end]
         position = end
 
 
-def comments(text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end offset of each comment."""
-    return ((begin, end) for kind, begin, end in _tokens(text) if kind in _COMMENTS)
+def parts(text: str, kinds: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Yield start and end offset of each part of these kinds: COMMENTS or QUOTES."""
+    return ((begin, end) for kind, begin, end in _tokens(text) if kind in kinds)
 
 
 def refuse_what_only_psql_can(text: str, file: str, *, transactional: bool) -> list[Statement]:
@@ -230,7 +231,7 @@ def _words(text: str, start: int, count: int) -> list[str]:
     for kind, begin, end in _tokens(text, start):
         found = _WORD.finditer(text, position, begin)
         words += [word.group().lower() for word in islice(found, count - len(words))]
-        if kind not in _COMMENTS or len(words) == count:
+        if kind not in COMMENTS or len(words) == count:
             break
         position = end
     return words

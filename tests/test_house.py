@@ -35,6 +35,7 @@ ROOMS = [
     "difference",
     "reach",
     "pooler",
+    "diagnosis",
     "busy",
     "execution",
     "records",
@@ -63,8 +64,8 @@ ALONE = {
     "dotenv": {"settings"},
     "argparse": {"cli", "commands"},
     "psycopg": {
-        *("database", "reach", "pooler", "busy", "execution", "records", "lock", "ledger"),
-        *("seeds", "scratch"),
+        *("database", "reach", "pooler", "diagnosis", "busy", "execution", "records", "lock"),
+        *("ledger", "seeds", "scratch"),
         *("duplicate", "rehearsal"),
         *("proofs", "embedded", "commands", "yoyo_backend"),
     },

@@ -87,7 +87,7 @@ def test_an_error_inside_a_function_has_its_context(checkout: Checkout) -> None:
     assert (error.message, error.sqlstate, error.server_hint) == ("not today", "P0042", "tomorrow")
     assert "PL/pgSQL function inline_code_block line 2 at RAISE" in error.context
     assert error.place
-    assert error.place.line == 2
+    assert (error.place.line, error.place.column) == (3, 5)
 
 
 def test_empty_statements_and_comments_do_not_shift_the_blame(checkout: Checkout) -> None:
