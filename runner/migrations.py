@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,9 +14,11 @@ from pathlib import Path
 from runner.errors import FileError, UsageError
 from runner.script import Script
 
-_NAME = re.compile(r"(?P<number>\d+)[_.-](?P<rest>[\w.-]+)\Z")
+_NAME = re.compile(r"(?P<number>[0-9]+)[_.-](?P<rest>[\w.-]+)\Z")
+_NOT_IN_NAME = re.compile(r"[^\w.-]")
 _ROLLBACK = ".rollback.sql"
 _LONGEST_ID = 255  # yoyo's column
+_STATE = "Nothing was run."
 
 
 @dataclass(frozen=True)
@@ -52,17 +55,27 @@ def read(folder: Path) -> list[Migration]:
     found: list[Migration] = []
     rollbacks: list[Path] = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")):
+        name = path.name
+        if name.startswith((".", "_")):
             continue
-        if path.name.endswith(_ROLLBACK):
-            rollbacks.append(path)
-        elif path.suffix == ".sql":
-            found.append(_migration(path))
-        elif path.suffix == ".py":
+        if path.suffix == ".py":
             raise FileError(
                 f"{path} is a Python migration; this runner applies plain SQL only",
-                hint="Write its statements as an .sql file, or keep such files elsewhere.",
+                hint="Write its statements as an .sql file, or keep such files elsewhere. "
+                f"{_STATE}",
             )
+        ending = _ROLLBACK if name.lower().endswith(_ROLLBACK) else ".sql"
+        if not name.lower().endswith(ending):
+            continue
+        if not name.endswith(ending):
+            raise FileError(
+                f"{path} does not end in {ending}, written like that",
+                hint=f"Other tools would leave it out. Write the ending in lower case. {_STATE}",
+            )
+        if ending == _ROLLBACK:
+            rollbacks.append(_file(path))
+        else:
+            found.append(_migration(path))
     if not found:
         raise UsageError(
             f"The folder of migrations {folder} holds no .sql file",
@@ -74,7 +87,8 @@ def read(folder: Path) -> list[Migration]:
         if path.name.removesuffix(_ROLLBACK) not in known:
             raise FileError(
                 f"{path} is the way back of a migration that does not exist",
-                hint="Its name must be the migration's name with .rollback.sql at the end.",
+                hint="Its name must be the migration's name with .rollback.sql at the end. "
+                f"{_STATE}",
             )
     return _sort(found)
 
@@ -82,7 +96,8 @@ def read(folder: Path) -> list[Migration]:
 def find(migrations: Iterable[Migration], name: str) -> Migration:
     """Return the migration with this id, number or unmistakable beginning. Raises UsageError."""
     shelf = list(migrations)
-    exact = [m for m in shelf if m.id == name or (name.isdigit() and m.number == int(name))]
+    number = int(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
+    exact = [m for m in shelf if name == m.id or number == m.number]
     matches = exact or [m for m in shelf if m.id.startswith(name)]
     if len(matches) == 1:
         return matches[0]
@@ -109,17 +124,38 @@ def next_name(folder: Path, words: str) -> str:
 def _migration(path: Path) -> Migration:
     match = _NAME.match(path.stem)
     if not match:
+        odd = _NOT_IN_NAME.search(path.stem)
         raise FileError(
             f"{path} is not named like a migration",
-            hint="Names are a number, an underscore, words: 0007_add_teams.sql. No spaces.",
+            hint="Names are a number, an underscore, words: 0007_add_teams.sql. No spaces."
+            + (f" {_named(odd.group())} is in this one." if odd else "")
+            + f" {_STATE}",
         )
-    if not path.is_file():
-        raise FileError(f"{path} is named like a migration but is not a file", hint="Rename it.")
+    _file(path)
     if len(path.stem) > _LONGEST_ID:
         raise FileError(
-            f"{path} has a name of more than {_LONGEST_ID} characters", hint="Shorten it."
+            f"{path} has a name of more than {_LONGEST_ID} characters", hint=f"Shorten it. {_STATE}"
         )
     return Migration(path, path.stem, int(match["number"]))
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "something else"
+        if path.is_symlink():
+            what = "a link that leads to no file"
+        raise FileError(
+            f"{path} is named like a migration but is not a file: it is {what}",
+            hint=f"Rename it, or put the file in its place. {_STATE}",
+        )
+    return path
+
+
+def _named(character: str) -> str:
+    """Name a character that may look like another, or like nothing."""
+    if unicodedata.category(character) == "Cs":
+        return "A byte that is not UTF-8"
+    return f"U+{ord(character):04X} {unicodedata.name(character, 'a control character')}"
 
 
 def _check_numbers(found: list[Migration]) -> None:
@@ -127,7 +163,8 @@ def _check_numbers(found: list[Migration]) -> None:
         if earlier.number > later.number:
             raise FileError(
                 f"{earlier.path.name} sorts before {later.path.name}, though its number is higher",
-                hint="Pad the numbers to one width, so that every tool sees the same order.",
+                hint="Pad the numbers to one width, so that every tool sees the same order. "
+                f"{_STATE}",
             )
     seen: dict[int, Migration] = {}
     for migration in found:
@@ -135,7 +172,7 @@ def _check_numbers(found: list[Migration]) -> None:
             raise FileError(
                 f"Two migrations have the number {migration.number}: "
                 f"{twin.path.name} and {migration.path.name}",
-                hint="Give the newer one the next free number.",
+                hint=f"Give the newer one the next free number. {_STATE}",
             )
         seen[migration.number] = migration
 
@@ -144,30 +181,33 @@ def _sort(found: list[Migration]) -> list[Migration]:
     """Order by number, each after those it depends on."""
     by_id = {migration.id: migration for migration in found}
     ordered: dict[str, Migration] = {}
-
-    def place_after_its_dependencies(migration: Migration, path: tuple[str, ...]) -> None:
-        if migration.id in path:
-            circle = " → ".join((*path[path.index(migration.id) :], migration.id))
-            raise FileError(
-                f"The migrations depend on each other in a circle: {circle}",
-                hint="One of these `-- depends:` lines must go. Nothing was run.",
-            )
-        if migration.id in ordered:
-            return
-        for name in migration.header.depends:
-            if name not in by_id:
-                raise FileError(
-                    f"{migration.path} depends on {name}, which does not exist",
-                    hint=_nearest(name, by_id),
-                )
-            place_after_its_dependencies(by_id[name], (*path, migration.id))
-        ordered[migration.id] = migration
-
     for migration in found:
-        place_after_its_dependencies(migration, ())
+        waiting = {migration.id: migration}  # each for the one behind it
+        while waiting:
+            id_, current = next(reversed(waiting.items()))
+            first = next((name for name in current.header.depends if name not in ordered), None)
+            if first is None:
+                ordered[id_] = current
+                del waiting[id_]
+            elif first not in by_id:
+                raise FileError(
+                    f"{current} depends on {first}, which does not exist",
+                    place=current.in_header(first),
+                    hint=f"{_nearest(first, by_id.keys() - {id_})} {_STATE}",
+                )
+            elif first in waiting:
+                ids = [*waiting, first]
+                raise FileError(
+                    "The migrations depend on each other in a circle: "
+                    + " → ".join(ids[ids.index(first) :]),
+                    place=current.in_header(first),
+                    hint=f"One of these `-- depends:` lines must go. {_STATE}",
+                )
+            else:
+                waiting[first] = by_id[first]
     return list(ordered.values())
 
 
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
     return f"Did you mean {close[0]}?" if close else "Write the id: the file's name without .sql."

@@ -39,9 +39,12 @@ class TableCount:
 
 def read(folder: Path) -> list[Script]:
     """Return the seed files in the order of their names. Raises UsageError when there is none."""
-    files = sorted(folder.glob("*.sql")) if folder.is_dir() else []
+    names = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = [p for p in names if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
     if not files:
-        what = "holds no .sql file" if folder.is_dir() else "does not exist"
+        what = "does not exist"
+        if folder.exists():
+            what = "holds no .sql file" if folder.is_dir() else "is not a folder"
         raise UsageError(
             f"The folder of seeds {folder} {what}",
             hint="Name another one: --seeds-dir DIR. Nothing was seeded.",

@@ -118,7 +118,8 @@ def test_a_dependency_that_is_missing_is_refused_with_the_nearest_name(shelf: Pa
     lay(shelf, "0001_create_users", _0002_b="depends: 0001_create_user")
     with pytest.raises(FileError, match="depends on 0001_create_user, which") as caught:
         migrations.read(shelf)
-    assert caught.value.hint == "Did you mean 0001_create_users?"
+    assert caught.value.hint == "Did you mean 0001_create_users? Nothing was run."
+    assert str(caught.value.place) == f"{shelf}/0002_b.sql:1:13"
 
 
 def test_dependencies_in_a_circle_are_refused_with_the_circle(shelf: Path) -> None:
