@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -26,6 +27,11 @@ _DEEDS = {
     "seed": "seeded",
 }
 SCHEMA_VERSION = 1
+# What would move a terminal's cursor or turn its text around; our own colours may pass.
+_CONTROLS = re.compile(
+    r"\x1b(?!\[\d{1,2}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
+_WIDEST = 160  # characters of a line of a file that are shown
 
 
 class Console:
@@ -60,13 +66,13 @@ class Console:
             self._err(self.paint(event.text, "yellow", sys.stderr))
         elif isinstance(event, Working) and event.text != self._last_working:
             self._last_working = event.text
-            self._work(event.text)
+            self._work(_shown(event.text))
 
     def say(self, text: str = "") -> None:
         """Print a line of the result."""
         self._clear()
         if not (self.json or self.quiet):
-            put(_as_typed(text), sys.stdout)
+            put(_as_typed(_shown(text)), sys.stdout)
 
     def text(self, text: str) -> None:
         """Print the text of a file to the letter, so that it can be piped into one."""
@@ -90,7 +96,10 @@ class Console:
         if self.json:
             self._clear()
             head = {"schema_version": SCHEMA_VERSION, "command": command}
-            text = json.dumps({**head, **content}, default=_plain, ensure_ascii=False, indent=2)
+            ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+            text = json.dumps(
+                {**head, **content}, default=_plain, ensure_ascii=ascii_only, indent=2
+            )
             put(text, sys.stdout)
 
     def error(self, error: RunnerError, command: str) -> None:
@@ -139,15 +148,27 @@ class Console:
 
     def _err(self, text: str) -> None:
         self._clear()
-        put(_as_typed(text), sys.stderr)
+        put(_as_typed(_shown(text)), sys.stderr)
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
-    """Print at once. When the reader has left, as `| head` does, the work goes on unheard."""
+    """Print at once. When the reader has left, as `| head` does, the work goes on unheard.
+
+    What the stream's encoding lacks is written as an escape.
+    """
+    encoding = stream.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text, end=end, file=stream, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _shown(text: str) -> str:
+    """Return a text with its control characters as pictures: a file may hold any."""
+    return _CONTROLS.sub(
+        lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text
+    )
 
 
 def _as_typed(text: str) -> str:
@@ -165,23 +186,32 @@ def _details(error: RunnerError) -> list[str]:
     if error.place:
         lines.append(f"  at {error.place}")
         if error.place.text:
-            text, column = error.place.text, error.place.column
+            text, column = _excerpt(error.place.text, error.place.column)
             lead = "".join(_blank(character) for character in text[: (column or 1) - 1])
             lines += [f"  | {text}", *([f"  | {lead}^"] if column else [])]
     if isinstance(error, SqlError):
         for name in ("sqlstate", "detail", "server_hint", "context"):
             if value := getattr(error, name):
+                value = value.replace("\n", "\n    ")
                 lines.append(f"  {name.replace('server_', '')}: {value}")
     if error.hint:
         lines += ["", *error.hint.splitlines()]
     return lines
 
 
+def _excerpt(line: str, column: int | None) -> tuple[str, int | None]:
+    """Return what is around the column of a long line, and where the column is in that."""
+    start = max(0, (column or 1) - _WIDEST // 2) if len(line) > _WIDEST else 0
+    before, after = "…" * (start > 0), "…" * (start + _WIDEST < len(line))
+    column = column - start + len(before) if column else None
+    return f"{before}{line[start : start + _WIDEST]}{after}", column
+
+
 def _blank(character: str) -> str:
     """Return white space as wide as a character, so that a caret below stands under its column."""
     if character == "\t":
         return "\t"
-    if unicodedata.combining(character):
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return ""
     return "  " if unicodedata.east_asian_width(character) in "WF" else " "
 

@@ -129,8 +129,9 @@ def filled(connection: Connection, name: str, values: dict[str, Any]) -> str:
 
 
 def operating_system_user() -> str:
-    """Return who runs this, as the system calls them."""
+    """Return who runs this, as the system calls them; LOGNAME may hold anything."""
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())
+        name = str(os.getuid())
+    return name.encode("utf-8", "replace").decode()[:100]

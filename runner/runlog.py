@@ -44,8 +44,9 @@ class RunLog:
             return
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **what, **self._facts}
         # One write in append mode: lines of two runs do not mix.
+        text = json.dumps(line, ensure_ascii=False) + "\n"
         try:
-            os.write(self._file, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+            os.write(self._file, text.encode("utf-8", "backslashreplace"))  # names may be any
         except OSError as error:
             self._report(Note(self._problem(error)))
             self.close()

@@ -147,8 +147,9 @@ def _seconds(name: str, flag: float | None, values: Mapping[str, str], *, defaul
 
 
 def _version(value: str) -> int:
-    if value.isdigit() and int(value) in EMBEDDED_VERSIONS:
-        return int(value)
+    for version in EMBEDDED_VERSIONS:
+        if value == str(version):
+            return version
     raise UsageError(
         f"RUNNER_POSTGRES is {value!r}; the embedded server comes in 18 and 16",
         hint="Nothing was started.",

@@ -8,6 +8,7 @@ from importlib import import_module
 from runner import settings
 from runner.commands.common import Options
 from runner.console import Console
+from runner.errors import UsageError
 from runner.settings import Settings
 
 # Where each command's function is, of the same name. Only that module is loaded: half of what
@@ -30,9 +31,23 @@ _MODULES = {
     "down": "project",
 }
 
+_NEVER_EMPTY = (
+    *("to", "only", "schema", "html", "junit"),
+    *("sql_dir", "seeds_dir", "env_file", "log"),
+)
+
 
 def run(options: Options, console: Console) -> int:
-    """Run the command that the options name; return its exit code."""
+    """Run the command that the options name; return its exit code.
+
+    Raises UsageError for an empty flag, which must not read as one that was not given.
+    """
+    for name in _NEVER_EMPTY:
+        if getattr(options, name, None) in ("", [""]):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is empty",
+                hint="Is a variable in it not set? Nothing was done.",
+            )
     where = settings.load(
         database_url=options.database_url,
         sql_dir=options.sql_dir,
