@@ -27,10 +27,9 @@ _DEEDS = {
     "seed": "seeded",
 }
 SCHEMA_VERSION = 1
-# What would move a terminal's cursor or turn its text around; our own colours may pass.
-_CONTROLS = re.compile(
-    r"\x1b(?!\[\d{1,2}m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
+# What would move a terminal's cursor, change its colours or turn its text around.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_OUR_COLOUR = re.compile(r"(\x1b\[\d{1,2}m)")
 _WIDEST = 160  # characters of a line of a file that are shown
 
 
@@ -72,7 +71,7 @@ class Console:
         """Print a line of the result."""
         self._clear()
         if not (self.json or self.quiet):
-            put(_as_typed(_shown(text)), sys.stdout)
+            put(_as_typed(_shown_in_colour(text)), sys.stdout)
 
     def text(self, text: str) -> None:
         """Print the text of a file to the letter, so that it can be piped into one."""
@@ -119,12 +118,13 @@ class Console:
     def failure(self, error: RunnerError) -> None:
         """Show an error for a person to read."""
         if not self.json:
-            self._err(f"{self.paint('error:', 'red', sys.stderr)} {error.message}")
+            self._err(f"{self.paint('error:', 'red', sys.stderr)} {_shown(error.message)}")
             for line in _details(error):
-                self._err(line)
+                self._err(_shown(line))
 
     def paint(self, text: str, colour: str, stream: TextIO | None = None) -> str:
         """Return the text in a colour where colours are wanted."""
+        text = _shown(text)
         if not self._colours(stream or sys.stdout):
             return text
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
@@ -148,7 +148,7 @@ class Console:
 
     def _err(self, text: str) -> None:
         self._clear()
-        put(_as_typed(_shown(text)), sys.stderr)
+        put(_as_typed(_shown_in_colour(text)), sys.stderr)
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
@@ -165,10 +165,16 @@ def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
 
 
 def _shown(text: str) -> str:
-    """Return a text with its control characters as pictures: a file may hold any."""
+    """Return a text with its control characters as pictures: a file or a name may hold any."""
     return _CONTROLS.sub(
         lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text
     )
+
+
+def _shown_in_colour(text: str) -> str:
+    """As `_shown`, and the colours that `paint` put in stay."""
+    pieces = _OUR_COLOUR.split(text)  # every second one is a colour
+    return "".join(piece if n % 2 else _shown(piece) for n, piece in enumerate(pieces))
 
 
 def _as_typed(text: str) -> str:

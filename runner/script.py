@@ -81,11 +81,6 @@ class Script:
     def text(self) -> str:
         """The file as PostgreSQL gets it. Raises FileError when it is not UTF-8 text."""
         data = _read(self.path).removeprefix(_BOM)
-        if len(data) > _LARGEST:
-            raise FileError(
-                f"{self} is larger than a gigabyte, and PostgreSQL takes no more at once",
-                hint="Cut it into several. Nothing of it was run.",
-            )
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -154,6 +149,11 @@ class Script:
         in_header = True
         blank_lines = 0
         try:
+            if self.path.stat().st_size > _LARGEST:
+                raise FileError(
+                    f"{self} is larger than a gigabyte: PostgreSQL takes no more at once",
+                    hint="Cut it into several. Nothing of it was run.",
+                )
             with self.path.open("rb") as file:
                 lines = (line for chunk in file for line in chunk.splitlines())  # CR alone, too
                 for number, raw in enumerate(lines):
