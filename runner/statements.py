@@ -244,7 +244,9 @@ def _tokens(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
         kind = match.lastgroup or ""
         begin, position = match.span(kind)
         if kind == "block_comment":
-            position = _end_of_comment(text, position)
+            closing = _end_of_comment(text, position)
+            # One that never ends would hide all the rest: PostgreSQL must see it, and refuse it.
+            kind, position = (kind, closing) if closing else ("open_comment", len(text))
         elif kind == "dollar":
             closing = text.find(match[kind], position)
             position = len(text) if closing < 0 else closing + len(match[kind])
@@ -254,12 +256,12 @@ def _tokens(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
     yield "end", len(text), len(text)
 
 
-def _end_of_comment(text: str, position: int) -> int:
+def _end_of_comment(text: str, position: int) -> int | None:
     depth = 1
     while depth:
         mark = _COMMENT_MARK.search(text, position)
         if not mark:
-            return len(text)
+            return None
         depth += 1 if mark.group() == "/*" else -1
         position = mark.end()
     return position

@@ -48,7 +48,7 @@ class Checkout:
 
     folder: Path
     database: Database | None = None
-    environ: dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict, repr=False)  # not for a CI log
 
     def __post_init__(self) -> None:
         self.environ = clean_environ(self.environ)

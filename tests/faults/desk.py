@@ -42,12 +42,9 @@ MADE = """
     """
 
 
-@dataclass(repr=False)
+@dataclass
 class Desk(Checkout):
     """A checkout whose commands run in this process: fast enough for hundreds of files."""
-
-    def __repr__(self) -> str:
-        return f"Desk({self.folder})"
 
     def main(self, *words: str) -> Said:
         """Run one command as a person in this folder would."""

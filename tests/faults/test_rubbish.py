@@ -105,6 +105,10 @@ CASES = {
         B + "/* a\nselect 1;", 'unterminated /* comment at or near "/* a…"', at="2:1"
     ),
     "an open nested comment": failed("/* /* */ " + B, "unterminated /* comment", at="1:1"),
+    "an open comment outside a transaction": replace(
+        failed(OUTSIDE + "select 1;\n/* a\n" + B, "unterminated /* comment", at="3:1"),
+        says=("unterminated /* comment", "Its first statement is done and stays."),
+    ),
     "an open string": failed(
         B + "select 'a\n;select 1;", 'unterminated quoted string at or near "\'a…"', at="2:8"
     ),
@@ -486,8 +490,8 @@ CASES = {
             ("apply", "--to", ""): "--to is empty",
             ("rollback", "--to", ""): "--to is empty",
             ("apply", "--sql-dir", ""): "--sql-dir is empty",
-            ("apply", "--lock-wait", "nan"): "number of seconds, not nan",
-            ("apply", "--lock-wait", "-1"): "number of seconds, not -1",
+            ("apply", "--lock-wait", "nan"): "number of seconds, not 'nan'",
+            ("apply", "--lock-wait", "-1"): "number of seconds, not '-1",
             ("apply", "--log", ""): "--log is empty",
         }.items()
     },
