@@ -54,6 +54,7 @@ ROOMS = [
     "proofs",
     "console",
     "commands",
+    "flags",
     "cli",
     "yoyo_backend",
 ]
@@ -62,7 +63,7 @@ ALONE = {
     "yoyo": {"yoyo_backend"},
     "tabulate": {"console"},
     "dotenv": {"settings"},
-    "argparse": {"cli", "commands"},
+    "argparse": {"cli", "flags", "commands"},
     "psycopg": {
         *("database", "reach", "pooler", "diagnosis", "busy", "execution", "records", "lock"),
         *("ledger", "seeds", "scratch"),
