@@ -66,7 +66,7 @@ def check(
             report(Working(f"check: {name}"))
             found.whole(name, road(shop, files, states[files[-1].id]))
     if lint.squawk() is None:
-        found.notes.append("squawk is not installed, so its rules were not asked")
+        found.notes.append("squawk is not installed, so it was not asked: pip install squawk-cli")
     return found
 
 
