@@ -18,6 +18,7 @@ from runner.proofs.attempt import Outcome
 from runner.proofs.faults import PAGES, Faults
 from runner.proofs.permissions import may
 from runner.proofs.sheet import Sheet
+from runner.proofs.stage import SEARCH_PATH
 from runner.proofs.steps import OWNER, Step, attacks, steps
 from runner.proofs.verdict import Breach, Check
 from runner.proofs.world import AWAY, Actor
@@ -87,13 +88,12 @@ def _tried(
     connection: Connection, attack: Sheet, table: str, key: str
 ) -> Iterator[tuple[Step, str, Outcome | None]]:
     """Try the steps of an attack one after the other; None for an outcome that was expected."""
-    [(path,)] = connection.execute("select current_setting('search_path')").fetchall()
-    connection.execute("savepoint attack")
+    connection.execute("savepoint attack; savepoint step")
     try:
         told = ""
         for step in steps(attack):
             statement = step.filled(step.sql, table, key)
-            _come_in(connection, step.actor, path)
+            _come_in(connection, step.actor)
             if step.unless and _holds(connection, step.filled(step.unless, table, key)):
                 told = ""
                 yield step, statement, Outcome(rows=1, message="may do it; it was not run")
@@ -107,20 +107,22 @@ def _tried(
             connection.execute("rollback to savepoint attack; release savepoint attack")
 
 
-def _come_in(connection: Connection, actor: Actor | None, path: str) -> None:
-    """Become somebody, as PostgREST does it; the owner is who connected."""
+def _come_in(connection: Connection, actor: Actor | None) -> None:
+    """Become somebody, as PostgREST does it; the owner is who connected. A new step begins.
+
+    All in one message: there are many steps, and the server may be far.
+    """
     role = sql.Identifier(actor.role) if actor else sql.SQL("none")
     connection.execute(
         sql.SQL(
-            "set local role {}; select set_config('request.jwt.claims', {}, true),"
-            " set_config('search_path', {}, true)"
-        ).format(role, sql.Literal(actor.claims if actor else ""), sql.Literal(path))
+            "release savepoint step; set local role {}; set local search_path = {};"
+            " select set_config('request.jwt.claims', {}, true); savepoint step"
+        ).format(role, sql.SQL(SEARCH_PATH), sql.Literal(actor.claims if actor else ""))
     )
 
 
 def _execute(connection: Connection, statement: str) -> tuple[Outcome, bool, str]:
     """Run a step: its outcome, whether only own rows were shown, and everything that was told."""
-    connection.execute("savepoint step")
     try:
         with connection.cursor() as cursor:
             if re.match(r"copy\b.*\bto stdout", statement, re.IGNORECASE | re.DOTALL):
@@ -138,12 +140,11 @@ def _execute(connection: Connection, statement: str) -> tuple[Outcome, bool, str
     except psycopg.Error as error:
         if connection.closed:
             raise
-        connection.execute("rollback to savepoint step; release savepoint step")
+        connection.execute("rollback to savepoint step")
         told = error.diag
         words = [told.message_primary, told.message_detail, told.message_hint, told.constraint_name]
         outcome = Outcome(sqlstate=error.sqlstate or "?????", message=words[0] or str(error))
         return outcome, False, _ID.sub("…", repr([error.sqlstate, *words]))
-    connection.execute("release savepoint step")
     own = bool(rows) and AWAY.id()[:10] not in repr(rows)
     return Outcome(count, sample=tuple(rows[:_KEPT])), own, _ID.sub("…", repr(rows))
 

@@ -73,6 +73,7 @@ def ask(connection: Connection, rule: Sheet) -> list[tuple[str, str, str]]:
         connection.execute("rollback to savepoint rule; release savepoint rule")
 
 
+@cache
 def query(rule: Sheet) -> str:
     """Return the whole query of a rule, as it can be run by hand under search_path = pg_catalog."""
     words = (files("runner.proofs") / "rules" / "words.sql").read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ from runner.proofs import world
 from runner.proofs.faults import statement
 from runner.proofs.tries import Try, tables
 
+SEARCH_PATH = '"$user", public'
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds, between asking for a lock and asking again
 _WAITED = (
     psycopg.errors.LockNotAvailable,
@@ -92,7 +93,7 @@ def _settings(patience: Patience) -> str:
         f" set local idle_in_transaction_session_timeout = {_ms(patience.idle)};"
         " set local application_name = 'runner verify';"
         " set local row_security = on;"
-        ' set local search_path = "$user", public'
+        f" set local search_path = {SEARCH_PATH}"
     )
 
 
