@@ -214,6 +214,24 @@ def new_database(server: Server) -> Iterator[Callable[..., Database]]:
 one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for the whole; none beside this one for tests that are named."""
+    return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one server in one process, and those of one file that meet none.
+
+    So a server and its templates are made once, and roles, which all its databases share, are made
+    and dropped by one test at a time, on a given server too.
+    """
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        server = callspec.params.get("server") if callspec else None
+        item.add_marker(pytest.mark.xdist_group(server or item.path.name))
+
+
 def pytest_report_header() -> list[str]:
     """Which PostgreSQL is under test."""
     versions = [_embedded_version(major) for major in EMBEDDED.values()]

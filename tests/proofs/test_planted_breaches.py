@@ -6,13 +6,13 @@ What it offers as a mend is then done, and verify run again, as a person would, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Database
+from conftest import Database, one_server
 
 from runner.proofs.isolation import prove
 from runner.proofs.verdict import Breach
@@ -156,23 +156,43 @@ MISTAKES = [
 
 
 @contextmanager
-def planted(database: Database, mistake: Mistake) -> Iterator[None]:
-    """The mistake is made and stays; what the whole cluster would keep is taken back."""
+def planted(database: Database, *mistakes: Mistake) -> Iterator[None]:
+    """The mistakes are made and stay; what the whole cluster would keep is taken back."""
     with database.connect() as conn:
         conn.execute(f"revoke temporary on database {database.name} from public")
-        conn.execute(mistake.sql)
+        for mistake in mistakes:
+            conn.execute(mistake.sql)
     try:
         yield
     finally:
-        if mistake.undo:
-            with database.connect() as conn:
-                conn.execute(mistake.undo)
+        with database.connect() as conn:
+            for mistake in mistakes:
+                if mistake.undo:
+                    conn.execute(mistake.undo)
 
 
 def breaches(database: Database) -> tuple[Breach, ...]:
     """What verify finds."""
     with database.connect(autocommit=True) as conn:
         return prove(conn).breaches
+
+
+def named(mistake: Mistake, found: Iterable[Breach]) -> list[Breach]:
+    """The breaches that are about this mistake."""
+    return [b for b in found if mistake.subject in b.subject or mistake.subject in b.fault]
+
+
+def told(found: Iterable[Breach]) -> list[str]:
+    return [f"{breach.proof}: {breach.subject}" for breach in found]
+
+
+def assert_named(mistake: Mistake, found: tuple[Breach, ...]) -> None:
+    """It is found, as whom it is reached too, and each breach has a mend."""
+    about = named(mistake, found)
+    assert about, told(found)
+    who = [breach.who.upper() for breach in about if breach.sql]
+    assert not mistake.who or [one for one in who if one.startswith(mistake.who.upper())], who
+    assert all(breach.mend for breach in found)
 
 
 def mend(database: Database, found: tuple[Breach, ...]) -> None:
@@ -190,29 +210,38 @@ def mend(database: Database, found: tuple[Breach, ...]) -> None:
                     conn.execute(todo)
 
 
+def mended(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
+    """Mend as a person would, again and again; return what is left."""
+    for _ in range(ROUNDS):
+        mend(database, found)
+        found = breaches(database)
+        if not found:
+            break
+    return found
+
+
+@one_server
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_a_mistake_is_named_and_its_mend_closes_it(database: Database, mistake: Mistake) -> None:
     with planted(database, mistake):
         found = breaches(database)
-        named = [
-            breach
-            for breach in found
-            if mistake.subject in breach.subject or mistake.subject in breach.fault
-        ]
-        assert named, [f"{breach.proof}: {breach.subject}" for breach in found]
-        who = [b.who.upper() for b in named if b.sql]
-        assert not mistake.who or [one for one in who if one.startswith(mistake.who.upper())], who
-        assert all(breach.mend for breach in found)
+        assert_named(mistake, found)
         if mistake.mended:
-            for _ in range(ROUNDS):
-                mend(database, found)
-                found = breaches(database)
-                if not found:
-                    break
-            assert not found, [f"{breach.proof}: {breach.subject}" for breach in found]
+            assert not told(mended(database, found))
+
+
+def test_all_mistakes_at_once_are_named_and_mended(database: Database) -> None:
+    """On every server; what somebody has to decide is left."""
+    with planted(database, *MISTAKES):
+        found = breaches(database)
+        for mistake in MISTAKES:
+            assert_named(mistake, found)
+        left = mended(database, found)
+        undecided = [b for m in MISTAKES if not m.mended for b in named(m, left)]
+        assert not told(set(left) - set(undecided))
 
 
 def test_what_is_sound_has_no_breach(database: Database) -> None:
     """Else the tests above would prove nothing."""
-    with planted(database, Mistake("nothing", "select", subject="")):
+    with planted(database):
         assert not breaches(database)

@@ -17,12 +17,11 @@ from typing import Any
 import psycopg
 import pytest
 from checkout import PATIENCE, Checkout, Said, until
-from conftest import Database
+from conftest import Database, one_server
 from psycopg.conninfo import make_conninfo
 
 from runner.cli import COMMANDS, main
 
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 HEAVY = {
     "psycopg",
     "yoyo",

@@ -1120,7 +1120,7 @@ def test_all_this_holds_for_a_normal_user_too() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         user.give(Path(name))
         done = user.run(
-            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-q"),
+            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-qn0"),
             *("--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
             *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
             __file__,
