@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runner import settings
-from runner.errors import RunnerError, SqlError
+from runner.errors import RunnerError, SqlError, masked
 from runner.events import Done, Event, Note, Working
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
@@ -61,11 +61,11 @@ class Console:
                 time = self.paint(f"{event.ms:>9,.1f} ms", "dim", sys.stdout)
                 self.say(f"  {_DEEDS[event.operation]:<11}  {event.id:<44} {time}")
         elif isinstance(event, Note):
-            self.notes.append(event.text)
-            self._err(self.paint(event.text, "yellow", sys.stderr))
+            self.notes.append(masked(event.text))
+            self._err(self.paint(masked(event.text), "yellow", sys.stderr))
         elif isinstance(event, Working) and event.text != self._last_working:
             self._last_working = event.text
-            self._work(_shown(event.text))
+            self._work(_shown(masked(event.text)))
 
     def say(self, text: str = "") -> None:
         """Print a line of the result."""
@@ -192,7 +192,10 @@ def _details(error: RunnerError) -> list[str]:
     if error.place:
         lines.append(f"  at {error.place}")
         if error.place.text:
-            text, column = _excerpt(error.place.text, error.place.column)
+            text, column = error.place.text, error.place.column
+            if masked(text) != text:  # a role's password in the file itself: say where, not what
+                text, column = masked(text), None
+            text, column = _excerpt(text, column)
             lead = "".join(_blank(character) for character in text[: (column or 1) - 1])
             lines += [f"  | {text}", *([f"  | {lead}^"] if column else [])]
     if isinstance(error, SqlError):

@@ -30,7 +30,10 @@ _PRISMAS = re.compile(
     r"=[^&@]*(?:&|\Z)"
 )
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_SECRET = ("password", "sslpassword", "passfile", "oauth_client_secret")
+_SECRET = (
+    *("password", "sslpassword", "passfile", "oauth_client_secret"),
+    *("scram_client_key", "scram_server_key"),
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def parse(url: str) -> dict[str, str]:
         url = "postgresql://" + (rest if plain == rest else plain.rstrip("?&"))
     try:
         parameters = conninfo.conninfo_to_dict(url)
-    except (psycopg.ProgrammingError, UnicodeEncodeError) as error:
+    except (psycopg.ProgrammingError, UnicodeError) as error:
         # libpq quotes the part it stumbled over, which may be a piece of the password.
         reason = re.sub(r'".*"', '"…"', str(error), flags=re.DOTALL).strip()
         raise UsageError(

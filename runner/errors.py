@@ -18,6 +18,7 @@ what state things are in. Neither ever holds a password.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 DONE = 0
@@ -27,6 +28,25 @@ LOCKED = 3
 PROOF_FAILED = 4
 WRONG_USAGE = 64
 INTERRUPTED = 130  # what a shell says of a program that SIGINT ended
+
+
+# In a URL, in a libpq string, in SQL: each may stand where nobody expects it, a URL as a command
+# or a folder, `alter role` as what the holder of a lock runs.
+_PASSWORD = re.compile(
+    r"""
+    (?P<before> \b [a-z][\w+.-]* :/{1,3} [^\s/@:]* : ) \S* (?=@)
+    | (?P<word> password \s* = \s* ) (?: '[^']*' | [^\s&'"]+ )
+    | (?P<sql> password \s+ E? ) '[^']*+'?
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def masked(text: str) -> str:
+    """Return a text with *** for what looks like a password in it."""
+    return _PASSWORD.sub(
+        lambda match: f"{match['before'] or match['word'] or match['sql']}***", text
+    )
 
 
 @dataclass(frozen=True)
@@ -49,9 +69,9 @@ class RunnerError(Exception):
     code = "error"
 
     def __init__(self, message: str, *, hint: str = "", place: Place | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        self.hint = masked(hint)
+        super().__init__(self.message)
         self.place = place
 
 
@@ -92,9 +112,9 @@ class SqlError(RunnerError):
     ) -> None:
         super().__init__(message, hint=hint, place=place)
         self.sqlstate = sqlstate
-        self.detail = detail
-        self.server_hint = server_hint
-        self.context = context
+        self.detail = masked(detail)
+        self.server_hint = masked(server_hint)
+        self.context = masked(context)
 
 
 class Unreachable(RunnerError):  # noqa: N818 - it reads better where it is raised

@@ -31,10 +31,7 @@ _MODULES = {
     "down": "project",
 }
 
-_NEVER_EMPTY = (
-    *("to", "only", "schema", "html", "junit"),
-    *("sql_dir", "seeds_dir", "env_file", "log"),
-)
+_MAY_BE_EMPTY = ("name", "rest", "yes_delete")  # each says itself what is wrong with it
 
 
 def run(options: Options, console: Console) -> int:
@@ -42,8 +39,8 @@ def run(options: Options, console: Console) -> int:
 
     Raises UsageError for an empty flag, which must not read as one that was not given.
     """
-    for name in _NEVER_EMPTY:
-        if getattr(options, name, None) in ("", [""]):
+    for name, value in vars(options).items():
+        if value in ("", [""]) and name not in _MAY_BE_EMPTY:
             raise UsageError(
                 f"--{name.replace('_', '-')} is empty",
                 hint="Is a variable in it not set? Nothing was done.",

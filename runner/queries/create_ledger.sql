@@ -69,3 +69,27 @@ comment on table yoyo.progress is 'Statements already run of a non-transactional
 alter table yoyo._yoyo_log add column if not exists fingerprint text;
 
 comment on column yoyo._yoyo_log.fingerprint is 'Of the catalogue, when the run that wrote this ended.';
+
+-- Default privileges may open whatever is new; an API must reach nothing of this.
+do $$
+declare
+    revoke text;
+begin
+    for revoke in
+        select distinct
+            format('revoke all on %s from %s', things.name, coalesce(quote_ident(r.rolname), 'public'))
+        from (
+            select 'schema yoyo', nspacl from pg_catalog.pg_namespace where nspname = 'yoyo'
+            union all
+            select 'table ' || oid::regclass, relacl
+            from pg_catalog.pg_class
+            where relnamespace = 'yoyo'::regnamespace and relkind = 'r'
+        ) as things (name, acl)
+        cross join aclexplode(things.acl) as a
+        left join pg_catalog.pg_roles as r on r.oid = a.grantee
+        where a.grantee = 0 or r.rolname in ('anon', 'authenticated', 'service_role')
+    loop
+        execute revoke;
+    end loop;
+end
+$$;
