@@ -88,7 +88,8 @@ class Console:
         """Print rows in columns."""
         from tabulate import tabulate  # noqa: PLC0415 - only where there is a table to show
 
-        self.say(tabulate(rows, headers, tablefmt="simple", disable_numparse=True, **how))
+        shown = [[_shown_in_colour(str(cell)) for cell in row] for row in rows]  # before widths
+        self.say(tabulate(shown, headers, tablefmt="simple", disable_numparse=True, **how))
 
     def document(self, command: str, **content: Any) -> None:
         """Print the one JSON document of this run, if JSON was asked for."""

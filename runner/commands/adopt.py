@@ -6,7 +6,7 @@ from runner import migrations
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
 from runner.errors import DONE
-from runner.plan import compare
+from runner.plan import State, compare
 from runner.proofs import adoption
 from runner.session import opened
 from runner.settings import Settings
@@ -20,7 +20,7 @@ def baseline(where: Settings, options: Options, console: Console) -> int:
         say_target(ledger, console)
         with ledger.lock():
             adopted = adoption.baseline(ledger, files, to, report=console.report)
-            left = len(files) - len(compare(files, ledger.records()).applied())
+            left = len(compare(files, ledger.records()).of(State.PENDING, State.LATE))
         console.say(f"{len(adopted)} recorded as applied, {left} pending")
         document(console, options, ledger, done=console.done, pending=left)
     return DONE

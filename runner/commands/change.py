@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any
 
@@ -230,5 +231,6 @@ def _two_signals(ledger: Ledger, options: Options, deed: str) -> None:
         return
     raise Refused(
         f"This would {deed} {target.url()}, which is not the embedded database",
-        hint=f"If it is meant, type its name: --yes-delete {target.name}\nNothing was done.",
+        hint=f"If it is meant, type its name: --yes-delete {shlex.quote(target.name)}\n"
+        "Nothing was done.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -77,21 +78,22 @@ def against(sql_dir: Path, ref: str) -> Iterator[tuple[list[Migration], list[Mig
 
 def _read(sql_dir: Path, ref: str, folder: Path) -> list[Migration]:
     """Return the migrations of a git ref, their files laid into a folder."""
-    listed = _git(sql_dir, ref, "ls-tree", "--name-only", ref, "./").splitlines()
-    for name in listed:
+    listed = _git(sql_dir, ref, "ls-tree", "-z", "--name-only", ref, "./").split(b"\0")
+    for name in map(os.fsdecode, listed):
         if name.endswith(".sql"):
             text = _git(sql_dir, ref, "show", f"{ref}:./{name}")
-            (folder / Path(name).name).write_text(text, encoding="utf-8", newline="")
+            (folder / Path(name).name).write_bytes(text)
     return migrations.read(folder)
 
 
-def _git(sql_dir: Path, ref: str, *words: str) -> str:
-    ran = subprocess.run(
-        ["git", *words], cwd=sql_dir, capture_output=True, check=False, encoding="utf-8"
-    )
+def _git(sql_dir: Path, ref: str, *words: str) -> bytes:
+    if ref.startswith("-"):
+        raise UsageError(f"{ref} would be a flag of git", hint="Nothing was checked.")
+    ran = subprocess.run(["git", *words], cwd=sql_dir, capture_output=True, check=False)
     if ran.returncode:
+        said = ran.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
         raise UsageError(
-            f"git does not know the files of {ref}: {ran.stderr.strip().partition(chr(10))[0]}",
+            f"git does not know the files of {ref}: {said}",
             hint="--base takes a branch, a tag or a commit. Nothing was checked.",
         )
     return ran.stdout
