@@ -29,7 +29,7 @@ _DEEDS = {
 SCHEMA_VERSION = 1
 # What would move a terminal's cursor, change its colours or turn its text around.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_OUR_COLOUR = re.compile(r"(\x1b\[\d{1,2}m)")
+_OUR_COLOUR = re.compile(rf"(\x1b\[(?:0|{'|'.join(map(str, _COLOURS.values()))})m)")
 _WIDEST = 160  # characters of a line of a file that are shown
 
 

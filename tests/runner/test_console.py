@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -52,6 +53,39 @@ def caret(text: str, column: int) -> tuple[str, str]:
 )
 def test_the_caret_stands_under_its_column(text: str, column: int, under: str) -> None:
     assert caret(text, column) == (f"  | {text}", under)
+
+
+def test_of_a_long_line_what_is_around_the_column_is_shown() -> None:
+    line, under = caret("x" * 500 + "oops" + "y" * 500, 501)
+    assert line[under.index("^") :].startswith("oops")
+    assert line.startswith("  | …xxx")
+    assert line.endswith("yyy…")
+    assert len(line) < 170
+
+
+def test_what_would_steer_a_terminal_is_shown_as_what_it_is(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console, evil = Console(), "a\x1b[2J\x1b[8mb\r\x07\x9b\u202e"
+    console.table(("name",), [(console.paint(evil, "red"),), (evil,)])
+    console.report(Note(evil))
+    console.report(Done("apply", evil, "", 1.0))
+    console.error(SqlError(evil, hint=evil, place=Place("a", 1, 2, evil), detail=evil), "")
+    out, err = capsys.readouterr()
+    assert {*re.findall("\x1b[^m]*m", out + err)} <= {"\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"}
+    assert not re.search("[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202e]", out + err)
+    assert (out + err).count("a␛[2J␛[8mb␍␇\ufffd\ufffd") == 7
+
+
+def test_what_an_encoding_lacks_is_written_as_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+    Console().say("ü 漢 \udcff")
+    Console(json_=True).document("apply", name="😀\udcff")
+    text, _, document = buffer.getvalue().decode("ascii").partition("\n")
+    assert text == r"\xfc \u6f22 \udcff"
+    assert json.loads(document)["name"] == "😀\udcff"
 
 
 def test_a_text_is_printed_to_the_letter(

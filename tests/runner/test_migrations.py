@@ -135,6 +135,14 @@ def test_dependencies_in_a_circle_are_refused_with_the_circle(shelf: Path) -> No
     assert "0002_b → 0004_d → 0003_c → 0002_b" in caught.value.message
 
 
+def test_a_chain_of_dependencies_may_have_any_length(shelf: Path) -> None:
+    count = 1200  # more than Python's own stack takes
+    for number in range(count):
+        lay(shelf, **{f"_{number:04}_x": f"depends: {number + 1:04}_x"})
+    lay(shelf, f"{count:04}_x")
+    assert ids(shelf) == [f"{number:04}_x" for number in range(count, -1, -1)]
+
+
 def test_a_file_that_depends_on_itself_is_a_circle(shelf: Path) -> None:
     lay(shelf, _0001_a="depends: 0001_a")
     with pytest.raises(FileError, match="0001_a → 0001_a"):

@@ -125,6 +125,14 @@ def test_a_log_that_is_not_kept_says_so_once_and_takes_every_line(tmp_path: Path
         RunLog(tmp_path / "file" / "x", chosen=True, facts={})
 
 
+def test_any_name_can_be_written(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "runs.jsonl", chosen=True, facts={})
+    log.write(id="0001_\udcff", error="ü")
+    log.close()
+    line = json.loads((tmp_path / "runs.jsonl").read_text(encoding="utf-8"))
+    assert (line["id"], line["error"]) == ("0001_\udcff", "ü")
+
+
 def test_two_runs_may_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "runs.jsonl"
     one = RunLog(path, chosen=True, facts={"by": "one"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 from conftest import Database
@@ -42,6 +43,18 @@ FILES = {
         [r"select 'C:\'", "select 2"],
     ),
     "an escape string": (r"select E'it\'s; \\'; select 2;", [r"select E'it\'s; \\'", "select 2"]),
+    "quotes written twice in an escape string": (
+        r"select E'a''b\'; c'; select 2;",
+        [r"select E'a''b\'; c'", "select 2"],
+    ),
+    "an escape string that goes on below": (
+        "select E'a'\n  'b\\'; c'; select 2;",
+        ["select E'a'\n  'b\\'; c'", "select 2"],
+    ),
+    "names and tags beyond ascii": (
+        "select 1 as \u00a0, 2 as 😀$$, $😀$;$😀$; select 3 as ж$a$;",
+        None,
+    ),
     "a name that ends in e": (r"select date'2000-01-01'; select 2;", None),
     "quoted names": ('select 1 as "a;""b;"; select 2;', ['select 1 as "a;""b;"', "select 2"]),
     "a dollar quote": ("do $$ begin null; end $$; select 2;", None),
@@ -153,6 +166,22 @@ def test_the_code_is_the_same_when_only_comments_and_spacing_differ() -> None:
 )
 def test_the_code_differs_when_postgresql_would_act_differently(other: str) -> None:
     assert list(statements.code("select 'a b' as \"x\"")) != list(statements.code(other))
+
+
+def test_a_comment_that_never_ends_is_left_to_postgresql() -> None:
+    """Left out, it would hide in silence what stands behind it."""
+    assert texts("select 1; /* a /* b */ select 2;") == ["select 1", "/* a /* b */ select 2;"]
+
+
+def test_a_long_literal_takes_little_memory() -> None:
+    text = "select E'" + r"\n" * 500_000 + "', $$" + "'" * 500_000 + "$$;"
+    tracemalloc.start()
+    try:
+        assert len(statements.split(text)) == 1
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(text)
 
 
 def test_a_comment_parts_two_words_as_a_space_does() -> None:
