@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
 from runner.errors import FileError, Place
@@ -58,11 +58,17 @@ _WATCHED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, without the comments around it; `start` is its offset in the file's text."""
+    """One statement, without the comments around it: from `start` to `end` in the file's text."""
 
-    text: str
+    file: str = field(repr=False)  # the whole text: a large file is held once
     start: int
+    end: int
     line: int
+
+    @property
+    def text(self) -> str:
+        """The statement itself."""
+        return self.file[self.start : self.end]
 
     @property
     def words(self) -> list[str]:
@@ -159,7 +165,7 @@ def _split(text: str, file: str) -> Iterator[Statement]:
     for start, end in _spans(text, file):
         line += _line_ends(text, counted, start)
         counted = start
-        yield Statement(text[start:end], start, line)
+        yield Statement(text, start, end, line)
 
 
 def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:

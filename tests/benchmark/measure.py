@@ -16,10 +16,14 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process: seconds on the clock, and of its own and its children's processor."""
+    """One finished process: seconds on the clock, and of its own and its children's processor.
+
+    `peak`: the most memory it took, in MB.
+    """
 
     wall: float
     cpu: float
+    peak: float
 
 
 def timed(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Run:
@@ -34,7 +38,8 @@ def timed(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -
     wall = time.monotonic() - started
     if process.returncode:
         raise RuntimeError(f"{command}: {said.decode(errors='replace')}")
-    return Run(wall, used.ru_utime + used.ru_stime)
+    kilobytes = used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return Run(wall, used.ru_utime + used.ru_stime, kilobytes / 1024)
 
 
 def in_turns(

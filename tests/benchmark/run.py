@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import applying
+import large
 from measure import machine
 
 from runner import embedded
@@ -61,6 +62,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
         "Nothing to do",
         lambda o: applying.nothing_to_do(o.files, o.rounds, say),
     ),
+    "large": ("One large file", lambda o: large.apply(o.rounds, say)),
     "help": ("--help", lambda o: applying.help_(o.rounds)),
     "start": ("From nothing to seeded", lambda o: applying.start(o.rounds, say)),
 }
