@@ -127,6 +127,12 @@ def target(settings: Settings, *, create: bool = True, report: Report = silent) 
     for keyword, name in _variables().items():
         if name in settings.environ and keyword != "service":
             parameters.setdefault(keyword, settings.environ[name])
+    for keyword, value in parameters.items():
+        if value.encode("utf-8", "replace").decode() != value:
+            raise UsageError(
+                f"The {keyword} of the database is not UTF-8 in the environment or its file",
+                hint="Write it as UTF-8. Nothing was done.",
+            )
     return Target(parameters, settings.database_source, embedded=False)
 
 
@@ -177,7 +183,7 @@ def _service(name: str, environ: Mapping[str, str]) -> dict[str, str]:
     path = Path(environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf")
     found: dict[str, str] | None = None
     with contextlib.suppress(OSError):
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text("utf-8", "surrogateescape").splitlines():
             if line.strip() == f"[{name}]":
                 found = {}
             elif line.startswith("[") and found is not None:

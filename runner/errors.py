@@ -34,7 +34,7 @@ INTERRUPTED = 130  # what a shell says of a program that SIGINT ended
 # or a folder, `alter role` as what the holder of a lock runs.
 _PASSWORD = re.compile(
     r"""
-    (?P<before> \b [a-z][\w+.-]* :/{1,3} [^\s/@:]* : ) \S* (?=@)
+    (?P<before> \b [a-z][\w+.-]* :/{1,3} [^\s/@:]* : ) (?!password@) \S* (?=@)
     | (?P<word> password \s* = \s* ) (?: '[^']*' | [^\s&'"]+ )
     | (?P<sql> password \s+ E? ) '[^']*+'?
     """,

@@ -309,6 +309,15 @@ def test_psql_gets_its_arguments_and_no_password_among_them(tmp_path: Path) -> N
     assert said.out == f"['-c', 'select 1', '-X', '--csv'] {MARKER}\n"
 
 
+@pytest.mark.parametrize("name", ["PGPASSWORD", "PGUSER", "PGHOST"])
+def test_bytes_that_are_no_utf8_are_told_so_and_not_repeated(name: str) -> None:
+    with pytest.raises(UsageError, match="is not UTF-8") as caught:
+        target("postgresql:///db", **{name: f"{MARKER}\udcff"})
+    assert MARKER not in caught.value.message + caught.value.hint
+    with pytest.raises(UsageError, match="cannot be understood"):
+        database.parse(f"postgresql://u:{MARKER}%ff@h/db")
+
+
 def test_every_error_of_an_address_is_ours() -> None:
     """Nothing but a RunnerError leaves this room for any text."""
     for text in ("=", "a=b", "postgresql://[", "postgresql://%zz@h", "\ud800", "host='"):

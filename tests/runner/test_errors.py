@@ -35,4 +35,5 @@ def test_an_error_hides_what_looks_like_a_password_in_all_its_parts() -> None:
     for part in (error.message, error.hint, error.detail, error.server_hint, error.context):
         assert part == "alter role r password *** to postgres://u:***@h/db as password=***"
     assert "Sw0rdf1sh" not in str(error) + repr(error)
-    assert FileError("a password for u@h").message == "a password for u@h"
+    for harmless in ("a password for u@h", "postgresql://user:password@host/db", "http://h:1/a"):
+        assert FileError(harmless).message == harmless
