@@ -1,8 +1,12 @@
 """The gate: python -m runner."""
 
+import signal
 import sys
 
-from runner.cli import main
-
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until main answers signals nothing is open: end at once, without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from runner.cli import main
+
     sys.exit(main())

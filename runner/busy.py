@@ -17,7 +17,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.pq.abc import PGresult
 
-from runner import statements
+from runner import interrupts, statements
 from runner.database import Connection
 from runner.errors import SqlError
 from runner.events import Report, Working
@@ -96,7 +96,7 @@ class Turn:
                     raise self._in_vain(error, tries) from None
                 give_way()
                 self._tell(f"; next try in {pause:g} s")
-            time.sleep(pause)
+            interrupts.sleep(pause)
             pause = min(2 * pause, longest)
             tries += 1
 

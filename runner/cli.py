@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from runner import __version__, flags
+from runner import __version__, flags, interrupts
 from runner.console import Console, put
 from runner.errors import ERROR, WRONG_USAGE, Interrupted, RunnerError, UsageError
 
@@ -25,6 +25,7 @@ _ENDNOTE = """\
 Exit codes:
   0 done, or nothing to do     1 error                     2 there is something to do
   3 another run has the lock   4 a proof failed            64 wrong usage
+  130 ended by Ctrl-C          143 ended by SIGTERM
 
 Values are taken from the flag, else the environment, else .env, else the default:
   DATABASE_URL or libpq's PG*  the database; without any, the embedded PostgreSQL
@@ -89,7 +90,14 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Errors become words here, tracebacks never."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with interrupts.caught():
+            return _run(list(sys.argv[1:] if argv is None else argv))
+    except interrupts.Interrupt as signal:  # when nothing is begun yet, or all is said
+        return Interrupted(signal.number).exit_code
+
+
+def _run(words: list[str]) -> int:
     console = Console(json_="--json" in words, no_color="--no-color" in words)
     command = next((word for word in words if word in COMMANDS), "")
     try:
@@ -109,8 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunnerError as error:
         console.error(error, command)
         return error.exit_code
-    except KeyboardInterrupt:
-        interrupted = Interrupted()
+    except interrupts.Interrupt as signal:
+        interrupted = Interrupted(signal.number)
         console.error(interrupted, command)
         return interrupted.exit_code
     except OSError as error:

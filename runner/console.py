@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from runner import settings
+from runner import interrupts, settings
 from runner.errors import RunnerError, SqlError, masked
 from runner.events import Done, Event, Note, Working
 
@@ -94,6 +94,7 @@ class Console:
     def document(self, command: str, **content: Any) -> None:
         """Print the one JSON document of this run, if JSON was asked for."""
         if self.json:
+            interrupts.too_late()  # or a second document would stand behind this one
             self._clear()
             head = {"schema_version": SCHEMA_VERSION, "command": command}
             ascii_only = "utf" not in (sys.stdout.encoding or "").lower()

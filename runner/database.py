@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import conninfo, pq
 
+from runner import interrupts
 from runner.errors import Unreachable, UsageError
 from runner.events import Report, Working, silent
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from runner.settings import Settings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+
+# The server ends, within a second, the statement of a client that was killed: or the lock and half
+# a migration would stay until that statement is done. Not every platform of a server can.
+NOTICE_A_DEAD_CLIENT = (
+    "do 'begin set client_connection_check_interval = ''1s''; exception when others then null; end'"
+)
 
 _SCHEMES = re.compile(
     r"(?:postgres|postgresql|postgresql\+psycopg2?|psql|runner)://", re.IGNORECASE
@@ -95,6 +102,27 @@ class Target:
             **{name: value for name, value in base.items() if name not in names.values()},
             **{names[key]: value for key, value in self.parameters.items() if key in names},
         }
+
+
+class Interruptible(psycopg.Connection[tuple[Any, ...]]):
+    """Waits so that a signal cancels what the server does, and still hears its answer."""
+
+    def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
+        with interrupts.held() as outermost:
+            if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+                interrupts.check()
+            try:
+                answer = super().wait(interrupts.watched(gen, self._cancel), *args, **more)
+            except psycopg.errors.QueryCanceled:
+                interrupts.check()
+                raise
+            if outermost:
+                interrupts.check()
+        return answer
+
+    def _cancel(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            self.cancel_safe(timeout=5)
 
 
 def target(settings: Settings, *, create: bool = True, report: Report = silent) -> Target:

@@ -10,7 +10,7 @@
     ├── ProofError         exit 1   the rows that a proof is tried on cannot be made
     ├── ServerError        exit 1   the embedded PostgreSQL cannot be started or stopped
     ├── Refused            exit 1   a destructive act without its second signal
-    └── Interrupted        exit 130 somebody pressed Ctrl-C
+    └── Interrupted        exit 130 somebody pressed Ctrl-C; exit 143 for SIGTERM
 
 Every error has two halves: `message`, what happened, naming the thing; and `hint`, what to do and
 what state things are in. Neither ever holds a password.
@@ -19,6 +19,7 @@ what state things are in. Neither ever holds a password.
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 DONE = 0
@@ -28,6 +29,7 @@ LOCKED = 3
 PROOF_FAILED = 4
 WRONG_USAGE = 64
 INTERRUPTED = 130  # what a shell says of a program that SIGINT ended
+TERMINATED = 143  # and SIGTERM
 
 
 # In a URL, in a libpq string, in SQL: each may stand where nobody expects it, a URL as a command
@@ -149,14 +151,18 @@ class Refused(RunnerError):  # noqa: N818
 
 
 class Interrupted(RunnerError):  # noqa: N818
-    """Somebody pressed Ctrl-C."""
+    """Somebody pressed Ctrl-C, or SIGTERM asked the program to end; `hint` is what stays."""
 
     exit_code = INTERRUPTED
     code = "interrupted"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "Interrupted.",
-            hint="What was reported as done stays. The file in progress was rolled back, "
-            "unless it runs outside a transaction: then the next run goes on with it.",
-        )
+    def __init__(
+        self,
+        number: int = signal.SIGINT,
+        *,
+        hint: str = "What was reported as done stays; the same command again does the rest.",
+    ) -> None:
+        terminated = number == signal.SIGTERM
+        super().__init__("Ended by SIGTERM." if terminated else "Interrupted.", hint=hint)
+        if terminated:
+            self.exit_code = TERMINATED

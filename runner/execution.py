@@ -1,43 +1,33 @@
-"""One file on one connection: whole inside a transaction, or statement by statement outside.
+"""One file on one connection, whole, in a transaction; what goes wrong is told with its place.
 
-A file that runs in a transaction is sent as it is, and PostgreSQL's own parser reads it; nothing
-is cut up before. Whatever goes wrong is told with file, line and column.
+The file is sent as it is, and PostgreSQL's own parser reads it; nothing is cut up before.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import psycopg
 from psycopg import errors, generators, pq
 from psycopg.abc import PQGen
 
-from runner import statements
+from runner import interrupts
 from runner.busy import Turn
-from runner.database import Connection
+from runner.database import NOTICE_A_DEAD_CLIENT, Connection
 from runner.diagnosis import advised, sql_error
 from runner.errors import FileError, SqlError, Unreachable
-from runner.queries import query
 from runner.script import Script
-from runner.statements import Statement
 
 # What a file may leave behind in the session. DISCARD ALL would also drop our advisory lock, and
 # cannot run in a transaction.
 PUT_SESSION_BACK = (
     "close all; reset session authorization; reset role; reset all; "
-    "deallocate all; unlisten *; discard temp; discard sequences"
+    f"deallocate all; unlisten *; discard temp; discard sequences; {NOTICE_A_DEAD_CLIENT}"
 )
 
 _COPYING = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
-_CONCURRENTLY = re.compile(
-    r"create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?"
-    r"(?P<index>[\w$]+|(?:\"[^\"]*\")+)\s+on\s+(?:only\s+)?(?P<table>[\w$.\"]+)",
-    re.IGNORECASE,
-)
+_CANCELLED = b"57014"
 
 
 def send(
@@ -46,13 +36,17 @@ def send(
     """Send a text of any number of statements as one simple query.
 
     `turn`: to be told who is in the way when it takes long. Returns how many statements succeeded
-    and the error that ended it, if any. Raises Unreachable when the connection is lost.
+    and the error that ended it, if any. Raises Unreachable when the connection is lost, Interrupt
+    when a signal stopped it.
     """
     try:
-        with connection.lock:
+        with connection.lock, interrupts.held():
+            interrupts.check()
             connection.pgconn.send_query(text.encode())
             answer = _answers(connection.pgconn)
             results = connection.wait(turn.watched(answer) if turn else answer)
+            if results and results[-1].error_field(pq.DiagnosticField.SQLSTATE) == _CANCELLED:
+                interrupts.check()
     except psycopg.OperationalError as gone:
         raise lost(gone) from None
     for done, result in enumerate(results):
@@ -131,68 +125,6 @@ def run_whole(
         )
 
 
-def run_statements(
-    connection: Connection,
-    script: Script,
-    turn: Turn,
-    *,
-    done: list[str],
-    after_each: Callable[[int, str], None],
-    state: str,
-) -> None:
-    """Run a file outside any transaction, each statement by itself, and again where it met a lock.
-
-    `done` are the SHA-256s of the statements that an earlier run finished; they are skipped.
-    Raises as run_whole, and FileError when a finished statement was edited since.
-    """
-    settings: list[str] = []  # the session is put back after each statement, so they are set anew
-    for number, statement in enumerate(script.statements):
-        if statement.words[:1] == ["set"]:
-            settings.append(statement.text)
-        digest = hashlib.sha256(statement.text.encode()).hexdigest()
-        if number < len(done):
-            if done[number] != digest:
-                raise FileError(
-                    f"{script} was interrupted after statement {len(done)}, and its statement "
-                    f"{number + 1} was edited since",
-                    place=statements.place(script.text, statement.start, str(script)),
-                    hint="Put that statement back as it ran; write what is new after the last one.",
-                )
-            continue
-        where = f"{state} {_so_far(number)}"
-        turn.insist(
-            partial(_run_one, connection, script, turn, statement, settings=settings, state=where),
-            give_way=partial(send, connection, PUT_SESSION_BACK),
-        )
-        after_each(number, digest)
-
-
-def _run_one(
-    connection: Connection,
-    script: Script,
-    turn: Turn,
-    statement: Statement,
-    *,
-    settings: list[str],
-    state: str,
-) -> None:
-    index = _CONCURRENTLY.match(statement.text)
-    if index:
-        _drop_unfinished(connection, index, turn)
-    for setting in (turn.of_statement(statement.text), *settings):
-        send(connection, setting)
-    _, error = send(connection, statement.text, turn)
-    if error:
-        raise sql_error(error, script, statement, state=state, sent_from=statement.start)
-    check_encoding(connection, script, state)
-    if index and (name := _unfinished(connection, index)):
-        raise SqlError(
-            f"{script}: the index {name} was made but is not valid",
-            place=statements.place(script.text, statement.start, str(script)),
-            hint=f"{state} It is dropped and built again by the next run.",
-        )
-
-
 @contextmanager
 def in_words() -> Iterator[None]:
     """Raise errors of ours for those that psycopg raises by itself."""
@@ -228,28 +160,3 @@ def check_encoding(connection: Connection, script: Script, state: str) -> None:
             f"{script} changes client_encoding to {encoding}, but files are UTF-8",
             hint=f"Remove that statement. {state}",
         )
-
-
-def _so_far(number: int) -> str:
-    if not number:
-        return "None of its statements is done."
-    return (
-        f"Its statements 1–{number} are done and stay."
-        if number > 1
-        else ("Its first statement is done and stays.")
-    )
-
-
-def _drop_unfinished(connection: Connection, index: re.Match[str], turn: Turn) -> None:
-    if name := _unfinished(connection, index):
-        _, error = send(connection, f"drop index concurrently if exists {name}", turn)
-        if error:
-            raise SqlError(
-                f"The unfinished index {name} of an earlier run cannot be dropped: {error}",
-                hint="Drop it by hand, then run the same command again.",
-            )
-
-
-def _unfinished(connection: Connection, index: re.Match[str]) -> str | None:
-    row = connection.execute(query("unfinished_index"), index.groupdict()).fetchone()
-    return str(row[0]) if row else None

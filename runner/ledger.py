@@ -17,10 +17,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import partial
 
-from runner import database, execution, lock, records
+from runner import database, execution, indexes, interrupts, lock, outside, records
+from runner.account import Account
 from runner.busy import Turns
 from runner.diagnosis import advised
 from runner.errors import RunnerError, SqlError
@@ -32,6 +32,7 @@ from runner.runlog import RunLog
 from runner.script import Script
 
 _NO_LEDGER = "To make the ledger takes CREATE on the database, once. Nothing was done."
+_BEGUN = -1  # in place of a statement's number: a way back of which no statement is done
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk so that it can report
 
 
@@ -53,14 +54,11 @@ class Ledger:
         self.target = target
         self.report = report
         self.turns = turns or Turns(connection, report)
-        self._log = log
+        self._account = Account(report, log)
         self._lock_wait = lock_wait
         self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
         self._locked = False
         self._ready = False
-        self._unreported: list[Done] = []
-        self._finished: list[str] = []
-        self._last_durable = time.monotonic()
 
     @property
     def server_version(self) -> str:
@@ -95,7 +93,7 @@ class Ledger:
         if not migrations:
             return
         for migration in migrations:  # first look at all, then touch the first
-            _ = migration.statements
+            _look_at(migration)
         self._make_ready()
         changed = records.changed_since(self.connection) if self._fingerprints else None
         if changed:  # after this run nothing would show it any more
@@ -108,7 +106,7 @@ class Ledger:
             return
         ways_back = [(migration, migration.rollback) for migration in migrations]
         for _, script in ways_back:
-            _ = script.statements
+            _look_at(script)
         self._make_ready()
         self._run(ways_back, "rollback")
 
@@ -127,42 +125,44 @@ class Ledger:
         entry = records.filled(self.connection, "accept_edit", facts)
         log = records.filled(self.connection, "log", facts)
         self._must(f"begin; {entry}; {log}; {query('carry_fingerprint')}; commit")
-        self._note(Done("edit", migration.id, migration.sha256, 0.0))
-        self._deliver()
+        self._account.note(Done("edit", migration.id, migration.sha256, 0.0))
+        self._account.deliver()
 
     def seeded(self, poured: Sequence[Done]) -> None:
         """Note that seeds were poured in."""
         for done in poured:
-            self._note(done)
-        self._deliver()
+            self._account.note(done)
+        self._account.deliver()
 
     def failed(self, attempt: Done, error: RunnerError) -> None:
         """Keep in the run log what failed, and why."""
-        if self._log:
-            sqlstate = getattr(error, "sqlstate", "")
-            self._log.write(
-                **asdict(attempt), outcome="failed", error=error.message, sqlstate=sqlstate
-            )
+        self._account.failed(attempt, error)
 
     def _run(self, work: Sequence[tuple[Migration, Script]], operation: str) -> None:
-        self._finished = []
-        for number, (migration, script) in enumerate(work, start=1):
-            self.report(Working(f"{operation} {migration.id} ({number} of {len(work)})"))
-            started = time.monotonic()
-            try:
-                run = self._in_transaction if script.header.transactional else self._outside
-                run(migration, script, operation, last=number == len(work))
-            except BaseException as error:
-                self._abandon()
-                ms = round((time.monotonic() - started) * 1000, 1)
-                if isinstance(error, RunnerError):
-                    self.failed(Done(operation, migration.id, script.sha256, ms), error)
-                raise
+        self._account.begin(operation)
+        with interrupts.orderly(self._account.what_stays):
+            if operation == "apply":
+                self._forget_ways_back(work)
+            for number, (migration, script) in enumerate(work, start=1):
+                self.report(Working(f"{operation} {migration.id} ({number} of {len(work)})"))
+                started = time.monotonic()
+                try:
+                    run = self._in_transaction if script.header.transactional else self._outside
+                    run(migration, script, operation, last=number == len(work))
+                except BaseException as error:
+                    interrupts.too_late()
+                    self._abandon()
+                    ms = round((time.monotonic() - started) * 1000, 1)
+                    if isinstance(error, RunnerError | interrupts.Interrupt):
+                        attempt = Done(operation, migration.id, script.sha256, ms)
+                        self.failed(attempt, interrupts.told(error))
+                    raise
 
     def _in_transaction(
         self, migration: Migration, script: Script, operation: str, *, last: bool
     ) -> None:
-        state = self._state(operation, migration)
+        state = self._account.state(migration.id)
+        self._account.under_way = f"Nothing of {migration.id} was kept."
         turn = self.turns.of(script.header)
 
         def attempt() -> float:
@@ -173,7 +173,7 @@ class Ledger:
 
         started = turn.insist(attempt, give_way=partial(self._abandon, over=False))
         ms = round((time.monotonic() - started) * 1000, 1)
-        durable = last or started - self._last_durable > _REPORT_EVERY
+        durable = last or started - self._account.last_durable > _REPORT_EVERY
         self._must(
             f"{execution.PUT_SESSION_BACK}; {execution.wait_for_disk(durable)}; "
             + self._entry(migration, operation, ms, last=last)
@@ -181,47 +181,50 @@ class Ledger:
             script,
             state,
         )
-        self._note(Done(operation, migration.id, script.sha256, ms))
+        self._account.note(Done(operation, migration.id, script.sha256, ms))
         if durable:
-            self._deliver()
+            self._account.deliver()
 
     def _outside(self, migration: Migration, script: Script, operation: str, *, last: bool) -> None:
         started = time.monotonic()
         progress = f"{operation} {migration.id}"
-        rows = self.connection.execute(query("progress"), {"id": progress})
-        done = [row[0] for row in rows]
 
-        def remember(number: int, digest: str) -> None:
-            self.connection.execute(execution.PUT_SESSION_BACK.encode())
-            self.connection.execute(
-                query("add_progress"), {"id": progress, "number": number, "sha256": digest}
-            )
+        def record(number: int, digest: str) -> str:
+            facts = {"id": progress, "number": number, "sha256": digest}
+            return records.filled(self.connection, "add_progress", facts)
 
-        execution.run_statements(
+        rows = self.connection.execute(query("progress"), {"id": progress}).fetchall()
+        if operation == "rollback" and not rows:
+            # From here on it is not applied any more, although its record stays until the end.
+            self.connection.execute(record(_BEGUN, "").encode())
+        done = [digest for number, digest in rows if number != _BEGUN]
+        self._account.under_way = f"{migration.id} is no transaction. {outside.so_far(len(done))}"
+        steps = outside.run(
             self.connection,
             script,
             self.turns.of(script.header),
             done=done,
-            after_each=remember,
-            state=self._state(operation),
+            record=record,
+            state=self._account.state(),
         )
+        for count in steps:
+            self._account.under_way = f"{migration.id} is no transaction. {outside.so_far(count)}"
         ms = round((time.monotonic() - started) * 1000, 1)
         self._must(
             f"begin; {execution.PUT_SESSION_BACK}; {execution.wait_for_disk(True)}; "
-            f"{records.filled(self.connection, 'forget_progress', {'id': progress})}; "
             + self._entry(migration, operation, ms, last=last)
             + "; commit",
             script,
-            f"{self._state(operation)} Its statements are done, the record is not.".strip(),
+            f"{self._account.state()} Its statements are done, the record is not.".strip(),
         )
-        self._note(Done(operation, migration.id, script.sha256, ms))
-        self._deliver()
+        self._account.note(Done(operation, migration.id, script.sha256, ms))
+        self._account.deliver()
 
     def _record_only(self, migration: Migration, operation: str) -> None:
         self._make_ready()
         self._must(f"begin; {self._entry(migration, operation, 0.0, last=True)}; commit")
-        self._note(Done(operation, migration.id, migration.sha256, 0.0))
-        self._deliver()
+        self._account.note(Done(operation, migration.id, migration.sha256, 0.0))
+        self._account.deliver()
 
     def _entry(self, migration: Migration, operation: str, ms: float, *, last: bool) -> str:
         """Return the statements that record an operation; the run's last keeps a fingerprint."""
@@ -235,6 +238,11 @@ class Ledger:
         if not self._ready and not records.are_complete(self.connection):
             self._must("begin; " + query("create_ledger") + "; commit", state=_NO_LEDGER)
         self._ready = True
+
+    def _forget_ways_back(self, work: Sequence[tuple[Migration, Script]]) -> None:
+        """Make plain pending ones of those whose way back was begun: they begin anew."""
+        begun = [f"rollback {migration.id}" for migration, _ in work]
+        self.connection.execute(query("forget_ways_back"), {"begun": begun})
 
     def _must(
         self, text: str, script: Script | None = None, state: str = "Nothing of it was kept."
@@ -261,36 +269,15 @@ class Ledger:
             return
         execution.send(self.connection, "rollback")
         execution.send(self.connection, execution.PUT_SESSION_BACK)
-        if self._unreported or (over and self._finished):
+        if self._account.unreported or (over and self._account.finished):
             # Any later commit that waits for the disk covers all before it.
             fingerprint = records.fingerprint_entry(self.connection)
             self._must(f"begin; {execution.wait_for_disk(True)}; {fingerprint}; commit")
-            self._deliver()
+            self._account.deliver()
 
-    def _state(self, operation: str, failing: Migration | None = None) -> str:
-        """Say what the database holds if a file fails: half of every error.
 
-        `failing` is one of which nothing is kept.
-        """
-        said = []
-        if self._finished:
-            deed = {"apply": "applied", "rollback": "rolled back"}[operation]
-            first, last = self._finished[0], self._finished[-1]
-            which = f"{first} stays" if first == last else f"{first} to {last} stay"
-            said.append(f"{which} {deed}.")
-        if failing:
-            said.append(f"Nothing of {failing.id} was kept.")
-        return " ".join(said)
-
-    def _note(self, done: Done) -> None:
-        self._unreported.append(done)
-        self._finished.append(done.id)
-
-    def _deliver(self) -> None:
-        """Report what is done, now that the disk has it."""
-        self._last_durable = time.monotonic()
-        for done in self._unreported:
-            if self._log:
-                self._log.write(**asdict(done), outcome="done")
-            self.report(done)
-        self._unreported = []
+def _look_at(script: Script) -> None:
+    """Raise FileError for what cannot be run, before anything is."""
+    _ = script.statements
+    if not script.header.transactional:
+        indexes.refuse_nameless(script)

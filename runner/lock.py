@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg import pq
+
 from runner.database import Connection
 from runner.errors import LockTimeout
 from runner.events import Note, Report, Working
@@ -30,7 +32,9 @@ def held(connection: Connection, *, wait: float, report: Report) -> Iterator[Non
     try:
         yield
     finally:
-        if not connection.closed and not _release(connection):
+        # Else an interrupt left a transaction open: the lock goes with the connection.
+        idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
+        if idle and not _release(connection):
             report(Note(_LOST))
 
 

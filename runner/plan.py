@@ -1,4 +1,4 @@
-"""Files against ledger: what is applied, pending, edited, missing, late. Pure."""
+"""Files against ledger: what is applied, pending, edited, missing, late, halfway. Pure."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Record:
     code_sha256: str | None = None
     ms: float | None = None
     applied_by: str | None = None
+    halfway: bool = False  # its way back was begun, outside a transaction, and not finished
 
 
 class State(StrEnum):
@@ -32,6 +33,7 @@ class State(StrEnum):
     EDITED = "edited"  # applied, and the file's code is not what was applied
     REWORDED = "reworded"  # applied; the file differs in comments or spacing only
     MISSING = "missing"  # applied, and there is no such file
+    HALFWAY = "halfway"  # applied once, and taken back in part
 
 
 ADVICE = {
@@ -39,6 +41,7 @@ ADVICE = {
     State.LATE: "older than the newest applied one: apply --late if the order does not matter",
     State.EDITED: "put the file back, and write the change as a new migration",
     State.MISSING: "applied, but there is no such file: another branch, or a newer release?",
+    State.HALFWAY: "taken back in part: apply makes it whole again, rollback takes the rest back",
     State.REWORDED: "comments or spacing differ from what was applied; that does no harm",
 }
 _NOTHING_TO_DO = (State.APPLIED, State.REWORDED)
@@ -85,12 +88,11 @@ class Plan:
                 "Nothing was run.",
             )
         stop = len(self.entries)
+        wanted = (State.PENDING, State.LATE, State.HALFWAY)
         if to:
             stop = next(i for i, e in enumerate(self.entries, 1) if e.migration == to)
         chosen = [
-            entry
-            for entry in self.entries[:stop]
-            if entry.state in (State.PENDING, State.LATE) and entry.migration
+            entry for entry in self.entries[:stop] if entry.state in wanted and entry.migration
         ]
         refused = [
             entry
@@ -128,6 +130,8 @@ def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
 def _state(file: Migration, record: Record | None, newest: int) -> State:
     if record is None:
         return State.LATE if file.number < newest else State.PENDING
+    if record.halfway:
+        return State.HALFWAY
     if record.sha256 is None or record.sha256 == file.sha256:
         return State.APPLIED
     return State.REWORDED if record.code_sha256 == file.code_sha256 else State.EDITED

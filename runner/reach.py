@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from runner.database import Connection, Target
+from runner.database import Connection, Interruptible, Target
 from runner.errors import Unreachable
 from runner.events import Report, Working, silent
 
@@ -118,7 +118,7 @@ def _knock(target: Target, dbname: str | None, left: float) -> Connection:
     if dbname:
         parameters["dbname"] = dbname
     # prepare_threshold: a prepared statement would not outlive the reset between two files.
-    return psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
+    return Interruptible.connect(**parameters, autocommit=True, prepare_threshold=None)
 
 
 def _reason(error: psycopg.Error) -> _Reason:

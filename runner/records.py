@@ -9,7 +9,7 @@ import getpass
 import hashlib
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ def read(connection: Connection) -> dict[str, Record]:
     """
     try:
         rows = connection.execute(query("records")).fetchall()
+        halfway = _halfway(connection) if rows else set()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.errors.InsufficientPrivilege as error:
@@ -40,7 +41,14 @@ def read(connection: Connection) -> dict[str, Record]:
             hint="Connect as the role that applied the migrations. Nothing was done.",
             sqlstate=error.sqlstate or "",
         ) from None
-    return {row[0]: Record(*row) for row in rows}
+    return {row[0]: replace(Record(*row), halfway=row[0] in halfway) for row in rows}
+
+
+def _halfway(connection: Connection) -> set[str]:
+    try:
+        return {id_ for (id_,) in connection.execute(query("halfway"))}
+    except psycopg.errors.UndefinedTable:  # stock yoyo's ledger
+        return set()
 
 
 def are_complete(connection: Connection) -> bool:
@@ -55,10 +63,10 @@ def are_complete(connection: Connection) -> bool:
 def entry(connection: Connection, migration: Migration, operation: str, ms: float | None) -> str:
     """Return the statements that record an operation, and how long it took where that is known."""
     if operation in ("apply", "mark"):
-        known = {**facts(migration, operation), "ms": ms}
-        return f"{filled(connection, 'mark', known)}; {filled(connection, 'log', known)}"
-    known = _deed(migration, operation)
-    return f"{filled(connection, 'unmark', known)}; {filled(connection, 'log', known)}"
+        change, known = "mark", {**facts(migration, operation), "ms": ms}
+    else:
+        change, known = "unmark", _deed(migration, operation)
+    return "; ".join(filled(connection, name, known) for name in (change, "forget_progress", "log"))
 
 
 def facts(migration: Migration, operation: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from psycopg import pq, sql
 
-from runner import execution
+from runner import execution, interrupts
 from runner.busy import Turn
 from runner.database import Connection
 from runner.errors import FileError, RunnerError, SqlError, UsageError
@@ -58,7 +58,6 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
     Returns a count for each table that the files name or that changed. Raises FileError or
     SqlError for the first file that fails; then nothing of any was kept.
     """
-    connection = ledger.connection
     tables = [
         match["table"]
         for script in scripts
@@ -71,6 +70,15 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
                 f"{script} asks to run outside a transaction; seeds are all or nothing",
                 hint="Remove the directive. Nothing was seeded.",
             )
+    state = "Nothing was seeded."
+    with interrupts.orderly(lambda: state):
+        counts = _pour_all(ledger, scripts, tables)
+        state = "All seeds are in."
+    return counts
+
+
+def _pour_all(ledger: Ledger, scripts: list[Script], tables: list[str]) -> list[TableCount]:
+    connection = ledger.connection
     turns = [ledger.turns.of(script.header, lock_timeout=0) for script in scripts]
     settings = [turn.in_transaction() for turn in turns]
     execution.send(connection, f"begin; {settings[0]}")

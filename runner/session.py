@@ -32,14 +32,16 @@ def opened(
     target = database.target(settings, create=create, report=report)
     if write:
         pooler.refuse_by_name(target)
-    connection = reach.connect(target, wait=settings.wait, report=report)
     backend = 0
     run_log: RunLog | None = None
+    connection = reach.connect(target, wait=settings.wait, report=report)
     try:
         if write and not target.embedded:
             reach.refuse_read_only(connection, target)
             with execution.in_words():
                 backend = pooler.session(connection, target)
+        if write:
+            connection.execute(database.NOTICE_A_DEAD_CLIENT)
         if log:
             facts = {
                 "server_version": connection.info.parameter_status("server_version") or "",

@@ -18,7 +18,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import Migration as YoyoMigration
 from yoyo.migrations import MigrationList, get_migration_hash
 
-from runner import execution, migrations, settings
+from runner import execution, interrupts, migrations, settings
 from runner.console import Console
 from runner.errors import FileError, Interrupted, PlanError, RunnerError
 from runner.plan import Plan, check_known, compare
@@ -35,6 +35,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def connect(self, dburi: Any) -> Any:
         """Open the database of the settings, or the one after runner:// in `-d`."""
+        self._closing.enter_context(interrupts.caught())
         with self._plain_errors():
             said = {
                 "host": dburi.hostname,
@@ -120,8 +121,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
                 yield
         except RunnerError as error:
             self._end(error)
-        except KeyboardInterrupt:
-            self._end(Interrupted())
+        except interrupts.Interrupt as signal:
+            self._end(Interrupted(signal.number))
         except (exceptions.BadMigration, exceptions.MigrationConflict) as error:
             self._end(FileError(f"yoyo cannot read the migrations: {error}"))
         except (ValueError, LookupError, OSError) as error:  # UnicodeDecodeError among them

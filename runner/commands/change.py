@@ -124,7 +124,8 @@ def _apply(
     for state in (State.MISSING, State.REWORDED):
         if entries := plan.of(state):
             console.note(f"{', '.join(e.id for e in entries)}: {ADVICE[state]}")
-    applied, pending = len(plan.applied()), len(plan.of(State.PENDING, State.LATE))
+    pending = len(plan.of(State.PENDING, State.LATE, State.HALFWAY))
+    applied = len(plan.applied()) - len(plan.of(State.HALFWAY))
     count = len([done for done in console.done if done.operation == "apply"])
     console.say(
         f"{count} applied now, {applied} in all, {pending} pending{since(started)}"

@@ -21,11 +21,12 @@ _STATE_COLOURS = {
     State.LATE: "red",
     State.EDITED: "red",
     State.MISSING: "red",
+    State.HALFWAY: "red",
 }
 
 
 def status(where: Settings, options: Options, console: Console) -> int:
-    """Show what is applied, pending, edited, missing, late. Writes nothing."""
+    """Show what is applied, pending, edited, missing, late, halfway. Writes nothing."""
     files = migrations.read(where.sql_dir)
     with opened(where, console.report, create=False, log=False, write=False) as ledger:
         say_target(ledger, console)

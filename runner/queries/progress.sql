@@ -1,4 +1,4 @@
-select statement_sha256
+select statement_number, statement_sha256
 from yoyo.progress
 where migration_id = %(id)s
 order by statement_number

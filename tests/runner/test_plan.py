@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,13 @@ def test_marking_what_is_marked_already_is_refused(folder: Path) -> None:
 
 def test_the_plan_knows_no_database() -> None:
     assert not {"psycopg", "yoyo"} & set(vars(plan))
+
+
+def test_what_was_taken_back_halfway_is_to_be_done_and_can_be_taken_back(folder: Path) -> None:
+    records = remembered(folder, *IDS[:3])
+    records["0003_c"] = replace(records["0003_c"], halfway=True)
+    found = compared(folder, records)
+    assert states(found) == ["0001 applied", "0002 applied", "0003 halfway", "0004 pending"]
+    assert ids(found.pending()) == ["0003_c", "0004_d"]
+    assert [entry.id for entry in found.applied()] == ["0003_c", "0002_b", "0001_a"]
+    assert not found.clean

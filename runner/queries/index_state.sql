@@ -1,0 +1,15 @@
+-- How far an index is that is built concurrently. A broken build leaves one that is not valid.
+select
+    format('%%I.%%I', n.nspname, c.relname),
+    i.indisvalid,
+    (
+        select min(p.pid)
+        from pg_catalog.pg_stat_progress_create_index as p
+        where p.index_relid = i.indexrelid and p.pid <> pg_backend_pid()
+    )
+from pg_catalog.pg_index as i
+inner join pg_catalog.pg_class as c on c.oid = i.indexrelid
+inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where
+    i.indrelid = to_regclass(%(table)s)
+    and c.relname = (parse_ident(%(name)s))[1]
