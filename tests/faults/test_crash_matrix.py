@@ -1,0 +1,134 @@
+"""Killed, cut off or stopped at any point there is: one plain run later all is as if nothing was.
+
+Every statement that the runner sends, and every statement inside a file, has a point before and a
+point after it (`proxy`). Each is hit in three ways, in a run of its own; then one plain run must
+succeed and leave the same catalogue, the same rows and the same ledger as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from acts import ACTS, Act, make_whole, rooms_for
+from checkout import until
+from stage import ALIVE, Room, Stage, Standing, stage
+
+ROOMS = 6  # so many runners stand still at the same time
+
+Deed = Callable[[Sequence[Standing]], None]
+
+# --- what happens -------------------------------------------------------------------------------
+
+
+def killed(standing: Sequence[Standing]) -> None:
+    """kill -9."""
+    for each in standing:
+        each.child.send(signal.SIGKILL)
+        assert each.ended().code == 128 + signal.SIGKILL
+        each.proxy.hang_up()
+        each.let_go()
+
+
+def cut_off(standing: Sequence[Standing]) -> None:
+    """pg_terminate_backend."""
+    for each in standing:
+        look, pid = each.room.look, each.proxy.pid
+        look("select pg_terminate_backend(%s)", pid)
+        until(lambda look=look, pid=pid: not look(ALIVE, pid))  # type: ignore[misc]
+        each.let_go()
+        lost(each)
+
+
+def stopped(standing: Sequence[Standing]) -> None:
+    """pg_ctl stop -m immediate."""
+    standing[0].room.stage.stop_and_start()
+    for each in standing:
+        each.room.after_a_stop()
+        each.let_go()
+        lost(each)
+
+
+def lost(standing: Standing) -> None:
+    """The runner says so in words; where it had nothing more to ask, all was done."""
+    said = standing.ended()
+    standing.proxy.hang_up()
+    assert "Traceback" not in said.err
+    if said.code != 0:
+        assert said.code == 1, said
+        assert "error: The connection was lost: " in said.err or "error: Cannot connect" in said.err
+    else:
+        assert standing.proxy.points[-1].startswith("after select pg_advisory_unlock")
+
+
+# --- that it does no harm -----------------------------------------------------------------------
+
+
+class Tally:
+    """Counts the points that were hit, for the last lines of the test run."""
+
+    def __init__(self) -> None:
+        self._hit: Counter[str] = Counter()
+        self._helped = 0
+
+    def count(self, deed: str, hit: int, helped: int) -> None:
+        self._hit[deed] += hit
+        self._helped += helped
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        each = ", ".join(f"{count} {deed}" for deed, count in self._hit.items())
+        terminalreporter.write_line(
+            f"crash matrix: {self._hit.total()} points hit ({each}), {self._helped} needed help"
+        )
+
+
+@pytest.fixture(scope="module")
+def tally(request: pytest.FixtureRequest) -> Tally:
+    tally = Tally()
+    request.config.pluginmanager.register(tally)
+    return tally
+
+
+@pytest.fixture(scope="module")
+def the_stage() -> Iterator[Stage]:
+    with stage() as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=ACTS)
+def act(request: pytest.FixtureRequest) -> Act:
+    return ACTS[request.param]
+
+
+@pytest.fixture(scope="module")
+def rooms(the_stage: Stage, act: Act) -> Iterator[list[Room]]:
+    with rooms_for(act, the_stage, ROOMS) as rooms:
+        yield rooms
+
+
+@pytest.mark.parametrize("deed", [killed, cut_off, stopped], ids=lambda deed: deed.__name__)
+def test_one_plain_run_later_all_is_as_if_nothing_was(
+    rooms: list[Room], act: Act, deed: Deed, tally: Tally
+) -> None:
+    expected = act.facts(rooms[0])
+    points = act.points(rooms[0])
+    make_whole(rooms[0], act)
+    numbers = sorted(points)
+    if deed is killed:  # to the server, killed before it asks is killed after the last answer
+        asks = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
+        numbers = [n for n in numbers if n not in asks]
+    helped = []
+    for start in range(0, len(numbers), ROOMS):
+        batch = list(zip(rooms, numbers[start:], strict=False))
+        for room, _ in batch:
+            act.before(room)
+        deed([room.standing(*act.words_in(room), at=n, inner=not act.real) for room, n in batch])
+        for room, number in batch:
+            said = room.fork(act.then)
+            if said.code != 0 or act.facts(room) != expected:
+                helped.append((number, points[number], said))
+                make_whole(room, act)
+    tally.count(deed.__name__.replace("_", " "), len(numbers), len(helped))
+    assert not helped
