@@ -196,11 +196,11 @@ def test_names_beyond_ascii_are_found_in_git(tmp_path: Path) -> None:
     folder = tmp_path / "sql"
     folder.mkdir()
     (folder / "0001_a.sql").write_text("select 1;")
-    (folder / "0002_ünï.sql").write_bytes(b"select 'caf\xe9';")
+    (folder / "0003_ünï.sql").write_bytes(b"select 'caf\xe9';")
     git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.com"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], cwd=tmp_path, check=True, env={**os.environ, "HOME": "/"})
-    (folder / "0003_b.sql").write_text("select 1;")
+    (folder / "0002_b.sql").write_text("select 1;")
     with late.against(folder, "HEAD") as (files, late_ones):
-        assert [file.id for file in files] == ["0001_a", "0002_ünï", "0003_b"]
-        assert late_ones == []
+        assert [file.id for file in files] == ["0001_a", "0002_b", "0003_ünï"]
+        assert [file.id for file in late_ones] == ["0002_b"]
