@@ -81,6 +81,7 @@ class Room(Checkout):
 
     def __init__(self, stage: Stage, database: Database) -> None:
         super().__init__(stage.new_folder(), database)
+        self.environ["RUNNER_LOCK_TIMEOUT"] = "0"  # else who waits at the gate gives way
         self.stage = stage
         self._operator: psycopg.Connection[Any] | None = None
 

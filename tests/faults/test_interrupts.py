@@ -179,6 +179,21 @@ def test_a_second_signal_does_not_disturb_the_cleaning_up_and_a_third_ends_it(ro
     assert room.fork("apply").code == 0
 
 
+def test_a_signal_that_comes_while_a_failure_is_cleaned_up_changes_nothing(room: Room) -> None:
+    room.write(_0005_fails="select 1 / 0;")
+    failing = room.standing("apply", at="before rollback")
+    failing.child.send(signal.SIGINT)
+    failing.let_go()
+    said = failing.ended()
+    failing.proxy.hang_up()
+    assert said.code == 1
+    assert "error: division by zero" in said.err
+    assert (
+        "0001_create_items to 0004_shout stay applied. Nothing of 0005_fails was kept." in said.err
+    )
+    check_the_truth(room, said, "0001_create_items to 0004_shout stay applied.", "apply")
+
+
 @pytest.fixture
 def waiting(the_stage: Stage) -> Iterator[Room]:
     """The second file waits at the gate, which is shut."""
