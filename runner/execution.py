@@ -154,8 +154,8 @@ def lost(error: psycopg.Error) -> Unreachable:
 
 def check_encoding(connection: Connection, script: Script, state: str) -> None:
     """Raise FileError when the server would take what follows for another encoding."""
-    encoding = connection.info.parameter_status("client_encoding")
-    if encoding != "UTF8":
+    encoding = connection.info.parameter_status("client_encoding") or ""
+    if encoding.upper() != "UTF8":  # a pooler repeats it as we wrote it
         raise FileError(
             f"{script} changes client_encoding to {encoding}, but files are UTF-8",
             hint=f"Remove that statement. {state}",

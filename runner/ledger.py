@@ -241,8 +241,10 @@ class Ledger:
 
     def _forget_ways_back(self, work: Sequence[tuple[Migration, Script]]) -> None:
         """Make plain pending ones of those whose way back was begun: they begin anew."""
-        begun = [f"rollback {migration.id}" for migration, _ in work]
-        self.connection.execute(query("forget_ways_back"), {"begun": begun})
+        halfway = records.ways_back_begun(self.connection)
+        begun = [f"rollback {migration.id}" for migration, _ in work if migration.id in halfway]
+        if begun:
+            self.connection.execute(query("forget_ways_back"), {"begun": begun})
 
     def _must(
         self, text: str, script: Script | None = None, state: str = "Nothing of it was kept."

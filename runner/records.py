@@ -32,7 +32,7 @@ def read(connection: Connection) -> dict[str, Record]:
     """
     try:
         rows = connection.execute(query("records")).fetchall()
-        halfway = _halfway(connection) if rows else set()
+        halfway = ways_back_begun(connection) if rows else set()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.errors.InsufficientPrivilege as error:
@@ -44,7 +44,8 @@ def read(connection: Connection) -> dict[str, Record]:
     return {row[0]: replace(Record(*row), halfway=row[0] in halfway) for row in rows}
 
 
-def _halfway(connection: Connection) -> set[str]:
+def ways_back_begun(connection: Connection) -> set[str]:
+    """Return the ids of those whose way back, outside a transaction, did not come to its end."""
     try:
         return {id_ for (id_,) in connection.execute(query("halfway"))}
     except psycopg.errors.UndefinedTable:  # stock yoyo's ledger

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +23,7 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from pytest_postgresql.janitor import DatabaseJanitor
+from xdist.scheduler import LoadScopeScheduling
 
 from runner import embedded, migrations
 from runner.ledger import Ledger
@@ -219,17 +221,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one server in one process, and those of one file that meet none.
+class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Keeps the tests of one server in one process, and those of one file that meet none.
 
     So a server and its templates are made once, and roles, which all its databases share, are made
-    and dropped by one test at a time, on a given server too.
+    and dropped by one test at a time, on a given server too. By name, because xdist's own groups
+    need pytest to let it rename tests, which 9.2 does not.
     """
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        server = callspec.params.get("server") if callspec else None
-        item.add_marker(pytest.mark.xdist_group(server or item.path.name))
+
+    def _split_scope(self, nodeid: str) -> str:
+        server = re.search(rf"[\[-]({'|'.join((*EMBEDDED, 'given'))})[\]-]", nodeid)
+        return server[1] if server else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return ByServer(config, log)
 
 
 def pytest_report_header() -> list[str]:

@@ -213,7 +213,7 @@ def test_without_the_right_to_create_nothing_is_made_and_the_right_is_named(
     error = said.document["error"]
     assert error["sqlstate"] == "42501"
     assert error["message"].startswith("permission denied for database ")
-    assert "The role you connect as may not do this." in error["hint"]
+    assert "The role you connect as, or the one that the file sets, may not" in error["hint"]
     assert "takes CREATE on the database, once. Nothing was done." in error["hint"]
     assert checkout.value("select to_regnamespace('yoyo')") is None
     assert checkout.database
