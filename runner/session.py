@@ -41,7 +41,8 @@ def opened(
             with execution.in_words():
                 backend = pooler.session(connection, target)
         if write:
-            connection.execute(database.NOTICE_A_DEAD_CLIENT)
+            with execution.in_words():
+                connection.execute(database.NOTICE_A_DEAD_CLIENT)
         if log:
             facts = {
                 "server_version": connection.info.parameter_status("server_version") or "",

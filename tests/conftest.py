@@ -12,6 +12,7 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -245,6 +246,22 @@ def pytest_report_header() -> list[str]:
         with psycopg.connect(GIVEN_URL) as conn:
             versions.append(f"{conn.info.parameter_status('server_version')} (given)")
     return [f"postgresql: {', '.join(versions)}"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many points the crash matrix hit: the reports of its tests bring the figures here."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    hit: Counter[str] = Counter()
+    helped = 0
+    for name, value in (pair for report in reports for pair in report.user_properties):
+        if name == "crash matrix":
+            hit[value["deed"]] += value["hit"]
+            helped += value["helped"]
+    if hit:
+        each = ", ".join(f"{count} {deed}" for deed, count in hit.items())
+        terminalreporter.write_line(
+            f"crash matrix: {hit.total()} points hit ({each}), {helped} needed help"
+        )
 
 
 def _embedded_version(major: int) -> str:

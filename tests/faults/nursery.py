@@ -142,7 +142,8 @@ def _count_lines(signal_at: int) -> None:
 
 
 if __name__ == "__main__":
-    import runner.commands  # noqa: F401 - what every runner needs, once for all
+    import runner.cli
+    import runner.commands.change  # noqa: F401 - once for all
 
     lines: list[int] = []
     gc.freeze()

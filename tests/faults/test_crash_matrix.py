@@ -8,7 +8,6 @@ succeed and leave the same catalogue, the same rows and the same ledger as if no
 from __future__ import annotations
 
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -66,31 +65,6 @@ def lost(standing: Standing) -> None:
 # --- that it does no harm -----------------------------------------------------------------------
 
 
-class Tally:
-    """Counts the points that were hit, for the last lines of the test run."""
-
-    def __init__(self) -> None:
-        self._hit: Counter[str] = Counter()
-        self._helped = 0
-
-    def count(self, deed: str, hit: int, helped: int) -> None:
-        self._hit[deed] += hit
-        self._helped += helped
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        each = ", ".join(f"{count} {deed}" for deed, count in self._hit.items())
-        terminalreporter.write_line(
-            f"crash matrix: {self._hit.total()} points hit ({each}), {self._helped} needed help"
-        )
-
-
-@pytest.fixture(scope="module")
-def tally(request: pytest.FixtureRequest) -> Tally:
-    tally = Tally()
-    request.config.pluginmanager.register(tally)
-    return tally
-
-
 @pytest.fixture(scope="module")
 def the_stage() -> Iterator[Stage]:
     with stage() as made:
@@ -110,7 +84,10 @@ def rooms(the_stage: Stage, act: Act) -> Iterator[list[Room]]:
 
 @pytest.mark.parametrize("deed", [killed, cut_off, stopped], ids=lambda deed: deed.__name__)
 def test_one_plain_run_later_all_is_as_if_nothing_was(
-    rooms: list[Room], act: Act, deed: Deed, tally: Tally
+    rooms: list[Room],
+    act: Act,
+    deed: Deed,
+    record_property: Callable[[str, object], None],
 ) -> None:
     expected = act.facts(rooms[0])
     points = act.points(rooms[0])
@@ -130,5 +107,6 @@ def test_one_plain_run_later_all_is_as_if_nothing_was(
             if said.code != 0 or act.facts(room) != expected:
                 helped.append((number, points[number], said))
                 make_whole(room, act)
-    tally.count(deed.__name__.replace("_", " "), len(numbers), len(helped))
+    figures = {"hit": len(numbers), "helped": len(helped)}  # tests/conftest.py prints the sum
+    record_property("crash matrix", {"deed": deed.__name__.replace("_", " "), **figures})
     assert not helped
