@@ -83,7 +83,7 @@ class _One:
             self._drop_unfinished(index)
         for setting in (self.turn.of_statement(self.statement.text), *settings):
             send(self.connection, setting)
-        if not index and self.statement.words[0] not in _MAY_COMMIT:
+        if not index and not set(self.statement.words[:1]) & set(_MAY_COMMIT):
             error = self._together(record)
             if not error:
                 return

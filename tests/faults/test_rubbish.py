@@ -109,6 +109,9 @@ CASES = {
         failed(OUTSIDE + "select 1;\n/* a\n" + B, "unterminated /* comment", at="3:1"),
         says=("unterminated /* comment", "Its first statement is done and stays."),
     ),
+    "statements without a word outside a transaction": applied(
+        OUTSIDE + B + "(select 1);\n((values (1)) order by 1);"
+    ),
     "an open string": failed(
         B + "select 'a\n;select 1;", 'unterminated quoted string at or near "\'a…"', at="2:8"
     ),
