@@ -45,6 +45,7 @@ _state = _State()
 @contextmanager
 def caught() -> Iterator[None]:
     """Answer SIGINT and SIGTERM; one that this program was started to ignore stays ignored."""
+    _state.count, _state.over = 0, False
     before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for which in (signal.SIGINT, signal.SIGTERM):

@@ -424,6 +424,7 @@ def test_without_a_connection_to_spare_nobody_is_named_and_the_wait_is_the_same(
     assert in_vain(checkout, told).message == "Waited in vain for a lock"
     assert told.waiting[0] == "waiting for a lock; next try in 0.01 s"
     told.then("next try", reader.rollback)
+    until(lambda: sessions_of_runner(checkout) == 0)  # its only connection is free again
     apply_rest(checkout, told)
     assert checkout.applied() == ["0001_a", "0002_b"]
 

@@ -365,7 +365,7 @@ def test_a_silent_host_does_not_outlast_the_patience(monkeypatch: pytest.MonkeyP
         given.append(parameters["connect_timeout"])
         raise psycopg.OperationalError("connection timeout expired")
 
-    monkeypatch.setattr("runner.reach.psycopg.connect", connect)
+    monkeypatch.setattr("runner.reach.Interruptible.connect", connect)
     for url, wait in (("host=h", 0.0), ("host=h", 0.01), ("host=h connect_timeout=3", 0.0)):
         with pytest.raises(Unreachable, match="timeout expired"):
             reach.connect(target(url), wait=wait)

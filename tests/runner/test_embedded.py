@@ -1120,8 +1120,8 @@ def test_all_this_holds_for_a_normal_user_too() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         user.give(Path(name))
         done = user.run(
-            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-qn0"),
-            *("--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
+            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-q"),
+            *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
             *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
             __file__,
             environment={"PYTHONPATH": found[1], "PYTHONDONTWRITEBYTECODE": "1", "HOME": name},
