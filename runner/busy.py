@@ -30,7 +30,7 @@ _PAUSES = (0.25, 5.0)  # seconds between two tries: the first and the longest
 _LOOK_EVERY = 1.0  # seconds
 _TELL_EVERY = 10.0
 # Only a machine that stands still leaves us idle in a transaction: then the locks must go.
-_IDLE = "set local idle_in_transaction_session_timeout = '60s'"
+_IDLE = 60_000  # milliseconds
 
 Answer = TypeVar("Answer")
 
@@ -65,7 +65,11 @@ class Turn:
 
     def in_transaction(self) -> str:
         """Return the settings of the file's transaction; they end with it."""
-        return f"{_IDLE}; {self._settings('set local', self._lock_timeout)}"
+        idle = self._header.idle_in_transaction_session_timeout
+        return (
+            f"set local idle_in_transaction_session_timeout = {_IDLE if idle is None else idle}; "
+            + self._settings("set local", self._lock_timeout)
+        )
 
     def of_statement(self, text: str) -> str:
         """Return the settings of one statement outside a transaction.

@@ -12,7 +12,8 @@ from pathlib import Path
 from runner import statements
 from runner.errors import FileError, Place
 
-DIRECTIVES = ("depends", "independent", "lock_timeout", "statement_timeout", "transactional")
+_LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+DIRECTIVES = tuple(sorted(("depends", "independent", "transactional", *_LIMITS)))
 # Words that people write before a colon in a header and that no tool acts on.
 _ANNOTATIONS = (
     "author",
@@ -49,6 +50,7 @@ class Header:
     independent: bool = False
     lock_timeout: int | None = None  # milliseconds; 0: no limit, None: nothing said
     statement_timeout: int | None = None
+    idle_in_transaction_session_timeout: int | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Script:
 def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
     depends: list[str] = []
     flags = {"transactional": True, "independent": False}
-    limits: dict[str, int | None] = {"lock_timeout": None, "statement_timeout": None}
+    limits: dict[str, int | None] = dict.fromkeys(_LIMITS)
     seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
         here = Place(str(script), number, 1, line)
@@ -221,11 +223,12 @@ def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
         else:
             flags[word] = value.lower() == "true"
     return Header(
-        tuple(depends),
-        flags["transactional"],
-        flags["independent"],
-        limits["lock_timeout"],
-        limits["statement_timeout"],
+        depends=tuple(depends),
+        transactional=flags["transactional"],
+        independent=flags["independent"],
+        lock_timeout=limits["lock_timeout"],
+        statement_timeout=limits["statement_timeout"],
+        idle_in_transaction_session_timeout=limits["idle_in_transaction_session_timeout"],
     )
 
 

@@ -330,6 +330,7 @@ SEEN = """
         ("-- lock_timeout: 5s\n", ("5s", "7s", "1min")),
         ("-- lock_timeout: off\n-- statement_timeout: 10min\n", ("0", "10min", "1min")),
         ("-- statement_timeout: 0\n", ("400ms", "0", "1min")),
+        ("-- idle_in_transaction_session_timeout: 5min\n", ("400ms", "7s", "5min")),
         (f"{OUTSIDE}-- lock_timeout: 1500ms\n", ("1500ms", "7s", "0")),
         (f"{OUTSIDE}-- statement_timeout: 1h\n", ("400ms", "1h", "0")),
     ],

@@ -158,7 +158,7 @@ def test_an_unknown_directive_is_an_error_with_its_line(path: Path) -> None:
     with pytest.raises(FileError, match="nobody knows: transaction") as caught:
         _ = script(path, "-- x\n-- transaction: false\nselect 1;").header
     assert str(caught.value.place) == f"{path}:2:1"
-    assert "Known are depends, independent, lock_timeout, " in caught.value.hint
+    assert "Known are depends, idle_in_transaction_session_timeout, " in caught.value.hint
 
 
 def test_a_directive_with_an_impossible_value_is_an_error_with_its_line(path: Path) -> None:
