@@ -172,6 +172,8 @@ def test_an_env_file_tells_no_password(desk: Desk) -> None:
 
 
 def test_a_url_in_the_wrong_place_tells_no_password(desk: Desk) -> None:
+    assert desk.database
+    desk.environ |= addresses(desk.database)["a URL"]  # else the embedded server would be started
     url = f"postgresql://u:{quote(PASSWORD, safe='')}@h/db"
     raw = f"postgres:/u:{WORD}:{WORD}@{WORD}@h/db"
     keywords = f"host=h password={WORD} dbname=db"
