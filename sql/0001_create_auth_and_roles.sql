@@ -138,57 +138,45 @@ begin
     comment on schema auth is
         'Stand-in for Supabase''s schema auth, made by 0001_create_auth_and_roles.';
 
+    -- Bodies that are parsed here and now look nothing up later, so no search_path is pinned: it
+    -- would keep them from being inlined, as Supabase's own are, into the helpers of 0006.
     create function auth.jwt()
     returns jsonb
-    language plpgsql
+    language sql
     stable
     parallel safe
-    set search_path = pg_catalog, pg_temp
-    as $body$
-    begin
-        return coalesce(
-            nullif(current_setting('request.jwt.claim', true), ''),
-            nullif(current_setting('request.jwt.claims', true), '')
-        )::jsonb;
-    end
-    $body$;
+    return coalesce(
+        nullif(current_setting('request.jwt.claim', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')
+    )::jsonb;
     comment on function auth.jwt() is
         'All claims of the request, null outside one. An error when they are not JSON.';
 
+    -- json, not jsonb: one claim of many is read.
     create function auth.uid()
     returns uuid
-    language plpgsql
+    language sql
     stable
     parallel safe
-    set search_path = pg_catalog, pg_temp
-    as $body$
-    begin
-        return nullif(
-            coalesce(
-                nullif(current_setting('request.jwt.claim.sub', true), ''),
-                nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
-            ),
-            ''
-        )::uuid;
-    end
-    $body$;
+    return nullif(
+        coalesce(
+            nullif(current_setting('request.jwt.claim.sub', true), ''),
+            nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub'
+        ),
+        ''
+    )::uuid;
     comment on function auth.uid() is
         'The signed-in user (claim sub), null without one. An error when it is not a uuid.';
 
     create function auth.role()
     returns text
-    language plpgsql
+    language sql
     stable
     parallel safe
-    set search_path = pg_catalog, pg_temp
-    as $body$
-    begin
-        return coalesce(
-            nullif(current_setting('request.jwt.claim.role', true), ''),
-            nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role'
-        );
-    end
-    $body$;
+    return coalesce(
+        nullif(current_setting('request.jwt.claim.role', true), ''),
+        nullif(current_setting('request.jwt.claims', true), '')::json ->> 'role'
+    );
     comment on function auth.role() is
         'The claim role, null without one. For reading only: no policy here is decided by it.';
 

@@ -71,4 +71,5 @@ create index if not exists workflows_org_id_project_id_idx
 on public.workflows (org_id, project_id);
 
 create index if not exists workflows_org_id_approver_id_idx
-on public.workflows (org_id, approver_id);
+on public.workflows (org_id, approver_id)
+where approver_id is not null;

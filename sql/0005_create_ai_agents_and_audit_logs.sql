@@ -64,4 +64,5 @@ create index if not exists audit_logs_org_id_created_at_id_idx
 on public.audit_logs (org_id, created_at desc, id desc);
 
 create index if not exists audit_logs_org_id_actor_id_idx
-on public.audit_logs (org_id, actor_id);
+on public.audit_logs (org_id, actor_id)
+where actor_id is not null;

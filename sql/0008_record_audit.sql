@@ -2,8 +2,48 @@
 -- Every change leaves an audit row by itself, and an audit row stays as it was written.
 -- depends: 0007_guard_rows
 
--- Definer, for nobody else may write the actions insert, update and delete. The table's name comes
--- as an argument: on a sharded PostgreSQL tg_table_name is the name of a shard.
+-- Two functions, both definer, for nobody else may write the actions insert, update and delete. The
+-- table's name comes as an argument: on a sharded PostgreSQL tg_table_name is the name of a shard.
+--
+-- An insert is written down by the statement, for rows are poured in by the thousand: in the order
+-- of org_id, as the indexes of the log lie.
+create or replace function app.record_insert()
+returns trigger
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    caller uuid := auth.uid();
+    actor record;
+begin
+    select u.org_id, u.id
+    into actor
+    from public.users as u
+    where u.auth_user_id = caller;
+
+    if tg_argv[0] = 'organizations' then
+        insert into public.audit_logs (org_id, actor_id, action, target_type, target_id)
+        select n.id, case n.id when actor.org_id then actor.id end, 'insert', tg_argv[0], n.id
+        from new_rows as n
+        order by n.id;
+    else
+        insert into public.audit_logs (org_id, actor_id, action, target_type, target_id)
+        select
+            n.org_id, case n.org_id when actor.org_id then actor.id end, 'insert', tg_argv[0], n.id
+        from new_rows as n
+        order by n.org_id;
+    end if;
+
+    return null;
+end
+$$;
+comment on function app.record_insert() is
+    'Writes down who inserted which rows.';
+revoke all on function app.record_insert() from public;
+
 create or replace function app.record_audit()
 returns trigger
 language plpgsql
@@ -74,27 +114,52 @@ begin
 end
 $$;
 comment on function app.record_audit() is
-    'Writes down who inserted, updated or deleted which row, and the names of changed columns.';
+    'Writes down who updated or deleted which row, and the names of changed columns.';
 revoke all on function app.record_audit() from public;
 
+create or replace trigger record_insert
+after insert on public.organizations
+referencing new table as new_rows
+for each statement execute function app.record_insert('organizations');
+
 create or replace trigger record_audit
-after insert or update or delete on public.organizations
+after update or delete on public.organizations
 for each row execute function app.record_audit('organizations');
 
+create or replace trigger record_insert
+after insert on public.users
+referencing new table as new_rows
+for each statement execute function app.record_insert('users');
+
 create or replace trigger record_audit
-after insert or update or delete on public.users
+after update or delete on public.users
 for each row execute function app.record_audit('users');
 
+create or replace trigger record_insert
+after insert on public.projects
+referencing new table as new_rows
+for each statement execute function app.record_insert('projects');
+
 create or replace trigger record_audit
-after insert or update or delete on public.projects
+after update or delete on public.projects
 for each row execute function app.record_audit('projects');
 
-create or replace trigger record_audit
-after insert or update or delete on public.workflows
-for each row execute function app.record_audit('workflows');
+create or replace trigger record_insert
+after insert on public.workflows
+referencing new table as new_rows
+for each statement execute function app.record_insert('workflows');
 
 create or replace trigger record_audit
-after insert or update or delete on public.ai_agents
+after update or delete on public.workflows
+for each row execute function app.record_audit('workflows');
+
+create or replace trigger record_insert
+after insert on public.ai_agents
+referencing new table as new_rows
+for each statement execute function app.record_insert('ai_agents');
+
+create or replace trigger record_audit
+after update or delete on public.ai_agents
 for each row execute function app.record_audit('ai_agents');
 
 -- Retention is the one way through, and the table's owner takes it on purpose, for one transaction:

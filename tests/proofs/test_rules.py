@@ -138,8 +138,15 @@ PLANTED: list[tuple[str, str, str | list[str]]] = [
     ),
     (
         "21",
-        "alter function auth.uid() set search_path = pg_catalog",
+        "create or replace function auth.uid() returns uuid language sql stable"
+        " as 'select null::uuid'",
         "function auth.uid()",
+    ),
+    (
+        "21",
+        "create function public.f() returns bigint language sql security definer"
+        " return (select count(*) from public.users)",
+        "function public.f()",
     ),
     (
         "21",
@@ -384,7 +391,7 @@ PLANTED: list[tuple[str, str, str | list[str]]] = [
     ),
     (
         "60",
-        "create or replace trigger record_audit after insert on public.projects"
+        "create or replace trigger record_audit after update on public.projects"
         " for each row execute function app.record_audit('projects')",
         "trigger record_audit on public.projects",
     ),
@@ -408,8 +415,19 @@ PLANTED: list[tuple[str, str, str | list[str]]] = [
     ),
     (
         "60",
+        "drop trigger record_insert on public.projects; create trigger record_insert"
+        " after insert on public.projects referencing new table as new_rows"
+        " for each row execute function app.record_insert('projects')",
+        "trigger record_insert on public.projects",
+    ),
+    (
+        "60",
         "create table public.added (org_id text, updated_at timestamptz)",
-        ["trigger record_audit on public.added", "trigger touch_updated_at on public.added"],
+        [
+            "trigger record_audit on public.added",
+            "trigger record_insert on public.added",
+            "trigger touch_updated_at on public.added",
+        ],
     ),
     (
         "61",
@@ -434,6 +452,7 @@ PLANTED: list[tuple[str, str, str | list[str]]] = [
         [
             "constraint ai_agents_org_id_fkey on public.ai_agents",
             "trigger record_audit on public.ai_agents",
+            "trigger record_insert on public.ai_agents",
         ],
     ),
     (
@@ -514,6 +533,7 @@ def test_a_mend_mends(ground: Connection[TupleRow], number: str, planting: str) 
         "alter table public.audit_logs disable trigger keep_audit",
         "drop trigger guard_roles on public.users",
         "drop trigger record_audit on public.projects",
+        "drop trigger record_insert on public.projects",
         "drop trigger keep_last_owner on public.users",
         "drop trigger keep_id on public.organizations",
         "drop trigger keep_audit_whole on public.audit_logs",

@@ -69,7 +69,7 @@ BY_HAND = [
     (
         "drop table public.ai_agents",
         "table public.ai_agents: in the files and not here, with 6 columns, 6 constraints, "
-        "1 index, 5 policies, 1 trigger",
+        "1 index, 5 policies, 2 triggers",
         False,
     ),
     (

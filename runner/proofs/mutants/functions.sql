@@ -149,6 +149,7 @@ inner join (
     ('keep_last_owner', 'lets everything pass', 'begin return null; end'),
     ('keep_id', 'lets everything pass', 'begin return new; end'),
     ('guard_approval', 'lets everything pass', 'begin return new; end'),
+    ('record_insert', 'writes nothing', 'begin return null; end'),
     ('record_audit', 'writes nothing', 'begin return null; end'),
     (
         'keep_audit', 'lets everything pass',

@@ -4,7 +4,8 @@
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
 -- why: Where pg_temp is not named last it is searched first for types: a tenant's code runs as
---   owner.
+--   owner. An invoker whose body is of the SQL standard's form (return …) looked its names up when
+--   it was made.
 
 select
     format('function %s', f.title) as object,
@@ -19,5 +20,5 @@ select
     format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as mend
 from routine as f
 where f.kind <> 'a'
-    and (f.is_definer or f.place in ('public', 'app', 'auth'))
+    and (f.is_definer or f.place in ('public', 'app', 'auth') and not f.is_parsed)
     and not coalesce('search_path=pg_catalog, pg_temp' = any (f.settings), false)

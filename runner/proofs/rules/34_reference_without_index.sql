@@ -22,6 +22,14 @@ where k.is_bound  -- else rule 32 names it
         select from pg_index as i
         where i.indrelid = k.conrelid
             and i.indisvalid
-            and i.indpred is null
+            and (
+                i.indpred is null
+                -- A reference that is null refers to nothing, and is not looked for.
+                or pg_get_expr(i.indpred, i.indrelid) in (
+                    select format('(%I IS NOT NULL)', a.attname)
+                    from pg_attribute as a
+                    where a.attrelid = k.conrelid and a.attnum = any (k.conkey)
+                )
+            )
             and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
     )

@@ -12,8 +12,10 @@ select
     end as problem,
     case
         when found.name is null then format(
-            'create or replace trigger %I %s on %s for each %s%s execute function app.%I(%s);',
-            wanted.name, wanted.event, wanted.table_title, wanted.level,
+            'create or replace trigger %I %s on %s%s for each %s%s execute function app.%I(%s);',
+            wanted.name, wanted.event, wanted.table_title,
+            case wanted.guard when 'record_insert' then ' referencing new table as new_rows' end,
+            wanted.level,
             case wanted.guard
                 when 'guard_roles' then ' when (new.roles is distinct from old.roles)'
             end,
@@ -25,11 +27,12 @@ from (
     -- bits: 1 each row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate
     select
         t.oid, t.title, g.name, g.guard, g.event, g.level, g.bits, g.columns,
-        case g.guard when 'record_audit' then quote_literal(t.name) else '' end
+        case when g.guard like 'record_%' then quote_literal(t.name) else '' end
     from tenant_table as t
     cross join (
         values
-        ('record_audit', 'record_audit', 'after insert or update or delete', 'row', 29, '{}'),
+        ('record_insert', 'record_insert', 'after insert', 'statement', 4, '{}'),
+        ('record_audit', 'record_audit', 'after update or delete', 'row', 25, '{}'),
         ('touch_updated_at', 'touch_updated_at', 'before update', 'row', 19, '{}'),
         ('guard_roles', 'guard_roles', 'before update', 'row', 19, '{}'),
         ('keep_last_owner', 'keep_last_owner', 'after update of roles, org_id or delete', 'row', 25,
@@ -41,6 +44,7 @@ from (
     ) as g (name, guard, event, level, bits, columns)
     where not t.is_part
         and case g.guard
+            when 'record_insert' then t.oid <> to_regclass('public.audit_logs')
             when 'record_audit' then t.oid <> to_regclass('public.audit_logs')
             when 'touch_updated_at' then exists (
                 select from pg_attribute as a
@@ -60,7 +64,7 @@ left join lateral (
     where t.tgrelid = wanted.table_oid
         and t.tgfoid = to_regprocedure(format('app.%I()', wanted.guard))
         and t.tgtype & wanted.bits = wanted.bits
-        and t.tgtype & 2 = wanted.bits & 2
+        and t.tgtype & 3 = wanted.bits & 3
         and (
             t.tgqual is null
             or wanted.guard = 'guard_roles'
@@ -75,7 +79,7 @@ left join lateral (
             '{}'
         )
         and (
-            wanted.guard <> 'record_audit'
+            wanted.guard not like 'record_%'
             or encode(t.tgargs, 'escape') = trim(both '''' from wanted.argument) || '\000'
         )
     order by t.tgenabled in ('O', 'A') desc

@@ -173,6 +173,7 @@ routine as (
         f.proacl as acl,
         f.prokind as kind,
         f.prosecdef as is_definer,
+        f.prosqlbody is not null as is_parsed,
         f.proleakproof as is_leakproof,
         f.proconfig as settings,
         p.name as place,
