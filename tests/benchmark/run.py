@@ -16,6 +16,7 @@ from pathlib import Path
 
 import applying
 import large
+import tax
 from measure import machine
 
 from runner import embedded
@@ -28,9 +29,13 @@ def main() -> None:
     parser.add_argument("--section", action="append", choices=SECTIONS, help="repeat; default: all")
     parser.add_argument("--files", default="100,1000", help="how many migrations, with commas")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--orgs", default="1000,10000", help="tax: how many organizations")
+    parser.add_argument("--projects", type=int, default=100_000, help="tax: in all of them")
+    parser.add_argument("--postgres", type=int, default=embedded.VERSION, help="tax: 18 or 16")
     parser.add_argument("--out", type=Path, help="write the Markdown here as well")
     options = parser.parse_args()
     options.files = [int(part) for part in options.files.split(",")]
+    options.orgs = [int(part) for part in options.orgs.split(",")]
     pieces = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}, embedded PostgreSQL "
         f"{embedded.VERSION}, by `python tests/benchmark/run.py {' '.join(sys.argv[1:])}`.\n"
@@ -63,6 +68,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
         lambda o: applying.nothing_to_do(o.files, o.rounds, say),
     ),
     "large": ("One large file", lambda o: large.apply(o.rounds, say)),
+    "tax": (
+        "Row-level security, guards and audit",
+        lambda o: tax.tax(o.orgs, o.projects, o.rounds, o.postgres, say),
+    ),
     "help": ("--help", lambda o: applying.help_(o.rounds)),
     "start": ("From nothing to seeded", lambda o: applying.start(o.rounds, say)),
 }
