@@ -67,6 +67,7 @@ COMMANDS = {
         "4 a proof failed, ",
     ),
     "types": ("write row types, Python or TypeScript", "types --out rows.py", "2 it is stale, "),
+    "diagram": ("draw the tables and their references", "diagram --out diagram.svg", ""),
     "new": ("make the next numbered file and its way back", "new add_teams_to_projects", ""),
     "psql": ("open psql on the database", 'psql -- -c "table public.projects"', "psql's own, "),
     "url": ("print the database's URL for other programs", "url --show-password", ""),

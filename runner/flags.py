@@ -16,7 +16,11 @@ DEFAULTS: dict[str, bool | None] = {
     **dict.fromkeys(("json", "no_color", "yes", "verbose", "quiet"), False),
 }
 
-
+# Commands that write a text: the flag that says in which form, the first one being the usual.
+WRITERS = {
+    "types": ("--lang", ("python", "typescript")),
+    "diagram": ("--format", ("svg", "mermaid")),
+}
 TAKES_VALUE = {
     *("-d", "--database-url", "--sql-dir", "--seeds-dir", "--env-file", "--log"),
     *PATIENCE,
@@ -100,12 +104,8 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
             action="store_true",
             help="weaken a scratch copy in every way and demand that this proof fails",
         )
-    if name == "types":
-        languages = ("python", "typescript")
-        sub.add_argument("--lang", choices=languages, default="python", help="default: python")
-        sub.add_argument("--out", metavar="FILE", help="write a file instead of to stdout")
-        sub.add_argument("--check", action="store_true", help="only look whether FILE is stale")
-        sub.add_argument("--schema", metavar="NAME", default="public", help="default: public")
+    if name in WRITERS:
+        _add_to_write(sub, *WRITERS[name])
     if name == "url":
         sub.add_argument("--show-password", action="store_true", help="do not mask it")
     if name in ("reset", "rollback"):
@@ -114,3 +114,11 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
             metavar="DATABASE",
             help="the database's name: the second signal, where it is not the embedded one",
         )
+
+
+def _add_to_write(sub: argparse.ArgumentParser, form: str, forms: tuple[str, ...]) -> None:
+    sub.add_argument(form, choices=forms, default=forms[0], help=f"default: {forms[0]}")
+    sub.add_argument("--out", metavar="FILE", help="write a file instead of to stdout")
+    if form == "--lang":
+        sub.add_argument("--check", action="store_true", help="only look whether FILE is stale")
+    sub.add_argument("--schema", metavar="NAME", default="public", help="default: public")

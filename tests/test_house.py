@@ -55,6 +55,7 @@ ROOMS = [
     "rehearsed",
     "rehearsal",
     "rowtypes",
+    "diagram",
     "proofs",
     "console",
     "commands",
@@ -66,6 +67,7 @@ ROOMS = [
 ALONE = {
     "yoyo": {"yoyo_backend"},
     "tabulate": {"console"},
+    "pygraphviz": {"diagram"},
     "dotenv": {"settings"},
     "argparse": {"cli", "flags", "commands"},
     "psycopg": {

@@ -25,6 +25,7 @@ _MODULES = {
     "check": "check",
     "verify": "prove",
     "types": "generate",
+    "diagram": "generate",
     "psql": "look",
     "url": "look",
     "new": "project",

@@ -1,4 +1,4 @@
-"""The command that writes code: types."""
+"""Commands that write a file from the catalogue: types, diagram."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from runner import rowtypes
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
+from runner.diagram import FORMATS
 from runner.errors import DONE, SOMETHING_TO_DO, UsageError
 from runner.session import opened
 from runner.settings import Settings
@@ -57,6 +58,33 @@ def types(where: Settings, options: Options, console: Console) -> int:
             diff=diff,
         )
     return code
+
+
+def diagram(where: Settings, options: Options, console: Console) -> int:
+    """Draw the schema of the catalogue: to stdout, or to a file."""
+    path = Path(options.out) if options.out else None
+    with opened(where, console.report, create=False, log=False) as ledger:
+        say_target(ledger, console)
+        text = FORMATS[options.format](ledger.connection, options.schema)
+        state = "printed"
+        if path:
+            state = "unchanged" if _read(path) == text else "written"
+            if state == "written":
+                _write(path, text)
+            console.say(f"{state}: {path}")
+        else:
+            console.text(text)
+        document(
+            console,
+            options,
+            ledger,
+            schema=options.schema,
+            format=options.format,
+            file=path,
+            state=state,
+            text=text,
+        )
+    return DONE
 
 
 def _difference(path: Path, old: str, new: str) -> list[str]:

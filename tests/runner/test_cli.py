@@ -269,6 +269,7 @@ KEYS = {
     "plan": WITH_DATABASE | {"on", "pending"},
     "baseline": WITH_DATABASE | {"done", "pending"},
     "types": WITH_DATABASE | {"schema", "language", "file", "state", "text", "diff"},
+    "diagram": WITH_DATABASE | {"schema", "format", "file", "state", "text"},
     "new": HEAD | {"files"},
     "url": HEAD | {"url"},
     "down": HEAD | {"stopped"},
