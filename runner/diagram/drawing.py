@@ -24,30 +24,31 @@ from runner.diagram.schema import Column, Enum, Reference, Schema, Table
 
 _MARGIN = 16
 _FOOT = 34  # the height of the legend
+# Named so that nothing of it reaches the rest of a page that it is written into.
 _STYLE = """\
-svg { --page: #ffffff; --box: #ffffff; --head: #eef2f7; --edge: #c3ccd8; --text: #1c2430;
+.erd { --page: #ffffff; --box: #ffffff; --head: #eef2f7; --edge: #c3ccd8; --text: #1c2430;
   --dim: #647084; --key: #b45309; --link: #2563a8; --enum: #0f766e; color-scheme: light dark; }
 @media (prefers-color-scheme: dark) {
-  svg { --page: #0d1117; --box: #141a22; --head: #1f2833; --edge: #3b4757; --text: #e3e9f1;
+  .erd { --page: #0d1117; --box: #141a22; --head: #1f2833; --edge: #3b4757; --text: #e3e9f1;
     --dim: #93a0b2; --key: #f0a94b; --link: #74b0f4; --enum: #5cc9bb; }
 }
-text { font: 12px ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', Consolas, monospace;
-  fill: var(--text); white-space: pre; }
-.page { fill: var(--page); }
-.box { fill: var(--box); stroke: var(--edge); }
-.head { fill: var(--head); stroke: var(--edge); }
-.outside .head, .enum .box { stroke-dasharray: 4 3; }
-.name { font-weight: 600; font-size: 13px; }
-.type, .legend { fill: var(--dim); }
-.pk { fill: var(--key); font-weight: 600; font-size: 10px; }
-.fk { fill: var(--link); font-weight: 600; font-size: 10px; }
-.of-enum, .enum .name { fill: var(--enum); }
-.rule { stroke: var(--edge); stroke-opacity: .45; }
-.link path, .link circle { fill: none; stroke: var(--link); stroke-width: 1.4; }
-.link circle { fill: var(--page); }
-.label { fill: var(--link); font-size: 11px; text-anchor: middle;
+.erd text { font: 12px ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', Consolas,
+  monospace; fill: var(--text); white-space: pre; }
+.erd .page { fill: var(--page); }
+.erd .box { fill: var(--box); stroke: var(--edge); }
+.erd .head { fill: var(--head); stroke: var(--edge); }
+.erd .outside .head, .erd .enum .box { stroke-dasharray: 4 3; }
+.erd .name { font-weight: 600; font-size: 13px; }
+.erd .type, .erd .legend { fill: var(--dim); }
+.erd .pk { fill: var(--key); font-weight: 600; font-size: 10px; }
+.erd .fk { fill: var(--link); font-weight: 600; font-size: 10px; }
+.erd .of-enum, .erd .enum .name { fill: var(--enum); }
+.erd .rule { stroke: var(--edge); stroke-opacity: .45; }
+.erd .link path, .erd .link circle { fill: none; stroke: var(--link); stroke-width: 1.4; }
+.erd .link circle { fill: var(--page); }
+.erd .label { fill: var(--link); font-size: 11px; text-anchor: middle;
   paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }
-.link:hover path { stroke-width: 2.6; }
+.erd .link:hover path { stroke-width: 2.6; }
 """
 
 
@@ -58,9 +59,9 @@ def draw(schema: Schema, placement: Placement) -> str:
     pieces = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="{-_MARGIN} {-_MARGIN} {width:.0f} {height:.0f}" '
-        'role="graphics-document" aria-labelledby="title desc">',
-        f'<title id="title">{_text(f"Schema {schema.name}")}</title>',
-        f'<desc id="desc">{_text(_summary(schema))}</desc>',
+        'class="erd" role="graphics-document" aria-labelledby="erd-title erd-desc">',
+        f'<title id="erd-title">{_text(f"Schema {schema.name}")}</title>',
+        f'<desc id="erd-desc">{_text(_summary(schema))}</desc>',
         f"<style>\n{_STYLE}</style>",
         f'<rect class="page" x="{-_MARGIN}" y="{-_MARGIN}" width="100%" height="100%"/>',
         *(piece for line in placement.lines for piece in _link(line)),
