@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 PATIENCE = {
     "--wait": "a server that is not up yet (0)",
@@ -20,6 +21,18 @@ DEFAULTS: dict[str, bool | None] = {
 WRITERS = {
     "types": ("--lang", ("python", "typescript")),
     "diagram": ("--format", ("svg", "mermaid")),
+}
+# Commands that ask for the database's name before they do what cannot be taken back.
+_SIGNALS = {"reset": "--yes-delete", "rollback": "--yes-delete", "seed": "--yes-fill"}
+# Commands that have one argument of their own.
+_ONE: dict[str, tuple[str, dict[str, Any]]] = {
+    "new": ("name", {"metavar": "NAME", "help": "verb and object: add_teams"}),
+    "baseline": ("--to", {"metavar": "ID", "help": "the last migration it has (default: all)"}),
+    "seed": (
+        "--scale",
+        {"metavar": "ORGS", "help": "so many made-up organizations, for load tests, instead"},
+    ),
+    "url": ("--show-password", {"action": "store_true", "help": "do not mask it"}),
 }
 TAKES_VALUE = {
     *("-d", "--database-url", "--sql-dir", "--seeds-dir", "--env-file", "--log"),
@@ -66,10 +79,6 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
         which.add_argument("--steps", type=int, metavar="N", help="how many (default: 1)")
         which.add_argument("--to", metavar="ID", help="all that came after this one")
         which.add_argument("--all", action="store_true", help="all")
-    if name == "new":
-        sub.add_argument("name", metavar="NAME", help="verb and object: add_teams")
-    if name == "baseline":
-        sub.add_argument("--to", metavar="ID", help="the last migration it has (default: all)")
     if name == "plan":
         sub.add_argument("--to", metavar="ID", help="stop after this migration")
         sub.add_argument("--sql", action="store_true", help="print it for psql, records included")
@@ -106,11 +115,12 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
         )
     if name in WRITERS:
         _add_to_write(sub, *WRITERS[name])
-    if name == "url":
-        sub.add_argument("--show-password", action="store_true", help="do not mask it")
-    if name in ("reset", "rollback"):
+    if name in _ONE:
+        flag, how = _ONE[name]
+        sub.add_argument(flag, **how)
+    if name in _SIGNALS:
         sub.add_argument(
-            "--yes-delete",
+            _SIGNALS[name],
             metavar="DATABASE",
             help="the database's name: the second signal, where it is not the embedded one",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +53,12 @@ def read(folder: Path) -> list[Script]:
     return [Script(path) for path in files]
 
 
-def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
+def pour(
+    ledger: Ledger, scripts: list[Script], settings: Mapping[str, int] | None = None
+) -> list[TableCount]:
     """Run all files in one transaction; to be called under the ledger's lock.
+
+    `settings`: parameters of the session that the files read.
 
     Returns a count for each table that the files name or that changed. Raises FileError or
     SqlError for the first file that fails; then nothing of any was kept.
@@ -72,15 +77,18 @@ def pour(ledger: Ledger, scripts: list[Script]) -> list[TableCount]:
             )
     state = "Nothing was seeded."
     with interrupts.orderly(lambda: state):
-        counts = _pour_all(ledger, scripts, tables)
+        counts = _pour_all(ledger, scripts, tables, settings or {})
         state = "All seeds are in."
     return counts
 
 
-def _pour_all(ledger: Ledger, scripts: list[Script], tables: list[str]) -> list[TableCount]:
+def _pour_all(
+    ledger: Ledger, scripts: list[Script], tables: list[str], given: Mapping[str, int]
+) -> list[TableCount]:
     connection = ledger.connection
     turns = [ledger.turns.of(script.header, lock_timeout=0) for script in scripts]
-    settings = [turn.in_transaction() for turn in turns]
+    more = [f"set local {name} = {value}" for name, value in given.items()]
+    settings = ["; ".join((turn.in_transaction(), *more)) for turn in turns]
     execution.send(connection, f"begin; {settings[0]}")
     try:
         before = _counters(connection, tables)

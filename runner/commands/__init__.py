@@ -32,7 +32,7 @@ _MODULES = {
     "down": "project",
 }
 
-_MAY_BE_EMPTY = ("name", "rest", "yes_delete")  # each says itself what is wrong with it
+_MAY_BE_EMPTY = ("name", "rest", "yes_delete", "yes_fill")  # each says itself what is wrong with it
 
 
 def run(options: Options, console: Console) -> int:

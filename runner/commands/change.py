@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from psycopg import sql
@@ -18,6 +19,8 @@ from runner.plan import ADVICE, Entry, State, compare
 from runner.script import Script
 from runner.session import opened
 from runner.settings import Settings
+
+_MOST = 100_000  # organizations that --scale makes
 
 
 def up(where: Settings, options: Options, console: Console) -> int:
@@ -63,7 +66,7 @@ def rollback(where: Settings, options: Options, console: Console) -> int:
     with opened(where, console.report, create=False) as ledger:
         say_target(ledger, console)
         if options.all:
-            _two_signals(ledger, options, "roll back everything in")
+            _two_signals(ledger, "--yes-delete", options.yes_delete, "roll back everything in")
         with ledger.lock():
             applied = compare(files, ledger.records()).applied()
             chosen = _chosen_for_rollback(applied, options, stop)
@@ -76,12 +79,18 @@ def rollback(where: Settings, options: Options, console: Console) -> int:
 
 
 def seed(where: Settings, options: Options, console: Console) -> int:
-    """Pour seeds/*.sql in."""
-    scripts = seeds.read(where.seeds_dir)
+    """Pour seeds/*.sql in, or so many made-up organizations."""
+    orgs = _scale(options)
+    scripts = seeds.read(where.seeds_dir / "scale" if orgs else where.seeds_dir)
     with opened(where, console.report) as ledger:
-        _refuse_to_seed_elsewhere(ledger, options)
+        if orgs:
+            deed = f"pour {orgs:,} made-up organizations into"
+            _two_signals(ledger, "--yes-fill", options.yes_fill, deed)
+        else:
+            _refuse_to_seed_elsewhere(ledger, options)
         say_target(ledger, console)
-        document(console, options, ledger, tables=_seed(ledger, scripts, console))
+        counts = _seed(ledger, scripts, console, settings={"seed.orgs": orgs} if orgs else None)
+        document(console, options, ledger, tables=counts)
     return DONE
 
 
@@ -93,7 +102,7 @@ def reset(where: Settings, options: Options, console: Console) -> int:
         _recreate(where, console)
     with opened(where, console.report) as ledger:
         say_target(ledger, console)
-        _two_signals(ledger, options, "empty")
+        _two_signals(ledger, "--yes-delete", options.yes_delete, "empty")
         _refuse_to_seed_elsewhere(ledger, options)
         if not where.embedded:
             with ledger.lock():
@@ -148,10 +157,27 @@ def _accept(ledger: Ledger, files: list[Migration], edited: Migration, console: 
         edits.accept(ledger, files, edited, report=console.report)
 
 
-def _seed(ledger: Ledger, scripts: list[Script], console: Console) -> list[seeds.TableCount]:
+def _scale(options: Options) -> int:
+    """Return how many organizations are asked for, 0 where --scale is not."""
+    if options.scale is None:
+        return 0
+    if not options.scale.isdecimal() or not 1 <= int(options.scale) <= _MOST:
+        raise UsageError(
+            f"--scale takes a number of organizations from 1 to {_MOST}, not {options.scale!r}",
+            hint="Nothing was seeded.",
+        )
+    return int(options.scale)
+
+
+def _seed(
+    ledger: Ledger,
+    scripts: list[Script],
+    console: Console,
+    settings: Mapping[str, int] | None = None,
+) -> list[seeds.TableCount]:
     started = time.monotonic()
     with ledger.lock():
-        counts = seeds.pour(ledger, scripts)
+        counts = seeds.pour(ledger, scripts, settings)
     console.say()
     console.table(
         ("seeded", "inserted", "updated", "unchanged"),
@@ -226,12 +252,11 @@ def _refuse_to_seed_elsewhere(ledger: Ledger, options: Options) -> None:
         )
 
 
-def _two_signals(ledger: Ledger, options: Options, deed: str) -> None:
+def _two_signals(ledger: Ledger, flag: str, typed: str | None, deed: str) -> None:
     target = ledger.target
-    if target is None or target.embedded or options.yes_delete == target.name:
+    if target is None or target.embedded or typed == target.name:
         return
     raise Refused(
         f"This would {deed} {target.url()}, which is not the embedded database",
-        hint=f"If it is meant, type its name: --yes-delete {shlex.quote(target.name)}\n"
-        "Nothing was done.",
+        hint=f"If it is meant, type its name: {flag} {shlex.quote(target.name)}\nNothing was done.",
     )

@@ -10,6 +10,7 @@ import pytest
 from conftest import (
     API_ROLES,
     SERVICE,
+    SQL_DIR,
     Database,
     Server,
     act_as,
@@ -203,6 +204,22 @@ def test_the_owner_may_let_old_rows_of_the_log_go(world: Connection[TupleRow]) -
     deleted = world.execute("delete from public.audit_logs where action = 'exported'").rowcount
     world.rollback()
     assert deleted == 2
+
+
+def test_the_large_data_set_pours_in_as_this_owner(world: Connection[TupleRow]) -> None:
+    [(owner,)] = world.execute(
+        "select relowner::regrole::text from pg_class where oid = 'public.users'::regclass"
+    ).fetchall()
+    world.execute(f"set local role {owner}")
+    world.execute("set local seed.orgs = 3")
+    for page in sorted((SQL_DIR.parent / "seeds" / "scale").glob("*.sql")):
+        world.execute(page.read_text(encoding="utf-8").encode())
+    found = [
+        world.execute(f"select count(*) > 2 from public.{table} where id like 'cscale%'").fetchall()
+        for table in TABLES
+    ]
+    world.rollback()
+    assert found == [[(True,)]] * 6
 
 
 def test_what_this_owner_makes_next_is_closed(world: Connection[TupleRow]) -> None:

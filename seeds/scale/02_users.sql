@@ -1,0 +1,40 @@
+-- 02_users
+-- The people of each organization: the first is its OWNER, the second an ADMIN, then one in fifty.
+-- statement_timeout: 0
+--
+-- The "sub" of a person's token is md5(id)::uuid. One in ten has never signed in.
+
+insert into public.users
+    (org_id, id, email, name, roles, auth_user_id, created_at, updated_at)
+select
+    made.stem || 'org000000000',
+    made.id,
+    'user' || n || '@org' || k || '.example',
+    made.first_name || ' ' || made.last_name,
+    case
+        when n = 1 then '{OWNER}'::public.user_role []
+        when n = 2 or n % 50 = 0 then '{ADMIN,MEMBER}'
+        else '{MEMBER}'
+    end,
+    case when n % 10 <> 9 then md5(made.id)::uuid end,
+    made.joined,
+    made.joined
+from generate_series(1, current_setting('seed.orgs')::int) as k
+cross join lateral generate_series(1, 1 + (current_setting('seed.orgs')::int / 10 + 5) / k) as n
+cross join lateral (
+    select
+        'cscale' || lpad(k::text, 7, '0') as stem,
+        'cscale' || lpad(k::text, 7, '0') || 'u' || lpad(n::text, 11, '0') as id,
+        ('{Ada,Bruno,Clio,Darya,Emil,Farah,Goran,Hana,Ines,Jonas,Kaveh,Linnea,Mateo,Nadia,Oskar,'
+        'Priya,Quentin,Rosa,Sami,Tove}'::text[])[1 + (k + n) % 20] as first_name,
+        ('{Abara,Brandt,Castell,Dahl,Eriksen,Ferro,Galli,Haddad,Ito,Jansen,Kovac,Lindt,Moreau,'
+        'Novak,Okafor,Petrov,Quist,Rossi,Sato,Turan}'::text[])[1 + (k + n / 20) % 20] as last_name,
+        timestamptz '2023-01-02 08:00:00+00'
+        + (k * 7919 % 900 + n * 31 % 100) * interval '24 hours' as joined
+) as made
+where not exists (
+    select
+    from public.users as there
+    where there.org_id = made.stem || 'org000000000'
+        and there.id = made.id
+);
