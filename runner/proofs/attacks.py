@@ -36,6 +36,18 @@ _TABLES = """
     where c.relnamespace = 'public'::pg_catalog.regnamespace
         and c.relkind in ('r', 'p')
         and (a.attname is not null or c.relname = 'organizations')
+        -- A partition is reached through its parent, or by a grant of its own.
+        and (
+            not c.relispartition
+            or exists (
+                select
+                from unnest(array['anon', 'authenticated', 'service_role']) as role
+                where has_table_privilege(
+                    role, c.oid, 'select, insert, update, delete, truncate, references, trigger'
+                )
+                or has_any_column_privilege(role, c.oid, 'select, insert, update, references')
+            )
+        )
     order by c.relname
 """
 

@@ -18,4 +18,5 @@ select
 from tenant_table as t
 inner join pg_roles as o on o.oid = t.owner
 where t.is_secured
+    and not t.is_part  -- whoever comes through the parent is held by what the parent says
     and t.is_forced <> (o.rolsuper or o.rolbypassrls)
