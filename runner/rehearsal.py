@@ -120,6 +120,7 @@ class _Stage:
         self._known = known
         self._blocking_since: float | None = None
         self._now = catalog.snapshot(connection)
+        self._writes = -1  # to the catalogue until it was read last; -1: nobody knows
         self._seen = self._look()
 
     def rehearse(self, file: Migration) -> Rehearsal:
@@ -128,6 +129,7 @@ class _Stage:
         error: RunnerError | None = None
         started = time.monotonic()
         self._seen = self._look()
+        self._writes = self._written(file)
         try:
             for statement in file.statements:
                 steps.append(self._step(file, statement))
@@ -136,7 +138,7 @@ class _Stage:
         ms = _ms(started)
         if error is None:
             self._connection.execute(execution.PUT_SESSION_BACK.encode())
-            steps[-1:] = [self._with_effects(step) for step in steps[-1:]]
+            steps[-1:] = [self._with_effects(file, step) for step in steps[-1:]]
         if file.header.transactional:
             steps = list(_held(steps))
         return Rehearsal(file.id, file.header.transactional, tuple(steps), ms, error=error)
@@ -153,7 +155,7 @@ class _Stage:
         before, self._seen = self._seen, self._look()
         touches = tuple(self._touches(statement, before))
         step = Step(statement.line, " ".join(statement.text.split()), ms, touches)
-        return step if self._in_a_hurry() else self._with_effects(step)
+        return step if self._in_a_hurry() else self._with_effects(file, step)
 
     def _in_a_hurry(self) -> bool:
         """Whether others may have waited for us for a while: then effects are read at the end."""
@@ -163,9 +165,19 @@ class _Stage:
             self._blocking_since = time.monotonic()
         return self._blocking_since is not None and _ms(self._blocking_since) > _BLOCK_MS
 
-    def _with_effects(self, step: Step) -> Step:
-        before, self._now = self._now, catalog.snapshot(self._connection)
+    def _with_effects(self, file: Migration, step: Step) -> Step:
+        writes = self._written(file)
+        if writes == self._writes != -1:
+            return step  # an insert, say: a snapshot of a large catalogue would take longer
+        before, self._now, self._writes = self._now, catalog.snapshot(self._connection), writes
         return replace(step, effects=(*step.effects, *difference(before, self._now)))
+
+    def _written(self, file: Migration) -> int:
+        """Return how often the transaction of a file has written to the catalogue."""
+        if not file.header.transactional:  # each statement begins to count anew
+            return -1
+        row = self._connection.execute(query("catalogue_writes")).fetchone()
+        return int(row[0]) if row else -1
 
     def _look(self) -> dict[int, _Seen]:
         rows = self._connection.execute(query("touched"), {"tables": list(self._known)}).fetchall()

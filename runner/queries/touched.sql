@@ -1,18 +1,25 @@
 -- What this transaction has done so far to the tables that were there before it: locks held, another
--- file on disk, rows read one after the other, rows changed. %(tables)s: their oids.
+-- file on disk, rows read one after the other, rows changed. %(tables)s: their oids. The locks are
+-- listed once and the counters asked for by table: the view of them joins the whole catalogue.
+with held as (
+    select
+        l.relation,
+        array_agg(l.mode) as modes
+    from pg_catalog.pg_locks as l
+    where l.locktype = 'relation'
+        and l.pid = pg_catalog.pg_backend_pid()
+        and l.granted
+    group by l.relation
+)
+
 select
     c.oid::bigint,
-    array(
-        select l.mode
-        from pg_catalog.pg_locks as l
-        where l.locktype = 'relation'
-            and l.relation = c.oid
-            and l.pid = pg_catalog.pg_backend_pid()
-            and l.granted
-    ),
+    coalesce(held.modes, '{}'),
     pg_catalog.pg_relation_filenode(c.oid)::bigint,
-    coalesce(s.seq_scan, 0),
-    coalesce(s.n_tup_ins, 0) + coalesce(s.n_tup_upd, 0) + coalesce(s.n_tup_del, 0)
+    pg_catalog.pg_stat_get_xact_numscans(c.oid),
+    pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
+    + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
+    + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)
 from pg_catalog.pg_class as c
-left join pg_catalog.pg_stat_xact_all_tables as s on s.relid = c.oid
+left join held on held.relation = c.oid
 where c.oid = any (%(tables)s::oid[])

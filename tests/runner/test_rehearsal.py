@@ -190,6 +190,34 @@ def test_the_effect_of_each_statement_is_told(rehearse: Rehearse) -> None:
     assert [e.as_effect() for e in step.effects] == ["drops table public.t, with 1 column"]
 
 
+def test_a_statement_that_leaves_the_catalogue_alone_costs_no_look_at_all_of_it(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Connection] = []
+    look = catalog.snapshot
+
+    def counted(conn: Connection) -> catalog.Snapshot:
+        looks.append(conn)
+        return look(conn)
+
+    monkeypatch.setattr(catalog, "snapshot", counted)
+    rows = "insert into public.shops values ({}, 'a', 'b');\n"
+    first, second = ("".join(map(rows.format, range(n, n + 50))) for n in (1000, 2000))
+    last = """
+        do $$ begin
+            insert into public.shops values (1);
+        exception when unique_violation then
+            comment on table public.shops is 'x';
+        end $$;
+    """
+    [one, two] = rehearse(first, second + dedent(last))
+    assert len(looks) == 2  # at what was there before, and after the last statement
+    assert [touch.rows_changed for step in one.steps for touch in step.touches] == [1] * 50
+    told = [effect.as_effect() for step in two.steps for effect in step.effects]
+    assert told == ["table public.shops: adds comment “x”"]
+    assert two.steps[-1].effects
+
+
 def test_a_file_outside_a_transaction_is_not_run_and_says_why(rehearse: Rehearse) -> None:
     outside, inside = rehearse(
         "-- transactional: false\ncreate index concurrently i on public.shops (name);",
