@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT, Checkout
-from conftest import Database, Server
+from conftest import Database, Server, one_server
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +20,6 @@ from runner.diagram.layout import Box
 from runner.diagram.schema import Column, Enum, Reference, Schema, Table, read
 from runner.errors import UsageError
 
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 KEPT = ROOT / "docs" / "diagram.svg"
 ZOO = """
     create schema far; create table far.away (id int primary key);

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from checkout import ROOT, Checkout
-from conftest import Caller, Database, Server, act_as
+from conftest import Caller, Database, Server, act_as, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -22,7 +22,6 @@ from runner.seeds import TableCount, pour, read
 FOLDER = ROOT / "seeds" / "scale"
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
 SIZES = (1, 3, 50)
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 
 
 def scaled(database: Database, orgs: int) -> dict[str, TableCount]:
