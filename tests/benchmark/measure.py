@@ -26,8 +26,18 @@ class Run:
     peak: float
 
 
-def timed(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> Run:
-    """Run a command to its end. Raises RuntimeError, with what it said, unless it exits with 0."""
+def timed(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    code: int = 0,
+    says: bytes = b"",
+) -> Run:
+    """Run a command to its end.
+
+    Raises RuntimeError, with what it said, unless it exits with `code` and `says` is in that.
+    """
     started = time.monotonic()
     with subprocess.Popen(
         command, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -36,7 +46,7 @@ def timed(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.monotonic() - started
-    if process.returncode:
+    if process.returncode != code or says not in said:
         raise RuntimeError(f"{command}: {said.decode(errors='replace')}")
     kilobytes = used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return Run(wall, used.ru_utime + used.ru_stime, kilobytes / 1024)

@@ -1,7 +1,7 @@
 """The benchmark: what it costs, beside the least it could cost, measured here and now.
 
     python tests/benchmark/run.py [--section NAME …] [--files N,N] [--orgs N,N]
-        [--rounds N] [--out FILE]
+        [--tables N,N] [--rows N,N] [--rounds N] [--out FILE]
 
 Runs in turns, medians, ratios within one round: machines are noisy. Every result is checked before
 its time counts. Defaults finish in a few minutes on two cores; run nothing else meanwhile.
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import applying
+import growth
 import large
 import scaling
 import tax
@@ -31,12 +32,14 @@ def main() -> None:
     parser.add_argument("--section", action="append", choices=SECTIONS, help="repeat; default: all")
     parser.add_argument("--files", default="100,1000", help="how many migrations, with commas")
     parser.add_argument("--orgs", default="1000,10000", help="tax and scale: organizations")
+    parser.add_argument("--tables", default="6,60", help="growth: tables of tenants")
+    parser.add_argument("--rows", default="1000,100000", help="growth: rows in all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--projects", type=int, default=100_000, help="tax: in all of them")
     parser.add_argument("--postgres", type=int, default=embedded.VERSION, help="tax: 18 or 16")
     parser.add_argument("--out", type=Path, help="write the Markdown here as well")
     options = parser.parse_args()
-    for name in ("files", "orgs"):
+    for name in ("files", "orgs", "tables", "rows"):
         setattr(options, name, [int(part) for part in getattr(options, name).split(",")])
     pieces = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}, embedded PostgreSQL "
@@ -75,6 +78,17 @@ SECTIONS: dict[str, tuple[str, Section]] = {
         lambda o: tax.tax(o.orgs, o.projects, o.rounds, o.postgres, say),
     ),
     "scale": ("A large data set", lambda o: scaling.make(o.orgs, o.rounds, say)),
+    "growth": (
+        "How it grows",
+        lambda o: "\n".join(
+            [
+                growth.with_files([10, *o.files], o.rounds, say),
+                growth.tried_out([10, 20, 40], say),
+                growth.with_tables(o.tables, o.rounds, say),
+                growth.with_rows(o.rows, o.rounds, say),
+            ]
+        ),
+    ),
     "help": ("--help", lambda o: applying.help_(o.rounds)),
     "start": ("From nothing to seeded", lambda o: applying.start(o.rounds, say)),
 }

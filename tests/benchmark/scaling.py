@@ -55,7 +55,7 @@ def copied(server: Server, template: str) -> Iterator[str]:
         admin.execute(f"drop database {name}".encode())
 
 
-def _rows(server: Server, name: str) -> tuple[int, ...]:
+def counted(server: Server, name: str) -> tuple[int, ...]:
     """How many there are in each table, once they are found to be as they should."""
     with psycopg.connect(server.url(name)) as conn:
         assert conn.execute(_WRONG).fetchone() == (0, 0, 0), name
@@ -71,9 +71,9 @@ def _seeded(server: Server, place: Path, orgs: int, rows: tuple[int, ...]) -> Ru
     with copied(server, "with_schema") as name:
         words = ("seed", "--scale", str(orgs), "--yes-fill", name)
         run = _runner(server, name, place, *words)
-        assert _rows(server, name) == rows
+        assert counted(server, name) == rows
         _runner(server, name, place, *words)
-        assert _rows(server, name) == rows  # a second time it adds nothing
+        assert counted(server, name) == rows  # a second time it adds nothing
     return run
 
 
@@ -94,7 +94,7 @@ def _copied_in(server: Server, place: Path, rows: tuple[int, ...]) -> Run:
             cwd=place,
             env=environment(server, name, place),
         )
-        assert _rows(server, name) == rows
+        assert counted(server, name) == rows
     return run
 
 
@@ -126,7 +126,7 @@ def make(sizes: list[int], rounds: int, say: Callable[[str], None]) -> str:
         for orgs in sizes:
             with copied(server, "with_schema") as name:
                 _runner(server, name, place, "seed", "--scale", str(orgs), "--yes-fill", name)
-                rows = _rows(server, name)
+                rows = counted(server, name)
                 assert rows[0] == orgs
                 _write_out(server, place, name)
             say(f"{orgs:,} organizations, {sum(rows):,} rows")
