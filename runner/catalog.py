@@ -76,6 +76,8 @@ class Snapshot:
 
     def without(self, schemas: Collection[str]) -> Snapshot:
         """The same without some schemas and all in them."""
+        if not schemas:
+            return self  # with all that is known of it by now
         inside = tuple(f"{schema}." for schema in schemas)
         kept = (f for f in self.facts if f.name not in schemas and not f.name.startswith(inside))
         return replace(self, facts=tuple(kept))
