@@ -17,16 +17,18 @@ from itertools import islice, pairwise
 from runner.errors import FileError, Place
 
 # As PostgreSQL has it, every character beyond ASCII may stand in a name, and none is white space.
-_LETTER = r"A-Za-z_\x80-\U0010ffff"
-_IN_NAME = rf"{_LETTER}0-9$"
-_TAG = rf"\$ (?: [{_LETTER}] [{_LETTER}0-9]*+ )? \$"
+# Written as all that is no other character of ASCII, which compiles twenty times as fast.
+_LETTER = r"[^\x00-@\[-^`{-\x7f]"
+_LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
+_IN_NAME = r"[^\x00-#%-/:-@\[-^`{-\x7f]"  # and the dollar sign
+_TAG = rf"\$ (?: {_LETTER} {_LETTER_OR_DIGIT}*+ )? \$"
 _ESCAPED = r"' (?: [^'\\]++ | \\. | '' )*+ (?: ' | \\?\Z )"
 _NEXT = re.compile(
     rf"""
-    (?: [^'"$();\\/-]++ | -(?!-) | /(?!\*) | (?<=[{_IN_NAME}])\$ | (?!{_TAG})\$ )*+
+    (?: [^'"$();\\/-]++ | -(?!-) | /(?!\*) | (?<={_IN_NAME})\$ | (?!{_TAG})\$ )*+
     (?: (?P<line_comment> --[^\r\n]*+ )
       | (?P<block_comment> /\* )
-      | (?P<escaped> (?<=[eE]) (?<![{_IN_NAME}][eE])
+      | (?P<escaped> (?<=[eE]) (?<!{_IN_NAME}[eE])
             {_ESCAPED} (?: [ \t\f\v]*+ [\r\n] [ \t\n\r\f\v]*+ {_ESCAPED} )*+ )
       | (?P<quoted> '[^']*+'? | "[^"]*+"? )
       | (?P<dollar> {_TAG} )
@@ -45,14 +47,14 @@ _COMMENT_MARK = re.compile(r"/\*|\*/")
 _WHITE = " \t\n\r\f\v"
 _NOT_WHITE = re.compile(rf"[^{_WHITE}]|\Z")
 _PIECE = re.compile(rf"[^{_WHITE}]++")
-_WORD = re.compile(rf"[{_LETTER}][{_IN_NAME}]*+")
+_WORD = re.compile(rf"{_LETTER}{_IN_NAME}*+")
 _BODY_WORD = re.compile(
-    rf"(?<![{_IN_NAME}])(?:(begin)\s+atomic|(case)|end)(?![{_IN_NAME}])", re.IGNORECASE
+    rf"(?<!{_IN_NAME})(?:(begin)\s+atomic|(case)|end)(?!{_IN_NAME})", re.IGNORECASE
 )
 
 _TRANSACTION_WORDS = ("begin", "commit", "end", "rollback", "abort", "savepoint", "release")
 _WATCHED = re.compile(
-    rf"(?:{'|'.join(_TRANSACTION_WORDS)}|start|prepare|copy|discard)(?![{_IN_NAME}])", re.IGNORECASE
+    rf"(?:{'|'.join(_TRANSACTION_WORDS)}|start|prepare|copy|discard)(?!{_IN_NAME})", re.IGNORECASE
 )
 
 
