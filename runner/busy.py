@@ -63,13 +63,13 @@ class Turn:
         self._pid = 0
         self._told = (0, 0.0)  # of which pid, and when
 
-    def in_transaction(self) -> str:
+    def in_transaction(self) -> list[str]:
         """Return the settings of the file's transaction; they end with it."""
         idle = self._header.idle_in_transaction_session_timeout
-        return (
-            f"set local idle_in_transaction_session_timeout = {_IDLE if idle is None else idle}; "
-            + self._settings("set local", self._lock_timeout)
-        )
+        return [
+            f"set local idle_in_transaction_session_timeout = {_IDLE if idle is None else idle}",
+            *self._settings("set local", self._lock_timeout),
+        ]
 
     def of_statement(self, text: str) -> str:
         """Return the settings of one statement outside a transaction.
@@ -78,7 +78,7 @@ class Turn:
         a lock timeout would break it again and again.
         """
         patient = "concurrently" in (word.lower() for word in statements.code(text))
-        return self._settings("set", 0 if patient else self._lock_timeout)
+        return "; ".join(self._settings("set", 0 if patient else self._lock_timeout))
 
     def insist(self, attempt: Callable[[], Answer], *, give_way: Callable[[], object]) -> Answer:
         """Try until nobody is in the way; `give_way` undoes what a try has left.
@@ -166,10 +166,10 @@ class Turn:
         self._told = (self._pid, time.monotonic())
         self._turns.report(Working(f"waiting for {self.in_the_way or 'a lock'}{more}"))
 
-    def _settings(self, word: str, lock_timeout: int) -> str:
-        settings = f"{word} lock_timeout = {lock_timeout}"
+    def _settings(self, word: str, lock_timeout: int) -> list[str]:
+        settings = [f"{word} lock_timeout = {lock_timeout}"]
         if self._header.statement_timeout is not None:
-            settings += f"; {word} statement_timeout = {self._header.statement_timeout}"
+            settings.append(f"{word} statement_timeout = {self._header.statement_timeout}")
         return settings
 
     def _in_vain(self, error: SqlError, tries: int) -> SqlError:

@@ -43,7 +43,8 @@ def sql_error(
 ) -> SqlError:
     """Tell where a statement failed: where PostgreSQL points, or else where it begins.
 
-    `sent_from` is the offset in the file of what was sent, from which PostgreSQL counts.
+    `sent_from` is the offset in the file of what was sent, from which PostgreSQL counts; below 0
+    where something was sent before the file.
     """
     diag = error.diag
     sqlstate = diag.sqlstate or ""
@@ -52,12 +53,13 @@ def sql_error(
         context = f'SQL statement "{diag.internal_query}"\n{context}'.strip()
     advice = ""
     if diag.statement_position:
-        offset = min(sent_from + int(diag.statement_position) - 1, len(script.text))
+        offset = sent_from + int(diag.statement_position) - 1
+        offset = min(max(offset, 0), len(script.text))
         advice = _about_the_invisible(sqlstate, script.text, offset)
     elif statement:
         offset = statement.start + _line_in_block(statement, context)
     else:
-        offset = sent_from
+        offset = max(sent_from, 0)
     return SqlError(
         _message(diag.message_primary or "PostgreSQL gave no reason", sqlstate),
         hint=advised(

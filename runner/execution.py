@@ -5,7 +5,7 @@ The file is sent as it is, and PostgreSQL's own parser reads it; nothing is cut 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -31,11 +31,15 @@ _CANCELLED = b"57014"
 
 
 def send(
-    connection: Connection, text: str, turn: Turn | None = None
+    connection: Connection,
+    text: str,
+    turn: Turn | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> tuple[int, psycopg.Error | None]:
     """Send a text of any number of statements as one simple query.
 
-    `turn`: to be told who is in the way when it takes long. Returns how many statements succeeded
+    `turn`: to be told who is in the way when it takes long; `meanwhile`: what to do while the
+    server is at it. Returns how many statements succeeded
     and the error that ended it, if any. Raises Unreachable when the connection is lost, Interrupt
     when a signal stopped it.
     """
@@ -43,7 +47,7 @@ def send(
         with connection.lock, interrupts.held():
             interrupts.check()
             connection.pgconn.send_query(text.encode())
-            answer = _answers(connection.pgconn)
+            answer = _answers(connection.pgconn, meanwhile)
             results = connection.wait(turn.watched(answer) if turn else answer)
             if results and results[-1].error_field(pq.DiagnosticField.SQLSTATE) == _CANCELLED:
                 interrupts.check()
@@ -66,9 +70,13 @@ def send(
     return len(results), None
 
 
-def _answers(connection: pq.abc.PGconn) -> PQGen[list[pq.abc.PGresult]]:
+def _answers(
+    connection: pq.abc.PGconn, meanwhile: Callable[[], object] | None
+) -> PQGen[list[pq.abc.PGresult]]:
     """Return a result for each statement; of those that succeeded only one takes memory."""
     yield from generators.send(connection)
+    if meanwhile:
+        meanwhile()
     results: list[pq.abc.PGresult] = []
     success: pq.abc.PGresult | None = None
     while result := (yield from _answer(connection, results)):
@@ -105,18 +113,26 @@ def wait_for_disk(durable: bool) -> str:
 
 
 def run_whole(
-    connection: Connection, script: Script, *, state: str, turn: Turn | None = None
+    connection: Connection,
+    script: Script,
+    *,
+    state: str,
+    turn: Turn | None = None,
+    begin: Sequence[str] = (),
+    meanwhile: Callable[[], object] | None = None,
 ) -> None:
-    """Run a file inside the open transaction.
+    """Run a file inside the open transaction, or in the one that `begin` opens.
 
     Raises FileError for what only psql can run, SqlError with the place for what PostgreSQL
-    refuses; `state` tells what the database holds then.
+    refuses; `state` tells what the database holds then. `meanwhile` is as for `send`.
     """
     parsed = script.statements
-    done, error = send(connection, script.text, turn)
+    before = "".join(f"{statement}; " for statement in begin)
+    done, error = send(connection, before + script.text, turn, meanwhile)
     if error:
-        failed = parsed[done] if done < len(parsed) else None
-        raise sql_error(error, script, failed, state=state)
+        done -= len(begin)
+        failed = parsed[done] if 0 <= done < len(parsed) else None
+        raise sql_error(error, script, failed, state=state, sent_from=-len(before))
     check_encoding(connection, script, state)
     if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
         raise FileError(

@@ -59,6 +59,7 @@ class Ledger:
         self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
         self._locked = False
         self._ready = False
+        self._unfinished: set[str] = set()  # when the run began
 
     @property
     def server_version(self) -> str:
@@ -122,9 +123,8 @@ class Ledger:
         """Record what an applied file says now as what was applied."""
         self._make_ready()
         facts = records.facts(migration, "edit")
-        entry = records.filled(self.connection, "accept_edit", facts)
-        log = records.filled(self.connection, "log", facts)
-        self._must(f"begin; {entry}; {log}; {query('carry_fingerprint')}; commit")
+        entry = records.filled(self.connection, facts, "accept_edit", "log")
+        self._must(f"begin; {entry}; {query('carry_fingerprint')}; commit")
         self._account.note(Done("edit", migration.id, migration.sha256, 0.0))
         self._account.deliver()
 
@@ -141,6 +141,7 @@ class Ledger:
     def _run(self, work: Sequence[tuple[Migration, Script]], operation: str) -> None:
         self._account.begin(operation)
         with interrupts.orderly(self._account.what_stays):
+            self._unfinished = records.unfinished(self.connection)
             if operation == "apply":
                 self._forget_ways_back(work)
             for number, (migration, script) in enumerate(work, start=1):
@@ -164,20 +165,31 @@ class Ledger:
         state = self._account.state(migration.id)
         self._account.under_way = f"Nothing of {migration.id} was kept."
         turn = self.turns.of(script.header)
+        entry = ""
+
+        def make_entry() -> None:
+            nonlocal entry
+            entry = self._entry(
+                migration, operation, None, last=last, unfinished=bool(self._unfinished)
+            )
 
         def attempt() -> float:
             started = time.monotonic()
-            self._must(f"begin; {turn.in_transaction()}")
-            execution.run_whole(self.connection, script, state=state, turn=turn)
+            execution.run_whole(
+                self.connection,
+                script,
+                state=state,
+                turn=turn,
+                begin=(f"/* {operation} {migration.id} */ begin", *turn.in_transaction()),
+                meanwhile=make_entry,
+            )
             return started
 
         started = turn.insist(attempt, give_way=partial(self._abandon, over=False))
         ms = round((time.monotonic() - started) * 1000, 1)
         durable = last or started - self._account.last_durable > _REPORT_EVERY
         self._must(
-            f"{execution.PUT_SESSION_BACK}; {execution.wait_for_disk(durable)}; "
-            + self._entry(migration, operation, ms, last=last)
-            + "; commit",
+            f"{execution.PUT_SESSION_BACK}; {execution.wait_for_disk(durable)}; {entry}; commit",
             script,
             state,
         )
@@ -191,7 +203,7 @@ class Ledger:
 
         def record(number: int, digest: str) -> str:
             facts = {"id": progress, "number": number, "sha256": digest}
-            return records.filled(self.connection, "add_progress", facts)
+            return records.filled(self.connection, facts, "add_progress")
 
         rows = self.connection.execute(query("progress"), {"id": progress}).fetchall()
         if operation == "rollback" and not rows:
@@ -226,9 +238,17 @@ class Ledger:
         self._account.note(Done(operation, migration.id, migration.sha256, 0.0))
         self._account.deliver()
 
-    def _entry(self, migration: Migration, operation: str, ms: float, *, last: bool) -> str:
+    def _entry(
+        self,
+        migration: Migration,
+        operation: str,
+        ms: float | None,
+        *,
+        last: bool,
+        unfinished: bool = True,
+    ) -> str:
         """Return the statements that record an operation; the run's last keeps a fingerprint."""
-        entry = records.entry(self.connection, migration, operation, ms)
+        entry = records.entry(self.connection, migration, operation, ms, unfinished=unfinished)
         if not (last and self._fingerprints):
             return entry
         return f"{entry}; {records.fingerprint_entry(self.connection)}"
@@ -241,8 +261,8 @@ class Ledger:
 
     def _forget_ways_back(self, work: Sequence[tuple[Migration, Script]]) -> None:
         """Make plain pending ones of those whose way back was begun: they begin anew."""
-        halfway = records.ways_back_begun(self.connection)
-        begun = [f"rollback {migration.id}" for migration, _ in work if migration.id in halfway]
+        names = [f"rollback {migration.id}" for migration, _ in work]
+        begun = [name for name in names if name in self._unfinished]
         if begun:
             self.connection.execute(query("forget_ways_back"), {"begun": begun})
 

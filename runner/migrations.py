@@ -54,7 +54,7 @@ def read(folder: Path) -> list[Migration]:
         )
     found: list[Migration] = []
     rollbacks: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
         name = path.name
         if name.startswith((".", "_")):
             continue

@@ -9,8 +9,9 @@ import getpass
 import hashlib
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -31,8 +32,10 @@ def read(connection: Connection) -> dict[str, Record]:
     Raises SqlError when the role may not read it.
     """
     try:
-        rows = connection.execute(query("records")).fetchall()
-        halfway = ways_back_begun(connection) if rows else set()
+        try:
+            rows = connection.execute(query("records")).fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+            rows = connection.execute(query("records_of_stock_yoyo")).fetchall()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.errors.InsufficientPrivilege as error:
@@ -41,15 +44,12 @@ def read(connection: Connection) -> dict[str, Record]:
             hint="Connect as the role that applied the migrations. Nothing was done.",
             sqlstate=error.sqlstate or "",
         ) from None
-    return {row[0]: replace(Record(*row), halfway=row[0] in halfway) for row in rows}
+    return {row[0]: Record(*row) for row in rows}
 
 
-def ways_back_begun(connection: Connection) -> set[str]:
-    """Return the ids of those whose way back, outside a transaction, did not come to its end."""
-    try:
-        return {id_ for (id_,) in connection.execute(query("halfway"))}
-    except psycopg.errors.UndefinedTable:  # stock yoyo's ledger
-        return set()
+def unfinished(connection: Connection) -> set[str]:
+    """Return what was begun outside a transaction and is not done, as `progress` names it."""
+    return {name for (name,) in connection.execute(query("unfinished"))}
 
 
 def are_complete(connection: Connection) -> bool:
@@ -61,13 +61,26 @@ def are_complete(connection: Connection) -> bool:
     return row is not None
 
 
-def entry(connection: Connection, migration: Migration, operation: str, ms: float | None) -> str:
-    """Return the statements that record an operation, and how long it took where that is known."""
+def entry(
+    connection: Connection,
+    migration: Migration,
+    operation: str,
+    ms: float | None,
+    *,
+    unfinished: bool = True,
+) -> str:
+    """Return the statements that record an operation.
+
+    `ms`: how long it took; None where the server finds out, or outside a transaction nobody does.
+    `unfinished`: something may be under way that is not any more.
+    """
     if operation in ("apply", "mark"):
-        change, known = "mark", {**facts(migration, operation), "ms": ms}
+        timed = {"ms": ms, "in_transaction": migration.header.transactional}
+        change, known = "mark", {**facts(migration, operation), **timed}
     else:
         change, known = "unmark", _deed(migration, operation)
-    return "; ".join(filled(connection, name, known) for name in (change, "forget_progress", "log"))
+    names = (change, "forget_progress", "log") if unfinished else (change, "log")
+    return filled(connection, known, *names)
 
 
 def facts(migration: Migration, operation: str) -> dict[str, Any]:
@@ -132,11 +145,13 @@ def content(connection: Connection, id_: str) -> str | None:
     return str(row[0]) if row and row[0] is not None else None
 
 
-def filled(connection: Connection, name: str, values: dict[str, Any]) -> str:
-    """Return a query with its values in it, to be sent together with others."""
-    return psycopg.ClientCursor(connection).mogrify(query(name), values)
+def filled(connection: Connection, values: dict[str, Any], *names: str) -> str:
+    """Return queries with their values in them, to be sent together with others."""
+    text = "; ".join(query(name) for name in names)
+    return psycopg.ClientCursor(connection).mogrify(text, values)
 
 
+@cache
 def operating_system_user() -> str:
     """Return who runs this, as the system calls them; LOGNAME may hold anything."""
     try:

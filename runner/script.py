@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from runner import statements
 from runner.errors import FileError, Place
@@ -38,6 +41,7 @@ _LIKE_ONE = re.compile(
     rf"(?:--|/\*)[ \t]*(?P<word>{'|'.join(DIRECTIVES)})[ \t]*[:=]", re.IGNORECASE
 )
 _BOM = b"\xef\xbb\xbf"
+_BLOCK = 2**16  # bytes: so much of a file is hashed at a time
 _LARGEST = 2**30 - 2  # bytes: the longest message of its protocol
 
 
@@ -151,26 +155,39 @@ class Script:
         in_header = True
         blank_lines = 0
         try:
-            if self.path.stat().st_size > _LARGEST:
-                raise FileError(
-                    f"{self} is larger than a gigabyte: PostgreSQL takes no more at once",
-                    hint="Cut it into several. Nothing of it was run.",
-                )
             with self.path.open("rb") as file:
-                lines = (line for chunk in file for line in chunk.splitlines())  # CR alone, too
-                for number, raw in enumerate(lines):
-                    line = (raw.removeprefix(_BOM) if number == 0 else raw).rstrip(b" \t")
-                    if in_header:
-                        in_header = not line or line.lstrip().startswith(b"--")
+                if os.fstat(file.fileno()).st_size > _LARGEST:
+                    raise FileError(
+                        f"{self} is larger than a gigabyte: PostgreSQL takes no more at once",
+                        hint="Cut it into several. Nothing of it was run.",
+                    )
+                for lines in _blocks(file):
+                    text = lines.rstrip(b"\n")
+                    if text:
+                        digest.update(b"\n" * blank_lines + text + b"\n")
+                        blank_lines = -1  # for the end of the last line of the text
+                    blank_lines += lines.count(b"\n", len(text))
+                    for line in lines.splitlines() if in_header else ():
                         header.append(line.decode("utf-8", "replace"))
-                    if not line:
-                        blank_lines += 1
-                        continue
-                    digest.update(b"\n" * blank_lines + line + b"\n")
-                    blank_lines = 0
+                        in_header = not line or line.lstrip().startswith(b"--")
+                        if not in_header:
+                            break
         except OSError as error:
             raise _unreadable(self.path, error) from None
         return digest.hexdigest(), tuple(header)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield some lines at a time: no BOM, ends as on Unix, no trailing space."""
+    block = file.read(_BLOCK).removeprefix(_BOM)
+    while block:
+        block += file.readline()
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b" \n" in block or b"\t\n" in block or block.endswith((b" ", b"\t")):
+            block = b"\n".join(line.rstrip(b" \t") for line in block.split(b"\n"))
+        yield block
+        block = file.read(_BLOCK)
 
 
 def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
@@ -179,6 +196,8 @@ def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
     limits: dict[str, int | None] = dict.fromkeys(_LIMITS)
     seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
+        if ":" not in line and "=" not in line:
+            continue
         here = Place(str(script), number, 1, line)
         match = _DIRECTIVE.match(line.strip())
         if not match and (like := _LIKE_ONE.match(line.strip())):

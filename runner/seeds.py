@@ -88,7 +88,7 @@ def _pour_all(
     connection = ledger.connection
     turns = [ledger.turns.of(script.header, lock_timeout=0) for script in scripts]
     more = [f"set local {name} = {value}" for name, value in given.items()]
-    settings = ["; ".join((turn.in_transaction(), *more)) for turn in turns]
+    settings = ["; ".join((*turn.in_transaction(), *more)) for turn in turns]
     execution.send(connection, f"begin; {settings[0]}")
     try:
         before = _counters(connection, tables)

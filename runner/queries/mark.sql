@@ -1,3 +1,4 @@
+-- How long a file took that is in this transaction, the server knows best.
 insert into yoyo._yoyo_migration (
     migration_hash,
     migration_id,
@@ -15,6 +16,11 @@ values (
     %(sha256)s,
     %(code_sha256)s,
     %(content)s,
-    %(ms)s,
+    coalesce(
+        %(ms)s,
+        case
+            when %(in_transaction)s then extract(epoch from clock_timestamp() - now()) * 1000
+        end
+    ),
     %(user)s || '@' || %(host)s || ' as ' || session_user
 )

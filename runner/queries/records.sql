@@ -1,9 +1,11 @@
--- What the ledger remembers. to_jsonb, because a ledger that stock yoyo made lacks our columns.
+-- What the ledger remembers, and of each whether its way back was begun, outside a transaction, and
+-- did not come to its end.
 select
-    migration_id,
-    applied_at_utc,
-    to_jsonb(m) ->> 'content_sha256',
-    to_jsonb(m) ->> 'code_sha256',
-    (to_jsonb(m) ->> 'duration_ms')::double precision,
-    to_jsonb(m) ->> 'applied_by'
+    m.migration_id,
+    m.applied_at_utc,
+    m.content_sha256,
+    m.code_sha256,
+    m.duration_ms,
+    m.applied_by,
+    'rollback ' || m.migration_id in (select p.migration_id from yoyo.progress as p)
 from yoyo._yoyo_migration as m

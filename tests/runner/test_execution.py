@@ -143,7 +143,8 @@ def test_what_one_file_says_many_times_is_sent_at_once(checkout: Checkout) -> No
     )
     checkout.apply()
     ((query, _),) = checkout.rows("select * from seen")
-    assert query.startswith("create table seen")
+    assert query.startswith("/* apply 0001_a */ begin; set local ")
+    assert "; create table seen" in query
     assert "select 1;" in query
 
 
