@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -194,6 +193,8 @@ def _suggest(words: list[str]) -> None:
     for word in words:
         if not word.startswith("-") and before not in flags.TAKES_VALUE:
             if word not in COMMANDS:
+                import difflib  # noqa: PLC0415 - not needed on any good day
+
                 near = difflib.get_close_matches(word, COMMANDS, n=1)
                 raise UsageError(
                     f"There is no command {word!r}",

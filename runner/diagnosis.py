@@ -9,6 +9,7 @@ import psycopg
 
 from runner import statements
 from runner.errors import SqlError
+from runner.reach import DISK_FULL
 from runner.script import Script
 from runner.statements import Statement
 
@@ -20,7 +21,7 @@ _ADVICE = {
     "55P04": "PostgreSQL lets a new enum value be used only after it is committed: put the "
     "statements that use it into the next migration.",
     "42501": "The role you connect as, or the one that the file sets, may not do this.",
-    "53100": "The server's disk is full: make room, then run the same command again.",
+    "53100": DISK_FULL,
     "57014": "Somebody cancelled it, or it met a statement_timeout: a file gets one of its own by "
     "`-- statement_timeout: 10min` in its header; `off` is none.",
 }

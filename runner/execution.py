@@ -5,8 +5,7 @@ The file is sent as it is, and PostgreSQL's own parser reads it; nothing is cut 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg import errors, generators, pq
@@ -15,8 +14,9 @@ from psycopg.abc import PQGen
 from runner import interrupts
 from runner.busy import Turn
 from runner.database import NOTICE_A_DEAD_CLIENT, Connection
-from runner.diagnosis import advised, sql_error
-from runner.errors import FileError, SqlError, Unreachable
+from runner.diagnosis import sql_error
+from runner.errors import FileError
+from runner.reach import lost
 from runner.script import Script
 
 # What a file may leave behind in the session. DISCARD ALL would also drop our advisory lock, and
@@ -139,33 +139,6 @@ def run_whole(
             f"{script} ended the transaction that holds effect and record together",
             hint="Look for a commit or rollback in it. " + state,
         )
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Raise errors of ours for those that psycopg raises by itself."""
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        raise lost(error) from None
-    except psycopg.Error as error:
-        raise SqlError(
-            str(error).strip(),
-            hint="An open transaction was rolled back.",
-            sqlstate=error.sqlstate or "",
-        ) from None
-
-
-def lost(error: psycopg.Error) -> Unreachable:
-    """Return what to say when the server went away in the middle."""
-    return Unreachable(
-        f"The connection was lost: {str(error).strip().splitlines()[0]}",
-        hint=advised(
-            "53100" if "No space left on device" in str(error) else "",
-            "An open transaction is rolled back by PostgreSQL itself. Run the same command again: "
-            "it goes on where this one stopped.",
-        ),
-    )
 
 
 def check_encoding(connection: Connection, script: Script, state: str) -> None:

@@ -7,33 +7,26 @@ from yoyo's stock backend, each for a loss that users of it met:
 - the lock belongs to the connection, so it cannot outlive a crash;
 - a record holds the file's SHA-256, so an edit after the fact is seen;
 - the session is put back after each file, so no file can disturb the next one, or the record.
-
-Only the last commit of a run waits for the disk: a crash may lose the tail of the run, which is
-then pending again, and nothing else. Success is reported after that wait.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from runner import database, execution, indexes, interrupts, lock, outside, records
+from runner import database, lock, records
 from runner.account import Account
-from runner.busy import Turns
-from runner.diagnosis import advised
-from runner.errors import RunnerError, SqlError
-from runner.events import Done, Note, Report, Working, silent
+from runner.errors import RunnerError
+from runner.events import Done, Report, silent
 from runner.migrations import Migration
 from runner.plan import Record
-from runner.queries import query
 from runner.runlog import RunLog
-from runner.script import Script
 
-_NO_LEDGER = "To make the ledger takes CREATE on the database, once. Nothing was done."
-_BEGUN = -1  # in place of a statement's number: a way back of which no statement is done
-_REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk so that it can report
+if TYPE_CHECKING:  # what a run needs is loaded for one, not to find that there is nothing to do
+    from runner.busy import Turns
+    from runner.run import Run
 
 
 class Ledger:
@@ -48,18 +41,18 @@ class Ledger:
         log: RunLog | None = None,
         lock_wait: float = 60.0,
         fingerprints: bool = True,
-        turns: Turns | None = None,
+        lock_timeout: float = 2.0,
+        busy_wait: float = 60.0,
+        backend: int = 0,
     ) -> None:
         self.connection = connection
         self.target = target
         self.report = report
-        self.turns = turns or Turns(connection, report)
+        self._patience = (lock_timeout, busy_wait, backend)
         self._account = Account(report, log)
         self._lock_wait = lock_wait
         self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
         self._locked = False
-        self._ready = False
-        self._unfinished: set[str] = set()  # when the run began
 
     @property
     def server_version(self) -> str:
@@ -91,42 +84,25 @@ class Ledger:
 
         Raises FileError or SqlError for the first that fails; those before it stay applied.
         """
-        if not migrations:
-            return
-        for migration in migrations:  # first look at all, then touch the first
-            _look_at(migration)
-        self._make_ready()
-        changed = records.changed_since(self.connection) if self._fingerprints else None
-        if changed:  # after this run nothing would show it any more
-            self.report(Note(f"{changed}. See: python -m runner verify --only drift"))
-        self._run([(m, m) for m in migrations], "apply")
+        if migrations:
+            self._run.apply(migrations)
 
     def roll_back(self, migrations: Sequence[Migration]) -> None:
         """Run the way back of each, in the given order, and forget the record."""
-        if not migrations:
-            return
-        ways_back = [(migration, migration.rollback) for migration in migrations]
-        for _, script in ways_back:
-            _look_at(script)
-        self._make_ready()
-        self._run(ways_back, "rollback")
+        if migrations:
+            self._run.roll_back(migrations)
 
     def mark(self, migration: Migration) -> None:
         """Record a migration as applied without running it."""
-        self._record_only(migration, "mark")
+        self._run.record(migration, "mark")
 
     def unmark(self, migration: Migration) -> None:
         """Forget a record without rolling back."""
-        self._record_only(migration, "unmark")
+        self._run.record(migration, "unmark")
 
     def accept(self, migration: Migration) -> None:
         """Record what an applied file says now as what was applied."""
-        self._make_ready()
-        facts = records.facts(migration, "edit")
-        entry = records.filled(self.connection, facts, "accept_edit", "log")
-        self._must(f"begin; {entry}; {query('carry_fingerprint')}; commit")
-        self._account.note(Done("edit", migration.id, migration.sha256, 0.0))
-        self._account.deliver()
+        self._run.accept(migration)
 
     def seeded(self, poured: Sequence[Done]) -> None:
         """Note that seeds were poured in."""
@@ -138,168 +114,21 @@ class Ledger:
         """Keep in the run log what failed, and why."""
         self._account.failed(attempt, error)
 
-    def _run(self, work: Sequence[tuple[Migration, Script]], operation: str) -> None:
-        self._account.begin(operation)
-        with interrupts.orderly(self._account.what_stays):
-            self._unfinished = records.unfinished(self.connection)
-            if operation == "apply":
-                self._forget_ways_back(work)
-            for number, (migration, script) in enumerate(work, start=1):
-                self.report(Working(f"{operation} {migration.id} ({number} of {len(work)})"))
-                started = time.monotonic()
-                try:
-                    run = self._in_transaction if script.header.transactional else self._outside
-                    run(migration, script, operation, last=number == len(work))
-                except BaseException as error:
-                    interrupts.too_late()
-                    self._abandon()
-                    ms = round((time.monotonic() - started) * 1000, 1)
-                    if isinstance(error, RunnerError | interrupts.Interrupt):
-                        attempt = Done(operation, migration.id, script.sha256, ms)
-                        self.failed(attempt, interrupts.told(error))
-                    raise
+    @cached_property
+    def turns(self) -> Turns:
+        """How files take their turns at tables that others use too."""
+        from runner.busy import Turns  # noqa: PLC0415
 
-    def _in_transaction(
-        self, migration: Migration, script: Script, operation: str, *, last: bool
-    ) -> None:
-        state = self._account.state(migration.id)
-        self._account.under_way = f"Nothing of {migration.id} was kept."
-        turn = self.turns.of(script.header)
-        entry = ""
+        return Turns(self.connection, self.report, *self._patience)
 
-        def make_entry() -> None:
-            nonlocal entry
-            entry = self._entry(
-                migration, operation, None, last=last, unfinished=bool(self._unfinished)
-            )
+    @cached_property
+    def _run(self) -> Run:
+        from runner.run import Run  # noqa: PLC0415
 
-        def attempt() -> float:
-            started = time.monotonic()
-            execution.run_whole(
-                self.connection,
-                script,
-                state=state,
-                turn=turn,
-                begin=(f"/* {operation} {migration.id} */ begin", *turn.in_transaction()),
-                meanwhile=make_entry,
-            )
-            return started
-
-        started = turn.insist(attempt, give_way=partial(self._abandon, over=False))
-        ms = round((time.monotonic() - started) * 1000, 1)
-        durable = last or started - self._account.last_durable > _REPORT_EVERY
-        self._must(
-            f"{execution.PUT_SESSION_BACK}; {execution.wait_for_disk(durable)}; {entry}; commit",
-            script,
-            state,
-        )
-        self._account.note(Done(operation, migration.id, script.sha256, ms))
-        if durable:
-            self._account.deliver()
-
-    def _outside(self, migration: Migration, script: Script, operation: str, *, last: bool) -> None:
-        started = time.monotonic()
-        progress = f"{operation} {migration.id}"
-
-        def record(number: int, digest: str) -> str:
-            facts = {"id": progress, "number": number, "sha256": digest}
-            return records.filled(self.connection, facts, "add_progress")
-
-        rows = self.connection.execute(query("progress"), {"id": progress}).fetchall()
-        if operation == "rollback" and not rows:
-            # From here on it is not applied any more, although its record stays until the end.
-            self.connection.execute(record(_BEGUN, "").encode())
-        done = [digest for number, digest in rows if number != _BEGUN]
-        self._account.under_way = f"{migration.id} is no transaction. {outside.so_far(len(done))}"
-        steps = outside.run(
+        return Run(
             self.connection,
-            script,
-            self.turns.of(script.header),
-            done=done,
-            record=record,
-            state=self._account.state(),
+            self._account,
+            self.turns,
+            self.report,
+            fingerprints=self._fingerprints,
         )
-        for count in steps:
-            self._account.under_way = f"{migration.id} is no transaction. {outside.so_far(count)}"
-        ms = round((time.monotonic() - started) * 1000, 1)
-        self._must(
-            f"begin; {execution.PUT_SESSION_BACK}; {execution.wait_for_disk(True)}; "
-            + self._entry(migration, operation, ms, last=last)
-            + "; commit",
-            script,
-            f"{self._account.state()} Its statements are done, the record is not.".strip(),
-        )
-        self._account.note(Done(operation, migration.id, script.sha256, ms))
-        self._account.deliver()
-
-    def _record_only(self, migration: Migration, operation: str) -> None:
-        self._make_ready()
-        self._must(f"begin; {self._entry(migration, operation, 0.0, last=True)}; commit")
-        self._account.note(Done(operation, migration.id, migration.sha256, 0.0))
-        self._account.deliver()
-
-    def _entry(
-        self,
-        migration: Migration,
-        operation: str,
-        ms: float | None,
-        *,
-        last: bool,
-        unfinished: bool = True,
-    ) -> str:
-        """Return the statements that record an operation; the run's last keeps a fingerprint."""
-        entry = records.entry(self.connection, migration, operation, ms, unfinished=unfinished)
-        if not (last and self._fingerprints):
-            return entry
-        return f"{entry}; {records.fingerprint_entry(self.connection)}"
-
-    def _make_ready(self) -> None:
-        """Make yoyo's tables, or add our columns to those that stock yoyo made."""
-        if not self._ready and not records.are_complete(self.connection):
-            self._must("begin; " + query("create_ledger") + "; commit", state=_NO_LEDGER)
-        self._ready = True
-
-    def _forget_ways_back(self, work: Sequence[tuple[Migration, Script]]) -> None:
-        """Make plain pending ones of those whose way back was begun: they begin anew."""
-        names = [f"rollback {migration.id}" for migration, _ in work]
-        begun = [name for name in names if name in self._unfinished]
-        if begun:
-            self.connection.execute(query("forget_ways_back"), {"begun": begun})
-
-    def _must(
-        self, text: str, script: Script | None = None, state: str = "Nothing of it was kept."
-    ) -> None:
-        """Send statements of ours. A failing commit is the file's doing: a deferred constraint."""
-        _, error = execution.send(self.connection, text)
-        if error:
-            self._abandon()
-            raise SqlError(
-                f"{error.diag.message_primary}"
-                + (f" (at the commit of {script})" if script else " (in the ledger)"),
-                hint=advised(error.sqlstate or "", state),
-                sqlstate=error.sqlstate or "",
-                detail=error.diag.message_detail or "",
-                server_hint=error.diag.message_hint or "",
-            )
-
-    def _abandon(self, *, over: bool = True) -> None:
-        """Leave an open transaction, and make sure of what was committed before it.
-
-        `over`: the run is; else it goes on, after a while.
-        """
-        if self.connection.closed:
-            return
-        execution.send(self.connection, "rollback")
-        execution.send(self.connection, execution.PUT_SESSION_BACK)
-        if self._account.unreported or (over and self._account.finished):
-            # Any later commit that waits for the disk covers all before it.
-            fingerprint = records.fingerprint_entry(self.connection)
-            self._must(f"begin; {execution.wait_for_disk(True)}; {fingerprint}; commit")
-            self._account.deliver()
-
-
-def _look_at(script: Script) -> None:
-    """Raise FileError for what cannot be run, before anything is."""
-    _ = script.statements
-    if not script.header.transactional:
-        indexes.refuse_nameless(script)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -209,5 +208,7 @@ def _sort(found: list[Migration]) -> list[Migration]:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 - not needed on any good day
+
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f"Did you mean {close[0]}?" if close else "Write the id: the file's name without .sql."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -11,9 +13,10 @@ from typing import Any
 import psycopg
 
 from runner.database import Connection, Interruptible, Target
-from runner.errors import Unreachable
+from runner.errors import SqlError, Unreachable
 from runner.events import Report, Working, silent
 
+DISK_FULL = "The server's disk is full: make room, then run the same command again."
 _PAUSES = (0.1, 2.0)  # seconds between two knocks: the first and the longest
 
 
@@ -106,6 +109,31 @@ def refuse_read_only(connection: Connection, target: Target) -> None:
     else:
         return
     raise Unreachable(f"{target.url()} {what}", hint=f"{advice}\n{_where_from(target)}")
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Raise errors of ours for those that psycopg raises by itself."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise lost(error) from None
+    except psycopg.Error as error:
+        raise SqlError(
+            str(error).strip(),
+            hint="An open transaction was rolled back.",
+            sqlstate=error.sqlstate or "",
+        ) from None
+
+
+def lost(error: psycopg.Error) -> Unreachable:
+    """Return what to say when the server went away in the middle."""
+    return Unreachable(
+        f"The connection was lost: {str(error).strip().splitlines()[0]}",
+        hint=(f"{DISK_FULL}\n" if "No space left on device" in str(error) else "")
+        + "An open transaction is rolled back by PostgreSQL itself. Run the same command again: "
+        "it goes on where this one stopped.",
+    )
 
 
 def _knock(target: Target, dbname: str | None, left: float) -> Connection:

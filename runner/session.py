@@ -6,8 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner import database, execution, pooler, reach, records
-from runner.busy import Turns
+from runner import database, pooler, reach, records
 from runner.events import Report, silent
 from runner.ledger import Ledger
 from runner.runlog import RunLog
@@ -38,10 +37,10 @@ def opened(
     try:
         if write and not target.embedded:
             reach.refuse_read_only(connection, target)
-            with execution.in_words():
+            with reach.in_words():
                 backend = pooler.session(connection, target)
         if write:
-            with execution.in_words():
+            with reach.in_words():
                 connection.execute(database.NOTICE_A_DEAD_CLIENT)
         if log:
             facts = {
@@ -50,14 +49,16 @@ def opened(
                 "by": f"{records.operating_system_user()}@{socket.gethostname()}",
             }
             run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts, report=report)
-        with execution.in_words():
+        with reach.in_words():
             yield Ledger(
                 connection,
                 target=target,
                 report=report,
                 log=run_log,
                 lock_wait=settings.lock_wait,
-                turns=Turns(connection, report, settings.lock_timeout, settings.busy_wait, backend),
+                lock_timeout=settings.lock_timeout,
+                busy_wait=settings.busy_wait,
+                backend=backend,
             )
     finally:
         if run_log:

@@ -18,7 +18,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import Migration as YoyoMigration
 from yoyo.migrations import MigrationList, get_migration_hash
 
-from runner import execution, interrupts, migrations, settings
+from runner import interrupts, migrations, reach, settings
 from runner.console import Console
 from runner.errors import FileError, Interrupted, PlanError, RunnerError
 from runner.plan import Plan, check_known, compare
@@ -117,7 +117,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def _plain_errors(self) -> Iterator[None]:
         """End the program with words and an exit code: yoyo would show a traceback."""
         try:
-            with execution.in_words():
+            with reach.in_words():
                 yield
         except RunnerError as error:
             self._end(error)

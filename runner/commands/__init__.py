@@ -14,12 +14,12 @@ from runner.settings import Settings
 # Where each command's function is, of the same name. Only that module is loaded: half of what
 # `apply` costs when there is nothing to do would else be the import of proofs it does not make.
 _MODULES = {
-    "up": "change",
+    "up": "pour",
     "apply": "change",
     "rollback": "change",
-    "seed": "change",
+    "seed": "pour",
     "baseline": "adopt",
-    "reset": "change",
+    "reset": "pour",
     "status": "look",
     "plan": "plan",
     "check": "check",

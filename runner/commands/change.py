@@ -1,48 +1,20 @@
-"""Commands that change the database: up, apply, rollback, seed, reset."""
+"""Commands that change the schema: apply, rollback."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
 from typing import Any
 
-from psycopg import sql
-
-from runner import database, migrations, reach, seeds
+from runner import migrations
 from runner.commands.common import Options, document, say_target, since
 from runner.console import Console
 from runner.errors import DONE, Refused, UsageError
 from runner.ledger import Ledger
 from runner.migrations import Migration
 from runner.plan import ADVICE, Entry, State, compare
-from runner.script import Script
 from runner.session import opened
 from runner.settings import Settings
-
-_MOST = 100_000  # organizations that --scale makes
-
-
-def up(where: Settings, options: Options, console: Console) -> int:
-    """Start, apply, seed, and say what to do next."""
-    files, scripts = migrations.read(where.sql_dir), seeds.read(where.seeds_dir)
-    _start_with_port(where, options, console)
-    with opened(where, console.report) as ledger:
-        _refuse_to_seed_elsewhere(ledger, options)
-        say_target(ledger, console)
-        counted = _apply(ledger, files, options, console)
-        seeded = _seed(ledger, scripts, console)
-        document(console, options, ledger, **counted, tables=seeded)
-    console.note(
-        "\nNext:\n"
-        "  python -m runner status   what is applied\n"
-        "  python -m runner psql     look around; try: table public.projects;\n"
-        "  python -m runner url      the URL for your application\n"
-        "  python -m runner down     stop the server; the data stay"
-        if where.embedded
-        else "\nNext:\n  python -m runner status"
-    )
-    return DONE
 
 
 def apply(where: Settings, options: Options, console: Console) -> int:
@@ -53,7 +25,7 @@ def apply(where: Settings, options: Options, console: Console) -> int:
         say_target(ledger, console)
         if edited:
             _accept(ledger, files, edited, console)
-        document(console, options, ledger, **_apply(ledger, files, options, console))
+        document(console, options, ledger, **apply_pending(ledger, files, options, console))
     return DONE
 
 
@@ -66,57 +38,22 @@ def rollback(where: Settings, options: Options, console: Console) -> int:
     with opened(where, console.report, create=False) as ledger:
         say_target(ledger, console)
         if options.all:
-            _two_signals(ledger, "--yes-delete", options.yes_delete, "roll back everything in")
+            two_signals(ledger, "--yes-delete", options.yes_delete, "roll back everything in")
         with ledger.lock():
             applied = compare(files, ledger.records()).applied()
             chosen = _chosen_for_rollback(applied, options, stop)
             started = time.monotonic()
-            ledger.roll_back([_file_of(entry) for entry in chosen])
+            ledger.roll_back([file_of(entry) for entry in chosen])
         left = len(applied) - len(chosen)
         console.say(f"{len(chosen)} rolled back, {left} stay applied{since(started)}")
         document(console, options, ledger, done=console.done, applied=left)
     return DONE
 
 
-def seed(where: Settings, options: Options, console: Console) -> int:
-    """Pour seeds/*.sql in, or so many made-up organizations."""
-    orgs = _scale(options)
-    scripts = seeds.read(where.seeds_dir / "scale" if orgs else where.seeds_dir)
-    with opened(where, console.report) as ledger:
-        if orgs:
-            deed = f"pour {orgs:,} made-up organizations into"
-            _two_signals(ledger, "--yes-fill", options.yes_fill, deed)
-        else:
-            _refuse_to_seed_elsewhere(ledger, options)
-        say_target(ledger, console)
-        counts = _seed(ledger, scripts, console, settings={"seed.orgs": orgs} if orgs else None)
-        document(console, options, ledger, tables=counts)
-    return DONE
-
-
-def reset(where: Settings, options: Options, console: Console) -> int:
-    """Empty the database, then apply and seed."""
-    files, scripts = migrations.read(where.sql_dir), seeds.read(where.seeds_dir)
-    _start_with_port(where, options, console)
-    if where.embedded:
-        _recreate(where, console)
-    with opened(where, console.report) as ledger:
-        say_target(ledger, console)
-        _two_signals(ledger, "--yes-delete", options.yes_delete, "empty")
-        _refuse_to_seed_elsewhere(ledger, options)
-        if not where.embedded:
-            with ledger.lock():
-                applied = compare(files, ledger.records()).applied()
-                ledger.roll_back([_file_of(entry) for entry in applied])
-        counted = _apply(ledger, files, options, console)
-        seeded = _seed(ledger, scripts, console)
-        document(console, options, ledger, **counted, tables=seeded)
-    return DONE
-
-
-def _apply(
+def apply_pending(
     ledger: Ledger, files: list[Migration], options: Options, console: Console
 ) -> dict[str, Any]:
+    """Apply what is pending, and return what there is to say of it in JSON."""
     to = migrations.find(files, options.to) if getattr(options, "to", None) else None
     late = getattr(options, "late", False)
     started = time.monotonic()
@@ -157,42 +94,6 @@ def _accept(ledger: Ledger, files: list[Migration], edited: Migration, console: 
         edits.accept(ledger, files, edited, report=console.report)
 
 
-def _scale(options: Options) -> int:
-    """Return how many organizations are asked for, 0 where --scale is not."""
-    if options.scale is None:
-        return 0
-    if not options.scale.isdecimal() or not 1 <= int(options.scale) <= _MOST:
-        raise UsageError(
-            f"--scale takes a number of organizations from 1 to {_MOST}, not {options.scale!r}",
-            hint="Nothing was seeded.",
-        )
-    return int(options.scale)
-
-
-def _seed(
-    ledger: Ledger,
-    scripts: list[Script],
-    console: Console,
-    settings: Mapping[str, int] | None = None,
-) -> list[seeds.TableCount]:
-    started = time.monotonic()
-    with ledger.lock():
-        counts = seeds.pour(ledger, scripts, settings)
-    console.say()
-    console.table(
-        ("seeded", "inserted", "updated", "unchanged"),
-        [(count.table, count.inserted, count.updated, count.unchanged) for count in counts],
-        colalign=("left", "right", "right", "right"),
-    )
-    changed = sum(count.inserted + count.updated + count.deleted for count in counts)
-    files = f"{len(scripts)} file{'s' if len(scripts) != 1 else ''}"
-    console.say(
-        f"{files} poured in, {changed or 'no'} row{'' if changed == 1 else 's'} changed"
-        + since(started)
-    )
-    return counts
-
-
 def _chosen_for_rollback(
     applied: list[Entry], options: Options, stop: Migration | None
 ) -> list[Entry]:
@@ -209,7 +110,7 @@ def _chosen_for_rollback(
     return applied[: options.steps or 1]
 
 
-def _file_of(entry: Entry) -> Migration:
+def file_of(entry: Entry) -> Migration:
     """Return the file of an applied migration; a missing one has a rollback at best."""
     if entry.migration is None:
         raise UsageError(
@@ -219,40 +120,8 @@ def _file_of(entry: Entry) -> Migration:
     return entry.migration
 
 
-def _start_with_port(where: Settings, options: Options, console: Console) -> None:
-    if options.port is None:
-        return
-    from runner import embedded  # noqa: PLC0415 - only where a port is asked for
-
-    if not where.embedded:
-        raise UsageError(
-            f"--port is for the embedded server, but {where.database_source} names the database",
-            hint="Nothing was done.",
-        )
-    embedded.start(
-        where.data_dir, version=where.embedded_version, port=options.port, report=console.note
-    )
-
-
-def _recreate(where: Settings, console: Console) -> None:
-    """Drop and make the embedded database; those who are connected to it are thrown out."""
-    target = database.target(where, report=console.report)
-    with reach.connect(target, dbname="postgres") as connection:
-        name = sql.Identifier(target.name)
-        connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
-        connection.execute(sql.SQL("create database {}").format(name))
-
-
-def _refuse_to_seed_elsewhere(ledger: Ledger, options: Options) -> None:
-    if ledger.target and not ledger.target.is_local and not options.yes:
-        raise Refused(
-            f"Seeds are made-up data for development, and {ledger.target.url()} is not local",
-            hint="If it is meant: --yes. To migrate only: python -m runner apply. "
-            "Nothing was done.",
-        )
-
-
-def _two_signals(ledger: Ledger, flag: str, typed: str | None, deed: str) -> None:
+def two_signals(ledger: Ledger, flag: str, typed: str | None, deed: str) -> None:
+    """Raise Refused unless this is the embedded database, or its name was typed after the flag."""
     target = ledger.target
     if target is None or target.embedded or typed == target.name:
         return

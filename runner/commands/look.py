@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import Any
 
-from runner import database, migrations, records
+from runner import database, fingerprint, migrations
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
 from runner.errors import DONE, SOMETHING_TO_DO
@@ -31,7 +31,7 @@ def status(where: Settings, options: Options, console: Console) -> int:
     with opened(where, console.report, create=False, log=False, write=False) as ledger:
         say_target(ledger, console)
         plan = compare(files, ledger.records())
-        changed = records.changed_since(ledger.connection)
+        changed = fingerprint.changed_since(ledger.connection)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(plan, changed, console)
         document(
@@ -66,7 +66,7 @@ def psql(where: Settings, options: Options, console: Console) -> int:
     os.execve(command, ["psql", *options.rest], target.environ(where.environ))  # noqa: S606
 
 
-def _show(plan: Plan, changed: records.Changed | None, console: Console) -> None:
+def _show(plan: Plan, changed: fingerprint.Changed | None, console: Console) -> None:
     rows = [
         (
             console.paint(entry.state.value, _STATE_COLOURS[entry.state]),

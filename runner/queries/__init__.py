@@ -1,11 +1,11 @@
 """The catalogue and ledger queries, one .sql file each: SQL lives in .sql files."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import LiteralString
 
 
 @cache
 def query(name: str) -> LiteralString:
     """Return the text of `queries/<name>.sql`."""
-    return (files(__name__) / f"{name}.sql").read_text(encoding="utf-8")
+    return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")

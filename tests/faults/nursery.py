@@ -143,7 +143,8 @@ def _count_lines(signal_at: int) -> None:
 
 if __name__ == "__main__":
     import runner.cli
-    import runner.commands.change  # noqa: F401 - once for all
+    import runner.commands.pour
+    import runner.run  # noqa: F401 - once for all
 
     lines: list[int] = []
     gc.freeze()

@@ -384,10 +384,10 @@ def test_a_run_that_meets_nobody_sends_nothing_more_and_opens_nothing(
     monkeypatch.setattr(execution, "send", listening)
     monkeypatch.setattr(busy, "another", lambda _: pytest.fail("a second connection"))
     apply_rest(checkout, Told())
-    begin, file, end = sent
-    assert begin.startswith("begin; set local ")
-    assert "lock_timeout = 400" in begin
-    assert file == checkout.shelf()[1].text
+    file, end = sent
+    begin = file.removesuffix(checkout.shelf()[1].text)
+    assert begin.startswith("/* apply 0002_b */ begin; set local ")
+    assert begin.endswith("lock_timeout = 400; ")
     assert end.endswith("; commit")
 
 

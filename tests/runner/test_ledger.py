@@ -413,7 +413,7 @@ WATCH = """
 def test_only_the_last_commit_of_a_run_waits_for_the_disk(
     checkout: Checkout, server_wide: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.ledger._REPORT_EVERY", 1e9)
+    monkeypatch.setattr("runner.run._REPORT_EVERY", 1e9)
     assert checkout.database
     checkout.do(f"alter database {checkout.database.name} set synchronous_commit = {server_wide}")
     checkout.write(_0001_a=WATCH)
@@ -445,7 +445,7 @@ def test_success_is_reported_only_after_a_commit_that_waited(
         return answer
 
     monkeypatch.setattr(execution, "send", listening)
-    monkeypatch.setattr("runner.ledger._REPORT_EVERY", 1e9)
+    monkeypatch.setattr("runner.run._REPORT_EVERY", 1e9)
     checkout.write(_0001_a="select 1;", _0002_b="select 1;", _0003_c="select 1;")
 
     def report(event: Event) -> None:
@@ -467,7 +467,7 @@ def test_after_a_failure_what_was_done_is_made_durable_before_it_is_reported(
         return send(connection, text, *turn)
 
     monkeypatch.setattr(execution, "send", listening)
-    monkeypatch.setattr("runner.ledger._REPORT_EVERY", 1e9)
+    monkeypatch.setattr("runner.run._REPORT_EVERY", 1e9)
     checkout.write(_0001_a="select 1;", _0002_b="select oops;")
     reported: list[str] = []
 
@@ -483,7 +483,7 @@ def test_after_a_failure_what_was_done_is_made_durable_before_it_is_reported(
 
 
 def test_a_long_run_reports_on_its_way(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.ledger._REPORT_EVERY", -1.0)
+    monkeypatch.setattr("runner.run._REPORT_EVERY", -1.0)
     checkout.write(_0001_a="select 1;", _0002_b="select 1;")
     told: list[int] = []
 
