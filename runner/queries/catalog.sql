@@ -274,42 +274,55 @@ owned (kind, name, of, owner, alter) as (
     union all
     select 'type', t.name, null, t.typowner, 'type ' || t.name from types as t
 ),
+-- Joined, not asked by obj_description: that is a query of its own for each object.
+comments as (
+    select d.objoid, d.classoid, d.objsubid, d.description
+    from pg_description as d
+),
 described (kind, name, of, comment, target) as (
-    select 'schema', s.name, null, obj_description(s.oid, 'pg_namespace'), 'schema ' || s.name
+    select 'schema', s.name, null, d.description, 'schema ' || s.name
     from schemas as s
-    where s.nspname <> 'public' or obj_description(s.oid, 'pg_namespace') <> 'standard public schema'
+    inner join comments as d on d.objoid = s.oid and d.classoid = 'pg_namespace'::regclass
+    where s.nspname <> 'public' or d.description <> 'standard public schema'
     union all
-    select r.kind, r.name, r.of, obj_description(r.oid, 'pg_class'), r.kind || ' ' || r.name
+    select r.kind, r.name, r.of, d.description, r.kind || ' ' || r.name
     from relations as r
+    inner join comments as d on d.objoid = r.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
     union all
-    select 'column', c.name, c.relation, col_description(c.attrelid, c.attnum), 'column ' || c.name
+    select 'column', c.name, c.relation, d.description, 'column ' || c.name
     from columns as c
+    inner join comments as d
+        on d.objoid = c.attrelid and d.classoid = 'pg_class'::regclass and d.objsubid = c.attnum
     union all
-    select f.kind, f.name, null, obj_description(f.oid, 'pg_proc'), f.kind || ' ' || f.name
+    select f.kind, f.name, null, d.description, f.kind || ' ' || f.name
     from functions as f
+    inner join comments as d on d.objoid = f.oid and d.classoid = 'pg_proc'::regclass
     union all
-    select 'type', t.name, null, obj_description(t.oid, 'pg_type'), 'type ' || t.name
+    select 'type', t.name, null, d.description, 'type ' || t.name
     from types as t
+    inner join comments as d on d.objoid = t.oid and d.classoid = 'pg_type'::regclass
     union all
     select
-        'constraint', k.name, k.relation, obj_description(k.oid, 'pg_constraint'), format(
+        'constraint', k.name, k.relation, d.description, format(
             'constraint %I on %s%s', k.conname, case when k.conrelid = 0 then 'domain ' end,
             k.relation
         )
     from constraints as k
+    inner join comments as d on d.objoid = k.oid and d.classoid = 'pg_constraint'::regclass
     union all
-    select 'index', i.name, i.relation, obj_description(i.indexrelid, 'pg_class'), 'index ' || i.name
+    select 'index', i.name, i.relation, d.description, 'index ' || i.name
     from indexes as i
+    inner join comments as d on d.objoid = i.indexrelid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
     union all
     select
-        'trigger', t.name, t.relation, obj_description(t.oid, 'pg_trigger'),
-        format('trigger %I on %s', t.tgname, t.relation)
+        'trigger', t.name, t.relation, d.description, format('trigger %I on %s', t.tgname, t.relation)
     from triggers as t
+    inner join comments as d on d.objoid = t.oid and d.classoid = 'pg_trigger'::regclass
     union all
     select
-        'policy', p.name, p.relation, obj_description(p.oid, 'pg_policy'),
-        format('policy %I on %s', p.polname, p.relation)
+        'policy', p.name, p.relation, d.description, format('policy %I on %s', p.polname, p.relation)
     from policies as p
+    inner join comments as d on d.objoid = p.oid and d.classoid = 'pg_policy'::regclass
 ),
 policy_facts as (
     select
@@ -691,7 +704,6 @@ facts (kind, name, of, trait, value, make, unmake) as (
         format('comment on %s is %L', d.target, d.comment),
         format('comment on %s is null', d.target)
     from described as d
-    where d.comment is not null
 )
 select kind, name, of, trait, value, make, unmake
 from facts

@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,8 @@ def apply(
     """Apply so many files, by us, by stock yoyo, and by psql as the limit of what can be."""
     rows: list[list[object]] = []
     with embedded.scratch(settings=settings) as server, tempfile.TemporaryDirectory() as place:
+        if settings is SLOW:
+            _check_slow(server)
         for count in counts:
             folder = Path(place) / f"files_{count}"
             many_files(folder, count)
@@ -140,11 +143,34 @@ def apply(
     return table(["files", "by", "s", "own CPU, s", "× psql"], rows)
 
 
+def _check_slow(server: Server) -> None:
+    """Commits that wait for the disk take 10 ms, and those that do not wait take none."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
+        conn.execute("create table public.t (n integer)")
+        took = {}
+        for wait in ("on", "off"):
+            conn.execute(f"set synchronous_commit = {wait}".encode())
+            started = time.monotonic()
+            for _ in range(20):
+                conn.execute("insert into public.t values (1)")
+            took[wait] = (time.monotonic() - started) / 20
+    assert took["on"] > 0.01 > took["off"], took
+
+
 _FLOOR = "import psycopg; psycopg.connect('{url}').execute('select 1')"
+_HASHING = """
+import hashlib, pathlib
+for path in pathlib.Path('{folder}').iterdir():
+    with path.open('rb') as file:
+        hashlib.file_digest(file, 'sha256')
+"""
 
 
 def nothing_to_do(counts: list[int], rounds: int, say: Callable[[str], None]) -> str:
-    """Find that all is applied, beside what Python needs to import psycopg and ask one question."""
+    """Find that all is applied, beside what Python needs to import psycopg and ask one question.
+
+    The floor grows by reading and hashing the files: without that nobody knows that none is edited.
+    """
     rows: list[list[object]] = []
     with embedded.scratch() as server, tempfile.TemporaryDirectory() as place:
         for count in counts:
@@ -153,12 +179,21 @@ def nothing_to_do(counts: list[int], rounds: int, say: Callable[[str], None]) ->
             with fresh(server) as name:
                 env = environment(server, name, Path(place))
                 apply_ = _command(OURS, server, name, folder)
-                floor = [sys.executable, "-c", _FLOOR.format(url=server.url(name))]
+                floor = _FLOOR.format(url=server.url(name))
+                commands: dict[str, list[str | Path]] = {
+                    "apply": apply_,
+                    "the floor": [sys.executable, "-c", floor],
+                    "the floor, and hashing the files": [
+                        sys.executable,
+                        "-c",
+                        floor + _HASHING.format(folder=folder),
+                    ],
+                }
                 timed(apply_, cwd=ROOT, env=env)
                 found = in_turns(
                     {
-                        "apply": partial(timed, apply_, cwd=Path(place), env=env),
-                        "the floor": partial(timed, floor, cwd=Path(place), env=env),
+                        what: partial(timed, command, cwd=Path(place), env=env)
+                        for what, command in commands.items()
                     },
                     rounds * 5,
                     lambda _: None,
