@@ -121,9 +121,10 @@ def next_name(folder: Path, words: str) -> str:
 
 
 def _migration(path: Path) -> Migration:
-    match = _NAME.match(path.stem)
+    id_ = path.stem
+    match = _NAME.match(id_)
     if not match:
-        odd = _NOT_IN_NAME.search(path.stem)
+        odd = _NOT_IN_NAME.search(id_)
         raise FileError(
             f"{path} is not named like a migration",
             hint="Names are a number, an underscore, words: 0007_add_teams.sql. No spaces."
@@ -131,11 +132,11 @@ def _migration(path: Path) -> Migration:
             + f" {_STATE}",
         )
     _file(path)
-    if len(path.stem) > _LONGEST_ID:
+    if len(id_) > _LONGEST_ID:
         raise FileError(
             f"{path} has a name of more than {_LONGEST_ID} characters", hint=f"Shorten it. {_STATE}"
         )
-    return Migration(path, path.stem, int(match["number"]))
+    return Migration(path, id_, int(match["number"]))
 
 
 def _file(path: Path) -> Path:

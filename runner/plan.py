@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from runner.errors import PlanError
 from runner.migrations import Migration
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What the ledger remembers of one migration. Stock yoyo leaves the later fields empty."""
 
     id: str
@@ -47,8 +47,7 @@ ADVICE = {
 _NOTHING_TO_DO = (State.APPLIED, State.REWORDED)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the plan. Missing ones have no file, pending ones no record."""
 
     id: str
@@ -116,10 +115,8 @@ class Plan:
 def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
     """Hold the files against the ledger's records."""
     newest = max((m.number for m in files if m.id in records), default=-1)
-    entries = [
-        Entry(file.id, _state(file, records.get(file.id), newest), file, records.get(file.id))
-        for file in files
-    ]
+    held = ((file, records.get(file.id)) for file in files)
+    entries = [Entry(file.id, _state(file, kept, newest), file, kept) for file, kept in held]
     known = {file.id for file in files}
     for id_ in sorted(records.keys() - known):
         place = next((i for i, entry in enumerate(entries) if entry.id > id_), len(entries))

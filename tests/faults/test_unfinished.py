@@ -303,6 +303,17 @@ def test_what_a_file_had_done_before_an_earlier_one_went_back_is_done_anew(room:
     assert room.look(VALID) == [(True,)]
 
 
+def test_a_file_that_becomes_a_transaction_leaves_nothing_under_way(room: Room) -> None:
+    room.write(
+        _0001_t="create table public.t (n int);", _0002_t=f"{OUTSIDE}select 1;\nselect nothing;"
+    )
+    sql_error(room)
+    assert room.look(HALFWAY) == [("apply 0002_t", 0)]
+    room.write(_0002_t="select 1;", _0003_t="select 1;")
+    room.apply_rest()
+    assert room.look(HALFWAY) == []
+
+
 # --- a runner that is gone ----------------------------------------------------------------------
 
 

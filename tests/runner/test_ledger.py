@@ -170,6 +170,16 @@ def test_a_record_holds_the_hashes_the_text_the_time_and_who(checkout: Checkout)
     assert recent
 
 
+@pytest.mark.parametrize("header", ["", "-- transactional: false\n"])
+def test_a_record_says_how_long_its_own_file_took(checkout: Checkout, header: str) -> None:
+    checkout.write(
+        _0001_a="select 1;", _0002_b=f"{header}select pg_sleep(0.1);", _0003_c="select 1;"
+    )
+    checkout.apply()
+    slow = "select duration_ms >= 100 from yoyo._yoyo_migration order by migration_id"
+    assert checkout.rows(slow) == [(False,), (True,), (False,)]
+
+
 def test_a_large_file_is_recorded_without_its_text(checkout: Checkout) -> None:
     checkout.write(_0001_a="-- " + "x" * 300_000 + "\nselect 1;")
     checkout.apply()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,7 +176,7 @@ def test_the_plan_knows_no_database() -> None:
 
 def test_what_was_taken_back_halfway_is_to_be_done_and_can_be_taken_back(folder: Path) -> None:
     records = remembered(folder, *IDS[:3])
-    records["0003_c"] = replace(records["0003_c"], halfway=True)
+    records["0003_c"] = records["0003_c"]._replace(halfway=True)
     found = compared(folder, records)
     assert states(found) == ["0001 applied", "0002 applied", "0003 halfway", "0004 pending"]
     assert ids(found.pending()) == ["0003_c", "0004_d"]
