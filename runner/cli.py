@@ -65,6 +65,11 @@ COMMANDS = {
         "verify --html proof.html",
         "4 a proof failed, ",
     ),
+    "studio": (
+        "browse the records as a given person sees them: a page on this machine, read-only",
+        "studio --port 8800",
+        "",
+    ),
     "types": ("write row types, Python or TypeScript", "types --out rows.py", "2 it is stale, "),
     "diagram": ("draw the tables and their references", "diagram --out diagram.svg", ""),
     "new": ("make the next numbered file and its way back", "new add_teams_to_projects", ""),

@@ -113,6 +113,9 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
             action="store_true",
             help="weaken a scratch copy in every way and demand that this proof fails",
         )
+    if name == "studio":
+        sub.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (0, any free one)")
+        sub.add_argument("--no-open", action="store_true", help="only print the link")
     if name in WRITERS:
         _add_to_write(sub, *WRITERS[name])
     if name in _ONE:

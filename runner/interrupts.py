@@ -108,6 +108,11 @@ def too_late() -> None:
     _state.over = True
 
 
+def not_too_late() -> None:
+    """Let signals end the work again: its result is printed, and it goes on until it is told."""
+    _state.over = bool(_state.count)
+
+
 def watched(
     waiting: Generator[Any, Any, _Answer], cancel: Callable[[], None]
 ) -> Generator[Any, Any, _Answer]:

@@ -59,6 +59,7 @@ ROOMS = [
     "rowtypes",
     "diagram",
     "proofs",
+    "studio",
     "console",
     "commands",
     "flags",
@@ -71,11 +72,14 @@ ALONE = {
     "tabulate": {"console"},
     "pygraphviz": {"diagram"},
     "dotenv": {"settings"},
+    "starlette": {"studio"},
+    "uvicorn": {"studio"},
+    "jinja2": {"studio"},
     "argparse": {"cli", "flags", "commands"},
     "psycopg": {
         *("database", "reach", "pooler", "diagnosis", "busy", "execution", "records", "lock"),
         *("fingerprint", "seeds", "scratch", "indexes", "outside"),
-        *("duplicate", "rehearsal"),
+        *("duplicate", "rehearsal", "studio"),
         *("proofs", "embedded", "commands", "yoyo_backend"),
     },
 }

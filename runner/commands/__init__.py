@@ -24,6 +24,7 @@ _MODULES = {
     "plan": "plan",
     "check": "check",
     "verify": "prove",
+    "studio": "browse",
     "types": "generate",
     "diagram": "generate",
     "psql": "look",

@@ -293,14 +293,15 @@ def test_json_is_one_document_with_stable_keys_for_every_command(checkout: Check
         assert said.document["command"] == command
         assert said.document["ok"] is True
         assert said.document["exit_code"] == said.code
-    # psql prints for itself; test_files.py and test_verify.py read what the proofs print.
-    assert set(KEYS) | {"psql", "check", "verify"} == set(COMMANDS)
+    # psql prints for itself; test_files.py and test_verify.py read what the proofs print; a studio
+    # goes on until it is told, see tests/studio.
+    assert set(KEYS) | {"psql", "check", "verify", "studio"} == set(COMMANDS)
 
 
 def test_json_is_one_document_with_stable_keys_for_every_error(bare: Checkout) -> None:
     bare.write(_0001_a="select 1;")
     bare.seed(a="select 1;")
-    for command in (*KEYS, "check", "verify"):
+    for command in (*KEYS, "check", "verify", "studio"):
         more = {"new": ["…"], "url": ["-d", "mysql://x"], "check": ["--file", "2"]}
         words = more.get(command, [])
         said = bare.runner(command, "--json", *words)

@@ -1,0 +1,12 @@
+-- Become somebody until the transaction ends: what PostgREST sets, and limits on how long it takes.
+-- The role last, for not every role may set what comes before it.
+select
+    pg_catalog.set_config('statement_timeout', %(timeout)s, true),
+    pg_catalog.set_config('lock_timeout', '1s', true),
+    pg_catalog.set_config('timezone', 'UTC', true),
+    pg_catalog.set_config('datestyle', 'ISO', true),
+    pg_catalog.set_config('intervalstyle', 'postgres', true),
+    pg_catalog.set_config('bytea_output', 'hex', true),
+    pg_catalog.set_config('search_path', 'public', true),
+    pg_catalog.set_config('request.jwt.claims', %(claims)s, true),
+    pg_catalog.set_config('role', %(role)s, true)

@@ -1,0 +1,1 @@
+"""The record browser: the database as a given person would see it, read-only."""
