@@ -108,6 +108,11 @@ def too_late() -> None:
     _state.over = True
 
 
+def came() -> int:
+    """Return the number of the signal that came first; 0 for none."""
+    return _state.number if _state.count else 0
+
+
 def not_too_late() -> None:
     """Let signals end the work again: its result is printed, and it goes on until it is told."""
     _state.over = bool(_state.count)

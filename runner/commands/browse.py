@@ -25,6 +25,8 @@ def studio(where: Settings, options: Options, console: Console) -> int:
     _check_extra()
     from runner.studio import gate, look, server  # noqa: PLC0415 - the extra may be missing
     from runner.studio.app import Studio  # noqa: PLC0415
+    from runner.studio.backstage import Backstage  # noqa: PLC0415
+    from runner.studio.demands import Demands  # noqa: PLC0415
 
     with (
         server.listening(options.port) as listener,
@@ -35,7 +37,8 @@ def studio(where: Settings, options: Options, console: Console) -> int:
         token, port = gate.new_token(), listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}/{token}/"
         with look.pool(ledger.target) as connections:
-            app = Studio(connections, ledger.target, token).app()
+            pages = Studio(connections, ledger.target, token)
+            app = pages.app(*Backstage(pages, Demands(where)).routes())
             with server.serving(gate.Gate(app, token, port), listener) as thread:
                 console.say(url)
                 document(console, options, ledger, url=url)
@@ -46,16 +49,17 @@ def studio(where: Settings, options: Options, console: Console) -> int:
 
 def _wait(thread: threading.Thread, console: Console) -> int:
     """Wait for Ctrl-C or SIGTERM, which is how a studio ends. With --json all is said by then."""
-    try:
+    with interrupts.held():  # a proof in another thread may notice the signal first
         interrupts.not_too_late()
-        while thread.is_alive():
-            thread.join(1.0)
-    except interrupts.Interrupt as came:
-        ended = Interrupted(came.number, hint="The studio is closed; it has changed nothing.")
-        if console.json:
-            return ended.exit_code
-        raise ended from None
-    raise ServerError("The studio has stopped by itself", hint="Start it again.")
+        while thread.is_alive() and not interrupts.came():
+            thread.join(0.2)
+        number = interrupts.came()
+    if not number:
+        raise ServerError("The studio has stopped by itself", hint="Start it again.")
+    ended = Interrupted(number, hint="The studio is closed; it has changed nothing.")
+    if console.json:
+        return ended.exit_code
+    raise ended
 
 
 def _check_extra() -> None:

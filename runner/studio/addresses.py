@@ -26,11 +26,13 @@ class Address:
     def path(self) -> str:
         """The path below a person's own, without an ending."""
         of = f"/{slug(self.name)}" if self.name else ""
-        if self.kind == "overview":
-            return ""
-        if self.kind == "table":
-            return f"tables{of}"
-        return f"tables{of}/record" if self.kind == "record" else f"{self.kind}{of}"
+        known = {
+            "overview": "",
+            "table": f"tables{of}",
+            "record": f"tables{of}/record",
+            "diagram": "diagram.svg",
+        }
+        return known.get(self.kind, f"{self.kind}{of}")
 
     def without(self, *names: str) -> Address:
         """Return the address without some of its parameters."""
@@ -83,7 +85,8 @@ def static_file(person: Person, address: Address) -> str:
     """Return the file of a report that holds a page; a record is on its table's page."""
     if address.kind == "record":
         address = Address("table", address.name)
-    return f"as/{person.slug}/{address.path or 'index'}.html"
+    ending = "" if address.kind == "diagram" else ".html"
+    return f"as/{person.slug}/{address.path or 'index'}{ending}"
 
 
 def anchor(key: Iterable[Sequence[str]]) -> str:

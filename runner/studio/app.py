@@ -28,7 +28,7 @@ class Studio:
     def __init__(self, connections: Pool, target: Target, token: str) -> None:
         self.connections = connections
         self._target = target
-        self._links = Live(f"/{token}")
+        self.links = Live(f"/{token}")
 
     def app(self, *more: Route) -> Starlette:
         """Return the web application; `more` are further pages."""
@@ -69,13 +69,13 @@ class Studio:
             tables=views.names(self.connections),
             database=self._target.name,
             user=self._target.parameters.get("user", ""),
-            links=self._links,
+            links=self.links,
             here=here,
         )
         return HTMLResponse(render.page(template, frame, **content), status)
 
     def _start(self, _: Request) -> Response:
-        return RedirectResponse(self._links.to(people.OWNER, Address("overview")) or "/", 303)
+        return RedirectResponse(self.links.to(people.OWNER, Address("overview")) or "/", 303)
 
     def _asset(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -92,7 +92,7 @@ class Studio:
         name, wanted = unslug(request.path_params["name"]), _wanted(request)
         view = views.table(self.connections, person, name, wanted)
         if view is None:
-            return _no_table(name)
+            return no_table(name)
         kept: list[tuple[str, str]] = [("sort", wanted.sort)] if wanted.sort else []
         kept += [("reverse", "1")] if wanted.reverse else []
         filters = [
@@ -115,7 +115,7 @@ class Studio:
         name, key = unslug(request.path_params["name"]), _query(request)
         view = views.record(self.connections, person, name, key)
         if view is None:
-            return _no_table(name)
+            return no_table(name)
         here = Address("record", name, key)
         status = 200 if view.record else 404
         return self.show("record.html", person, here, status=status, view=view)
@@ -143,13 +143,14 @@ class Studio:
             title=problem.title,
             lines=problem.lines,
             command=problem.command,
-            back=self._links.to(people.OWNER, Address("overview")),
-            css=self._links.asset("studio.css"),
+            back=self.links.to(people.OWNER, Address("overview")),
+            css=self.links.asset("studio.css"),
         )
         return HTMLResponse(text, problem.status)
 
 
-def _no_table(name: str) -> Problem:
+def no_table(name: str) -> Problem:
+    """Say that there is no such table."""
     return Problem(404, "There is no such table", (f"{name} is no table or view of public.",))
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from runner.studio.addresses import Address, Links, Pairs, anchor
+from runner import rehearsed
+from runner.rehearsed import Touch
+from runner.studio.addresses import Address, Links, Pairs, anchor, slug
 from runner.studio.look import Person
 from runner.studio.people import Crowd
 from runner.studio.tables import Table
@@ -40,7 +42,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(size=size, number=number, sql=highlighted, cursor=cursor)
-    environment.globals.update(anchor=anchor)
+    environment.globals.update(anchor=anchor, said=_said, warnings=rehearsed.warnings, place=_place)
     return environment
 
 
@@ -92,6 +94,15 @@ def highlighted(text: str) -> Markup:
     from pygments.formatters import HtmlFormatter  # noqa: PLC0415
 
     return Markup(highlight(text, _lexer(), HtmlFormatter(nowrap=True)))  # noqa: S704
+
+
+def _place(*words: str) -> str:
+    """Return what names a part of a page by some words."""
+    return "-".join(slug(word) for word in words)
+
+
+def _said(touch: Touch) -> str:
+    return rehearsed.said(touch, on_copy=False)
 
 
 def size(amount: float) -> str:

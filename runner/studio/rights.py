@@ -63,6 +63,15 @@ class Trigger:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """What one role is granted on a table."""
+
+    role: str
+    privilege: str
+    columns: tuple[str, ...]  # empty for the whole of it
+
+
+@dataclass(frozen=True)
 class Right:
     """What a person may do with one command."""
 
@@ -80,6 +89,12 @@ def policies(connection: Connection, table: Table) -> list[Policy]:
         Policy(name, permissive, command, tuple(roles), *rest)
         for name, permissive, command, roles, *rest in rows
     ]
+
+
+def grants(connection: Connection, table: Table) -> list[Grant]:
+    """Return what is granted on a table to others than its owner."""
+    rows = connection.execute(query("studio_grants"), {"table": table.oid}).fetchall()
+    return [Grant(role, privilege, tuple(columns)) for role, privilege, columns in rows]
 
 
 def triggers(connection: Connection, table: Table) -> list[Trigger]:

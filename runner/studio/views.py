@@ -9,7 +9,7 @@ from runner.studio import browse, paging, people, rights, tables
 from runner.studio.browse import Link, Page, Record
 from runner.studio.look import Person, Pool, through
 from runner.studio.paging import Wanted
-from runner.studio.rights import Policy, Right, Trigger
+from runner.studio.rights import Grant, Policy, Right, Trigger
 from runner.studio.tables import Column, Shape, Table
 
 WORLDS = 24  # people side by side
@@ -54,6 +54,7 @@ class SchemaView:
     shape: Shape
     policies: tuple[Policy, ...]
     triggers: tuple[Trigger, ...]
+    grants: tuple[Grant, ...]
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def schema(connections: Pool, person: Person, name: str) -> SchemaView | None:
             tables.shape(connection, found),
             tuple(rights.policies(connection, found)),
             tuple(rights.triggers(connection, found)),
+            tuple(rights.grants(connection, found)),
         )
 
 

@@ -36,12 +36,9 @@ DAY: list[tuple[list[str], int, str]] = [
     (["status"], 0, "2 applied, nothing to do"),
     (["types", "--schema", EVIL, "--out", "rows.py"], 0, "rows.py"),
     (["types", "--schema", EVIL, "--lang", "typescript"], 0, "export interface"),
-<<<<<<< HEAD
     (["diagram", "--schema", EVIL], 0, "touch own"),
     (["diagram", "--schema", EVIL, "--format", "mermaid"], 0, "#96;touch own"),
-=======
     (["studio", "--port", "99999"], 64, "127.0.0.1:99999"),
->>>>>>> f1acaf6 (Browse the records as a given person sees them)
     (["verify"], 1, "This is not the schema of sql/"),
     (["url"], 0, "/x%22%27%3B%20drop"),
     (["rollback"], 0, "1 rolled back, 1 stay"),

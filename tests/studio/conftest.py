@@ -12,14 +12,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Database, Server
+from conftest import SQL_DIR, Database, Server
 from psycopg.conninfo import make_conninfo
 
-from runner import database, seeds
+from runner import database, seeds, settings
 from runner.database import Target
 from runner.ledger import Ledger
 from runner.studio import gate, look, server
 from runner.studio.app import Studio
+from runner.studio.backstage import Backstage
+from runner.studio.demands import Demands
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 MAREN = "5ea51de0-0000-4000-8000-000000000001"  # owns Skerry Line
@@ -44,10 +46,18 @@ class Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self._part(tag)
         self.links += [value for name, value in attrs if name in ("href", "src") and value]
 
+    def handle_endtag(self, tag: str) -> None:
+        self._part(tag)
+
+    def _part(self, tag: str) -> None:
+        if tag not in ("span", "code", "b"):
+            self.pieces.append(" ")
+
     def __str__(self) -> str:
-        return " ".join(" ".join(self.pieces).split())
+        return " ".join("".join(self.pieces).split())
 
 
 @dataclass(frozen=True)
@@ -100,13 +110,19 @@ class Browsed:
 
 
 @contextmanager
-def browsing(conninfo: str, patience: float = look.PATIENCE) -> Iterator[Browsed]:
+def browsing(conninfo: str, patience: float = look.PATIENCE, **environ: str) -> Iterator[Browsed]:
     """Start a studio on a free port, and stop it after."""
     target = Target(database.parse(conninfo), "a test", embedded=False)
     token = gate.new_token()
     with server.listening(0) as listener, look.pool(target, patience) as connections:
         port = listener.getsockname()[1]
-        app = Studio(connections, target, token).app()
+        pages = Studio(connections, target, token)
+        demands = Demands(
+            settings.load(
+                environ={"DATABASE_URL": conninfo, "RUNNER_SQL_DIR": str(SQL_DIR), **environ}
+            )
+        )
+        app = pages.app(*Backstage(pages, demands).routes())
         with server.serving(gate.Gate(app, token, port), listener):
             yield Browsed(port, token, target)
 

@@ -1,0 +1,10 @@
+-- What was applied, rolled back, marked, the newest first.
+select
+    created_at_utc,
+    operation::text,
+    migration_id::text,
+    username::text,
+    hostname::text
+from yoyo._yoyo_log
+order by created_at_utc desc, id
+limit 200

@@ -1,0 +1,167 @@
+"""The pages about the database itself: schema, isolation, history."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SQL_DIR, Database, one_server
+
+from .conftest import MAREN, WILMA, Browsed
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A copy of sql/ to be changed."""
+    return Path(shutil.copytree(SQL_DIR, tmp_path / "sql"))
+
+
+def test_the_schema_is_drawn_and_every_table_told(studio: Browsed) -> None:
+    page = studio.get(f"as/{MAREN}/schema")
+    (picture,) = {link for link in page.links if link.endswith("diagram.svg")}
+    drawn = studio.ask("GET", picture)
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert "sandbox" in drawn.headers["content-security-policy"]
+    for table in ("ai_agents", "audit_logs", "organizations", "projects", "users", "workflows"):
+        assert table in drawn.body
+        told = studio.get(f"as/{MAREN}/schema/{table}").text
+        for part in ("Columns", "Indexes", "Policies", "Grants", "Triggers", "tenant_isolation"):
+            assert part in told, (table, part)
+    told = studio.get("as/owner/schema/projects").text
+    assert "An OWNER or ADMIN starts a project." in told
+    assert "create policy insert_admin on public.projects" in told
+    assert "authenticated update name, status, config, description" in told
+    assert re.search(r"projects_pkey primary [\d,]+ kB \d+ CREATE UNIQUE INDEX", told)
+
+
+@one_server
+def test_isolation_is_proved_on_demand_with_each_statement(
+    own: Database, browse: Callable[..., Browsed]
+) -> None:
+    with own.connect(autocommit=True) as conn:  # which a clone does not take over
+        conn.execute(f"revoke temporary on database {own.name} from public")
+    studio = browse(own.conninfo())
+    before = studio.get(f"as/{WILMA}/isolation")
+    assert "Nothing is proved yet" in before.text
+    asked = studio.ask("POST", f"/{studio.token}/as/{WILMA}/isolation")
+    assert asked.status == 303
+    assert asked.headers["location"] == f"/{studio.token}/as/{WILMA}/isolation"
+    page = studio.get(f"as/{WILMA}/isolation")
+    assert "Proven" in page.text
+    assert "0 breaches" in page.text
+    assert "select id from public.organizations where id = 'cproofaway" in page.text
+    squares = re.findall(r'<td class="(?:yes|no)"><a href="#([^"]+)"', page.body)
+    assert len(squares) > 100
+    assert all(page.body.count(f'id="{square}"') == 1 for square in squares)
+
+
+@one_server
+def test_a_breach_is_told_with_what_closes_it(
+    own: Database, browse: Callable[..., Browsed]
+) -> None:
+    with own.connect(autocommit=True) as conn:
+        conn.execute("grant delete on public.projects to authenticated")
+    studio = browse(own.conninfo())
+    studio.ask("POST", f"/{studio.token}/as/owner/isolation")
+    page = studio.get("as/owner/isolation")
+    assert "Not proven" in page.text
+    assert "revoke delete on public.projects from authenticated" in page.text.lower()
+
+
+def test_history_tells_state_time_hash_and_who(studio: Browsed) -> None:
+    page = studio.get("as/owner/history")
+    assert len(re.findall(r'class="state applied"', page.body)) == 9
+    assert re.search(r"0006_create_caller_helpers applied \d{4}-\d\d-\d\d", page.text)
+    assert "Nothing: the database has all of the files." in page.text
+    file = studio.get("as/owner/history/0006_create_caller_helpers")
+    assert "create or replace function app.caller_org()" in file.text
+    assert "Its way back" in file.text
+    assert '<span class="k">create</span>' in file.body
+    assert studio.get("as/owner/history/0006_nothing").status == 404
+
+
+def test_the_ledger_is_not_for_the_api(studio: Browsed) -> None:
+    for who in (MAREN, "anon", "service_role"):
+        page = studio.get(f"as/{who}/history")
+        assert page.status == 200
+        assert "may not read the ledger" in page.text
+        assert "permission denied for schema yoyo" in page.text
+
+
+@one_server
+def test_pending_files_are_rehearsed_and_nothing_is_kept(
+    own: Database, browse: Callable[..., Browsed], sql: Path
+) -> None:
+    (sql / "0010_add_note.sql").write_text(
+        "-- 0010_add_note\n-- A note.\n\nalter table public.projects add column note text;\n"
+        "create table public.notes (id int primary key);\n"
+    )
+    studio = browse(own.conninfo(), RUNNER_SQL_DIR=str(sql))
+    assert "1 to apply" in studio.get("as/owner/history").text
+    assert studio.ask("POST", f"/{studio.token}/as/owner/history/rehearsal").status == 303
+    page = studio.get("as/owner/history")
+    assert "adds column public.projects.note" in page.text or "public.projects.note" in page.text
+    assert "blocks reads and writes of" in page.text
+    file = studio.get("as/owner/history/0010_add_note")
+    assert "rehearsed" in file.text
+    assert "There is none: it cannot be rolled back." in file.text
+    with own.connect() as conn:
+        assert conn.execute("select to_regclass('public.notes')").fetchone() == (None,)
+
+
+@one_server
+def test_an_edited_file_and_drift_are_told(
+    own: Database, browse: Callable[..., Browsed], sql: Path
+) -> None:
+    edited = sql / "0006_create_caller_helpers.sql"
+    edited.write_text(edited.read_text() + "select 'edited after the fact';\n")
+    (sql / "0009_enable_row_level_security.sql").unlink()
+    (sql / "0009_enable_row_level_security.rollback.sql").unlink()
+    with own.connect(autocommit=True) as conn:
+        conn.execute("alter table public.projects alter column name drop not null")
+    studio = browse(own.conninfo(), RUNNER_SQL_DIR=str(sql))
+    page = studio.get("as/owner/history")
+    assert re.findall(r'class="state (?!applied)(\w+)"', page.body) == ["edited", "missing"]
+    assert "changed outside migrations since" in page.text
+    assert "+select 'edited after the fact';" in studio.get(f"as/owner/history/{edited.stem}").text
+    assert "create" in studio.get("as/owner/history/0009_enable_row_level_security").text
+    assert studio.ask("POST", f"/{studio.token}/as/owner/history/drift").status == 303
+
+
+@one_server
+def test_what_was_done_by_hand_is_named_on_demand(
+    own: Database, browse: Callable[..., Browsed]
+) -> None:
+    with own.connect(autocommit=True) as conn:
+        conn.execute("drop index public.projects_org_id_created_at_id_idx")
+    studio = browse(own.conninfo(), RUNNER_SQL_DIR=str(SQL_DIR))
+    studio.ask("POST", f"/{studio.token}/as/owner/history/drift")
+    page = studio.get("as/owner/history")
+    assert "index public.projects_org_id_created_at_id_idx" in page.text
+    assert "To mend it:" in page.text
+
+
+@one_server
+def test_without_files_the_ledger_speaks_alone(
+    own: Database, browse: Callable[..., Browsed], tmp_path: Path
+) -> None:
+    studio = browse(own.conninfo(), RUNNER_SQL_DIR=str(tmp_path / "nothing"))
+    page = studio.get("as/owner/history")
+    assert "does not exist" in page.text
+    assert page.body.count('class="state missing"') == 9
+
+
+@one_server
+def test_a_database_without_a_ledger_has_files_only(
+    empty_database: Database, browse: Callable[..., Browsed]
+) -> None:
+    studio = browse(empty_database.conninfo(), RUNNER_SQL_DIR=str(SQL_DIR))
+    page = studio.get("as/owner/history")
+    assert page.body.count('class="state pending"') == 9
+    assert "no tables" in studio.get("as/owner/schema").text
+    assert studio.get("as/owner/diagram.svg").status == 404
+    studio.ask("POST", f"/{studio.token}/as/owner/isolation")
+    assert "could not be proved" in studio.get("as/owner/isolation").text
