@@ -70,6 +70,11 @@ COMMANDS = {
         "studio --port 8800",
         "",
     ),
+    "report": (
+        "write the pages of the studio as files, for a CI artefact",
+        "report --out report",
+        "",
+    ),
     "types": ("write row types, Python or TypeScript", "types --out rows.py", "2 it is stale, "),
     "diagram": ("draw the tables and their references", "diagram --out diagram.svg", ""),
     "new": ("make the next numbered file and its way back", "new add_teams_to_projects", ""),

@@ -116,6 +116,11 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
     if name == "studio":
         sub.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (0, any free one)")
         sub.add_argument("--no-open", action="store_true", help="only print the link")
+    if name == "report":
+        sub.add_argument("--out", metavar="DIR", help="the folder; a report in it is replaced")
+        sub.add_argument(
+            "--attach", metavar="FILE", action="append", help="show this text beside the run log"
+        )
     if name in WRITERS:
         _add_to_write(sub, *WRITERS[name])
     if name in _ONE:

@@ -25,6 +25,7 @@ _MODULES = {
     "check": "check",
     "verify": "prove",
     "studio": "browse",
+    "report": "browse",
     "types": "generate",
     "diagram": "generate",
     "psql": "look",

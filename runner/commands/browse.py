@@ -1,4 +1,4 @@
-"""The command that shows records in a browser: studio."""
+"""The commands that show records: studio in a browser, report as files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from runner import interrupts
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
-from runner.errors import Interrupted, ServerError, UsageError
+from runner.errors import DONE, Interrupted, ServerError, UsageError
 from runner.session import opened
 from runner.settings import Settings
 
@@ -45,6 +45,38 @@ def studio(where: Settings, options: Options, console: Console) -> int:
                 console.note("Read-only, for this machine alone. Ctrl-C ends it.")
                 with _browser(where, options, console, url):
                     return _wait(thread, console)
+
+
+def report(where: Settings, options: Options, console: Console) -> int:
+    """Write the studio's pages as files that open from disk."""
+    if not options.out:
+        raise UsageError("report needs a folder", hint="Name it: --out DIR. Nothing was written.")
+    _check_extra()
+    from runner.studio import look  # noqa: PLC0415 - the extra may be missing
+    from runner.studio import report as sheets  # noqa: PLC0415
+    from runner.studio.demands import Demands  # noqa: PLC0415
+
+    folder = Path(options.out)
+    with opened(where, console.report, create=False, log=False, write=False) as ledger:
+        say_target(ledger, console)
+        assert ledger.target  # noqa: S101 - a session's ledger has one
+        with look.pool(ledger.target) as connections:
+            written = sheets.write(
+                connections,
+                ledger.target,
+                Demands(where),
+                folder,
+                attached=[Path(name) for name in options.attach or ()],
+                report=console.report,
+            )
+        isolation = "proven" if written.proven else console.paint("not proven", "red")
+        console.say(
+            f"{written.files} pages: {len(written.tables)} tables as {len(written.people)} "
+            f"people; isolation {isolation}"
+        )
+        console.say(f"written: {folder / 'index.html'}")
+        document(console, options, ledger, folder=folder, **vars(written))
+    return DONE
 
 
 def _wait(thread: threading.Thread, console: Console) -> int:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from runner.errors import RunnerError
-from runner.proofs import grid
-from runner.proofs.permissions import COMMANDS
-from runner.studio import drawing, history, views
+from runner.studio import drawing, history, runs, views
 from runner.studio.addresses import Address, unslug
 from runner.studio.app import Studio, no_table
-from runner.studio.demands import Demands
+from runner.studio.demands import Demands, proof
 from runner.studio.look import Person
 from runner.studio.problems import NOT_FOUND, Problem
 
@@ -42,6 +38,7 @@ class Backstage:
             page("/history/rehearsal", self._rehearse, "POST"),
             page("/history/drift", self._compare, "POST"),
             page("/history/{id}", self._file),
+            page("/runs", self._runs),
         ]
 
     def _schema(self, _: Request, person: Person) -> Response:
@@ -96,6 +93,12 @@ class Backstage:
             "migration.html", person, Address("history", id_), view=view, demands=self._demands
         )
 
+    def _runs(self, _: Request, person: Person) -> Response:
+        log = self._demands.settings.log
+        return self._studio.show(
+            "runs.html", person, Address("runs"), runs=runs.read(log), log=log, attached=()
+        )
+
     def _rehearse(self, _: Request, person: Person) -> Response:
         self._demands.rehearse()
         return self._back(person, Address("history"))
@@ -107,17 +110,3 @@ class Backstage:
     def _back(self, person: Person, address: Address) -> Response:
         """Lead back to the page that shows the result, so that a reload asks for nothing anew."""
         return RedirectResponse(self._studio.links.to(person, address) or "/", 303)
-
-
-def proof(demands: Demands) -> dict[str, Any]:
-    """Return what the page of the proof shows."""
-    result = demands.proof
-    cells = result.found.cells if result and result.found else ()
-    tables = dict.fromkeys(cell.table for cell in cells)
-    return {
-        "result": result,
-        "grids": grid.grids(cells),
-        "legend": grid.LEGEND,
-        "commands": COMMANDS,
-        "cells": {table: [cell for cell in cells if cell.table == table] for table in tables},
-    }

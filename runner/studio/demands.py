@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from runner import interrupts, migrations, rehearsal
 from runner.errors import Interrupted, RunnerError
 from runner.ledger import Ledger
 from runner.plan import compare
-from runner.proofs import drift, isolation
+from runner.proofs import drift, grid, isolation
 from runner.proofs.drift import Audit
+from runner.proofs.permissions import COMMANDS
 from runner.proofs.verdict import Verdict
 from runner.rehearsed import Rehearsal
 from runner.session import opened
@@ -83,3 +84,17 @@ class Demands:
             except interrupts.Interrupt as came:  # the studio is being closed
                 error = Interrupted(came.number)
         return Result(at, time.monotonic() - started, found, error)
+
+
+def proof(demands: Demands) -> dict[str, Any]:
+    """Return what the page of the proof shows."""
+    result = demands.proof
+    cells = result.found.cells if result and result.found else ()
+    tables = dict.fromkeys(cell.table for cell in cells)
+    return {
+        "result": result,
+        "grids": grid.grids(cells),
+        "legend": grid.LEGEND,
+        "commands": COMMANDS,
+        "cells": {table: [cell for cell in cells if cell.table == table] for table in tables},
+    }

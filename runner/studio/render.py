@@ -54,7 +54,8 @@ def page(template: str, frame: Frame, **content: Any) -> str:
 
     def as_(person: Person) -> str | None:
         """The same page as somebody else; from the first rows on, for they have others."""
-        return frame.links.to(person, frame.here.without("after", "before"))
+        same = frame.links.to(person, frame.here.without("after", "before"))
+        return same or frame.links.to(person, Address("overview"))
 
     return (
         _templates()

@@ -38,6 +38,7 @@ DAY: list[tuple[list[str], int, str]] = [
     (["types", "--schema", EVIL, "--lang", "typescript"], 0, "export interface"),
     (["diagram", "--schema", EVIL], 0, "touch own"),
     (["diagram", "--schema", EVIL, "--format", "mermaid"], 0, "#96;touch own"),
+    (["report", "--out", EVIL.replace("/", "|")], 0, "isolation not proven"),
     (["studio", "--port", "99999"], 64, "127.0.0.1:99999"),
     (["verify"], 1, "This is not the schema of sql/"),
     (["url"], 0, "/x%22%27%3B%20drop"),

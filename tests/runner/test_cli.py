@@ -270,6 +270,7 @@ KEYS = {
     "baseline": WITH_DATABASE | {"done", "pending"},
     "types": WITH_DATABASE | {"schema", "language", "file", "state", "text", "diff"},
     "diagram": WITH_DATABASE | {"schema", "format", "file", "state", "text"},
+    "report": WITH_DATABASE | {"folder", "files", "people", "tables", "proven"},
     "new": HEAD | {"files"},
     "url": HEAD | {"url"},
     "down": HEAD | {"stopped"},
@@ -282,6 +283,7 @@ def test_json_is_one_document_with_stable_keys_for_every_command(checkout: Check
     assert checkout.database
     more = {
         "baseline": ["--to", "1"],
+        "report": ["--out", "report"],
         "new": ["add_c"],
         "reset": ["--yes-delete", checkout.database.name],
     }

@@ -138,6 +138,29 @@ def pour(
             seeds.pour(ledger, seeds.read(SEEDS))
 
 
+def write_markup(database: Database) -> None:
+    """Put markup into every text and JSON column, checks and triggers out of the way."""
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>"
+    with database.connect(autocommit=True) as conn:
+        conn.execute("set session_replication_role = replica")
+        columns = conn.execute(
+            "select table_name, column_name, data_type from information_schema.columns"
+            " where table_schema = 'public' and data_type in ('text', 'jsonb')"
+            " and column_name !~ '(^id$)|(_id$)'"
+        ).fetchall()
+        for table, column, type_ in columns:
+            value = "%s || case when %s = 'email' then id else '' end"
+            if type_ == "jsonb":
+                value = "jsonb_build_object('k', %s::text, %s::text, 1)"
+            conn.execute(
+                f"alter table public.{table} drop constraint if exists {table}_{column}_check,"
+                f" drop constraint if exists {table}_approval_check"
+            )
+            values = [evil, evil if type_ == "jsonb" else column]
+            conn.execute(f"update public.{table} set {column} = {value}".encode(), values)
+    assert len(columns) > 12
+
+
 @pytest.fixture(scope="session")
 def seeded_template(server: Server, template: str) -> Iterator[str]:
     """The name of a database with the schema and the seeds, to be cloned."""
@@ -151,7 +174,14 @@ def seeded_template(server: Server, template: str) -> Iterator[str]:
 def shared(server: Server, seeded_template: str) -> Iterator[Database]:
     """A database that nobody changes: the studio cannot."""
     with server.database(of=seeded_template) as database:
+        _as_applied(database)
         yield database
+
+
+def _as_applied(database: Database) -> None:
+    """Close what the first migration closes, and what a clone does not take over."""
+    with database.connect(autocommit=True) as conn:
+        conn.execute(f"revoke temporary on database {database.name} from public")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +195,7 @@ def studio(shared: Database) -> Iterator[Browsed]:
 def own(server: Server, seeded_template: str) -> Iterator[Database]:
     """A database of one's own, with the seeds."""
     with server.database(of=seeded_template) as database:
+        _as_applied(database)
         yield database
 
 

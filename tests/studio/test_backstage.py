@@ -41,8 +41,6 @@ def test_the_schema_is_drawn_and_every_table_told(studio: Browsed) -> None:
 def test_isolation_is_proved_on_demand_with_each_statement(
     own: Database, browse: Callable[..., Browsed]
 ) -> None:
-    with own.connect(autocommit=True) as conn:  # which a clone does not take over
-        conn.execute(f"revoke temporary on database {own.name} from public")
     studio = browse(own.conninfo())
     before = studio.get(f"as/{WILMA}/isolation")
     assert "Nothing is proved yet" in before.text

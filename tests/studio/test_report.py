@@ -1,0 +1,109 @@
+"""The pages as files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from checkout import Checkout
+from conftest import SQL_DIR, Database, one_server
+
+from .conftest import MAREN, SEEDS, STRANGER, WILMA, Text
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, own: Database) -> Checkout:
+    checkout = Checkout(tmp_path, own)
+    (checkout.folder / "sql").symlink_to(SQL_DIR)
+    (checkout.folder / "seeds").symlink_to(SEEDS)
+    return checkout
+
+
+def pages(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*.html")
+    }
+
+
+@one_server
+def test_a_report_holds_every_world_and_its_links_lead_to_its_own_files(
+    checkout: Checkout,
+) -> None:
+    assert checkout.runner("seed", "--yes").code == 0
+    checkout.file("seed.txt", "public.users 8 <b>rows</b>\n")
+    said = checkout.runner("report", "--out", "out/report", "--attach", "seed.txt")
+    assert said.code == 0, said
+    assert "written: out/report/index.html" in said.out
+    folder = checkout.folder / "out" / "report"
+    found = pages(folder)
+    for who in ("owner", "service_role", "anon", STRANGER, MAREN, WILMA):
+        assert f"as/{who}/index.html" in found
+        assert f"as/{who}/tables/projects.html" in found
+    for name in ("worlds", "schema", "isolation", "history", "runs", "schema/users"):
+        assert f"as/owner/{name}.html" in found
+    assert "Tidebook" in found[f"as/{MAREN}/tables/projects.html"]
+    assert "Tidebook" not in found[f"as/{WILMA}/tables/projects.html"]
+    assert "Permission denied" in found["as/anon/tables/users.html"]
+    assert "<svg" in (folder / "as/owner/diagram.svg").read_text()
+    assert "select id from public.organizations" in found["as/owner/isolation.html"]
+    assert "As the files say" in found["as/owner/history.html"]
+    assert "public.users 8 &lt;b&gt;rows" in found["as/owner/runs.html"]
+    assert "04_workflows" in found["as/owner/runs.html"]
+    for name, text in found.items():
+        for link in Text(text).links:
+            assert "://" not in link
+            assert not link.startswith("/"), (name, link)
+            path, _, part = link.partition("#")
+            file = Path(os.path.normpath(folder / Path(name).parent / unquote(path)))
+            assert not path or file.is_file(), (name, link)
+            if part and path:
+                assert f'id="{part}"' in file.read_text(encoding="utf-8"), (name, link)
+        assert "<form" not in text
+
+
+@one_server
+def test_a_report_replaces_a_report_and_nothing_else(checkout: Checkout) -> None:
+    folder = checkout.folder / "report"
+    assert checkout.runner("report", "--out", "report").code == 0
+    assert json.loads((folder / "report.json").read_text())["tables"]
+    (folder / "as" / "left-over.html").write_text("old")
+    assert checkout.runner("report", "--out", "report").code == 0
+    assert not (folder / "as" / "left-over.html").exists()
+    (folder / "report.json").unlink()
+    said = checkout.runner("report", "--out", "report")
+    assert said.code == 64
+    assert "is no report" in said.err
+    assert (folder / "index.html").exists()
+    assert sorted(path.name for path in checkout.folder.iterdir() if path.name != ".runner") == [
+        "report",
+        "seeds",
+        "sql",
+    ]
+
+
+@one_server
+def test_a_report_without_a_folder_or_of_a_file_that_is_not_there_is_refused(
+    checkout: Checkout,
+) -> None:
+    assert "--out DIR" in checkout.runner("report").err
+    said = checkout.runner("report", "--out", "report", "--attach", "nothing.txt")
+    assert said.code == 64
+    assert "nothing.txt cannot be attached" in said.err
+    assert not (checkout.folder / "report").exists()
+
+
+@one_server
+def test_a_report_of_a_database_that_proves_nothing_says_so(
+    checkout: Checkout, empty_database: Database
+) -> None:
+    said = checkout.runner("report", "--out", "r", DATABASE_URL=empty_database.conninfo())
+    assert said.code == 0
+    assert "isolation not proven" in said.out
+    found = pages(checkout.folder / "r")
+    assert "There are no tables" in found["as/owner/index.html"]
+    assert "could not be proved" in found["as/owner/isolation.html"]
+    assert found["as/owner/history.html"].count('class="state pending"') == 9
