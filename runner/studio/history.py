@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from runner import edits, migrations, plan, records
+from runner import edits, fingerprint, migrations, plan, records
 from runner.errors import FileError, RunnerError
 from runner.ledger import Ledger
 from runner.migrations import Migration
@@ -67,7 +67,7 @@ def history(connections: Pool, person: Person, sql_dir: Path) -> History:
         return History(plan.compare(files, {}), {}, files=why, refused=error.message)
     with through(connections, person) as connection:
         try:
-            changed = records.changed_since(connection)
+            changed = fingerprint.changed_since(connection) if known else None
         except psycopg.errors.InsufficientPrivilege:
             changed = None
     compared = plan.compare(files, known)
