@@ -13,6 +13,8 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from psycopg import pq
+from psycopg.rows import TupleRow
 
 from runner.database import Connection
 from runner.errors import SqlError
@@ -30,9 +32,9 @@ def read(connection: Connection) -> dict[str, Record]:
     """
     try:
         try:
-            rows = connection.execute(query("records")).fetchall()
+            rows = _asked(connection, "records")
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-            rows = connection.execute(query("records_of_stock_yoyo")).fetchall()
+            rows = _asked(connection, "records_of_stock_yoyo")
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.errors.InsufficientPrivilege as error:
@@ -42,6 +44,14 @@ def read(connection: Connection) -> dict[str, Record]:
             sqlstate=error.sqlstate or "",
         ) from None
     return {row[0]: Record(*row) for row in rows}
+
+
+def _asked(connection: Connection, name: str) -> list[TupleRow]:
+    """Ask; where that fails inside a transaction, the transaction is as it was."""
+    if connection.info.transaction_status == pq.TransactionStatus.IDLE:
+        return connection.execute(query(name)).fetchall()
+    with connection.transaction():
+        return connection.execute(query(name)).fetchall()
 
 
 def unfinished(connection: Connection) -> set[str]:
