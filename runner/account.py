@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 
 from runner.errors import RunnerError
 from runner.events import Done, Report
@@ -39,7 +38,7 @@ class Account:
         self.last_durable = time.monotonic()
         for done in self.unreported:
             if self._log:
-                self._log.write(**asdict(done), outcome="done")
+                self._log.write(**vars(done), outcome="done")
             self._report(done)
         self.unreported = []
 
@@ -48,7 +47,7 @@ class Account:
         if self._log:
             sqlstate = getattr(error, "sqlstate", "")
             self._log.write(
-                **asdict(attempt), outcome="failed", error=error.message, sqlstate=sqlstate
+                **vars(attempt), outcome="failed", error=error.message, sqlstate=sqlstate
             )
 
     def state(self, failing: str = "") -> str:

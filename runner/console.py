@@ -181,8 +181,10 @@ def _shown_in_colour(text: str) -> str:
 
 def _as_typed(text: str) -> str:
     """Name the commands in a text so that they work when pasted: the .venv need not be active."""
+    if "python -m runner" not in text:
+        return text
     here, python = Path.cwd(), Path(sys.executable)
-    if "python -m runner" not in text or not python.is_relative_to(here):
+    if not python.is_relative_to(here):
         return text
     if shutil.which("python") == sys.executable:
         return text
