@@ -14,7 +14,15 @@ select
     coalesce(a.state, 'state hidden from this role'),
     date_trunc('second', clock_timestamp() - a.state_change)::text,
     date_trunc('second', clock_timestamp() - a.xact_start)::text,
-    left(regexp_replace(a.query, '\s+', ' ', 'g'), 100)
+    left(
+        -- A file of a run: its name and what it says, without the settings in between.
+        regexp_replace(
+            regexp_replace(a.query, '\s+', ' ', 'g'),
+            '^(/\* [^*]+ \*/) begin; (set local [^;]+; )+',
+            '\1 '
+        ),
+        100
+    )
 from pg_catalog.pg_stat_activity as waiting
 cross join lateral (
     select distinct blocking.pid

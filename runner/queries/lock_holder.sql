@@ -6,7 +6,15 @@ select
     a.usename,
     date_trunc('second', now() - a.backend_start)::text,
     coalesce(a.state, 'state hidden from this role'),
-    left(regexp_replace(a.query, '\s+', ' ', 'g'), 100)
+    left(
+        -- A file of a run: its name and what it says, without the settings in between.
+        regexp_replace(
+            regexp_replace(a.query, '\s+', ' ', 'g'),
+            '^(/\* [^*]+ \*/) begin; (set local [^;]+; )+',
+            '\1 '
+        ),
+        100
+    )
 from pg_catalog.pg_locks as l
 inner join pg_catalog.pg_stat_activity as a on a.pid = l.pid
 where

@@ -79,7 +79,8 @@ def test_who_waits_in_vain_names_the_holder_and_what_it_runs(room: Room) -> None
     assert said.code == 3
     assert re.search(
         rf"error: Another run holds the lock: pid {holder.proxy.pid}, runner as postgres from a "
-        r"local socket, connected for \d\d:\d\d:\d\d, active: select pg_advisory_xact_lock",
+        r"local socket, connected for \d\d:\d\d:\d\d, active: /\* apply 0001_file \*/ "
+        r"select pg_advisory_xact_lock",
         said.err,
     ), said.err
     assert "Waited 0.2 s. Wait longer: --lock-wait SECONDS. " in said.err
