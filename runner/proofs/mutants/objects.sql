@@ -101,7 +101,13 @@ from (
     ),
     (
         'new function', 'a function of tenants without search_path',
-        'create function public.mutant() returns int language sql return 1; '
+        'create function public.mutant() returns int language sql as ''select 1''; '
+        'revoke all on function public.mutant() from public; '
+        'grant execute on function public.mutant() to authenticated'
+    ),
+    (
+        'new function', 'a definer function in the standard''s form without search_path',
+        'create function public.mutant() returns int language sql security definer return 1; '
         'revoke all on function public.mutant() from public; '
         'grant execute on function public.mutant() to authenticated'
     )
