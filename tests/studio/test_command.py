@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import signal
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from checkout import PATIENCE, Checkout
+from checkout import PATIENCE, Checkout, until
 from conftest import Database, one_server
 
 LINK = re.compile(r"http://127\.0\.0\.1:(\d+)/[\w-]{32}/")
@@ -100,3 +102,39 @@ def test_a_database_that_cannot_be_reached_is_told_before_any_page(tmp_path: Pat
     said = checkout.runner("studio", DATABASE_URL="")
     assert said.code == 1
     assert "python -m runner up" in said.err
+
+
+@one_server
+def test_it_ends_in_the_middle_of_a_proof(checkout: Checkout) -> None:
+    """The statement that runs is cancelled, and nothing of the proof's own rows is left."""
+    assert checkout.database
+    working = "select count(*) from pg_stat_activity where application_name = 'runner verify'"
+    with (
+        checkout.database.connect(autocommit=True) as conn,
+        checkout.start_runner("studio", "--no-open") as process,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert process.stdout
+        url = f"{process.stdout.readline().strip()}as/owner/isolation"
+        asked = pool.submit(asked_to_prove, url)
+        try:
+            until(lambda: conn.execute(working).fetchone() != (0,) or asked.done())
+            assert not asked.done(), asked.result()
+        finally:
+            code, out, err = stopped(process, signal.SIGINT)
+        assert (code, out) == (130, ""), err
+        assert "it has changed nothing" in err
+        assert "Traceback" not in err
+        asked.result()
+        until(lambda: conn.execute(working).fetchone() == (0,))
+        query = "select count(*) from public.organizations where id like 'cproof%'"
+        assert conn.execute(query).fetchone() == (0,)
+
+
+def asked_to_prove(url: str) -> str:
+    """Return the answer, or how it was cut off."""
+    try:
+        with urllib.request.urlopen(url, data=b"") as answer:  # noqa: S310
+            return str(answer.read())
+    except (OSError, http.client.HTTPException) as error:
+        return repr(error)

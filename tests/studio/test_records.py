@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,12 @@ from urllib.parse import quote, unquote
 import psycopg
 import pytest
 from conftest import Database, one_server
+from psycopg import sql
+
+from runner import database
+from runner.database import Target
+from runner.studio import look, paging, people, tables
+from runner.studio.paging import Wanted
 
 from .conftest import MAREN, ODD, SKERRY, STRANGER, TOBIAS, WILMA, Browsed, Text, write_markup
 
@@ -161,6 +168,43 @@ def test_pages_hold_every_row_once_in_every_order(studio: Browsed, order: str) -
         found = [row for page in pages for row in rows(page)]
         assert len(found) == len(set(found)) == number
         assert len(pages) == (2 if number > 50 else 1)
+
+
+@one_server
+@pytest.mark.parametrize("sub", ["", MAREN])
+def test_a_page_far_on_reads_no_more_than_its_own_rows(own: Database, sub: str) -> None:
+    """Of 30,000: what the plan says it has read, not how long it took."""
+    with own.connect(autocommit=True) as conn:
+        conn.execute("set session_replication_role = replica")
+        conn.execute(
+            "insert into public.audit_logs (org_id, action, created_at)"
+            " select case when n %% 3 = 0 then %s else %s end, 'test.row',"
+            " '2024-01-01'::timestamptz + n * interval '1 minute'"
+            " from generate_series(1, 30000) as n",
+            [ODD, SKERRY],
+        )
+        conn.execute("vacuum analyze public.audit_logs")
+    target = Target(database.parse(own.conninfo()), "a test", embedded=False)
+    with look.pool(target) as connections:
+        person = people.person(connections, sub or "owner")
+        assert person
+        with look.through(connections, person) as conn:
+            (table,) = (t for t in tables.tables(conn) if t.name == "audit_logs")
+            shape = tables.shape(conn, table)
+            for sort, reverse, after in (
+                ("created_at", False, (SKERRY, "2024-01-05", "c" * 25)),
+                ("created_at", True, (SKERRY, "2024-01-15", "c" * 25)),
+                ("id", False, (SKERRY, "cz" + "z" * 23)),
+            ):
+                wanted = Wanted(sort=sort, reverse=reverse, after=after)
+                text, values = paging.select(shape, sql.SQL("r.action"), wanted, 51)
+                explain = sql.SQL("explain (analyze, format json) ") + text
+                plan = json.dumps(conn.execute(explain, values).fetchone())
+                assert "Seq Scan" not in plan or "function" in plan.lower()
+                read = [int(n) for n in re.findall(r'"Actual Rows": ([\d.]+?)[.,]', plan)]
+                removed = re.findall(r'"Rows Removed by Filter": (\d+)', plan)
+                assert max(read) <= 102, plan
+                assert sum(map(int, removed)) <= 1, plan
 
 
 def test_the_page_before_is_the_page_that_one_came_from(studio: Browsed) -> None:
