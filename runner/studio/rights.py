@@ -6,8 +6,8 @@ them, and what the helpers in those policies answer when this person asks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -15,12 +15,11 @@ from psycopg import sql
 
 from runner.database import Connection
 from runner.queries import query
+from runner.studio import conditions
 from runner.studio.paging import named
 from runner.studio.tables import Shape, Table
 
 COMMANDS = ("select", "insert", "update", "delete")
-_HELPER = "( SELECT "
-_ALIAS = re.compile(r" AS (\w+|\"[^\"]+\")\s*\)\Z")
 
 
 @dataclass(frozen=True)
@@ -145,26 +144,24 @@ def _right(connection: Connection, shape: Shape, given: Sequence[Policy], comman
             command, may=False, why="It is granted, but no policy allows it.", columns=named
         )
     answers = _Answers(connection)
-    open_ones = [p for p in permissive if not answers.close(p.condition(command))]
-    shut = [p for p in asked if not p.permissive and answers.close(p.condition(command))]
-    if not open_ones or shut:
-        return Right(
-            command, may=False, why=_said(shut if open_ones else permissive), columns=named
-        )
-    conditions = dict.fromkeys(
-        answers.filled(p.condition(command) or "true")
-        for p in asked
-        if p in open_ones or not p.permissive
+    open_ones = {p: answers.within(p.condition(command) or "true") for p in asked}
+    allowing = [policy for policy in permissive if open_ones[policy] is not None]
+    shut = [p for p in asked if not p.permissive and open_ones[p] is None]
+    if not allowing or shut:
+        why = _said(shut if allowing else permissive)
+        return Right(command, may=False, why=why, columns=named)
+    asks = dict.fromkeys(
+        text for p, text in open_ones.items() if text and (p in allowing or not p.permissive)
     )
     return Right(
         command,
         may=True,
-        why=_said(open_ones),
+        why=_said(allowing),
         columns=named,
         conditions=tuple(
             one
-            for one in conditions
-            if one != "true" and not any(one in other for other in conditions if other != one)
+            for one in asks
+            if one != "true" and not any(one in other for other in asks if other != one)
         ),
     )
 
@@ -225,50 +222,15 @@ class _Answers:
         self._connection = connection
         self._known: dict[str, str | None] = {}
 
-    def close(self, condition: str) -> bool:
-        """Whether a condition is true of no row: a helper answers null, and null equals nothing."""
-        if condition.strip("() ").lower() == "false":
-            return True
-        asked = [helper for helper in _helpers(condition) if self._ask(helper)]
-        return " OR " not in condition and any(self._known[helper] is None for helper in asked)
+    def within(self, condition: str) -> str | None:
+        """Return a condition with the answers in it; None where it is true of no row."""
+        for helper in conditions.helpers(condition):
+            if helper not in self._known:
+                self._ask(helper)
+        return conditions.answered(condition, self._known)
 
-    def filled(self, condition: str) -> str:
-        """Return a condition with the answers in place of the helpers."""
-        for helper in _helpers(condition):
-            if self._ask(helper):
-                answer = self._known[helper]
-                text = "null" if answer is None else "'" + answer.replace("'", "''") + "'"
-                condition = condition.replace(f"({helper})", text).replace(helper, text)
-        return condition
-
-    def _ask(self, helper: str) -> bool:
-        """Ask once; return whether there was an answer."""
-        if helper not in self._known:
-            text = sql.SQL("select {}::text").format(sql.SQL(helper))
-            try:
-                with self._connection.transaction():
-                    row = self._connection.execute(text.as_bytes(None)).fetchone()
-            except psycopg.Error:
-                return False
+    def _ask(self, helper: str) -> None:
+        text = sql.SQL("select {}::text").format(sql.SQL(helper))  # the catalogue's own text
+        with suppress(psycopg.Error), self._connection.transaction():
+            row = self._connection.execute(text.as_bytes(None)).fetchone()
             self._known[helper] = row[0] if row else None
-        return True
-
-
-def _helpers(condition: str) -> list[str]:
-    """Return the sub-selects of a condition that read no table: `( SELECT app.caller_org() AS …)`.
-
-    PostgreSQL writes them like that, whatever they looked like in the file.
-    """
-    found = []
-    start = condition.find(_HELPER)
-    while start >= 0:
-        depth, end = 0, start
-        for end in range(start, len(condition)):
-            depth += {"(": 1, ")": -1}.get(condition[end], 0)
-            if depth == 0:
-                break
-        text = condition[start : end + 1]
-        if " FROM " not in text and _ALIAS.search(text):
-            found.append(text)
-        start = condition.find(_HELPER, end)
-    return found

@@ -129,6 +129,8 @@ def test_json_is_folded_and_a_list_is_shown_as_its_entries(studio: Browsed) -> N
         (MAREN, "projects", {"select", "insert", "update"}, "columns name, status, config"),
         (WILMA, "projects", {"select"}, "An OWNER or ADMIN starts a project."),
         (WILMA, "workflows", {"select", "insert", "update"}, f"org_id = '{ODD}'"),
+        (WILMA, "users", {"select", "update"}, "May not insert"),
+        (TOBIAS, "users", {"select", "insert", "update"}, "NOT ('OWNER'::user_role"),
         (WILMA, "audit_logs", {"insert"}, "actor_id = 'coddloafuser03wilma000000'"),
         (TOBIAS, "organizations", {"select"}, "UPDATE"),
         (STRANGER, "projects", set(), "DELETE is not granted"),

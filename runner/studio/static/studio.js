@@ -1,5 +1,5 @@
 // Comfort only: every page works without it.
-// l: look as somebody else.  /: filter or find.  Escape: close.
+// L: look as somebody else.  /: filter or find.  Escape: close.
 "use strict";
 
 const panel = document.getElementById("switch");
@@ -21,7 +21,7 @@ document.addEventListener("keydown", (event) => {
     if (close(open) || close(panel)) event.preventDefault();
   } else if (typing) {
     return;
-  } else if (event.key === "l" && panel) {
+  } else if (event.key.toLowerCase() === "l" && panel) {
     event.preventDefault();
     panel.open = true;
     const current = panel.querySelector("a[aria-current], a");
