@@ -13,7 +13,7 @@ from pathlib import Path
 from runner import interrupts
 from runner.commands.common import Options, document, say_target
 from runner.console import Console
-from runner.errors import DONE, Interrupted, ServerError, UsageError
+from runner.errors import DONE, Interrupted, RunnerError, UsageError
 from runner.session import opened
 from runner.settings import Settings
 
@@ -87,7 +87,7 @@ def _wait(thread: threading.Thread, console: Console) -> int:
             thread.join(0.2)
         number = interrupts.came()
     if not number:
-        raise ServerError("The studio has stopped by itself", hint="Start it again.")
+        raise RunnerError("The studio has stopped by itself", hint="Start it again.")
     ended = Interrupted(number, hint="The studio is closed; it has changed nothing.")
     if console.json:
         return ended.exit_code

@@ -6,6 +6,7 @@ and with a limit on its time, and is rolled back whatever happens.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from runner.database import Connection, Target
-from runner.errors import RunnerError
 from runner.queries import query
 
 Pool = ConnectionPool[Connection]
@@ -25,10 +25,13 @@ AT_ONCE = 6  # connections; further requests wait for their turn
 PATIENCE = 15.0  # seconds of that wait
 
 
-class CannotLook(RunnerError):  # noqa: N818 - it reads better where it is raised
-    """The connecting role may not become this one."""
+class CannotLook(Exception):  # noqa: N818 - it reads better where it is raised
+    """The connecting role may not become this one. Seen on a page only."""
 
-    code = "cannot look"
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Person:
 
 def pool(target: Target, patience: float = PATIENCE) -> Pool:
     """Return connections to a database, made when they are asked for."""
+    # A connection that fails is told on the page; the pool's log would write over the terminal.
+    logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     parameters: dict[str, Any] = {
         "connect_timeout": "5",
         **target.parameters,

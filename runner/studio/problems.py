@@ -56,6 +56,9 @@ def in_words(error: Exception) -> Problem:
     if isinstance(error, CannotLook):
         line = "So the studio cannot show what they see."
         return Problem(403, error.message, (line,), error.hint)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        said = error.diag.message_primary or str(error)
+        return Problem(403, "Permission denied", (f"PostgreSQL said: {said}.",))
     if isinstance(error, RunnerError):
         return Problem(500, error.message, tuple(error.hint.splitlines()))
     if isinstance(error, psycopg.Error):

@@ -17,7 +17,7 @@ from runner.events import Report, Working, silent
 from runner.studio import drawing, history, paging, people, render, runs, views
 from runner.studio.addresses import Address, Static, static_file
 from runner.studio.demands import Demands, proof
-from runner.studio.look import Person, Pool
+from runner.studio.look import CannotLook, Person, Pool
 from runner.studio.paging import Wanted
 from runner.studio.render import Frame
 from runner.studio.views import WORLDS
@@ -58,7 +58,8 @@ def write(
 ) -> Written:
     """Write a report into a folder that is new, empty, or holds a report; replaced as a whole.
 
-    Raises UsageError where it cannot be written, psycopg.Error where it cannot be read.
+    Raises UsageError where it cannot be written, or where the connecting role may not become those
+    whom it shows; psycopg.Error where it cannot be read.
     """
     _check(folder)
     texts = [(path.name, _text(path)) for path in attached]
@@ -78,6 +79,8 @@ def write(
             if folder.exists():
                 shutil.rmtree(folder)
             shutil.copytree(draft, folder)
+    except CannotLook as error:
+        raise UsageError(error.message, hint=f"{error.hint}\nNothing was written.") from None
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror}", hint="Name another: --out DIR"

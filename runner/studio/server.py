@@ -42,6 +42,7 @@ def serving(app: App, listener: socket.socket) -> Iterator[threading.Thread]:
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="critical",
         access_log=False,
         lifespan="off",
         ws="none",

@@ -89,6 +89,7 @@ WORDS = {
     "verify": ("--html", "proof.html", "--junit", "proof.xml", "--only", "drift"),
     "check": ("--file", "0001_a"),
     "types": ("--out", "rows.py"),
+    "report": ("--out", "report"),
     "new": ("add_b",),
     "rollback": ("--steps", "9"),
     "reset": ("--yes", "--yes-delete", "?"),

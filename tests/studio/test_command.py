@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from checkout import PATIENCE, Checkout, until
+from checkout import PATIENCE, ROOT, Checkout, until
 from conftest import Database, one_server
 
+DOCS = ROOT / "docs"
 LINK = re.compile(r"http://127\.0\.0\.1:(\d+)/[\w-]{32}/")
 
 
@@ -102,6 +103,20 @@ def test_a_database_that_cannot_be_reached_is_told_before_any_page(tmp_path: Pat
     said = checkout.runner("studio", DATABASE_URL="")
     assert said.code == 1
     assert "python -m runner up" in said.err
+
+
+def test_without_chromium_no_picture_is_taken_and_that_is_no_error(tmp_path: Path) -> None:
+    said = Checkout(tmp_path).run(sys.executable, str(DOCS / "pictures.py"), PATH="", CHROMIUM="")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("skipped: Chromium is not installed")
+
+
+def test_the_pictures_of_readme_are_there_and_small() -> None:
+    pictures = re.findall(
+        r"\]\((docs/studio-[\w-]+\.png)\)", (ROOT / "README.md").read_text("utf-8")
+    )
+    assert len(pictures) == len(list(DOCS.glob("studio-*.png"))) == 3
+    assert all((ROOT / picture).stat().st_size < 150_000 for picture in pictures)
 
 
 @one_server

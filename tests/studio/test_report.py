@@ -107,3 +107,17 @@ def test_a_report_of_a_database_that_proves_nothing_says_so(
     assert "There are no tables" in found["as/owner/index.html"]
     assert "could not be proved" in found["as/owner/isolation.html"]
     assert found["as/owner/history.html"].count('class="state pending"') == 9
+
+
+@one_server
+def test_a_role_that_may_not_become_others_is_told_which_grant_it_lacks(
+    checkout: Checkout,
+) -> None:
+    assert checkout.database
+    checkout.do("create role report_reader login password 'only for this test'")
+    url = checkout.database.conninfo(user="report_reader", password="only for this test")
+    said = checkout.runner("report", "--out", "r", DATABASE_URL=url)
+    assert said.code in (1, 64)
+    assert "Traceback" not in said.err
+    assert "only for this test" not in said.err
+    assert not (checkout.folder / "r").exists()
