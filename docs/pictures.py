@@ -65,6 +65,7 @@ PICTURES = (
     Picture("not-found", f"as/{WILMA}/tables/projects/{RECORD}"),
     Picture("who-sees-what", "as/owner/worlds", height=560, docs=True),
     Picture("schema", "as/owner/schema"),
+    Picture("schema-in-the-dark", "as/owner/schema", dark=True),
     Picture("schema-of-a-table", "as/owner/schema/projects", height=1400),
     Picture("isolation", "as/owner/isolation", ("main form button",), dark=True),
     Picture("history", "as/owner/history"),

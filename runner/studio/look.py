@@ -116,9 +116,10 @@ def _cannot(connection: Connection, person: Person, error: psycopg.Error) -> Can
         )
     return CannotLook(
         f"{user} may not become {person.role}",
-        hint=f"As a role that may: grant {person.role} to {_quoted(user)};",
+        hint=f"As a role that may: grant {person.role} to {quoted(user)};",
     )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as one writes it in a statement for a person to read."""
     return name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'

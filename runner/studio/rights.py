@@ -16,6 +16,7 @@ from psycopg import sql
 from runner.database import Connection
 from runner.queries import query
 from runner.studio import conditions
+from runner.studio.look import quoted
 from runner.studio.paging import named
 from runner.studio.tables import Shape, Table
 
@@ -41,10 +42,10 @@ class Policy:
 
     def create(self, table: str) -> str:
         """Return the statement that makes it."""
-        lines = [f"create policy {self.name} on public.{table}"]
+        lines = [f"create policy {quoted(self.name)} on public.{quoted(table)}"]
         lines.append(
             f"as {'permissive' if self.permissive else 'restrictive'} for {self.command} "
-            f"to {', '.join(self.roles)}"
+            f"to {', '.join(map(quoted, self.roles))}"
         )
         lines += [f"using ({self.using})"] if self.using else []
         lines += [f"with check ({self.check})"] if self.check else []
