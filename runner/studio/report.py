@@ -13,11 +13,11 @@ from typing import Any
 
 from runner.database import Target
 from runner.errors import RunnerError, UsageError
-from runner.events import Report, Working, silent
+from runner.events import Note, Report, Working, silent
 from runner.studio import drawing, history, paging, people, render, runs, views
 from runner.studio.addresses import Address, Static, static_file
 from runner.studio.demands import Demands, proof
-from runner.studio.look import CannotLook, Person, Pool
+from runner.studio.look import CannotLook, Person, Pool, through
 from runner.studio.paging import Wanted
 from runner.studio.render import Frame
 from runner.studio.views import WORLDS
@@ -58,8 +58,8 @@ def write(
 ) -> Written:
     """Write a report into a folder that is new, empty, or holds a report; replaced as a whole.
 
-    Raises UsageError where it cannot be written, or where the connecting role may not become those
-    whom it shows; psycopg.Error where it cannot be read.
+    Whom the connecting role may not become is left out, and that is reported. Raises UsageError
+    where it cannot be written, psycopg.Error where it cannot be read.
     """
     _check(folder)
     texts = [(path.name, _text(path)) for path in attached]
@@ -79,8 +79,6 @@ def write(
             if folder.exists():
                 shutil.rmtree(folder)
             shutil.copytree(draft, folder)
-    except CannotLook as error:
-        raise UsageError(error.message, hint=f"{error.hint}\nNothing was written.") from None
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror}", hint="Name another: --out DIR"
@@ -103,8 +101,16 @@ class _Writer:
         self._attached = attached
         self._report = report
         self._crowd = people.crowd(connections)
-        self._people = self._crowd.everybody()[:WORLDS]
+        self._people = [p for p in self._crowd.everybody()[:WORLDS] if self._can_look(p)]
         self._tables = views.names(connections)
+
+    def _can_look(self, person: Person) -> bool:
+        try:
+            with through(self._connections, person):
+                return True
+        except CannotLook as error:
+            self._report(Note(f"{person.name} is left out: {error.message}. {error.hint}"))
+            return False
 
     def write(self, folder: Path) -> Written:
         """Write all of it into an empty folder."""

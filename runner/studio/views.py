@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from runner.studio import browse, paging, people, rights, tables
 from runner.studio.browse import Link, Page, Record
-from runner.studio.look import Person, Pool, through
+from runner.studio.look import CannotLook, Person, Pool, through
 from runner.studio.paging import Wanted
 from runner.studio.rights import Grant, Policy, Right, Trigger
 from runner.studio.tables import Column, Shape, Table
@@ -63,6 +63,7 @@ class World:
 
     person: Person
     counts: tuple[int | None, ...]
+    barred: str = ""  # why nobody can look as them here
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,12 @@ def worlds(connections: Pool, everybody: Sequence[Person]) -> Worlds:
     """Return how much each person sees of each table."""
     found = []
     for person in everybody[:WORLDS]:
-        with through(connections, person) as connection:
-            counts = tuple(browse.count(connection, t) for t in tables.tables(connection))
-        found.append(World(person, counts))
+        try:
+            with through(connections, person) as connection:
+                counts = tuple(browse.count(connection, t) for t in tables.tables(connection))
+            found.append(World(person, counts))
+        except CannotLook as error:
+            found.append(World(person, (), error.message))
     return Worlds(names(connections), tuple(found))
 
 

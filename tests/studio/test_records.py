@@ -379,6 +379,7 @@ def test_a_role_that_may_not_become_others_is_told_which_grant_it_lacks(
     assert "grant anon to studio_reader;" in answer.text
     assert "only for this test" not in answer.body
     assert studio.get("as/owner/tables/projects").status == 200  # sees none: row security binds it
+    assert "studio_reader may not become anon" in studio.get("as/owner/worlds").text
 
 
 @one_server
