@@ -28,6 +28,7 @@ from runner.embedded.postmaster import Postmaster
 from runner.errors import ServerError
 
 LOG_LIMIT = 5_000_000
+_LAST_BREATH = 2.0  # seconds
 
 # The files are written by the server's own user: what lies in its folder may be a link, and root
 # must not follow it. The shell is gone as soon as the server is on its way.
@@ -51,7 +52,8 @@ def launch(
 ) -> Postmaster:
     """Start postgres in a session of its own, and wait until it takes connections."""
     stale = postmaster.read(data)
-    if stale and stale.peer() is not None:
+    # The children of one that was killed hold its socket until they notice.
+    if stale and not postmaster.wait(lambda: stale.peer() is None, _LAST_BREATH):
         raise ServerError(
             f"A PostgreSQL that is no process of this machine already serves {data}.",
             hint="It probably runs in a container that shares the folder. Stop it there first.",
@@ -184,7 +186,8 @@ def prepare(running: Postmaster, version: int, database: str) -> None:
     if done.returncode != 0:
         raise ServerError(
             f"The embedded PostgreSQL runs, but refused us:\n{postmaster.tail(done.stderr)}",
-            hint=f"See its log, {postmaster.log_of(running.data_dir)}.",
+            hint=f"{data_folder.full(running.data_dir)}"
+            f"See its log, {postmaster.log_of(running.data_dir)}.",
         )
 
 
