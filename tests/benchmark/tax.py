@@ -313,9 +313,9 @@ def _triggers(
                 conn.execute(f"alter table public.{target} {change}".encode())
                 found[name].append(_cost(crowd, conn, asked, _LITERAL))
         cost = {name: median(costs) for name, costs in found.items()}
-        guards = f"+{cost['guards'] - cost['none']:.0f} µs" if "none" in cost else ""
+        guards = f"{cost['guards'] - cost['none']:+.0f} µs" if "none" in cost else ""
         bare = f"{cost['none']:.0f} µs" if "none" in cost else ""
-        audit = f"+{cost['all'] - cost['guards']:.0f} µs"
+        audit = f"{cost['all'] - cost['guards']:+.0f} µs"
         lines.append([asked.name, bare, guards, audit])
     return table(["Server-side, no policies", "no triggers", "guards", "audit"], lines)
 
