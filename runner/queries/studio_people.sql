@@ -1,4 +1,4 @@
--- People to look as: a few of each of the first organizations, or those that a word finds.
+-- Whom to look as: a few people of each of the first organizations.
 select
     o.id,
     o.name,

@@ -115,6 +115,12 @@ def test_the_actor_is_who_did_it(
 ) -> None:
     with act_as(conn, who):
         conn.execute(
+            "insert into public.projects (org_id, name) values (%s, 'One'), (%s, 'Two')",
+            [HOME.id, HOME.id],
+        )
+        assert [entry[1] for entry in log(conn)] == [actor, actor]
+    with act_as(conn, who):
+        conn.execute(
             "update public.projects set name = 'Renamed' where org_id = %s and id = %s",
             [HOME.id, HOME.row("project")],
         )
@@ -127,6 +133,7 @@ def test_a_caller_from_elsewhere_is_no_actor_here(
 ) -> None:
     """service_role carrying a user's token, as a server that acts for a user does."""
     with act_as(conn, Caller("service for a user", "service_role", claims=stranger.claims)):
+        conn.execute("insert into public.projects (org_id, name) values (%s, 'Another')", [HOME.id])
         conn.execute("update public.projects set name = 'Renamed' where org_id = %s", [HOME.id])
         assert {entry[1] for entry in log(conn)} == {None}
 

@@ -1,5 +1,5 @@
 -- 724_who_did_it
--- An ADMIN changes a row; the platform changes one with a token of another organization's user.
+-- An ADMIN makes and changes a row; the platform does with a token of another organization's user.
 -- safe: The log names the ADMIN; for the stranger it names nobody.
 -- source: sql/0008_record_audit.sql (actor = the linked user if their org is the row's org, else
 --   null)
@@ -12,6 +12,30 @@ update public.projects set name = 'By admin' where org_id = :'org' and id = :'pr
 -- expect: rows
 select set_config('request.jwt.claims', jsonb_build_object('sub', :'away.owner_uuid')::text, true);
 update public.projects set name = 'By a stranger' where org_id = :'org' and id = :'idle_project'
+
+-- as: ADMIN
+-- expect: rows
+insert into public.projects (org_id, name) values (:'org', 'Made by admin')
+
+-- as: service_role
+-- expect: rows
+select set_config('request.jwt.claims', jsonb_build_object('sub', :'away.owner_uuid')::text, true);
+insert into public.projects (org_id, name) values (:'org', 'Made by a stranger')
+
+-- as: owner
+-- expect: nothing
+select 1
+from public.audit_logs as l
+inner join public.projects as p on p.org_id = l.org_id and p.id = l.target_id
+where l.org_id = :'org' and l.action = 'insert' and p.name like 'Made by %'
+    and l.actor_id is distinct from case p.name when 'Made by admin' then :'admin' end
+
+-- as: owner
+-- expect: rows
+select 1
+from public.audit_logs as l
+inner join public.projects as p on p.org_id = l.org_id and p.id = l.target_id
+where l.org_id = :'org' and l.action = 'insert' and p.name = 'Made by admin'
 
 -- as: owner
 -- expect: nothing

@@ -157,6 +157,19 @@ inner join (
     )
 ) as other (name, what, body) on other.name = functions.name
 union all
+select
+    'body changed',
+    format('%s %s', signature, other.what),
+    names,
+    replace(definition, 'when actor.org_id then actor.id end', other.instead)
+from functions
+cross join (
+    values
+    ('names nobody', 'when actor.org_id then null end'),
+    ('names strangers', 'when null then null else actor.id end')
+) as other (what, instead)
+where name = 'record_insert'
+union all
 -- A single session cannot tell these: the two-session race has to.
 select
     'last owner race',
