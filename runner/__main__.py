@@ -11,7 +11,7 @@ if __name__ == "__main__":
     # What importing makes is no garbage. To look through it again and again, and once more at the
     # end, takes a quarter of a run that has nothing to do.
     gc.set_threshold(100_000)
-    from runner.cli import main
+    from runner.cli.main import main
 
     exit_code = main()
     gc.freeze()

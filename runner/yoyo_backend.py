@@ -18,11 +18,13 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import Migration as YoyoMigration
 from yoyo.migrations import MigrationList, get_migration_hash
 
-from runner import interrupts, migrations, reach, settings
-from runner.console import Console
+from runner import settings, signals
+from runner.cli.console import Console
 from runner.errors import FileError, Interrupted, PlanError, RunnerError
-from runner.plan import Plan, check_known, compare
-from runner.session import opened
+from runner.files import loader
+from runner.migrate.plan import Plan, check_known, compare
+from runner.migrate.session import opened
+from runner.postgres.connection import in_words
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
@@ -35,7 +37,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def connect(self, dburi: Any) -> Any:
         """Open the database of the settings, or the one after runner:// in `-d`."""
-        self._closing.enter_context(interrupts.caught())
+        self._closing.enter_context(signals.caught())
         with self._plain_errors():
             said = {
                 "host": dburi.hostname,
@@ -117,11 +119,11 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def _plain_errors(self) -> Iterator[None]:
         """End the program with words and an exit code: yoyo would show a traceback."""
         try:
-            with reach.in_words():
+            with in_words():
                 yield
         except RunnerError as error:
             self._end(error)
-        except interrupts.Interrupt as signal:
+        except signals.Interrupt as signal:
             self._end(Interrupted(signal.number))
         except (exceptions.BadMigration, exceptions.MigrationConflict) as error:
             self._end(FileError(f"yoyo cannot read the migrations: {error}"))
@@ -133,13 +135,13 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         raise SystemExit(error.exit_code) from None
 
 
-def _shelf(migration_list: MigrationList) -> list[migrations.Migration]:
+def _shelf(migration_list: MigrationList) -> list[loader.Migration]:
     """Return the files beside those that yoyo chose: the order depends on all of them."""
     folders = {Path(migration.path).parent for migration in migration_list}
-    return [file for folder in sorted(folders) for file in migrations.read(folder)]
+    return [file for folder in sorted(folders) for file in loader.read(folder)]
 
 
-def _files(migration_list: MigrationList) -> list[migrations.Migration]:
+def _files(migration_list: MigrationList) -> list[loader.Migration]:
     by_id = {file.id: file for file in _shelf(migration_list)}
     return [by_id[migration.id] for migration in migration_list]
 

@@ -16,10 +16,12 @@ from typing import Any
 
 from conftest import Database
 
-from runner import migrations, session, settings
+from runner import settings
 from runner.events import Report, silent
-from runner.ledger import Ledger
-from runner.migrations import Migration
+from runner.files import loader
+from runner.files.loader import Migration
+from runner.migrate import session
+from runner.migrate.migrator import Ledger
 
 ROOT = Path(__file__).parents[1]
 OURS = ("PG", "RUNNER_", "SUPABASE_")
@@ -100,7 +102,7 @@ class Checkout:
         return self.start(sys.executable, "-W", "error", "-m", "runner", *words)
 
     def shelf(self) -> list[Migration]:
-        return migrations.read(self.folder / "sql")
+        return loader.read(self.folder / "sql")
 
     @contextmanager
     def ledger(self, report: Report = silent, lock_wait: float = 60.0) -> Iterator[Ledger]:

@@ -26,8 +26,9 @@ from psycopg.rows import TupleRow
 from pytest_postgresql.janitor import DatabaseJanitor
 from xdist.scheduler import LoadScopeScheduling
 
-from runner import embedded, migrations
-from runner.ledger import Ledger
+from runner.files import loader
+from runner.migrate.migrator import Ledger
+from runner.postgres import embedded
 
 SQL_DIR = Path(__file__).parents[1] / "sql"
 API_ROLES = ("anon", "authenticated", "service_role")
@@ -134,7 +135,7 @@ def apply_schema(
     with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
         ledger = Ledger(conn)
         with ledger.lock():
-            ledger.apply(migrations.read(SQL_DIR))
+            ledger.apply(loader.read(SQL_DIR))
 
 
 def migration_files() -> list[Path]:

@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 from measure import ROOT, Run, in_turns, median, ratio, table, timed
 
-from runner import embedded
-from runner.embedded import Server
+from runner.postgres import embedded
+from runner.postgres.embedded import Server
 
 _FILE = """\
 -- {id}

@@ -14,8 +14,8 @@ import scaling
 from applying import environment, fresh, many_files
 from measure import ROOT, Run, in_turns, median, table, timed
 
-from runner import embedded
-from runner.embedded import Server
+from runner.postgres import embedded
+from runner.postgres.embedded import Server
 
 _DONE, _TO_DO, _FAILED = 0, 2, 4  # exit codes
 _SNAPSHOT = """

@@ -22,7 +22,7 @@ import scaling
 import tax
 from measure import machine
 
-from runner import embedded
+from runner.postgres import embedded
 
 
 def main() -> None:

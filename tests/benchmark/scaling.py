@@ -14,8 +14,8 @@ import psycopg
 from applying import DURABLE, environment
 from measure import ROOT, Run, in_turns, median, ratio, table, timed
 
-from runner import embedded
-from runner.embedded import Server
+from runner.postgres import embedded
+from runner.postgres.embedded import Server
 
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
 OURS, COPY = "python -m runner seed --scale", "COPY of the same rows, our triggers off"

@@ -16,8 +16,8 @@ from measure import ROOT, median, table
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner import embedded
-from runner.embedded import Server
+from runner.postgres import embedded
+from runner.postgres.embedded import Server
 
 _CROWD = Path(__file__).parent / "tax" / "crowd.sql"
 _TENANT, _LITERAL = "authenticated", "skips"

@@ -15,9 +15,9 @@ from conftest import Caller, Database, Server, act_as, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner import embedded
-from runner.ledger import Ledger
-from runner.seeds import TableCount, pour, read
+from runner.migrate.migrator import Ledger
+from runner.migrate.seeds import TableCount, pour, read
+from runner.postgres import embedded
 
 FOLDER = ROOT / "seeds" / "scale"
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Database, apply_schema, migration_files
 
-from runner import embedded
+from runner.postgres import embedded
 
 CATALOGUE = (Path(__file__).parent / "catalogue.sql").read_text(encoding="utf-8")
 

@@ -20,8 +20,8 @@ from conftest import (
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner import catalog
-from runner.difference import difference
+from runner.schema import snapshot
+from runner.schema.diff import difference
 
 from .test_files import catalogue, noise, psql, rollback_of
 from .world import ADMIN, HOME, MEMBER, TABLES, breaches, fill
@@ -336,5 +336,5 @@ def test_the_catalogue_is_the_same_whoever_applies(
     superusers = new_database(of=template)
     with ground.connect() as ours, superusers.connect() as theirs:
         theirs.execute(f'revoke temporary on database "{superusers.name}" from public')
-        found = difference(catalog.snapshot(ours), catalog.snapshot(theirs))
+        found = difference(snapshot.snapshot(ours), snapshot.snapshot(theirs))
     assert [one.as_drift() for one in found] == []

@@ -6,7 +6,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.proofs.permissions import COMMANDS, Permission, markdown, permissions
+from runner.isolation.matrix.permissions import COMMANDS, Permission, markdown, permissions
 
 from .world import EVERYBODY, TABLES, breach, breaches
 

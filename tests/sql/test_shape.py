@@ -9,7 +9,7 @@ from conftest import API_ROLES
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.proofs.permissions import permissions
+from runner.isolation.matrix.permissions import permissions
 
 from .world import TABLES
 

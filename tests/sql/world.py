@@ -11,7 +11,7 @@ from conftest import ANON, SERVICE, Caller, act_as
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.proofs.permissions import TENANTS, Permission, permissions
+from runner.isolation.matrix.permissions import TENANTS, Permission, permissions
 
 PEOPLE = {
     "owner": "OWNER",

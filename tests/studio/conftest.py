@@ -15,13 +15,15 @@ import pytest
 from conftest import SQL_DIR, Database, Server
 from psycopg.conninfo import make_conninfo
 
-from runner import database, seeds, settings
-from runner.database import Target
-from runner.ledger import Ledger
-from runner.studio import gate, look, server
-from runner.studio.app import Studio
-from runner.studio.backstage import Backstage
-from runner.studio.demands import Demands
+from runner import settings
+from runner.migrate import seeds
+from runner.migrate.migrator import Ledger
+from runner.postgres.target import Target, parse
+from runner.studio.actions import Demands
+from runner.studio.data import viewer
+from runner.studio.web import middleware, server
+from runner.studio.web.database_pages import Backstage
+from runner.studio.web.routes import Studio
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 MAREN = "5ea51de0-0000-4000-8000-000000000001"  # owns Skerry Line
@@ -110,11 +112,11 @@ class Browsed:
 
 
 @contextmanager
-def browsing(conninfo: str, patience: float = look.PATIENCE, **environ: str) -> Iterator[Browsed]:
+def browsing(conninfo: str, patience: float = viewer.PATIENCE, **environ: str) -> Iterator[Browsed]:
     """Start a studio on a free port, and stop it after."""
-    target = Target(database.parse(conninfo), "a test", embedded=False)
-    token = gate.new_token()
-    with server.listening(0) as listener, look.pool(target, patience) as connections:
+    target = Target(parse(conninfo), "a test", embedded=False)
+    token = middleware.new_token()
+    with server.listening(0) as listener, viewer.pool(target, patience) as connections:
         port = listener.getsockname()[1]
         pages = Studio(connections, target, token)
         demands = Demands(
@@ -123,7 +125,7 @@ def browsing(conninfo: str, patience: float = look.PATIENCE, **environ: str) -> 
             )
         )
         app = pages.app(*Backstage(pages, demands).routes())
-        with server.serving(gate.Gate(app, token, port), listener):
+        with server.serving(middleware.Gate(app, token, port), listener):
             yield Browsed(port, token, target)
 
 

@@ -13,10 +13,9 @@ import pytest
 from conftest import Database, one_server
 from psycopg import sql
 
-from runner import database
-from runner.database import Target
-from runner.studio import look, paging, people, tables
-from runner.studio.paging import Wanted
+from runner.postgres.target import Target, parse
+from runner.studio.data import paging, people, tables, viewer
+from runner.studio.data.paging import Wanted
 
 from .conftest import MAREN, ODD, SKERRY, STRANGER, TOBIAS, WILMA, Browsed, Text, write_markup
 
@@ -186,11 +185,11 @@ def test_a_page_far_on_reads_no_more_than_its_own_rows(own: Database, sub: str) 
             [ODD, SKERRY],
         )
         conn.execute("vacuum analyze public.audit_logs")
-    target = Target(database.parse(own.conninfo()), "a test", embedded=False)
-    with look.pool(target) as connections:
+    target = Target(parse(own.conninfo()), "a test", embedded=False)
+    with viewer.pool(target) as connections:
         person = people.person(connections, sub or "owner")
         assert person
-        with look.through(connections, person) as conn:
+        with viewer.through(connections, person) as conn:
             (table,) = (t for t in tables.tables(conn) if t.name == "audit_logs")
             shape = tables.shape(conn, table)
             for sort, reverse, after in (

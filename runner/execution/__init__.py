@@ -1,0 +1,1 @@
+"""Run the statements of one file on one connection."""

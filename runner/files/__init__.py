@@ -1,0 +1,1 @@
+"""SQL files: their statements, headers and order. No database access."""

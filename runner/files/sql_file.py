@@ -1,0 +1,274 @@
+"""One SQL file, read: its hash, its header, its text, its statements. Knows no database."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.errors import FileError, Place
+from runner.files import statements
+
+_LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+DIRECTIVES = tuple(sorted(("depends", "independent", "transactional", *_LIMITS)))
+# Words that people write before a colon in a header and that no tool acts on.
+_ANNOTATIONS = (
+    "author",
+    "date",
+    "description",
+    "issue",
+    "name",
+    "note",
+    "purpose",
+    "see",
+    "ticket",
+)
+
+_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>us|ms|s|min|h|d)?")
+_IN_MS = {"us": 0.001, "ms": 1, None: 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST = 2**31 - 1  # milliseconds: what PostgreSQL takes
+
+_DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z_-]*)\s*:\s*(?P<value>.*)\Z")
+_HEADER = re.compile(r"(?:[ \t]*+(?:--[^\r\n]*+)?[\r\n])*+(?:[ \t]*+--[^\r\n]*+\Z)?")
+# What looks like a directive to a reader, whatever the case and the sign behind it.
+_LIKE_ONE = re.compile(
+    rf"(?:--|/\*)[ \t]*(?P<word>{'|'.join(DIRECTIVES)})[ \t]*[:=]", re.IGNORECASE
+)
+_BOM = b"\xef\xbb\xbf"
+_BLOCK = 2**16  # bytes: so much of a file is hashed at a time
+_LARGEST = 2**30 - 2  # bytes: the longest message of its protocol
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the leading run of `--` lines tells the runner."""
+
+    depends: tuple[str, ...] = ()
+    transactional: bool = True
+    independent: bool = False
+    lock_timeout: int | None = None  # milliseconds; 0: no limit, None: nothing said
+    statement_timeout: int | None = None
+    idle_in_transaction_session_timeout: int | None = None
+
+
+@dataclass(frozen=True)
+class Script:
+    """One SQL file: a migration, its way back, or a seed."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the content; line endings, trailing space and a BOM do not count."""
+        return self._first_read[0]
+
+    @cached_property
+    def header(self) -> Header:
+        """The directives. Raises FileError for one that is unknown or has no such value."""
+        return _parse_header(self._first_read[1], self)
+
+    def in_header(self, word: str) -> Place | None:
+        """Return where the header has a word, to point at it."""
+        for number, line in enumerate(self._first_read[1], start=1):
+            if match := re.search(rf"(?<!\S){re.escape(word)}(?!\S)", line):
+                return Place(str(self), number, match.start() + 1, line)
+        return None
+
+    @cached_property
+    def text(self) -> str:
+        """The file as PostgreSQL gets it. Raises FileError when it is not UTF-8 text."""
+        data = _read(self.path).removeprefix(_BOM)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = len(data[: error.start].decode("utf-8"))
+            place = statements.place(data.decode("utf-8", "replace"), before, str(self))
+            looks = ""
+            if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+                place = Place(str(self))
+                looks = "It looks like UTF-16, as some Windows programs write it. "
+            raise FileError(
+                f"{self} is not UTF-8: byte 0x{data[error.start]:02x}",
+                place=place,
+                hint=f"{looks}Save the file as UTF-8. Nothing of it was run.",
+            ) from None
+        if "\0" in text:
+            raise FileError(
+                f"{self} holds a NUL character, which PostgreSQL cannot store",
+                place=statements.place(text.replace("\0", "\ufffd"), text.index("\0"), str(self)),
+                hint="Nothing of it was run.",
+            )
+        return text
+
+    @cached_property
+    def code_sha256(self) -> str:
+        """SHA-256 of the code alone: equal for files that differ in comments and spacing only."""
+        digest = hashlib.sha256()
+        pieces = statements.code(self.text)
+        while some := list(islice(pieces, 10_000)):
+            digest.update(("\n".join(some) + "\n").encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def statements(self) -> list[statements.Statement]:
+        """Its statements. Raises FileError for what only psql can run, or a lost directive."""
+        found = statements.refuse_what_only_psql_can(
+            self.text, str(self), transactional=self.header.transactional
+        )
+        if (lost := self._lost_directive()) is not None:
+            raise FileError(
+                f"{self} has a directive below its header, where it counts for nothing",
+                place=statements.place(self.text, lost, str(self)),
+                hint="Directives belong to the `--` lines at the top of the file. "
+                "Nothing of it was run.",
+            )
+        return found
+
+    def _lost_directive(self) -> int | None:
+        """Return where a line below the header looks like a directive and is a comment."""
+        header = _HEADER.match(self.text)
+        like = list(_LIKE_ONE.finditer(self.text, header.end() if header else 0))
+        comments: set[int] = set()
+        if like:
+            comments = {start for start, _ in statements.parts(self.text, statements.COMMENTS)}
+        for match in like:
+            start = match.start()
+            line = max(self.text.rfind("\n", 0, start), self.text.rfind("\r", 0, start)) + 1
+            if start in comments and not self.text[line:start].strip():
+                return start
+        return None
+
+    @cached_property
+    def _first_read(self) -> tuple[str, tuple[str, ...]]:
+        """Hash and header lines in one pass, so that a large file is never held whole."""
+        digest = hashlib.sha256()
+        header: list[str] = []
+        in_header = True
+        blank_lines = 0
+        try:
+            with self.path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size > _LARGEST:
+                    raise FileError(
+                        f"{self} is larger than a gigabyte: PostgreSQL takes no more at once",
+                        hint="Cut it into several. Nothing of it was run.",
+                    )
+                for lines in _blocks(file):
+                    text = lines.rstrip(b"\n")
+                    if text:
+                        digest.update(b"\n" * blank_lines + text + b"\n")
+                        blank_lines = -1  # for the end of the last line of the text
+                    blank_lines += lines.count(b"\n", len(text))
+                    for line in lines.splitlines() if in_header else ():
+                        header.append(line.decode("utf-8", "replace"))
+                        in_header = not line or line.lstrip().startswith(b"--")
+                        if not in_header:
+                            break
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        return digest.hexdigest(), tuple(header)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield some lines at a time: no BOM, ends as on Unix, no trailing space."""
+    block = file.read(_BLOCK).removeprefix(_BOM)
+    while block:
+        block += file.readline()
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b" \n" in block or b"\t\n" in block or block.endswith((b" ", b"\t")):
+            block = b"\n".join(line.rstrip(b" \t") for line in block.split(b"\n"))
+        yield block
+        block = file.read(_BLOCK)
+
+
+def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
+    depends: list[str] = []
+    flags = {"transactional": True, "independent": False}
+    limits: dict[str, int | None] = dict.fromkeys(_LIMITS)
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if ":" not in line and "=" not in line:
+            continue
+        here = Place(str(script), number, 1, line)
+        match = _DIRECTIVE.match(line.strip())
+        if not match and (like := _LIKE_ONE.match(line.strip())):
+            raise FileError(
+                f"{script} has a directive that is not written as one",
+                place=here,
+                hint=f"Write `-- {like['word'].lower()}: …`, in lower case and with a colon. "
+                "If it is prose, word it otherwise. Nothing was run.",
+            )
+        if not match or match["word"] in _ANNOTATIONS:
+            continue
+        word, value = match["word"], match["value"].strip()
+        if word in seen and word != "depends":
+            raise FileError(
+                f"{script} says {word} twice", place=here, hint="Keep one. Nothing was run."
+            )
+        seen.add(word)
+        if word == "depends":
+            depends += value.split()
+        elif word in limits:
+            limits[word] = _milliseconds(value)
+            if limits[word] is None:
+                raise FileError(
+                    f"{script}: {word} is a time, not {value!r}",
+                    place=here,
+                    hint="Write 500ms, 5s, 10min or 2h, at most 24d; off for no limit. "
+                    "Nothing was run.",
+                )
+        elif word not in flags:
+            raise FileError(
+                f"{script} has a directive that nobody knows: {word}",
+                place=here,
+                hint=f"Known are {', '.join(DIRECTIVES)}. If it is prose, begin it with a capital. "
+                "Nothing was run.",
+            )
+        elif value.lower() not in ("true", "false"):
+            raise FileError(
+                f"{script}: {word} is true or false, not {value!r}",
+                place=here,
+                hint="Nothing was run.",
+            )
+        else:
+            flags[word] = value.lower() == "true"
+    return Header(
+        depends=tuple(depends),
+        transactional=flags["transactional"],
+        independent=flags["independent"],
+        lock_timeout=limits["lock_timeout"],
+        statement_timeout=limits["statement_timeout"],
+        idle_in_transaction_session_timeout=limits["idle_in_transaction_session_timeout"],
+    )
+
+
+def _milliseconds(value: str) -> int | None:
+    """Return a duration as PostgreSQL writes it, or None when it is none."""
+    if value.lower() == "off":
+        return 0
+    match = _DURATION.fullmatch(value)
+    if not match:
+        return None
+    exact = float(match["number"]) * _IN_MS[match["unit"]]
+    # Less than one would be rounded to 0, which is no limit at all.
+    return max(1, round(exact)) if 0 < exact <= _LONGEST else (0 if exact == 0 else None)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> FileError:
+    return FileError(f"{path} cannot be read: {error.strerror}", hint="Nothing of it was run.")

@@ -1,0 +1,1 @@
+"""Texts and pictures written from the catalog: row types, diagrams."""

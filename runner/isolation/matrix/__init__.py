@@ -1,0 +1,1 @@
+"""Every right tried by every actor."""

@@ -1,0 +1,1 @@
+"""Mutants: weakened schemas that verify has to notice."""

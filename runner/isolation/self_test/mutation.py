@@ -1,0 +1,214 @@
+"""Proof that the proof can fail: weaken a copy in one way at a time, and verify has to see it.
+
+The ways are generated from the catalogue, by the queries in mutants/*.sql. Each yields rows of
+kind, name (what was weakened), object (what a breach has to name), sql, and where the whole cluster
+is touched, undo. mutants.toml says which change nothing, and the layer that still holds.
+
+Of each mutant all rules are asked, and the whole of verify where none of them names the object.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from itertools import count, repeat, zip_longest
+from multiprocessing import get_context
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from runner.errors import RunnerError
+from runner.events import Report, Working, silent
+from runner.files import loader
+from runner.isolation import preconditions
+from runner.isolation.proof import LOCK_TIMEOUT, prove
+from runner.isolation.self_test import race
+from runner.isolation.self_test.score import Mutant, Score, Trial
+from runner.isolation.sql_cases import rule_runner
+from runner.isolation.transactions import read
+from runner.isolation.verdict import Breach, Verdict
+from runner.migrate.migrator import Ledger
+from runner.postgres import embedded
+from runner.postgres.connection import Connection
+
+_SOUND = "sound"
+
+
+def generate(connection: Connection) -> list[Mutant]:
+    """Return every mutant of a database's schema. Reads the catalogue, changes nothing."""
+    found: list[Mutant] = []
+    queries = (files("runner.isolation.self_test") / "mutants").iterdir()
+    with (
+        connection.transaction(force_rollback=True),
+        connection.cursor(row_factory=dict_row) as cur,
+    ):
+        cur.execute("set local search_path = pg_catalog, pg_temp")  # every name in full
+        for file in sorted(queries, key=lambda file: file.name):
+            cur.execute(file.read_text(encoding="utf-8").encode())
+            found += [Mutant(**row, equivalent=_equivalent(row["name"])) for row in cur]
+    return found
+
+
+def sample(mutants: Sequence[Mutant], limit: int | None) -> list[Mutant]:
+    """Return at most so many, of every kind in turn."""
+    if limit is None:
+        return list(mutants)
+    kinds: dict[str, list[Mutant]] = defaultdict(list)
+    for mutant in mutants:
+        kinds[mutant.kind].append(mutant)
+    turns = zip_longest(*kinds.values())
+    return [mutant for turn in turns for mutant in turn if mutant][:limit]
+
+
+def self_test(
+    sql_dir: Path = Path("sql"),
+    *,
+    version: int = embedded.VERSION,
+    report: Report = silent,
+    limit: int | None = None,
+) -> Score:
+    """Run verify on a weakened copy of the schema for each mutant, on a scratch server."""
+    started = time.monotonic()
+    report(Working("self-test: making the schema on a scratch server"))
+    with embedded.scratch(version) as server:
+        name = make_sound(server, sql_dir)
+        with _copy(server, "copy") as url, _connected(url) as connection:
+            mutants = sample(generate(connection), limit)
+            breaches = prove(connection).breaches
+        if breaches:
+            return Score(name, breaches, (), (), time.monotonic() - started)
+        with _copy(server, "copy") as url:
+            races = race.last_owner(url)
+        trials: list[Trial] = []
+        for trial in _tried(server, mutants):
+            trials.append(trial)
+            state = f"{len(trials)} of {len(mutants)}: {trial.verdict}, {trial.mutant.name}"
+            report(Working(f"self-test: {state}"))
+    order = {mutant: number for number, mutant in enumerate(mutants)}
+    trials.sort(key=lambda trial: order[trial.mutant])
+    return Score(name, (), races, tuple(trials), time.monotonic() - started)
+
+
+def _tried(server: embedded.Server, mutants: Sequence[Mutant]) -> Iterator[Trial]:
+    """Try what stays in its own copy on every core, then one by one what the cluster shares."""
+    apart = [mutant for mutant in mutants if not mutant.undo]
+    workers = min(4, os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(try_out, repeat(server), count(1), apart)
+        except BaseException:  # an interrupt: what is running ends, the rest is not begun
+            pool.shutdown(cancel_futures=True)
+            raise
+    for mutant in mutants:
+        if mutant.undo:
+            yield try_out(server, 0, mutant)
+
+
+def try_out(server: embedded.Server, number: int, mutant: Mutant) -> Trial:
+    """Weaken a copy and run verify on it."""
+    started = time.monotonic()
+    try:
+        with _copy(server, f"copy_{number}") as url:
+            with _connected(url) as connection:
+                connection.execute(mutant.sql.encode())
+            trial = _judge(mutant, url)
+    finally:
+        if mutant.undo:
+            with _connected(server.url("postgres")) as admin:
+                admin.execute(mutant.undo.encode())
+    return replace(trial, seconds=time.monotonic() - started)
+
+
+def _judge(mutant: Mutant, url: str) -> Trial:
+    if mutant.kind == "last owner race":
+        lost = tuple(check.name for check in race.last_owner(url) if not check.passed)
+        return Trial(mutant, "killed" if lost else "survived", lost)
+    breaches: Sequence[Breach] = ()
+    try:
+        with _connected(url) as connection:
+            for ask in (_rules, prove):  # the whole, for what no rule has seen
+                breaches = ask(connection).breaches
+                seen = dict.fromkeys(b.proof for b in breaches if names(b, mutant.object))
+                if seen:
+                    return Trial(mutant, "killed", tuple(seen))
+    except (psycopg.Error, RunnerError) as error:
+        return Trial(mutant, "misnamed", note=f"verify broke off: {error}")
+    if breaches:
+        blamed = ", ".join(dict.fromkeys(f"{b.proof} ({b.subject})" for b in breaches))
+        return Trial(mutant, "misnamed", note=f"blamed on {blamed}")
+    if mutant.equivalent:
+        return Trial(mutant, "equivalent", note=mutant.equivalent)
+    return Trial(mutant, "survived", note="verify passes")
+
+
+def _rules(connection: Connection) -> Verdict:
+    """Ask the quick part of verify, as verify does: what a rule sees here, it sees there."""
+    read(connection, LOCK_TIMEOUT, lambda: preconditions.check(connection, ("public",)))
+    _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection))
+    return Verdict(breaches=tuple(breaches))
+
+
+def names(breach: Breach, thing: str) -> bool:
+    """Whether a breach names a table, function, role or schema, in full or by its bare name.
+
+    A trigger's function may also be named by the tables it guards: `this or that`.
+    """
+    if " or " in thing:
+        return any(names(breach, one) for one in thing.split(" or "))
+    text = "\n".join((breach.subject, breach.what, breach.fault, breach.mend))
+    if thing.startswith(("schema ", "role ")):
+        return thing in text or breach.subject == thing.partition(" ")[2]
+    bare = thing.partition("(")[0].rpartition(".")[2].strip('"')
+    return re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text) is not None
+
+
+@cache
+def equivalents() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return what mutants.toml says: a pattern of names, and the layer that holds."""
+    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    entries: Iterable[dict[str, str]] = tomllib.loads(text).get("equivalent", [])
+    return tuple((re.compile(entry["name"]), entry["layer"]) for entry in entries)
+
+
+def _equivalent(name: str) -> str:
+    return next((layer for pattern, layer in equivalents() if pattern.fullmatch(name)), "")
+
+
+def make_sound(server: embedded.Server, sql_dir: Path) -> str:
+    """Make the database that is copied for each mutant; return the server's name and version."""
+    with _connected(server.url("postgres")) as admin:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(_SOUND)))
+    with _connected(server.url(_SOUND)) as connection:
+        ledger = Ledger(connection)
+        with ledger.lock():
+            ledger.apply(loader.read(sql_dir))
+        return f"PostgreSQL {connection.info.parameter_status('server_version')}"
+
+
+@contextmanager
+def _copy(server: embedded.Server, name: str) -> Iterator[str]:
+    """A database of its own with the sound schema; yields its URL."""
+    names = [sql.Identifier(name), sql.Identifier(_SOUND)]
+    with _connected(server.url("postgres")) as admin:
+        admin.execute(sql.SQL("create database {} template {}").format(*names))
+        try:
+            # A copy has a new database's privileges: what 0001 took away is taken away again.
+            admin.execute(sql.SQL("revoke temporary on database {} from public").format(names[0]))
+            yield server.url(name)
+        finally:
+            admin.execute(sql.SQL("drop database {} with (force)").format(names[0]))
+
+
+def _connected(url: str) -> Connection:
+    return psycopg.connect(url, autocommit=True, prepare_threshold=None)

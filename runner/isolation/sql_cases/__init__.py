@@ -1,0 +1,1 @@
+"""Rules, attacks and invariants, one .sql file each."""

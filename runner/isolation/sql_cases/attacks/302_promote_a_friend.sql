@@ -1,0 +1,34 @@
+-- 302_promote_a_friend
+-- Who may not makes somebody else OWNER: by update, insert, upsert and merge.
+-- safe: Refused: only an OWNER makes an OWNER.
+-- source: runner/isolation/matrix/permissions.toml
+
+-- as: ADMIN
+-- expect: 42501
+update public.users set roles = '{OWNER,MEMBER}' where org_id = :'org' and id = :'other_member'
+
+-- as: MEMBER
+-- expect: nothing, 42501
+update public.users set roles = '{ADMIN}' where org_id = :'org' and id = :'other_member'
+
+-- as: MEMBER, ADMIN
+-- expect: 42501
+insert into public.users (org_id, email, name, roles)
+values (:'org', 'friend@proof.invalid', 'Friend', '{MEMBER,OWNER}')
+
+-- as: MEMBER
+-- expect: 42501
+insert into public.users (org_id, email, name) values (:'org', 'friend@proof.invalid', 'Friend')
+
+-- as: MEMBER, ADMIN
+-- expect: 42501
+insert into public.users (org_id, email, name)
+values (:'org', :'other_member' || '@proof.invalid', 'Friend')
+on conflict (email) do update set roles = '{OWNER}'
+
+-- as: MEMBER, ADMIN
+-- expect: nothing, 42501
+merge into public.users as u
+using (values (:'org', :'other_member')) as v (org, id)
+on u.org_id = v.org and u.id = v.id
+when matched then update set roles = '{OWNER}'

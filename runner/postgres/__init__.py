@@ -1,0 +1,1 @@
+"""Reach a PostgreSQL server: target, connection, pooler, and the embedded server."""

@@ -1,0 +1,1 @@
+"""What can be known before files run: check, plan, baseline, edits."""

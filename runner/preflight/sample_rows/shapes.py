@@ -1,0 +1,118 @@
+"""What a row of each table has to satisfy, as the catalogue has it: the lines of shapes.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from runner.postgres.connection import Connection
+from runner.queries import query
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is written to. What it is made of: no domain, and an array's elements."""
+
+    name: str
+    type: str  # as it is declared
+    not_null: bool
+    default: str | None  # an expression
+    kind: str  # pg_type.typname of what it is made of
+    category: str  # its pg_type.typcategory; e, c, r, m for enum, composite, range, multirange
+    is_array: bool
+    size: int  # the type modifier as the catalogue has it, -1 for none
+    width: int  # of a composite: how many attributes
+    labels: list[str]  # of an enum
+    conditions: list[str]  # of its domains
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key."""
+
+    columns: list[str]
+    schema: str
+    table: str
+    referred: list[str]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What no two rows may agree in: a unique index, or an exclusion constraint."""
+
+    name: str
+    columns: list[str]
+    excludes: bool
+    is_partial: bool  # only rows that meet a condition
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check constraint, or what a partitioned table's partitions accept."""
+
+    columns: list[str]
+    expression: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, and what its rows have to satisfy."""
+
+    schema: str
+    name: str
+    columns: list[Column]
+    references: list[Reference]
+    keys: list[Key]
+    checks: list[Check]
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The name, as it stands in a statement."""
+        return sql.Identifier(self.schema, self.name)
+
+    def referring(self, others: Iterable[Table], *, required: bool = False) -> set[str]:
+        """Return the columns that refer to one of these; `required`: and must."""
+        names = {(other.schema, other.name) for other in others}
+        nullable = {column.name for column in self.columns if not column.not_null}
+        return {
+            name
+            for reference in self.references
+            if (reference.schema, reference.table) in names
+            and not (required and nullable & set(reference.columns))
+            for name in reference.columns
+        }
+
+
+def read(connection: Connection) -> list[Table]:
+    """Return every table that rows can be made for, by name."""
+    return [
+        Table(
+            schema,
+            name,
+            [Column(**column) for column in columns],
+            [Reference(**reference) for reference in references],
+            [Key(**key) for key in keys],
+            [Check(**check) for check in checks],
+        )
+        for schema, name, columns, references, keys, checks in connection.execute(
+            query("preflight/sample_rows/shapes")
+        )
+    ]
+
+
+def in_order(tables: Sequence[Table]) -> list[Table]:
+    """Return first what is referred to; where that goes round, first what can do without."""
+    order: list[Table] = []
+    left = list(tables)
+    while left:
+        free = (t for t in left if not t.referring(other for other in left if other is not t))
+        able = (t for t in left if not t.referring(left, required=True))
+        found = next(free, None) or next(able, None) or left[0]
+        left.remove(found)
+        order.append(found)
+    return order

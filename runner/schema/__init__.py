@@ -1,0 +1,1 @@
+"""What a database contains: catalog snapshot, differences, fingerprint."""

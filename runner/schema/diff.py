@@ -1,0 +1,210 @@
+"""What two catalogues do not agree on, object by object, and the statements that would mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from runner.schema.snapshot import Fact, Object, Snapshot
+
+# What cannot be changed in place: it is taken away first, and made again.
+_MADE_ANEW = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
+# What `add column` has said already.
+_ADDED_WITH_A_COLUMN = ("default", "generated", "identity", "not null", "type")
+_SHORT = 72  # characters of a value that are shown within a sentence
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One object that two catalogues do not agree on: in a trait, or in its being there."""
+
+    kind: str
+    name: str
+    trait: str  # "" for the whole object
+    before: str | None  # None: not there
+    after: str | None
+    of: str | None = None  # the table it goes with
+    mend: str = ""  # what makes `after` of `before`, where that is certain and loses no data
+    with_it: tuple[str, ...] = ()  # the kinds of what comes or goes along with a whole table
+
+    @property
+    def object(self) -> str:
+        """The object, as a reader calls it."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the object is on one side only."""
+        return not self.trait
+
+    def as_drift(self, here: str = "here", there: str = "in the files") -> str:
+        """Say it of two databases: `here` the one before, `there` the one after."""
+        if self.is_whole:
+            one, other = (there, here) if self.before is None else (here, there)
+            return f"{self.object}: {one} and not {other}{self._along()}"
+        return f"{self.object}: {self._compared(here, there)}"
+
+    def as_effect(self) -> str:
+        """Say it of one database, before and after something was done to it."""
+        if self.is_whole:
+            return f"{'makes' if self.before is None else 'drops'} {self.object}{self._along()}"
+        if self.before is None or self.after is None:
+            deed, value = ("adds", self.after) if self.before is None else ("removes", self.before)
+            return f"{self.object}: {deed} {self.trait} {self._shown(value)}".rstrip()
+        if self.lines():
+            return f"{self.object}: another {self.trait}"
+        old, new = self._shown(self.before), self._shown(self.after)
+        return f"{self.object}: {self.trait} {old} → {new}"
+
+    def lines(self) -> list[str]:
+        """Return a value that is too long for a sentence line by line, as `diff` would."""
+        values = [value for value in (self.before, self.after) if value]
+        if self.is_whole or len(values) < 2 or all(len(v) <= _SHORT for v in values):
+            return []
+        sides = ((self.before or "").splitlines(), (self.after or "").splitlines())
+        return [line for line in difflib.ndiff(*sides) if line[0] in "+-"]
+
+    def _compared(self, here: str, there: str) -> str:
+        if not self.before and not self.after:  # a privilege, NOT NULL: there or not
+            return f"{self.trait} {here if self.after is None else there} only"
+        if self.lines():
+            return f"another {self.trait} {here} than {there}"
+        old, new = self._shown(self.before), self._shown(self.after)
+        if self.before is None:
+            return f"no {self.trait} {here}, {new} {there}"
+        if self.after is None:
+            return f"{self.trait} {old} {here}, not {there}"
+        return f"{self.trait} {old} {here}, {new} {there}"
+
+    def _shown(self, value: str | None) -> str:
+        words = " ".join((value or "").split())
+        words = words if len(words) <= _SHORT else f"{words[: _SHORT - 1]}…"
+        return f"“{words}”" if self.trait == "comment" else words
+
+    def _along(self) -> str:
+        counted = Counter(self.with_it)
+        words = [f"{n} {kind if n == 1 else _many(kind)}" for kind, n in counted.items()]
+        return f", with {', '.join(words)}" if words else ""
+
+
+def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
+    """Return what differs, a table that is on one side only as one with all that goes with it.
+
+    Between servers of different major versions, what only the newer one can say is left out.
+    """
+    if before.facts == after.facts:
+        return []
+    platform = before.platform | after.platform
+    before, after = before.without(platform), after.without(platform)
+    found: list[Difference] = []
+    for object_ in sorted(before.by_object.keys() | after.by_object.keys()):
+        old, new = (side.by_object.get(object_, {}) for side in (before, after))
+        if before.version != after.version:  # MAINTAIN came with 17
+            old, new = (
+                {k: v for k, v in side.items() if not k.startswith("maintain to ")}
+                for side in (old, new)
+            )
+        if bool(_base(old)) is bool(_base(new)):
+            found += _within(object_, old, new)
+        else:
+            found.append(_whole(object_, old, new))
+    return _folded(found)
+
+
+def _base(facts: dict[str, Fact]) -> Fact | None:
+    return next((fact for fact in facts.values() if fact.is_base), None)
+
+
+def _within(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Iterator[Difference]:
+    for trait in sorted(old.keys() | new.keys()):
+        before, after = old.get(trait), new.get(trait)
+        if before and after and before.value == after.value:
+            continue
+        either = after or before
+        assert either  # noqa: S101 - the trait comes from one of the two
+        yield Difference(
+            *object_,
+            trait,
+            before.value if before else None,
+            after.value if after else None,
+            either.of,
+            _mended(trait, old, new),
+        )
+
+
+def _mended(trait: str, old: dict[str, Fact], new: dict[str, Fact]) -> str:
+    """Return what changes one trait of an object that is on both sides."""
+    before, after = old.get(trait), new.get(trait)
+    fact, base = (after, _base(new)) if after else (before, _base(old))
+    if fact and base and fact.make and fact.make == base.make:  # part of what makes the whole
+        return _made_anew(new)
+    if before and after and trait == "labels":
+        return _labels_added(before.value, after)
+    if after:
+        return _statements(after.make)
+    return _statements(before.unmake if before else None)
+
+
+def _made_anew(facts: dict[str, Fact]) -> str:
+    """Return what makes an object again; what cannot be replaced goes first, its comment too."""
+    base = _base(facts)
+    if base is None or not base.make:
+        return ""
+    if base.kind not in _MADE_ANEW:
+        return _statements(base.make)
+    return _statements(base.unmake, base.make, *(fact.make for fact in facts.values()))
+
+
+def _labels_added(labels: str, after: Fact) -> str:
+    """Return how an enum gets its new labels; '' where one is gone or the order is another."""
+    had, wanted = labels.split(", "), after.value.split(", ")
+    if [label for label in wanted if label in had] != had:
+        return ""
+    added = []
+    for number, label in enumerate(wanted):
+        if label not in had:
+            place = f"after {wanted[number - 1]}" if number else f"before {had[0]}"
+            added.append(f"alter type {after.name} add value {label} {place}")
+    return _statements(*added)
+
+
+def _whole(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Difference:
+    facts = new or old
+    base = _base(facts)
+    assert base  # noqa: S101 - else it would not be whole
+    if old:
+        mend = _statements(base.unmake)
+    else:
+        said = _ADDED_WITH_A_COLUMN if base.kind == "column" else ()
+        makes = [base.make, *(f.make for f in new.values() if f.trait not in said)]
+        mend = _statements(*makes) if base.make else ""
+    before, after = (None, base.value) if new else (base.value, None)
+    return Difference(*object_, "", before, after, base.of, mend)
+
+
+def _folded(found: list[Difference]) -> list[Difference]:
+    """Leave out what comes or goes with its table, view or domain, and count it there."""
+    tables = {d.name: d for d in found if d.is_whole and d.of is None}
+    kinds: dict[str, list[str]] = {}
+    kept = []
+    for d in found:
+        table = tables.get(d.of or "")
+        if table and (d.before is None) is (table.before is None):
+            if d.is_whole:
+                kinds.setdefault(table.name, []).append(d.kind)
+        else:
+            kept.append(d)
+    return [replace(d, with_it=tuple(kinds[d.name])) if d.name in kinds else d for d in kept]
+
+
+def _statements(*statements: str | None) -> str:
+    """Return the statements in order, each once, each ended."""
+    return "\n".join(f"{s.rstrip().rstrip(';')};" for s in dict.fromkeys(statements) if s)
+
+
+def _many(kind: str) -> str:
+    if kind == "index":
+        return "indexes"
+    return f"{kind[:-1]}ies" if kind.endswith("y") else kind if kind.endswith("s") else f"{kind}s"

@@ -1,0 +1,1 @@
+"""What the studio reads, as the person viewed as."""

@@ -1,0 +1,153 @@
+"""What a table is: its columns, keys, indexes and references, from the live catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from runner.postgres.connection import Connection
+from runner.queries import query
+
+_KINDS = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view of `public`, and what whoever looks may do with it."""
+
+    oid: int
+    name: str
+    kind: str
+    comment: str
+    fenced: bool  # row-level security is on
+    forced: bool  # for its owner too
+    active: bool  # it binds whoever looks
+    readable: bool  # any column of it may be read
+    estimate: int | None
+    bytes: int
+    owner: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, and what whoever looks may do with it."""
+
+    name: str
+    type: str
+    kind: str  # json, list, number, time, truth, word, id or text: how it is shown
+    required: bool
+    default: str
+    generated: bool
+    comment: str
+    may_select: bool
+    may_insert: bool
+    may_update: bool
+    comparable: bool
+    labels: tuple[str, ...]  # of an enum
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index, and whether rows can be read in its order."""
+
+    name: str
+    definition: str
+    primary: bool
+    unique: bool
+    valid: bool
+    bytes: int
+    scans: int
+    columns: tuple[str, ...]  # "" for an expression
+    descending: tuple[bool, ...]
+    orders: bool  # over whole, required columns that may be compared beside a policy
+    identifies: bool  # one row, always
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key."""
+
+    name: str
+    outgoing: bool
+    table: str
+    columns: tuple[str, ...]
+    to_table: str
+    to_columns: tuple[str, ...]
+    definition: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All of one table that matters to show its records."""
+
+    table: Table
+    columns: tuple[Column, ...]
+    indexes: tuple[Index, ...]
+    references: tuple[Reference, ...]
+
+    @cached_property
+    def readable(self) -> tuple[Column, ...]:
+        """The columns that whoever looks may read."""
+        return tuple(column for column in self.columns if column.may_select)
+
+    @cached_property
+    def hidden(self) -> tuple[Column, ...]:
+        """The columns that they may not."""
+        return tuple(column for column in self.columns if not column.may_select)
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name one row; empty where nothing does, or they may not be read."""
+        names = {column.name for column in self.readable}
+        for index in self.indexes:  # the primary one comes first
+            if index.identifies and names.issuperset(index.columns):
+                return index.columns
+        return ()
+
+    @cached_property
+    def outgoing(self) -> tuple[Reference, ...]:
+        """Its own foreign keys, those with the fewest columns first."""
+        return tuple(reference for reference in self.references if reference.outgoing)
+
+    @cached_property
+    def incoming(self) -> tuple[Reference, ...]:
+        """The foreign keys that point to it."""
+        return tuple(r for r in self.references if r.to_table == self.table.name)
+
+    def column(self, name: str) -> Column | None:
+        """Return a readable column by its name."""
+        return next((column for column in self.readable if column.name == name), None)
+
+
+def tables(connection: Connection) -> list[Table]:
+    """Return the tables and views of `public`, by name."""
+    return [
+        Table(oid, name, _KINDS[kind], *rest)
+        for oid, name, kind, *rest in connection.execute(query("studio/data/tables"))
+    ]
+
+
+def shape(connection: Connection, table: Table) -> Shape:
+    """Return a table with its columns, indexes and references."""
+    which = {"table": table.oid}
+    columns = connection.execute(query("studio/data/columns"), which)
+    indexes = connection.execute(query("studio/data/indexes"), which)
+    references = connection.execute(query("studio/data/references"), which)
+    return Shape(
+        table,
+        tuple(Column(*_frozen(row)) for row in columns),
+        tuple(Index(*_frozen(row)) for row in indexes),
+        tuple(Reference(*_frozen(row)) for row in references),
+    )
+
+
+def _frozen(row: Iterable[Any]) -> Iterator[Any]:
+    return (tuple(value) if isinstance(value, list) else value for value in row)

@@ -1,0 +1,1 @@
+"""The pages of the studio over HTTP and as files."""

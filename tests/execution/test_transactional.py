@@ -1,0 +1,291 @@
+"""One file on one connection: what an error says, and how a file runs outside a transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkout import Checkout
+from conftest import Database
+
+from runner.errors import FileError, RunnerError, SqlError, Unreachable
+from runner.execution import transactional
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
+    return Checkout(tmp_path, empty_database)
+
+
+def failed(checkout: Checkout) -> RunnerError:
+    with pytest.raises(RunnerError) as caught:
+        checkout.apply_rest()
+    return caught.value
+
+
+def sql_error(checkout: Checkout) -> SqlError:
+    error = failed(checkout)
+    assert isinstance(error, SqlError)
+    return error
+
+
+# --- where an error is --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "column"),
+    [("select ", 8), ("select 'äöü😀漢', ", 17), ("\tselect\t", 9), ("select /* ж */ ", 16)],
+)
+@pytest.mark.parametrize("header", ["", "-- ü\r\n\r\n", "\ufeff-- x\n"])
+def test_a_syntax_error_has_line_and_column_also_after_wide_characters(
+    checkout: Checkout, header: str, before: str, column: int
+) -> None:
+    path = checkout.folder / "sql" / "0001_a.sql"
+    path.parent.mkdir()
+    end = "\r\n" if "\r" in header else "\n"
+    lines = ["create table a ();", f"{before}nothing_here;", "select 1;"]
+    path.write_bytes((header + end.join(lines)).encode())
+    error = sql_error(checkout)
+    assert error.sqlstate == "42703"
+    assert error.message == 'column "nothing_here" does not exist'
+    assert error.place
+    assert error.place.file == str(path)
+    assert error.place.line == 2 + header.count("\n")
+    assert error.place.column == column
+    assert error.place.text == lines[1]
+    assert checkout.value("select to_regclass('a')") is None
+
+
+def test_an_error_without_a_position_points_at_its_statement(checkout: Checkout) -> None:
+    checkout.write(
+        _0001_a="""\
+        create table a (n int primary key);
+        insert into a values (1);
+
+        -- and again
+          insert into a values (2), (1);
+        select 1;
+        """
+    )
+    error = sql_error(checkout)
+    assert error.sqlstate == "23505"
+    assert error.place
+    assert (error.place.line, error.place.column) == (5, 3)
+    assert error.detail == "Key (n)=(1) already exists."
+
+
+def test_an_error_inside_a_function_has_its_context(checkout: Checkout) -> None:
+    checkout.write(
+        _0001_a="""\
+        create table a ();
+        do $$ begin
+            raise exception 'not today' using hint = 'tomorrow', errcode = 'P0042';
+        end $$;
+        """
+    )
+    error = sql_error(checkout)
+    assert (error.message, error.sqlstate, error.server_hint) == ("not today", "P0042", "tomorrow")
+    assert "PL/pgSQL function inline_code_block line 2 at RAISE" in error.context
+    assert error.place
+    assert (error.place.line, error.place.column) == (3, 5)
+
+
+def test_empty_statements_and_comments_do_not_shift_the_blame(checkout: Checkout) -> None:
+    checkout.write(_0001_a=";; -- nothing\nselect 1;;\n/* ; */;\nselect 1 / 0;\nselect 2;")
+    error = sql_error(checkout)
+    assert error.place
+    assert error.place.line == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("vacuum;", "-- transactional: false"),
+        (
+            "create type t as enum ('a'); alter type t add value 'b'; select 'b'::t;",
+            "",
+        ),
+        ("create table x (); set role nobody_here; ", ""),
+    ],
+)
+def test_what_postgresql_refuses_here_comes_with_advice(
+    checkout: Checkout, text: str, advice: str
+) -> None:
+    checkout.write(_0001_a="create type u as enum ('a');", _0002_b=text)
+    if "alter type" in text:
+        checkout.write(_0002_b="alter type u add value 'b'; select 'b'::u;")
+        advice = "only after it is committed"
+    error = sql_error(checkout)
+    assert advice in error.hint
+    assert "0001_a stays applied. Nothing of 0002_b was kept." in error.hint
+
+
+def test_a_file_with_only_comments_is_applied(checkout: Checkout) -> None:
+    checkout.write(_0001_a="-- nothing yet\n", _0002_b="")
+    checkout.apply()
+    assert checkout.applied() == ["0001_a", "0002_b"]
+
+
+def test_percent_signs_and_colons_are_only_text(checkout: Checkout) -> None:
+    checkout.write(_0001_a="create table a as select '%s %(a)s :name %%' as text, 7 % 4 as n;")
+    checkout.apply()
+    assert checkout.rows("select * from a") == [("%s %(a)s :name %%", 3)]
+
+
+def test_what_one_file_says_many_times_is_sent_at_once(checkout: Checkout) -> None:
+    """yoyo: a savepoint per statement, and sqlparse over every file."""
+    checkout.write(
+        _0001_a="""\
+        create table seen (query text, savepoint bool);
+        insert into seen select query, false from pg_stat_activity where pid = pg_backend_pid();
+        select 1;
+        """
+    )
+    checkout.apply()
+    ((query, _),) = checkout.rows("select * from seen")
+    assert query.startswith("/* apply 0001_a */ begin; set local ")
+    assert "; create table seen" in query
+    assert "select 1;" in query
+
+
+# --- what would break the frame -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["select 1; commit; select 2;", "copy pg_class from stdin;\n1\n\\.\n", "\\d\n"]
+)
+def test_what_only_psql_can_run_is_refused_before_the_first_file(
+    checkout: Checkout, text: str
+) -> None:
+    checkout.write(_0001_a="create table a ();", _0002_b=text)
+    assert isinstance(failed(checkout), FileError)
+    assert checkout.value("select to_regclass('a')") is None
+    assert checkout.applied() == []
+
+
+def test_a_server_that_asks_for_data_ends_the_run(checkout: Checkout) -> None:
+    """Should the splitter miss a COPY: the run ends, and nothing of it was kept."""
+    with checkout.ledger() as ledger, pytest.raises(FileError, match="COPY FROM STDIN"):
+        transactional.send(ledger.connection, "create table a (n int); copy a from stdin; select 1")
+    assert checkout.value("select to_regclass('a')") is None
+
+
+def test_a_transaction_ended_inside_is_found_out(checkout: Checkout) -> None:
+    """Should the splitter miss a COMMIT."""
+    checkout.write(_0001_a="select 1; commit; select 2;")
+    (migration,) = checkout.shelf()
+    vars(migration)["statements"] = []
+    with checkout.ledger() as ledger:
+        transactional.send(ledger.connection, "begin")
+        with pytest.raises(FileError, match="ended the transaction"):
+            transactional.run_whole(ledger.connection, migration, state="")
+
+
+def test_a_lost_connection_is_told_as_one(checkout: Checkout) -> None:
+    with checkout.ledger() as ledger, pytest.raises(Unreachable, match="connection was lost"):
+        transactional.send(ledger.connection, "select pg_terminate_backend(pg_backend_pid())")
+
+
+# --- outside a transaction ----------------------------------------------------------------------
+
+OUTSIDE = "-- transactional: false\n\n"
+
+
+def test_each_statement_outside_commits_by_itself(checkout: Checkout) -> None:
+    checkout.write(_0001_a=OUTSIDE + "create table a (); vacuum a; create table b (); select 1/0;")
+    error = sql_error(checkout)
+    assert error.place
+    assert (error.place.line, error.place.column) == (3, 49)
+    assert "Its statements 1–3 are done and stay." in error.hint
+    assert checkout.value("select to_regclass('b')") == "b"
+    assert checkout.applied() == []
+
+
+def test_a_file_goes_on_where_it_stopped(checkout: Checkout) -> None:
+    checkout.write(
+        _0001_a=f"""{OUTSIDE}
+        create table a (n int);
+        insert into a values (1);
+        insert into b values (1);
+        insert into a values (2);
+        """
+    )
+    assert "statements 1–2 are done" in sql_error(checkout).hint
+    checkout.do("create table b (n int)")
+    checkout.apply()
+    assert checkout.rows("select n from a order by n") == [(1,), (2,)]
+    assert checkout.rows("select n from b") == [(1,)]
+    assert checkout.applied() == ["0001_a"]
+    assert checkout.rows("select * from yoyo.progress") == []
+
+
+def test_a_failing_statement_may_be_mended_and_a_finished_one_may_not(checkout: Checkout) -> None:
+    text = OUTSIDE + "create table a ();\nselect nothing;\n"
+    checkout.write(_0001_a=text)
+    assert "Its first statement is done and stays." in sql_error(checkout).hint
+    checkout.write(_0001_a=text.replace("table a", "table b").replace("nothing", "1"))
+    error = failed(checkout)
+    assert isinstance(error, FileError)
+    assert "its statement 1 was edited since" in error.message
+    assert error.place
+    assert error.place.line == 3
+    checkout.write(_0001_a=text.replace("nothing", "1") + "create table c ();")
+    checkout.apply()
+    assert checkout.value("select to_regclass('c')") == "c"
+
+
+def test_a_setting_of_the_file_holds_for_each_of_its_statements(checkout: Checkout) -> None:
+    text = f"""{OUTSIDE}
+        set lock_timeout = '7s';
+        set search_path = pg_catalog;
+        create table public.a as select current_setting('lock_timeout') as t, 1 as n;
+        insert into public.a
+        select current_setting('lock_timeout'), 1 / (select count(*) from {{}});
+        """
+    checkout.write(_0001_a=text.format("public.b"))
+    sql_error(checkout)
+    checkout.do("create table b as select 1 as n")
+    checkout.apply()
+    assert checkout.rows("select * from a") == [("7s", 1), ("7s", 1)]
+
+
+def test_a_role_set_in_the_file_does_not_reach_its_record(checkout: Checkout) -> None:
+    checkout.write(_0001_a=OUTSIDE + "set role pg_monitor;\nselect 1;")
+    checkout.apply()
+    assert checkout.applied() == ["0001_a"]
+
+
+DUPLICATES = "create table a (n int); insert into a values (1), (1);"
+INDEX = OUTSIDE + "create unique index concurrently if not exists a_n_idx on public.a (n);"
+VALID = "select i.indisvalid from pg_index as i where i.indexrelid = to_regclass('a_n_idx')"
+
+
+def test_a_broken_concurrent_index_is_never_recorded_and_is_built_again(checkout: Checkout) -> None:
+    checkout.write(_0001_a=DUPLICATES, _0002_b=INDEX)
+    for _ in range(2):  # the second run must not take the invalid one for the finished one
+        error = sql_error(checkout)
+        assert error.sqlstate == "23505"
+        assert error.detail == "Key (n)=(1) is duplicated."
+        assert checkout.rows(VALID) == [(False,)]
+        assert checkout.applied() == ["0001_a"]
+    checkout.do("delete from a where ctid = '(0,1)'")
+    checkout.apply_rest()
+    assert checkout.rows(VALID) == [(True,)]
+    assert checkout.applied() == ["0001_a", "0002_b"]
+
+
+def test_an_index_that_is_already_there_and_valid_is_left_alone(checkout: Checkout) -> None:
+    checkout.write(_0001_a="create table a (n int); create index a_n_idx on a (n);", _0002_b=INDEX)
+    checkout.apply_rest(1)
+    before = checkout.value("select 'a_n_idx'::regclass::oid")
+    checkout.apply_rest()
+    assert checkout.value("select 'a_n_idx'::regclass::oid") == before
+
+
+def test_a_quoted_index_name_is_looked_up_as_written(checkout: Checkout) -> None:
+    text = INDEX.replace("a_n_idx", '"A ""n"""')
+    checkout.write(_0001_a=DUPLICATES, _0002_b=text)
+    sql_error(checkout)
+    checkout.do("delete from a where ctid = '(0,1)'")
+    checkout.apply_rest()
+    assert checkout.value("select indisvalid from pg_index where indrelid = 'a'::regclass") is True

@@ -1,0 +1,246 @@
+"""The mutants are many, of every kind, and real; verify sees one of each kind."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import SQL_DIR, Database, Server
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from runner.events import Event, Working
+from runner.isolation.self_test import mutation, race
+from runner.isolation.self_test.score import Mutant, Score, Trial
+from runner.isolation.verdict import Breach, Check
+from runner.postgres import embedded
+
+CATALOGUE = (Path(__file__).parents[1] / "sql" / "catalogue.sql").read_text(encoding="utf-8")
+# What that leaves out: the cluster's own, the ledger's schema, the triggers of constraints.
+BEYOND = """
+select concat_ws(' ', rolname, rolsuper, rolbypassrls, rolcreaterole, rolreplication) as line
+from pg_roles
+union all
+select concat_ws(' ', roleid::regrole, member::regrole) from pg_auth_members
+union all
+select concat_ws(' ', parname, paracl) from pg_parameter_acl
+union all
+select concat_ws(' ', nspname, nspacl) from pg_namespace where nspname = 'yoyo'
+union all
+select concat_ws(' ', tgrelid::regclass, tgname, tgenabled) from pg_trigger where tgisinternal
+order by line
+"""
+# The kinds of weakening that must be among them.
+ASKED = (
+    "policy dropped",
+    "using (true)",
+    "with check (true)",
+    "restrictive made permissive",
+    "policy to public",
+    "row security disabled",
+    "force turned around",
+    "table privilege",
+    "column privilege",
+    "schema privilege",
+    "database privilege",
+    "function privilege",
+    "trigger dropped",
+    "trigger disabled",
+    "reference made single-column",
+    "org_id nullable",
+    "primary key without org_id",
+    "check dropped",
+    "reference not valid",
+    "helper attribute",
+    "search_path",
+    "body changed",
+    "owner-rights view",
+    "materialized view",
+    "new table",
+    "partition",
+    "foreign table",
+    "default privileges",
+    "role attribute",
+    "login role with BYPASSRLS",
+    "last owner race",
+)
+
+
+@pytest.fixture
+def conn(database: Database) -> Iterator[Connection[TupleRow]]:
+    with database.connect(autocommit=True) as conn:
+        # A clone has a new database's privileges, not its template's.
+        conn.execute(f"revoke temporary on database {database.name} from public")
+        yield conn
+
+
+def state(conn: Connection[TupleRow]) -> list[TupleRow]:
+    """Everything that a mutant may change."""
+    conn.execute("set local search_path = pg_catalog, pg_temp")
+    return [*conn.execute(CATALOGUE), *conn.execute(BEYOND)]
+
+
+def test_there_are_hundreds_of_every_kind(conn: Connection[TupleRow]) -> None:
+    found = mutation.generate(conn)
+    kinds = Counter(mutant.kind for mutant in found)
+    assert len(found) > 500
+    assert len({mutant.name for mutant in found}) == len(found)
+    assert set(ASKED) <= set(kinds)
+    assert kinds["policy dropped"] == 28
+    assert kinds["row security disabled"] == kinds["force turned around"] == 6
+
+
+def test_each_of_them_can_be_done_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
+    with conn.transaction(force_rollback=True):
+        sound = state(conn)
+    for mutant in mutation.generate(conn):
+        with conn.transaction(force_rollback=True):
+            conn.execute(mutant.sql.encode())
+            assert state(conn) != sound, mutant.name
+
+
+def test_what_the_cluster_would_keep_is_undone(conn: Connection[TupleRow]) -> None:
+    with conn.transaction(force_rollback=True):
+        sound = state(conn)
+    for mutant in mutation.generate(conn):
+        if mutant.undo:
+            with conn.transaction(force_rollback=True):
+                conn.execute(mutant.sql.encode())
+                conn.execute(mutant.undo.encode())
+                assert state(conn) == sound, mutant.name
+
+
+def test_what_is_called_equivalent_is_a_mutant_with_a_layer_named(
+    conn: Connection[TupleRow],
+) -> None:
+    found = mutation.generate(conn)
+    for pattern, layer in mutation.equivalents():
+        assert [mutant for mutant in found if re.fullmatch(pattern, mutant.name)], pattern
+        assert layer
+
+
+def test_two_owners_who_step_down_at_once_leave_one(server: Server, template: str) -> None:
+    with server.database(of=template) as database:
+        races = race.last_owner(database.conninfo())
+    assert [check.passed for check in races] == [True] * 3, races
+
+
+@pytest.mark.parametrize(
+    ("lock", "lost"),
+    [
+        ("perform 1", [False, False, True]),  # SERIALIZABLE sees by itself that both have read
+        (
+            "perform 1 from public.organizations where id = old.org_id for update",
+            [True, False, True],
+        ),
+    ],
+    ids=["without a lock", "locked by for update"],
+)
+def test_the_race_can_be_lost(database: Database, lock: str, lost: list[bool]) -> None:
+    with database.connect() as conn:
+        row = conn.execute("select pg_get_functiondef('app.keep_last_owner'::regproc)").fetchone()
+        assert row
+        update = r"update public\.organizations\s+set name = name\s+where id = old\.org_id"
+        weaker, count = re.subn(update, lock, row[0])
+        assert count == 1
+        conn.execute(weaker)
+    assert [check.passed for check in race.last_owner(database.conninfo())] == lost
+
+
+@pytest.mark.parametrize(
+    ("thing", "named"),
+    [
+        ("public.projects", True),
+        ("public.project", False),
+        ("app.caller_org()", True),
+        ("app.caller_org_as(public.user_role[])", False),
+        ("app.guard() or public.projects", True),
+        ("schema public", False),
+        ("mutant_login", False),
+    ],
+)
+def test_a_breach_names_a_thing_or_it_does_not(thing: str, named: bool) -> None:
+    breach = Breach("a proof", "public.projects", "seen", fault="using (app.caller_org())")
+    assert mutation.names(breach, thing) is named
+
+
+def test_a_sample_takes_every_kind_in_turn() -> None:
+    many = [Mutant(kind, f"{kind}{number}", "x", "") for kind in "ab" for number in range(3)]
+    assert [mutant.name for mutant in mutation.sample(many, 3)] == ["a0", "b0", "a1"]
+    assert mutation.sample(many, None) == many
+
+
+def test_a_score_counts_what_should_have_been_seen() -> None:
+    def trial(verdict: str) -> Trial:
+        return Trial(Mutant("kind", verdict, "x", ""), verdict)
+
+    won = Check("invariant", "race", "", "", "1 left", passed=True)
+    good = Score("PostgreSQL", (), (won,), (trial("killed"), trial("equivalent")), 1.0)
+    assert (good.killed, good.all, good.by_kind, good.passed) == (1, 1, {"kind": (1, 1)}, True)
+    for verdict in ("survived", "misnamed"):
+        bad = Score("PostgreSQL", (), (won,), (trial("killed"), trial(verdict)), 1.0)
+        assert (bad.killed, bad.all, bad.passed) == (1, 2, False)
+        assert [t.verdict for t in bad.survivors] == [verdict]
+    lost = Check("invariant", "race", "", "", "0 left", passed=False)
+    assert not Score("PostgreSQL", (), (lost,), good.trials, 1.0).passed
+    assert not Score("PostgreSQL", (), (won,), (), 1.0).passed
+    unsound = Score("PostgreSQL", (Breach("a proof", "x", ""),), (), (), 1.0)
+    assert not unsound.passed
+
+
+def test_the_self_test_sees_one_of_each_kind() -> None:
+    """The whole is `python -m runner verify --self-test`."""
+    said: list[Event] = []
+    score = mutation.self_test(SQL_DIR, report=said.append, limit=2 * len(ASKED))
+    assert not score.breaches
+    assert set(ASKED) <= {trial.mutant.kind for trial in score.trials}
+    assert not [(t.mutant.name, t.note) for t in score.survivors]
+    assert score.passed
+    assert Working in {type(event) for event in said}
+
+
+def test_a_schema_that_is_not_sound_is_not_mutated(tmp_path: Path) -> None:
+    for file in SQL_DIR.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    last = max(file for file in tmp_path.iterdir() if not file.name.endswith(".rollback.sql"))
+    text = last.read_text(encoding="utf-8")
+    last.write_text(text + "\ndrop policy tenant_isolation on public.users;\n", encoding="utf-8")
+    score = mutation.self_test(tmp_path, limit=1)
+    assert score.breaches
+    assert not score.trials
+    assert not score.passed
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[embedded.Server]:
+    """A server with the sound database on it that mutants are copies of."""
+    with embedded.scratch() as server:
+        mutation.make_sound(server, SQL_DIR)
+        yield server
+
+
+def test_a_mutant_that_cannot_be_made_is_an_error_not_a_kill(scratch: embedded.Server) -> None:
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        mutation.try_out(scratch, 1, Mutant("kind", "name", "x", "drop table public.nothing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        # No rule reads what a function says: an attack has to blame what the policy asks.
+        ("app.caller_org_as(public.user_role[]) believes a claim", "305_claim_more_than_one_is"),
+        # No rows can be made to try anything on: the rules have to speak.
+        ("app.record_audit() owned by authenticated", "07_owned_by_an_api_role"),
+    ],
+)
+def test_a_function_is_blamed_by_its_name(scratch: embedded.Server, name: str, by: str) -> None:
+    with mutation._copy(scratch, "looked_into") as url, psycopg.connect(url) as conn:
+        [mutant] = [mutant for mutant in mutation.generate(conn) if mutant.name == name]
+    trial = mutation.try_out(scratch, 1, replace(mutant, object=mutant.object.split(" or ")[0]))
+    assert (trial.verdict, trial.note) == ("killed", "")
+    assert by in trial.killed_by

@@ -1,0 +1,247 @@
+"""Mistakes as people make them, planted by hand: verify names the thing, who reaches it, the mend.
+
+What it offers as a mend is then done, and verify run again, as a person would, until all is well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import Database, one_server
+
+from runner.isolation.proof import prove
+from runner.isolation.verdict import Breach
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = 2  # of mending: a revoke may have taken with it what a file puts back
+STATEMENT = re.compile(r"(alter|create|drop|grant|revoke) ", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What was done, what verify has to name, and as whom it is reached."""
+
+    name: str
+    sql: str
+    subject: str  # of the breach, or a part of its fault
+    who: str = ""  # where it is reached by somebody, not only seen in the catalogue
+    mended: bool = True  # by what verify says alone; else somebody has to decide
+    undo: str = ""  # what outlives the database
+
+
+MISTAKES = [
+    Mistake(
+        "a view for a dashboard",
+        "create view public.member_emails as select org_id, email, roles from public.users; "
+        "grant select on public.member_emails to authenticated",
+        subject="public.member_emails",
+        mended=False,
+    ),
+    Mistake(
+        "a policy left from debugging",
+        "create policy debug on public.projects for select to authenticated using (true)",
+        subject="public.projects",
+        who="MEMBER",
+    ),
+    Mistake(
+        "all privileges, to be done with 'permission denied'",
+        "grant all on public.workflows to authenticated",
+        subject="public.workflows",
+        who="MEMBER",
+    ),
+    Mistake(
+        "row-level security switched off for an import",
+        "alter table public.ai_agents disable row level security",
+        subject="public.ai_agents",
+        who="MEMBER",
+    ),
+    Mistake(
+        "a policy that believes the token",
+        "alter policy select_member on public.ai_agents "
+        "using (org_id = (select auth.jwt() ->> 'org_id'))",
+        subject="public.ai_agents",
+        who="MEMBER",
+    ),
+    Mistake(
+        "an ADMIN who may invite an OWNER",
+        "alter policy insert_admin on public.users "
+        "with check (org_id = (select app.caller_org_as('OWNER', 'ADMIN')))",
+        subject="public.users",
+        who="ADMIN",
+    ),
+    Mistake(
+        "a helper written anew as most guides have it",
+        "create or replace function app.caller_org() returns text language sql stable "
+        "security definer set search_path = '' "
+        "as $$ select org_id from public.users where auth_user_id = auth.uid() $$",
+        subject="app.caller_org",
+    ),
+    Mistake(
+        "a helper that believes the token",
+        "create or replace function app.caller_org_as(variadic wanted public.user_role[]) "
+        "returns text language plpgsql stable parallel safe security definer "
+        "set search_path = pg_catalog, pg_temp as $$ begin return coalesce("
+        "auth.jwt() ->> 'org_id', (select u.org_id from public.users as u "
+        "where u.auth_user_id = auth.uid() and u.roles && wanted)); end $$",
+        subject="app.caller_org_as",
+        who="MEMBER",
+    ),
+    Mistake(
+        "a reference that forgot the organization",
+        "alter table public.workflows drop constraint workflows_org_id_approver_id_fkey; "
+        "alter table public.users add constraint users_id_key unique (id); "
+        "alter table public.workflows add constraint workflows_org_id_approver_id_fkey "
+        "foreign key (approver_id) references public.users (id)",
+        subject="public.workflows",
+    ),
+    Mistake(
+        "a guard disabled for a bulk load",
+        "alter table public.users disable trigger guard_roles",
+        subject="public.users",
+        who="ADMIN",
+    ),
+    Mistake(
+        "the last owner no longer kept",
+        "drop trigger keep_last_owner on public.users",
+        subject="public.users",
+        who="OWNER",
+    ),
+    Mistake(
+        "a log that can be corrected",
+        "alter table public.audit_logs disable trigger keep_audit; "
+        "grant update, delete on public.audit_logs to service_role",
+        subject="public.audit_logs",
+        who="service_role",
+    ),
+    Mistake(
+        "a new table, like the others but without policies",
+        "create table public.invoices (org_id text not null "
+        "references public.organizations (id), id text not null, primary key (org_id, id)); "
+        "grant select, insert on public.invoices to authenticated",
+        subject="public.invoices",
+        who="MEMBER",
+        mended=False,
+    ),
+    Mistake(
+        "a search for the front end",
+        "create function public.search_users(wanted text) returns setof public.users "
+        "language sql stable security definer set search_path = pg_catalog, pg_temp "
+        "as $$ select * from public.users where email like wanted || '%' $$; "
+        "grant execute on function public.search_users(text) to public",
+        subject="public.search_users",
+    ),
+    Mistake(
+        "who signs in as whom, writable",
+        "grant update (auth_user_id) on public.users to authenticated",
+        subject="public.users",
+        who="MEMBER",
+    ),
+    Mistake(
+        "the next table open to anon",
+        "alter default privileges in schema public grant select on tables to anon",
+        subject="default privileges",
+    ),
+    Mistake(
+        "tenants who may become the platform",
+        "grant service_role to authenticated",
+        subject="role authenticated",
+        undo="revoke service_role from authenticated",
+    ),
+]
+
+
+@contextmanager
+def planted(database: Database, *mistakes: Mistake) -> Iterator[None]:
+    """The mistakes are made and stay; what the whole cluster would keep is taken back."""
+    with database.connect() as conn:
+        conn.execute(f"revoke temporary on database {database.name} from public")
+        for mistake in mistakes:
+            conn.execute(mistake.sql)
+    try:
+        yield
+    finally:
+        with database.connect() as conn:
+            for mistake in mistakes:
+                if mistake.undo:
+                    conn.execute(mistake.undo)
+
+
+def breaches(database: Database) -> tuple[Breach, ...]:
+    """What verify finds."""
+    with database.connect(autocommit=True) as conn:
+        return prove(conn).breaches
+
+
+def named(mistake: Mistake, found: Iterable[Breach]) -> list[Breach]:
+    """The breaches that are about this mistake."""
+    return [b for b in found if mistake.subject in b.subject or mistake.subject in b.fault]
+
+
+def told(found: Iterable[Breach]) -> list[str]:
+    return [f"{breach.proof}: {breach.subject}" for breach in found]
+
+
+def assert_named(mistake: Mistake, found: tuple[Breach, ...]) -> None:
+    """It is found, as whom it is reached too, and each breach has a mend."""
+    about = named(mistake, found)
+    assert about, told(found)
+    who = [breach.who.upper() for breach in about if breach.sql]
+    assert not mistake.who or [one for one in who if one.startswith(mistake.who.upper())], who
+    assert all(breach.mend for breach in found)
+
+
+def mend(database: Database, found: tuple[Breach, ...]) -> None:
+    """Do what the breaches say, each thing once, as far as they say it in SQL or as a command."""
+    with database.connect(autocommit=True) as conn:
+        for text in dict.fromkeys(breach.mend for breach in found):
+            for line in text.splitlines():
+                todo = re.sub(r"\s+-- .*", "", line)
+                files = re.findall(r"psql -1 -f (sql/\S+\.sql)", todo)
+                if files:
+                    for file in files:
+                        with conn.transaction():
+                            conn.execute((ROOT / file).read_text(encoding="utf-8"))
+                elif STATEMENT.match(todo) and "..." not in todo:
+                    conn.execute(todo)
+
+
+def mended(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
+    """Mend as a person would, again and again; return what is left."""
+    for _ in range(ROUNDS):
+        mend(database, found)
+        found = breaches(database)
+        if not found:
+            break
+    return found
+
+
+@one_server
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_a_mistake_is_named_and_its_mend_closes_it(database: Database, mistake: Mistake) -> None:
+    with planted(database, mistake):
+        found = breaches(database)
+        assert_named(mistake, found)
+        if mistake.mended:
+            assert not told(mended(database, found))
+
+
+def test_all_mistakes_at_once_are_named_and_mended(database: Database) -> None:
+    """On every server; what somebody has to decide is left."""
+    with planted(database, *MISTAKES):
+        found = breaches(database)
+        for mistake in MISTAKES:
+            assert_named(mistake, found)
+        left = mended(database, found)
+        undecided = [b for m in MISTAKES if not m.mended for b in named(m, left)]
+        assert not told(set(left) - set(undecided))
+
+
+def test_what_is_sound_has_no_breach(database: Database) -> None:
+    """Else the tests above would prove nothing."""
+    with planted(database):
+        assert not breaches(database)

@@ -1,0 +1,185 @@
+"""Files against ledger: every state, and what apply may run. No database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.errors import PlanError
+from runner.files import loader
+from runner.files.loader import Migration
+from runner.migrate import plan
+from runner.migrate.plan import ADVICE, Plan, Record, State, check_known, compare
+
+IDS = ("0001_a", "0002_b", "0003_c", "0004_d")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for id_ in IDS:
+        (tmp_path / f"{id_}.sql").write_text(f"-- {id_}\ncreate table {id_[5:]} ();\n")
+    return tmp_path
+
+
+def remembered(folder: Path, *ids: str) -> dict[str, Record]:
+    """What the ledger would hold of these files as they are now."""
+    files = {file.id: file for file in loader.read(folder)}
+    return {
+        id_: Record(id_, sha256=files[id_].sha256, code_sha256=files[id_].code_sha256)
+        for id_ in ids
+    }
+
+
+def compared(folder: Path, records: dict[str, Record]) -> Plan:
+    return compare(loader.read(folder), records)
+
+
+def states(found: Plan) -> list[str]:
+    return [f"{entry.id[:4]} {entry.state}" for entry in found.entries]
+
+
+def ids(files: list[Migration]) -> list[str]:
+    return [file.id for file in files]
+
+
+def test_without_a_ledger_everything_is_pending(folder: Path) -> None:
+    found = compared(folder, {})
+    assert states(found) == ["0001 pending", "0002 pending", "0003 pending", "0004 pending"]
+    assert ids(found.pending()) == list(IDS)
+    assert not found.clean
+    assert found.applied() == []
+
+
+def test_with_every_record_everything_is_applied(folder: Path) -> None:
+    found = compared(folder, remembered(folder, *IDS))
+    assert set(states(found)) == {f"{id_[:4]} applied" for id_ in IDS}
+    assert found.clean
+    assert found.pending() == []
+    assert [entry.id for entry in found.applied()] == list(reversed(IDS))
+
+
+def test_a_file_older_than_the_newest_applied_one_is_late(folder: Path) -> None:
+    found = compared(folder, remembered(folder, "0001_a", "0003_c"))
+    assert states(found) == ["0001 applied", "0002 late", "0003 applied", "0004 pending"]
+
+
+def test_a_late_file_is_refused_by_name_unless_asked_for(folder: Path) -> None:
+    found = compared(folder, remembered(folder, "0003_c"))
+    with pytest.raises(PlanError, match="0001_a, 0002_b came late") as caught:
+        found.pending()
+    assert "--late" in caught.value.hint
+    assert ids(found.pending(late=True)) == ["0001_a", "0002_b", "0004_d"]
+
+
+def test_a_late_file_that_calls_itself_independent_is_applied(folder: Path) -> None:
+    (folder / "0002_b.sql").write_text("-- independent: true\nselect 1;\n")
+    found = compared(folder, remembered(folder, "0001_a", "0003_c"))
+    assert ids(found.pending()) == ["0002_b", "0004_d"]
+    assert states(found)[1] == "0002 late"
+
+
+def test_an_edited_file_refuses_the_whole_run(folder: Path) -> None:
+    records = remembered(folder, "0001_a", "0002_b")
+    (folder / "0001_a.sql").write_text("-- 0001_a\ncreate table aa ();\n")
+    found = compared(folder, records)
+    assert states(found)[0] == "0001 edited"
+    for to in (None, found.entries[2].migration):
+        with pytest.raises(PlanError, match="0001_a was edited after being applied"):
+            found.pending(to=to, late=True)
+
+
+def test_an_edit_of_comments_and_spacing_does_no_harm(folder: Path) -> None:
+    records = remembered(folder, "0001_a")
+    (folder / "0001_a.sql").write_text("-- Licence.\ncreate  table a\n();\n")
+    found = compared(folder, records)
+    assert states(found)[0] == "0001 reworded"
+    assert ids(found.pending()) == ["0002_b", "0003_c", "0004_d"]
+
+
+def test_reworded_files_leave_the_plan_clean(folder: Path) -> None:
+    records = remembered(folder, *IDS)
+    (folder / "0001_a.sql").write_text("create table a (); -- only this")
+    assert compared(folder, records).clean
+
+
+def test_line_ends_are_no_edit(folder: Path) -> None:
+    records = remembered(folder, *IDS)
+    path = folder / "0001_a.sql"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert states(compared(folder, records))[0] == "0001 applied"
+
+
+def test_a_record_without_a_hash_is_stock_yoyos_and_counts_as_applied(folder: Path) -> None:
+    """yoyo: a migration's hash is of its name; an edited applied file is never noticed."""
+    assert states(compared(folder, {"0001_a": Record("0001_a")}))[0] == "0001 applied"
+
+
+def test_a_record_without_a_file_is_missing_where_it_sorts(folder: Path) -> None:
+    records = remembered(folder, *IDS)
+    (folder / "0002_b.sql").unlink()
+    found = compared(folder, {**records, "0009_z": Record("0009_z")})
+    assert states(found) == [
+        "0001 applied",
+        "0002 missing",
+        "0003 applied",
+        "0004 applied",
+        "0009 missing",
+    ]
+    assert not found.clean
+    assert found.pending() == []
+    assert [entry.id for entry in found.applied()][:2] == ["0009_z", "0004_d"]
+
+
+def test_a_missing_number_does_not_make_the_others_late(folder: Path) -> None:
+    found = compared(folder, {"0009_z": Record("0009_z")})
+    assert "0004 pending" in states(found)
+
+
+def test_to_stops_after_the_named_file(folder: Path) -> None:
+    found = compared(folder, remembered(folder, "0001_a"))
+    third = loader.find(loader.read(folder), "3")
+    assert ids(found.pending(to=third)) == ["0002_b", "0003_c"]
+    first = loader.find(loader.read(folder), "1")
+    assert found.pending(to=first) == []
+
+
+def test_a_late_file_behind_the_named_one_stands_in_nobodys_way(folder: Path) -> None:
+    found = compared(folder, remembered(folder, "0004_d"))
+    with pytest.raises(PlanError, match="0001_a came late"):
+        found.pending(to=found.entries[0].migration)
+    assert found.pending(to=None, late=True)
+
+
+def test_the_order_of_the_plan_is_that_of_the_dependencies(folder: Path) -> None:
+    (folder / "0001_a.sql").write_text("-- depends: 0004_d\nselect 1;\n")
+    assert ids(compared(folder, {}).pending()) == ["0004_d", "0001_a", "0002_b", "0003_c"]
+
+
+def test_each_state_that_needs_something_has_its_advice() -> None:
+    assert set(ADVICE) == set(State) - {State.APPLIED}
+
+
+def test_marking_what_is_marked_already_is_refused(folder: Path) -> None:
+    first = loader.read(folder)[0]
+    records = remembered(folder, first.id)
+    check_known(records, first, applied=True)
+    check_known({}, first, applied=False)
+    with pytest.raises(PlanError, match="0001_a is already applied"):
+        check_known(records, first, applied=False)
+    with pytest.raises(PlanError, match="0001_a is not applied"):
+        check_known({}, first, applied=True)
+
+
+def test_the_plan_knows_no_database() -> None:
+    assert not {"psycopg", "yoyo"} & set(vars(plan))
+
+
+def test_what_was_taken_back_halfway_is_to_be_done_and_can_be_taken_back(folder: Path) -> None:
+    records = remembered(folder, *IDS[:3])
+    records["0003_c"] = records["0003_c"]._replace(halfway=True)
+    found = compared(folder, records)
+    assert states(found) == ["0001 applied", "0002 applied", "0003 halfway", "0004 pending"]
+    assert ids(found.pending()) == ["0003_c", "0004_d"]
+    assert [entry.id for entry in found.applied()] == ["0003_c", "0002_b", "0001_a"]
+    assert not found.clean

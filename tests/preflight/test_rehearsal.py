@@ -1,0 +1,448 @@
+"""Pending files are run for real, seen for what they do, and leave nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from checkout import Checkout, until
+from conftest import Database, Server, one_server
+
+from runner.errors import SqlError
+from runner.events import Event, Note
+from runner.files import loader
+from runner.postgres.connection import Connection, connect
+from runner.postgres.target import Target
+from runner.preflight import rehearsal, rehearsal_report
+from runner.preflight.clone import duplicate
+from runner.preflight.rehearsal_report import Rehearsal, Step, Table, Touch
+from runner.preflight.scratch import workshop
+from runner.schema import snapshot
+
+TABLES = """
+    create table public.shops (id int primary key, name text, status text);
+    create table public.sales (id int, shop_id int, at timestamptz);
+    create table public.empty_one (id int);
+    insert into public.shops select n, 'shop ' || n, 'open' from generate_series(1, 100) as n;
+    insert into public.sales select n, n % 100, now() from generate_series(1, 1000) as n;
+    create type public.mood as enum ('glad');
+    analyze;
+"""
+Rehearse = Callable[..., list[Rehearsal]]
+
+
+@pytest.fixture(scope="module")
+def shops(server: Server) -> Iterator[Connection]:
+    """A database with rows in it."""
+    with server.database() as made, made.connect(autocommit=True) as conn:
+        conn.execute(TABLES.encode())
+        yield conn
+
+
+@pytest.fixture
+def rehearse(shops: Connection, tmp_path: Path) -> Iterator[Rehearse]:
+    """Rehearse texts as files 0001, 0002, … on the target, which is as before afterwards."""
+
+    def run(*texts: str, hold: float = 5.0, lock_timeout: float = 0.2) -> list[Rehearsal]:
+        for number, text in enumerate(texts, start=1):
+            path = tmp_path / f"{number:04}_file.sql"
+            path.write_text(dedent(text), encoding="utf-8")
+        return rehearsal.on_target(
+            shops, loader.read(tmp_path), hold=hold, lock_timeout=lock_timeout
+        )
+
+    before = snapshot.snapshot(shops), _rows(shops)
+    yield run
+    assert (snapshot.snapshot(shops), _rows(shops)) == before
+    assert shops.execute("show lock_timeout").fetchone() == ("0",)
+
+
+def _rows(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute("select * from public.shops order by id").fetchall()
+
+
+def only_step(found: list[Rehearsal]) -> Step:
+    [[step]] = [one.steps for one in found]
+    return step
+
+
+def touch_of(step: Step, table: str) -> Touch:
+    [touch] = [touch for touch in step.touches if touch.table.name == f"public.{table}"]
+    return touch
+
+
+# Each with the table it is about, the lock, whether it rewrites or scans, and the advice.
+SEEN = {
+    "an index": (
+        "create index on public.sales (shop_id)",
+        ("sales", "SHARE", False, True, "create index concurrently"),
+    ),
+    "an index on an empty table": (
+        "create index on public.empty_one (id)",
+        ("empty_one", "SHARE", False, True, ""),
+    ),
+    "not null": (
+        "alter table public.shops alter name set not null",
+        ("shops", "ACCESS EXCLUSIVE", False, True, "not valid"),
+    ),
+    "not null in a do block": (
+        "do $$ begin alter table public.shops alter name set not null; end $$",
+        ("shops", "ACCESS EXCLUSIVE", False, True, "not valid"),
+    ),
+    "a check": (
+        "alter table public.shops add constraint c check (status <> '')",
+        ("shops", "ACCESS EXCLUSIVE", False, True, "validate constraint"),
+    ),
+    "a check, not valid": (
+        "alter table public.shops add constraint c check (status <> '') not valid",
+        ("shops", "ACCESS EXCLUSIVE", False, False, ""),
+    ),
+    "a column": (
+        "alter table public.shops add column city text default 'x'",
+        ("shops", "ACCESS EXCLUSIVE", False, False, ""),
+    ),
+    "a type": (
+        "alter table public.shops alter id type bigint",
+        ("shops", "ACCESS EXCLUSIVE", True, True, "fill it in batches"),
+    ),
+    "a type in a do block": (
+        "do $$ begin execute 'alter table public.shops alter id type bigint'; end $$",
+        ("shops", "ACCESS EXCLUSIVE", True, True, "fill it in batches"),
+    ),
+    "a volatile default": (
+        "alter table public.shops add column key uuid default gen_random_uuid()",
+        ("shops", "ACCESS EXCLUSIVE", True, True, "fill it in batches"),
+    ),
+    "a comment": (
+        "comment on table public.shops is 'x'",
+        ("shops", "SHARE UPDATE EXCLUSIVE", False, False, ""),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "seen"), SEEN.values(), ids=SEEN)
+def test_locks_rewrites_and_scans_are_seen(
+    rehearse: Rehearse, text: str, seen: tuple[str, str, bool, bool, str]
+) -> None:
+    table, lock, rewritten, scanned, advice = seen
+    step = only_step(rehearse(text))
+    touch = touch_of(step, table)
+    assert (touch.lock, touch.rewritten, touch.scanned) == (lock, rewritten, scanned)
+    assert f"{lock} lock: " in rehearsal_report.said(touch, on_copy=False)
+    assert touch.held_ms > 0
+    warnings = list(rehearsal_report.warnings(step))
+    assert bool(warnings) is bool(advice)
+    assert not advice or advice in warnings[0]
+
+
+def test_a_foreign_key_is_hard_on_both_tables(rehearse: Rehearse) -> None:
+    step = only_step(
+        rehearse(
+            "alter table public.sales add constraint f foreign key (shop_id)"
+            " references public.shops not valid"
+        )
+    )
+    assert touch_of(step, "sales").lock == "SHARE ROW EXCLUSIVE"
+    assert touch_of(step, "shops").blocks == "blocks writes of public.shops"
+
+
+def test_what_a_lock_means_is_said_in_words_with_the_tables_size(rehearse: Rehearse) -> None:
+    step = only_step(rehearse("alter table public.shops add column city text"))
+    said = rehearsal_report.said(touch_of(step, "shops"), on_copy=False)
+    assert said.startswith("ACCESS EXCLUSIVE lock: blocks reads and writes of public.shops for "), (
+        said
+    )
+    assert "(100 rows, 16 kB)" in said
+
+
+def test_a_scan_under_the_lock_of_an_earlier_statement_is_seen(rehearse: Rehearse) -> None:
+    [found] = rehearse(
+        "alter table public.shops add column city text;\n"
+        "create index on public.shops (name);\n"
+        "update public.shops set name = 'x';"
+    )
+    column, index, update = found.steps
+    assert [touch.lock for touch in index.touches] == [""]
+    assert touch_of(index, "shops").scanned
+    assert [text for text in rehearsal_report.warnings(index) if "every row is read" in text]
+    assert touch_of(update, "shops").rows_changed == 100
+    assert not touch_of(update, "shops").scanned  # a query reads, it does not build
+    assert touch_of(column, "shops").held_ms > touch_of(update, "shops").held_ms
+
+
+def test_many_changed_rows_are_better_done_in_batches() -> None:
+    touch = Touch(Table("public.shops", 20_000, 8192), rows_changed=20_000)
+    [said] = rehearsal_report.warnings(Step(1, "update", 1.0, (touch,)))
+    assert said.startswith("public.shops: 20,000 rows stay locked")
+
+
+def test_the_effect_of_each_statement_is_told(rehearse: Rehearse) -> None:
+    first, second = rehearse(
+        "create table public.t (id int);\ncomment on table public.t is 'x';",
+        "drop table public.t;",
+    )
+    assert [[e.as_effect() for e in step.effects] for step in first.steps] == [
+        ["makes table public.t, with 1 column"],
+        ["table public.t: adds comment “x”"],
+    ]
+    assert [step.line for step in first.steps] == [1, 2]
+    [step] = second.steps
+    assert [e.as_effect() for e in step.effects] == ["drops table public.t, with 1 column"]
+
+
+def test_a_statement_that_leaves_the_catalogue_alone_costs_no_look_at_all_of_it(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Connection] = []
+    look = snapshot.snapshot
+
+    def counted(conn: Connection) -> snapshot.Snapshot:
+        looks.append(conn)
+        return look(conn)
+
+    monkeypatch.setattr(snapshot, "snapshot", counted)
+    rows = "insert into public.shops values ({}, 'a', 'b');\n"
+    first, second = ("".join(map(rows.format, range(n, n + 50))) for n in (1000, 2000))
+    last = """
+        do $$ begin
+            insert into public.shops values (1);
+        exception when unique_violation then
+            comment on table public.shops is 'x';
+        end $$;
+    """
+    [one, two] = rehearse(first, second + dedent(last))
+    assert len(looks) == 2  # at what was there before, and after the last statement
+    assert [touch.rows_changed for step in one.steps for touch in step.touches] == [1] * 50
+    told = [effect.as_effect() for step in two.steps for effect in step.effects]
+    assert told == ["table public.shops: adds comment “x”"]
+    assert two.steps[-1].effects
+
+
+def test_a_file_outside_a_transaction_is_not_run_and_says_why(rehearse: Rehearse) -> None:
+    outside, inside = rehearse(
+        "-- transactional: false\ncreate index concurrently i on public.shops (name);",
+        "create table public.t (id int);",
+    )
+    assert outside.not_run == "it runs outside a transaction, so it cannot be taken back"
+    assert inside.steps and not inside.error
+
+
+def test_an_error_has_its_place_and_ends_it(rehearse: Rehearse) -> None:
+    first, second = rehearse(
+        "create table public.t (id int);\nalter table public.nowhere add x int;", "select 1;"
+    )
+    assert isinstance(first.error, SqlError)
+    assert str(first.error.place).endswith("0001_file.sql:2:1")
+    assert second.not_run == "a file before it failed"
+
+
+def test_a_new_enum_value_needs_a_commit_and_says_so(rehearse: Rehearse) -> None:
+    _, second, third = rehearse(
+        "alter type public.mood add value 'sad';",
+        "create table public.t (m public.mood default 'sad');",
+        "create table public.u (id int);",
+    )
+    assert second.not_run == "it needs a file before it to be committed; --on scratch does that"
+    assert third.not_run == "a file before it failed"
+
+
+def test_a_statement_that_goes_on_too_long_is_broken_off(rehearse: Rehearse) -> None:
+    [found] = rehearse("select pg_sleep(60);", hold=0.1)
+    assert found.error
+    assert found.error.message == "a statement took longer than 0.1 s, so it was broken off"
+
+
+def test_a_table_in_use_is_not_waited_for(rehearse: Rehearse, shops: Connection) -> None:
+    with connect(Target(_parameters(shops), "", embedded=False)) as other:
+        other.execute("begin")
+        other.execute("lock table public.shops in access share mode")
+        [found] = rehearse("alter table public.shops add column city text;")
+        assert isinstance(found.error, SqlError)
+        assert found.error.sqlstate == "55P03"
+        assert f"shops: held by pid {other.info.backend_pid}" in found.error.hint
+        other.execute("rollback")
+
+
+def _parameters(conn: Connection) -> dict[str, str]:
+    return {key: str(value) for key, value in conn.info.get_parameters().items()} | {
+        "password": conn.info.password
+    }
+
+
+def test_what_a_file_leaves_in_the_session_does_not_reach_the_next(rehearse: Rehearse) -> None:
+    first, second = rehearse(
+        "set role pg_monitor; set search_path = pg_catalog; set lock_timeout = '1h';",
+        "do $$ begin assert current_user = session_user; "
+        "assert current_setting('lock_timeout') = '200ms'; end $$;",
+    )
+    assert not first.error
+    assert not second.error, second.error
+
+
+# --- on a copy ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(database: Database) -> Iterator[tuple[Database, Connection]]:
+    with database.connect(autocommit=True) as conn:
+        yield database, conn
+
+
+def test_a_copy_has_the_catalogue_and_none_of_the_rows(
+    source: tuple[Database, Connection], tmp_path: Path
+) -> None:
+    """By another role than the scratch server's own, with default privileges, a temporary grant."""
+    made, conn = source
+    conn.execute(
+        "insert into public.organizations (name) values ('x');"
+        "comment on schema app is 'mine'; create table public.more (id int);"
+        "grant select on public.more to authenticated"
+    )
+    said: list[Event] = []
+    target = Target(
+        {k: str(v) for k, v in conn.info.get_parameters().items()}
+        | ({"password": conn.info.password} if conn.info.password else {}),
+        "",
+        embedded=False,
+    )
+    text = "alter table public.organizations add column x text not null;"
+    (tmp_path / "0010_x.sql").write_text(text, encoding="utf-8")
+    (tmp_path / "0011_y.sql").write_text(
+        "-- transactional: false\ncreate index concurrently i on public.organizations (x);",
+        encoding="utf-8",
+    )
+    sizes = {t.name: t for t in rehearsal.tables(conn).values()}
+    with (
+        workshop(made.server.version) as shop,
+        duplicate(shop, conn, target, report=said.append) as copy,
+    ):
+        assert not [event for event in said if isinstance(event, Note)]
+        assert copy.execute("select count(*) from public.organizations").fetchone() == (0,)
+        assert snapshot.snapshot(copy).text == snapshot.snapshot(conn).text
+        first, second = rehearsal.on_copy(copy, loader.read(tmp_path), sizes)
+    [touch] = [t for step in first.steps for t in step.touches if t.lock]
+    assert touch.table == sizes["public.organizations"]
+    assert [e.as_effect() for step in second.steps for e in step.effects] == [
+        "makes index public.i"
+    ]
+
+
+def test_a_guess_of_the_time_is_made_from_the_targets_size() -> None:
+    touch = Touch(Table("public.shops", None, 1024**3), rewritten=True)
+    assert rehearsal_report.said(touch, on_copy=True) == (
+        "rewrites public.shops, about 10 s at 100 MB/s (1 GB)"
+    )
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
+    made = Checkout(tmp_path, empty_database)
+    made.write(
+        _0001_shops="create table public.shops (id int);",
+        _0002_index="create index i on public.shops (id);",
+    )
+    return made
+
+
+@one_server
+def test_plan_tells_what_is_pending_and_keeps_nothing(checkout: Checkout) -> None:
+    said = checkout.runner("plan")
+    assert said.code == 2, said.err
+    assert "makes table public.shops, with 1 column" in said.out
+    assert "2 pending, nothing kept" in said.out
+    assert checkout.value("select to_regclass('public.shops')") is None
+    assert checkout.value("select to_regnamespace('yoyo')") is None
+    checkout.apply()
+    said = checkout.runner("plan")
+    assert (said.code, said.out) == (0, "nothing pending: 2 applied\n")
+
+
+@one_server
+def test_plan_speaks_json(checkout: Checkout) -> None:
+    checkout.apply_rest(1)
+    said = checkout.runner("plan", "--json")
+    assert said.code == 2
+    [pending] = said.document["pending"]
+    [statement] = pending["statements"]
+    assert pending["id"] == "0002_index"
+    assert statement["effects"] == ["makes index public.i"]
+    assert statement["touches"][0]["lock"] == "SHARE"
+
+
+@one_server
+def test_plan_says_that_a_file_would_fail(checkout: Checkout) -> None:
+    checkout.write(_0003_bad="alter table public.nowhere add x int;")
+    said = checkout.runner("plan")
+    assert said.code == 1
+    assert 'relation "public.nowhere" does not exist' in said.err
+    assert "sql/0003_bad.sql:1:1" in said.err
+    assert said.out.rstrip().endswith("0003_bad would fail; nothing was kept")
+
+
+@one_server
+def test_plan_on_scratch_commits_between_files_there_alone(checkout: Checkout) -> None:
+    checkout.write(
+        _0003_enum="create type public.mood as enum ('glad');",
+        _0004_sad="alter type public.mood add value 'sad';",
+        _0005_use="alter table public.shops add mood public.mood default 'sad';",
+        _0006_out="-- transactional: false\ncreate index concurrently m on public.shops (mood);",
+    )
+    said = checkout.runner("plan", "--on", "scratch")
+    assert said.code == 2, said.err
+    assert "not rehearsed" not in said.out
+    assert "makes index public.m" in said.out
+    assert checkout.value("select to_regtype('public.mood')") is None
+
+
+@one_server
+def test_the_script_of_plan_does_by_hand_what_apply_does(
+    checkout: Checkout, new_database: Callable[..., Database]
+) -> None:
+    checkout.write(_0003_out="-- transactional: false\ncreate index concurrently j on shops (id);")
+    script = checkout.runner("plan", "--sql")
+    assert script.code == 2
+    assert "PostgreSQL" not in script.err
+    path = checkout.file("by_hand.sql", script.out)
+    by_hand = Checkout(checkout.folder, new_database())
+    ran = by_hand.runner("psql", "--", "-X", "-q", "-f", str(path))
+    assert (ran.code, ran.out) == (0, "0001_shops\n0002_index\n0003_out\n"), ran.err
+    checkout.apply()
+    assert by_hand.applied() == checkout.applied()
+    columns = "select migration_id, content_sha256, code_sha256, content"
+    kept = f"{columns} from yoyo._yoyo_migration order by 1"
+    assert by_hand.rows(kept) == checkout.rows(kept)
+    assert by_hand.runner("status").code == 0
+    assert by_hand.runner("plan", "--sql").out == "-- nothing pending\n"
+
+
+@one_server
+def test_a_script_that_fails_keeps_what_was_before_it(checkout: Checkout) -> None:
+    checkout.write(_0002_index="create index i on public.nowhere (id);")
+    path = checkout.file("by_hand.sql", checkout.runner("plan", "--sql").out)
+    assert checkout.runner("psql", "--", "-X", "-q", "-f", str(path)).code == 3
+    assert checkout.applied() == ["0001_shops"]
+    assert checkout.value("select count(*) from pg_locks where locktype = 'advisory'") == 0
+
+
+@one_server
+def test_a_statement_needs_some_time(checkout: Checkout) -> None:
+    assert checkout.runner("plan", "--hold", "0").code == 64
+
+
+@one_server
+def test_plan_waits_for_a_run_that_goes_on(checkout: Checkout) -> None:
+    with checkout.ledger():
+        said: list[int] = []
+        thread = threading.Thread(
+            target=lambda: said.append(checkout.runner("plan", "--lock-wait", "0").code)
+        )
+        thread.start()
+        until(lambda: bool(said))
+        thread.join()
+    assert said == [3]

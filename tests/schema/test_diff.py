@@ -1,0 +1,401 @@
+"""A change of the catalogue is seen, told in words, and mended by the statement that is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import SQL_DIR, Server
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from runner.files import loader
+from runner.preflight.scratch import workshop
+from runner.schema import diff, snapshot
+from runner.schema.diff import Difference
+from runner.schema.snapshot import Snapshot
+
+
+@pytest.fixture(scope="module")
+def shared(server: Server, template: str) -> Iterator[tuple[Connection[TupleRow], Snapshot]]:
+    with server.database(of=template) as database, database.connect(autocommit=True) as conn:
+        conn.execute(f'revoke temporary on database "{database.name}" from public')
+        yield conn, snapshot.snapshot(conn)
+
+
+@pytest.fixture
+def conn(shared: tuple[Connection[TupleRow], Snapshot]) -> Iterator[Connection[TupleRow]]:
+    """A superuser's connection, in a transaction that is rolled back."""
+    with shared[0].transaction(force_rollback=True):
+        yield shared[0]
+
+
+@pytest.fixture
+def files(shared: tuple[Connection[TupleRow], Snapshot]) -> Snapshot:
+    """What the files make."""
+    return shared[1]
+
+
+def drift(conn: Connection[TupleRow], files: Snapshot) -> list[Difference]:
+    return diff.difference(snapshot.snapshot(conn), files)
+
+
+# What somebody does by hand, what is said of it, and whether a statement is offered that mends it.
+BY_HAND = [
+    (
+        "alter table public.projects alter status set default 'active'",
+        "column public.projects.status: default 'active'::text here, 'draft'::text in the files",
+        True,
+    ),
+    (
+        "alter table public.projects alter name drop not null",
+        "column public.projects.name: not null in the files only",
+        True,
+    ),
+    (
+        "alter table public.users alter auth_user_id type text",
+        "column public.users.auth_user_id: type text here, uuid in the files",
+        False,
+    ),
+    (
+        "alter table public.projects drop column description",
+        "column public.projects.description: in the files and not here",
+        True,
+    ),
+    (
+        "alter table public.projects add column extra text",
+        "column public.projects.extra: here and not in the files",
+        False,
+    ),
+    (
+        "drop table public.ai_agents",
+        "table public.ai_agents: in the files and not here, with 6 columns, 6 constraints, "
+        "1 index, 5 policies, 2 triggers",
+        False,
+    ),
+    (
+        "create table public.more (id bigint generated always as identity primary key)",
+        "table public.more: here and not in the files, with 1 column, 1 constraint",
+        False,
+    ),
+    (
+        "drop index public.projects_org_id_created_at_id_idx",
+        "index public.projects_org_id_created_at_id_idx: in the files and not here",
+        True,
+    ),
+    (
+        "create index by_name on public.projects (name)",
+        "index public.by_name: here and not in the files",
+        True,
+    ),
+    (
+        "drop index public.projects_org_id_created_at_id_idx;"
+        "create index projects_org_id_created_at_id_idx on public.projects (org_id, created_at)",
+        "index public.projects_org_id_created_at_id_idx: another definition here than in the files",
+        True,
+    ),
+    (
+        "update pg_index set indisvalid = false"
+        " where indexrelid = 'public.projects_org_id_created_at_id_idx'::regclass",
+        "index public.projects_org_id_created_at_id_idx: invalid here only",
+        True,
+    ),
+    (
+        "alter type public.billing_plan add value 'TRIAL' after 'FREE'",
+        "type public.billing_plan: labels 'FREE', 'TRIAL', 'PRO', 'ENTERPRISE' here, "
+        "'FREE', 'PRO', 'ENTERPRISE' in the files",
+        False,
+    ),
+    (
+        "alter policy select_member on public.projects using (true)",
+        "policy public.projects.select_member: using true here, "
+        "(org_id = ( SELECT app.caller_org() AS caller_org)) in the files",
+        True,
+    ),
+    (
+        "alter policy update_admin on public.projects to public",
+        "policy public.projects.update_admin: to public here, authenticated in the files",
+        True,
+    ),
+    (
+        "drop policy tenant_isolation on public.projects",
+        "policy public.projects.tenant_isolation: in the files and not here",
+        True,
+    ),
+    (
+        "alter function app.caller_user() volatile",
+        "function app.caller_user(): volatility volatile here, stable in the files",
+        True,
+    ),
+    (
+        "alter function app.caller_user() strict",
+        "function app.caller_user(): strict here only",
+        True,
+    ),
+    (
+        "alter function app.caller_user() set search_path = public",
+        "function app.caller_user(): set search_path=public here, "
+        "search_path=pg_catalog, pg_temp in the files",
+        True,
+    ),
+    (
+        "create or replace function app.new_id() returns text language plpgsql parallel safe "
+        "set search_path = pg_catalog, pg_temp as $$ begin return 'c' || repeat('0', 24); end $$",
+        "function app.new_id(): another body here than in the files",
+        True,
+    ),
+    (
+        "grant execute on function app.new_id() to anon",
+        "function app.new_id(): execute to anon here only",
+        True,
+    ),
+    (
+        "grant select on public.projects to anon",
+        "table public.projects: select to anon here only",
+        True,
+    ),
+    (
+        "revoke select on public.projects from authenticated",
+        "table public.projects: select to authenticated in the files only",
+        True,
+    ),
+    (
+        "grant update (org_id) on public.projects to authenticated",
+        "column public.projects.org_id: update to authenticated here only",
+        True,
+    ),
+    (
+        "comment on table public.projects is 'other'",
+        "table public.projects: comment “other” here, “A product blueprint of an organization.” "
+        "in the files",
+        True,
+    ),
+    (
+        "comment on policy select_member on public.projects is null",
+        "policy public.projects.select_member: no comment here, “A member sees the projects of "
+        "their own organization.” in the files",
+        True,
+    ),
+    (
+        "alter table public.projects disable row level security",
+        "table public.projects: row security off here, on in the files",
+        True,
+    ),
+    (
+        "alter table public.projects no force row level security",
+        "table public.projects: force off, though its owner passes the policies here, "
+        "not in the files",
+        True,
+    ),
+    (
+        "alter table public.projects drop constraint projects_status_check",
+        "constraint public.projects.projects_status_check: in the files and not here",
+        True,
+    ),
+    (
+        "alter table public.projects drop constraint projects_status_check;"
+        "alter table public.projects add constraint projects_status_check check (status <> '')",
+        "constraint public.projects.projects_status_check: another definition here than in the "
+        "files",
+        True,
+    ),
+    (
+        "alter table public.projects disable trigger record_audit",
+        "trigger public.projects.record_audit: fires never here, as usual in the files",
+        True,
+    ),
+    (
+        "drop trigger record_audit on public.projects",
+        "trigger public.projects.record_audit: in the files and not here",
+        True,
+    ),
+    (
+        "alter default privileges in schema public grant select on tables to anon",
+        "default privileges tables in public: select to anon here only",
+        True,
+    ),
+    (
+        "create view public.seen as select * from public.projects",
+        "view public.seen: here and not in the files, with 8 columns",
+        True,
+    ),
+    ("create schema other", "schema other: here and not in the files", True),
+    (
+        "grant create on schema public to anon",
+        "schema public: create to anon here only",
+        True,
+    ),
+    (
+        "grant anon to current_user; grant create on schema app to anon;"
+        "alter function app.new_id() owner to anon; revoke create on schema app from anon",
+        "function app.new_id(): owner anon here, not in the files",
+        True,
+    ),
+    (
+        "create domain public.named as text check (value <> '')",
+        "type public.named: here and not in the files, with 1 constraint",
+        True,
+    ),
+    (
+        "create rule silent as on delete to public.projects do instead nothing",
+        "rule public.projects.silent: here and not in the files",
+        True,
+    ),
+    (
+        "create statistics public.together on org_id, status from public.projects",
+        "statistics public.together: here and not in the files",
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("done", "said", "is_mended"),
+    BY_HAND,
+    ids=[said.partition(" in the")[0] for _, said, _ in BY_HAND],
+)
+def test_what_was_done_by_hand_is_named_and_mended(
+    conn: Connection[TupleRow], files: Snapshot, done: str, said: str, is_mended: bool
+) -> None:
+    assert drift(conn, files) == []
+    conn.execute(done.encode())
+    found = drift(conn, files)
+    assert [d.as_drift() for d in found] == [said]
+    assert bool(found[0].mend) is is_mended
+    if is_mended:
+        conn.execute(found[0].mend.encode())
+        assert drift(conn, files) == []
+
+
+def test_a_label_that_the_files_add_is_added(conn: Connection[TupleRow], files: Snapshot) -> None:
+    """Before the first, between two, and after the last; one that is gone cannot be taken back."""
+    conn.execute("create type public.grade as enum ('B', 'D')")
+    before = snapshot.snapshot(conn)
+    for label, place in (("A", "before 'B'"), ("C", "after 'B'"), ("E", "after 'D'")):
+        conn.execute(f"alter type public.grade add value '{label}' {place}".encode())
+    [found] = diff.difference(before, snapshot.snapshot(conn))
+    assert found.mend.splitlines() == [
+        "alter type public.grade add value 'A' before 'B';",
+        "alter type public.grade add value 'C' after 'B';",
+        "alter type public.grade add value 'E' after 'D';",
+    ]
+    [back] = diff.difference(snapshot.snapshot(conn), before)
+    assert not back.mend
+
+
+def test_a_long_value_is_told_line_by_line(conn: Connection[TupleRow], files: Snapshot) -> None:
+    body = "declare caller uuid := auth.uid();\nbegin\n    return (select 'nobody');\nend"
+    conn.execute(
+        "create or replace function app.caller_user() returns text language plpgsql stable "
+        "parallel safe security definer set search_path = pg_catalog, pg_temp "
+        f"as $f$\n{body}\n$f$".encode()
+    )
+    [found] = drift(conn, files)
+    assert "-     return (select 'nobody');" in found.lines()
+    assert "+         select u.id" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ("create table public.t (id int, n text)", ["makes table public.t, with 2 columns"]),
+        ("drop index public.projects_org_id_created_at_id_idx",
+         ["drops index public.projects_org_id_created_at_id_idx"]),
+        ("grant select on public.users to anon", ["table public.users: adds select to anon"]),
+        ("alter table public.users alter name drop not null",
+         ["column public.users.name: removes not null"]),
+        ("alter table public.projects alter status set default 'paused'",
+         ["column public.projects.status: default 'draft'::text → 'paused'::text"]),
+    ],
+)  # fmt: skip
+def test_an_effect_is_told_as_a_deed(
+    conn: Connection[TupleRow], files: Snapshot, done: str, said: list[str]
+) -> None:
+    conn.execute(done.encode())
+    found = diff.difference(files, snapshot.snapshot(conn))
+    assert [d.as_effect() for d in found] == said
+
+
+def test_the_fingerprint_is_the_same_in_the_database_and_here(
+    conn: Connection[TupleRow], files: Snapshot
+) -> None:
+    assert snapshot.fingerprint(conn) == files.fingerprint
+    conn.execute("comment on column public.users.name is 'x'")
+    assert snapshot.fingerprint(conn) != files.fingerprint
+    assert snapshot.fingerprint(conn) == snapshot.snapshot(conn).fingerprint
+
+
+def test_a_snapshot_leaves_the_session_as_it_was(conn: Connection[TupleRow]) -> None:
+    before = conn.execute("show search_path").fetchone()
+    snapshot.snapshot(conn)
+    snapshot.fingerprint(conn)
+    assert conn.execute("show search_path").fetchone() == before
+
+
+def test_every_version_makes_the_same_of_the_files(files: Snapshot, server: Server) -> None:
+    """NOT NULL as a constraint (18), MAINTAIN (17): what only one version can say is no drift."""
+    other = 18 if files.version < 18 else 16
+    with workshop(other) as shop:
+        made = shop.made(loader.read(SQL_DIR))
+    assert made.version == other
+    assert [d.as_drift() for d in diff.difference(files, made)] == []
+    assert made.text == files.text
+
+
+def test_what_a_platform_brings_is_left_out_and_what_it_hides_is_not_missed(
+    conn: Connection[TupleRow], files: Snapshot
+) -> None:
+    """A Supabase's `auth` is another role's; the stand-in of the files is then not missing."""
+    conn.execute("create role of_the_platform; grant of_the_platform to current_user")
+    conn.execute("alter schema auth owner to of_the_platform")
+    conn.execute("create table auth.users (id uuid); create schema vault")
+    conn.execute("alter schema vault owner to of_the_platform; create table vault.secrets (s text)")
+    here = snapshot.snapshot(conn)
+    assert here.platform == {"auth", "vault"}
+    assert diff.difference(here, files) == []
+    conn.execute("comment on table public.users is null")
+    assert len(drift(conn, files)) == 1
+
+
+def test_what_belongs_to_an_extension_is_left_out(
+    conn: Connection[TupleRow], files: Snapshot
+) -> None:
+    [extension] = conn.execute(
+        "select name from pg_available_extensions where name in ('citext', 'vector')"
+        " and installed_version is null order by name desc limit 1"
+    ).fetchall() or [(None,)]
+    if extension[0] is None:
+        pytest.skip("this server has neither of the extensions citext and vector")
+    conn.execute(f"create extension {extension[0]} schema public".encode())
+    assert [d.as_drift() for d in drift(conn, files)] == [
+        f"extension {extension[0]}: here and not in the files"
+    ]
+
+
+def test_names_that_need_quotes_are_mended_too(conn: Connection[TupleRow], files: Snapshot) -> None:
+    conn.execute('create table public."A ""b"" %s" ("c d" int, id int)')
+    before = snapshot.snapshot(conn)
+    conn.execute(
+        'create index "I x" on public."A ""b"" %s" ("c d");'
+        'alter table public."A ""b"" %s" alter "c d" set default 1;'
+        'create policy "p q" on public."A ""b"" %s" to anon using (true);'
+        'grant select ("c d") on public."A ""b"" %s" to anon'
+    )
+    for found in diff.difference(snapshot.snapshot(conn), before):
+        conn.execute(found.mend.encode())
+    assert diff.difference(snapshot.snapshot(conn), before) == []
+
+
+def test_a_snapshot_reads_as_blocks(files: Snapshot) -> None:
+    block = (
+        "column public.projects.status\n"
+        "    default: 'draft'::text\n"
+        "    insert to authenticated\n"
+        "    not null\n"
+        "    type: text\n"
+        "    update to authenticated\n"
+    )
+    assert block in files.text
+    heads = [line for line in files.text.splitlines() if line and not line.startswith(" ")]
+    assert len(set(heads)) == len(heads) > 100
+    assert not [line for line in files.text.splitlines() if line != line.rstrip()]
