@@ -119,7 +119,7 @@ class SqlError(RunnerError):
         self.context = masked(context)
 
 
-class Unreachable(RunnerError):  # noqa: N818 - it reads better where it is raised
+class DatabaseUnreachable(RunnerError):  # noqa: N818 - it reads better where it is raised
     """No database there, or it went away."""
 
     code = "connection"
@@ -144,7 +144,7 @@ class ServerError(RunnerError):
     code = "server"
 
 
-class Refused(RunnerError):  # noqa: N818
+class ConfirmationRequired(RunnerError):  # noqa: N818
     """A destructive act without its second signal."""
 
     code = "refused"

@@ -43,7 +43,7 @@ _state = _State()
 
 
 @contextmanager
-def caught() -> Iterator[None]:
+def installed() -> Iterator[None]:
     """Answer SIGINT and SIGTERM; one that this program was started to ignore stays ignored."""
     _state.count, _state.over = 0, False
     before: dict[signal.Signals, Any] = {}
@@ -60,7 +60,7 @@ def caught() -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[bool]:
+def deferred() -> Iterator[bool]:
     """Hold signals back: inside, `check` raises what came, and nothing else does.
 
     Yields whether this is the outermost one.
@@ -73,9 +73,9 @@ def held() -> Iterator[bool]:
 
 
 @contextmanager
-def orderly(state: Callable[[], str]) -> Iterator[None]:
+def graceful(state: Callable[[], str]) -> Iterator[None]:
     """Hold signals back; one that comes ends the work as Interrupted, `state` its hint."""
-    with held():
+    with deferred():
         try:
             yield
             check()
@@ -83,7 +83,7 @@ def orderly(state: Callable[[], str]) -> Iterator[None]:
             raise Interrupted(came.number, hint=state()) from None
 
 
-def told(error: RunnerError | Interrupt) -> RunnerError:
+def as_error(error: RunnerError | Interrupt) -> RunnerError:
     """Return an error of ours for either."""
     return Interrupted(error.number) if isinstance(error, Interrupt) else error
 
@@ -103,22 +103,22 @@ def sleep(seconds: float) -> None:
         time.sleep(min(left, 0.1))
 
 
-def too_late() -> None:
+def ignore_further() -> None:
     """From here on there is only cleaning up or a result to print: signals are let pass."""
     _state.over = True
 
 
-def came() -> int:
+def pending_signal() -> int:
     """Return the number of the signal that came first; 0 for none."""
     return _state.number if _state.count else 0
 
 
-def not_too_late() -> None:
+def resume() -> None:
     """Let signals end the work again: its result is printed, and it goes on until it is told."""
     _state.over = bool(_state.count)
 
 
-def watched(
+def cancelling(
     waiting: Generator[Any, Any, _Answer], cancel: Callable[[], None]
 ) -> Generator[Any, Any, _Answer]:
     """Wait as the given generator does, and `cancel` once a signal is held back."""

@@ -23,8 +23,8 @@ from runner.cli.console import Console
 from runner.errors import FileError, Interrupted, PlanError, RunnerError
 from runner.files import loader
 from runner.migrate.plan import Plan, check_known, compare
-from runner.migrate.session import opened
-from runner.postgres.connection import in_words
+from runner.migrate.session import migrator_for
+from runner.postgres.connection import translate_errors
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
@@ -37,7 +37,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def connect(self, dburi: Any) -> Any:
         """Open the database of the settings, or the one after runner:// in `-d`."""
-        self._closing.enter_context(signals.caught())
+        self._closing.enter_context(signals.installed())
         with self._plain_errors():
             said = {
                 "host": dburi.hostname,
@@ -48,8 +48,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
             }
             named = make_conninfo(**{**said, **dburi.args})
             where = settings.load(database_url=named or None)
-            self.ledger = self._closing.enter_context(opened(where, self._console.report))
-        return self.ledger.connection
+            self.migrator = self._closing.enter_context(migrator_for(where, self._console.report))
+        return self.migrator.connection
 
     def init_database(self) -> None:
         """Do nothing: yoyo would make a lock table and try out its transactions here."""
@@ -61,7 +61,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def lock(self, timeout: float = 10) -> Iterator[None]:
         """Hold the ledger's lock; every command of yoyo works inside, so errors end here."""
         del timeout  # RUNNER_LOCK_WAIT is the one setting for it
-        with self._plain_errors(), self.ledger.lock():
+        with self._plain_errors(), self.migrator.lock():
             yield
 
     def break_lock(self) -> None:
@@ -70,7 +70,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def get_applied_migration_hashes(self) -> list[str]:
         """Return yoyo's hash of the name of each applied migration."""
-        return [get_migration_hash(id_) for id_ in self.ledger.records()]
+        return [get_migration_hash(id_) for id_ in self.migrator.records()]
 
     def to_apply(self, migration_list: MigrationList) -> MigrationList:
         """Return the pending ones in order. Raises PlanError as `python -m runner apply` does."""
@@ -84,42 +84,44 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def apply_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
         """Apply them in one run."""
         _refuse(force, migration_list)
-        self.ledger.apply(_files(migration_list))
+        self.migrator.apply(_files(migration_list))
         self._summary("applied", len(migration_list))
 
     def rollback_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
         """Roll them back in one run."""
         _refuse(force, migration_list)
-        self.ledger.roll_back(_files(migration_list))
+        self.migrator.roll_back(_files(migration_list))
         self._summary("rolled back", len(migration_list))
 
     def mark_migrations(self, migration_list: MigrationList) -> None:
         """Record them as applied."""
         for file in _files(migration_list):
-            check_known(self.ledger.records(), file, applied=False)
-            self.ledger.mark(file)
+            check_known(self.migrator.records(), file, applied=False)
+            self.migrator.mark(file)
 
     def unmark_migrations(self, migration_list: MigrationList) -> None:
         """Forget their records."""
         for file in _files(migration_list):
-            check_known(self.ledger.records(), file, applied=True)
-            self.ledger.unmark(file)
+            check_known(self.migrator.records(), file, applied=True)
+            self.migrator.unmark(file)
 
     def _plan(self, migration_list: MigrationList) -> Plan:
-        return compare(_shelf(migration_list), self.ledger.records())
+        return compare(_shelf(migration_list), self.migrator.records())
 
     def _chosen(self, migration_list: MigrationList, ids: Iterable[str]) -> MigrationList:
         by_id: dict[str, YoyoMigration] = {m.id: m for m in migration_list}
         return migration_list.replace([by_id[id_] for id_ in ids if id_ in by_id])
 
-    def _summary(self, deed: str, count: int) -> None:
-        self._console.say(f"{count or 'nothing'} {deed}" if count else f"nothing to be {deed}")
+    def _summary(self, operation: str, count: int) -> None:
+        self._console.say(
+            f"{count or 'nothing'} {operation}" if count else f"nothing to be {operation}"
+        )
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
         """End the program with words and an exit code: yoyo would show a traceback."""
         try:
-            with in_words():
+            with translate_errors():
                 yield
         except RunnerError as error:
             self._end(error)
@@ -150,7 +152,7 @@ def _refuse(force: bool, migration_list: MigrationList) -> None:
     if force:
         raise PlanError(
             "--force would record a migration of which a part failed",
-            hint="Mend the file, or `yoyo mark` it when its work was done by hand.",
+            hint="Fix the file, or `yoyo mark` it when its work was done by hand.",
         )
     if migration_list.post_apply:
         raise FileError(

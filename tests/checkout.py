@@ -21,7 +21,7 @@ from runner.events import Report, silent
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import session
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 
 ROOT = Path(__file__).parents[1]
 OURS = ("PG", "RUNNER_", "SUPABASE_")
@@ -101,11 +101,11 @@ class Checkout:
     def start_runner(self, *words: str) -> subprocess.Popen[str]:
         return self.start(sys.executable, "-W", "error", "-m", "runner", *words)
 
-    def shelf(self) -> list[Migration]:
+    def migrations(self) -> list[Migration]:
         return loader.read(self.folder / "sql")
 
     @contextmanager
-    def ledger(self, report: Report = silent, lock_wait: float = 60.0) -> Iterator[Ledger]:
+    def migrator(self, report: Report = silent, lock_wait: float = 60.0) -> Iterator[Migrator]:
         """The ledger inside this process, under its lock."""
         where = settings.load(
             sql_dir=str(self.folder / "sql"),
@@ -113,19 +113,19 @@ class Checkout:
             lock_wait=lock_wait,
             environ={**self.environ, "RUNNER_HOME": str(self.folder / ".runner")},
         )
-        with session.opened(where, report) as opened, opened.lock():
+        with session.migrator_for(where, report) as opened, opened.lock():
             yield opened
 
     def apply(self, report: Report = silent) -> None:
         """Apply everything, in this process."""
-        with self.ledger(report) as ledger:
-            ledger.apply(self.shelf())
+        with self.migrator(report) as migrator:
+            migrator.apply(self.migrations())
 
     def apply_rest(self, count: int | None = None) -> None:
         """Apply the first `count` of what is not recorded yet."""
-        with self.ledger() as ledger:
-            known = ledger.records()
-            ledger.apply([file for file in self.shelf() if file.id not in known][:count])
+        with self.migrator() as migrator:
+            known = migrator.records()
+            migrator.apply([file for file in self.migrations() if file.id not in known][:count])
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         assert self.database

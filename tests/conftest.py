@@ -27,7 +27,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 from xdist.scheduler import LoadScopeScheduling
 
 from runner.files import loader
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 
 SQL_DIR = Path(__file__).parents[1] / "sql"
@@ -133,9 +133,9 @@ def apply_schema(
     """Fill a database with our own apply; pytest-postgresql calls it as a loader."""
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
     with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
-        ledger = Ledger(conn)
-        with ledger.lock():
-            ledger.apply(loader.read(SQL_DIR))
+        migrator = Migrator(conn)
+        with migrator.lock():
+            migrator.apply(loader.read(SQL_DIR))
 
 
 def migration_files() -> list[Path]:
@@ -258,10 +258,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     helped = 0
     for name, value in (pair for report in reports for pair in report.user_properties):
         if name == "crash matrix":
-            hit[value["deed"]] += value["hit"]
+            hit[value["operation"]] += value["hit"]
             helped += value["helped"]
     if hit:
-        each = ", ".join(f"{count} {deed}" for deed, count in hit.items())
+        each = ", ".join(f"{count} {operation}" for operation, count in hit.items())
         terminalreporter.write_line(
             f"crash matrix: {hit.total()} points hit ({each}), {helped} needed help"
         )

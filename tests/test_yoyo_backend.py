@@ -106,7 +106,7 @@ def test_yoyo_mark_and_unmark_touch_only_the_records(checkout: Checkout) -> None
     assert checkout.applied() == ["0001_a"]
     assert tables(checkout) == []
     (record,) = checkout.rows(RECORDS)
-    assert record[2] == checkout.shelf()[0].sha256
+    assert record[2] == checkout.migrations()[0].sha256
     assert checkout.yoyo("unmark").code == 0
     assert checkout.applied() == []
     assert checkout.rows("select operation from yoyo._yoyo_log order by created_at_utc") == [
@@ -136,7 +136,7 @@ def test_yoyo_develop_applies_and_then_reapplies_the_last(checkout: Checkout) ->
 @one_server
 def test_yoyo_break_lock_says_that_there_is_none(checkout: Checkout) -> None:
     """yoyo: the lock is a table row that outlives a crash."""
-    with checkout.ledger():
+    with checkout.migrator():
         said = checkout.yoyo("break-lock")
     assert said.code == 0
     assert "There is no lock to break" in said.out
@@ -144,7 +144,7 @@ def test_yoyo_break_lock_says_that_there_is_none(checkout: Checkout) -> None:
 
 @one_server
 def test_yoyo_waits_for_the_same_lock(checkout: Checkout) -> None:
-    with checkout.ledger():
+    with checkout.migrator():
         said = checkout.yoyo("apply", RUNNER_LOCK_WAIT="0")
     assert said.code == 3
     assert "Another run holds the lock: pid " in said.err

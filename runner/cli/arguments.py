@@ -72,7 +72,9 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
         )
     if name in ("apply", "up", "plan"):
         sub.add_argument(
-            "--late", action="store_true", help="also those older than the newest applied one"
+            "--out-of-order",
+            action="store_true",
+            help="also those older than the newest applied one",
         )
     if name == "rollback":
         which = sub.add_mutually_exclusive_group()
@@ -86,19 +88,22 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
             "--on",
             choices=("target", "scratch"),
             default="target",
-            help="in a transaction on the target (default), or on a copy of its catalogue",
+            help="in a transaction on the target (default), or on a copy of its catalog",
         )
         sub.add_argument(
             "--hold", metavar="SECONDS", type=float, default=5.0, help="for a statement at most (5)"
         )
     if name == "check":
         sub.add_argument("--file", metavar="ID", help="one migration alone")
-        late = sub.add_mutually_exclusive_group()
-        late.add_argument(
+        out_of_order = sub.add_mutually_exclusive_group()
+        out_of_order.add_argument(
             "--base", metavar="GITREF", help="what is deployed: are files that it lacks too late?"
         )
-        late.add_argument(
-            "--late", metavar="ID", action="append", help="as if this came after all; repeat"
+        out_of_order.add_argument(
+            "--out-of-order",
+            metavar="ID",
+            action="append",
+            help="as if this came after all; repeat",
         )
     if name == "verify":
         sub.add_argument("--only", metavar="NAME", help="one table, right, rule or attack")
@@ -107,7 +112,7 @@ def add_own(name: str, sub: argparse.ArgumentParser) -> None:
         )
         sub.add_argument("--html", metavar="FILE", help="write a page for an auditor")
         sub.add_argument("--junit", metavar="FILE", help="write JUnit XML")
-        sub.add_argument("--save", metavar="FILE", help="write the catalogue as text")
+        sub.add_argument("--save", metavar="FILE", help="write the catalog as text")
         sub.add_argument(
             "--self-test",
             action="store_true",

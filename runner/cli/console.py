@@ -94,7 +94,7 @@ class Console:
     def document(self, command: str, **content: Any) -> None:
         """Print the one JSON document of this run, if JSON was asked for."""
         if self.json:
-            signals.too_late()  # or a second document would stand behind this one
+            signals.ignore_further()  # or a second document would stand behind this one
             self._clear()
             head = {"schema_version": SCHEMA_VERSION, "command": command}
             ascii_only = "utf" not in (sys.stdout.encoding or "").lower()

@@ -102,7 +102,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. Errors become words here, tracebacks never."""
     try:
-        with signals.caught():
+        with signals.installed():
             return _run(list(sys.argv[1:] if argv is None else argv))
     except signals.Interrupt as signal:  # when nothing is begun yet, or all is said
         return Interrupted(signal.number).exit_code

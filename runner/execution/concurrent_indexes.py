@@ -13,7 +13,7 @@ import psycopg
 
 from runner.errors import FileError
 from runner.files import statements
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.postgres.connection import Connection
 from runner.queries import query
 
@@ -51,7 +51,7 @@ def built_by(statement: str) -> Index | None:
     return Index(match["name"], match["table"]) if match else None
 
 
-def refuse_nameless(script: Script) -> None:
+def refuse_nameless(script: SqlFile) -> None:
     """Raise FileError for an index without a name: after a break nobody could find it again."""
     for statement in script.statements:
         match = _CONCURRENTLY.match(statement.text)

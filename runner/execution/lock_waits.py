@@ -22,7 +22,7 @@ from runner.errors import SqlError
 from runner.events import Report, Working
 from runner.files import statements
 from runner.files.sql_file import Header
-from runner.postgres.connection import Connection, another
+from runner.postgres.connection import Connection, open_second
 from runner.queries import query
 
 BUSY = ("55P03", "40P01")  # a lock that was not had in time, a deadlock
@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class Turns:
+class LockWaits:
     """How the files of a run take their turns: how long they may wait for others, in seconds."""
 
     connection: Connection
@@ -45,18 +45,18 @@ class Turns:
     busy_wait: float = 60.0  # in all, over any number of tries
     backend: int = 0  # the server's own number of our session, where a pooler hides it
 
-    def of(self, header: Header, *, lock_timeout: float | None = None) -> Turn:
+    def of(self, header: Header, *, lock_timeout: float | None = None) -> LockWait:
         """Return the turn of a file; `lock_timeout` is for one that does not ask for its own."""
         seconds = self.lock_timeout if lock_timeout is None else lock_timeout
         usual = max(1, round(seconds * 1000)) if seconds else 0
-        return Turn(self, header, usual if header.lock_timeout is None else header.lock_timeout)
+        return LockWait(self, header, usual if header.lock_timeout is None else header.lock_timeout)
 
 
-class Turn:
+class LockWait:
     """One file's turn at tables that others use too."""
 
-    def __init__(self, turns: Turns, header: Header, lock_timeout: int) -> None:
-        self._turns = turns
+    def __init__(self, lock_waits: LockWaits, header: Header, lock_timeout: int) -> None:
+        self._turns = lock_waits
         self._header = header
         self._lock_timeout = lock_timeout  # milliseconds
         self.in_the_way = ""  # which table, and who holds it, as the last look had it
@@ -80,7 +80,7 @@ class Turn:
         patient = "concurrently" in (word.lower() for word in statements.code(text))
         return "; ".join(self._settings("set", 0 if patient else self._lock_timeout))
 
-    def insist(self, attempt: Callable[[], Answer], *, give_way: Callable[[], object]) -> Answer:
+    def retry(self, attempt: Callable[[], Answer], *, on_failure: Callable[[], object]) -> Answer:
         """Try until nobody is in the way; `give_way` undoes what a try has left.
 
         Raises SqlError when the patience is at an end, naming who was in the way.
@@ -98,7 +98,7 @@ class Turn:
                     raise
                 if left < pause:
                     raise self._in_vain(error, tries) from None
-                give_way()
+                on_failure()
                 self._tell(f"; next try in {pause:g} s")
             signals.sleep(pause)
             pause = min(2 * pause, longest)
@@ -120,7 +120,7 @@ class Turn:
                 if not ready and time.monotonic() >= look and not interrupted:
                     try:
                         if second is None:
-                            second = another(self._turns.connection)
+                            second = open_second(self._turns.connection)
                             second.execute("set statement_timeout = '2s'")
                         self._look(second)
                     except psycopg.Error:  # no connection to spare: then nobody is named

@@ -16,11 +16,11 @@ import psycopg
 from runner.errors import FileError, Place, SqlError
 from runner.execution import concurrent_indexes
 from runner.execution.concurrent_indexes import Index
-from runner.execution.lock_waits import Turn
+from runner.execution.lock_waits import LockWait
 from runner.execution.sql_errors import sql_error
-from runner.execution.transactional import PUT_SESSION_BACK, check_encoding, send
+from runner.execution.transactional import RESET_SESSION, check_encoding, send
 from runner.files import statements
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.files.statements import Statement
 from runner.postgres.connection import Connection
 
@@ -31,8 +31,8 @@ _MAY_COMMIT = ("call", "do")
 
 def run(
     connection: Connection,
-    script: Script,
-    turn: Turn,
+    script: SqlFile,
+    lock_wait: LockWait,
     *,
     done: list[str],
     record: Callable[[int, str], str],
@@ -59,10 +59,10 @@ def run(
                     hint="Put that statement back as it ran; write what is new after the last one.",
                 )
             continue
-        one = _One(connection, script, statement, turn, f"{state} {so_far(number)}".strip())
-        turn.insist(
+        one = _One(connection, script, statement, lock_wait, f"{state} {so_far(number)}".strip())
+        lock_wait.retry(
             partial(one.run, settings, record(number, digest)),
-            give_way=partial(send, connection, f"rollback; {PUT_SESSION_BACK}"),
+            on_failure=partial(send, connection, f"rollback; {RESET_SESSION}"),
         )
         yield number + 1
 
@@ -72,9 +72,9 @@ class _One:
     """One statement of a file outside a transaction."""
 
     connection: Connection
-    script: Script
+    script: SqlFile
     statement: Statement
-    turn: Turn
+    lock_wait: LockWait
     state: str
 
     def run(self, settings: list[str], record: str) -> None:
@@ -82,7 +82,7 @@ class _One:
         index = concurrent_indexes.built_by(self.statement.text)
         if index:
             self._drop_unfinished(index)
-        for setting in (self.turn.of_statement(self.statement.text), *settings):
+        for setting in (self.lock_wait.of_statement(self.statement.text), *settings):
             send(self.connection, setting)
         if not index and not set(self.statement.words[:1]) & set(_MAY_COMMIT):
             error = self._together(record)
@@ -91,20 +91,20 @@ class _One:
             send(self.connection, "rollback")
             if error.sqlstate not in _ONLY_ALONE:
                 raise self._error(error)
-        _, error = send(self.connection, self.statement.text, self.turn)
+        _, error = send(self.connection, self.statement.text, self.lock_wait)
         if error:
             raise self._error(error, index)
         check_encoding(self.connection, self.script, self.state)
         if index:
             self._check(index)
-        send(self.connection, PUT_SESSION_BACK)
+        send(self.connection, RESET_SESSION)
         _, error = send(self.connection, record)
         if error:
             raise self._error(error)
 
     def _together(self, record: str) -> psycopg.Error | None:
-        for text in ("begin", self.statement.text, f"{PUT_SESSION_BACK}; {record}; commit"):
-            _, error = send(self.connection, text, self.turn)
+        for text in ("begin", self.statement.text, f"{RESET_SESSION}; {record}; commit"):
+            _, error = send(self.connection, text, self.lock_wait)
             if error:
                 return error
             check_encoding(self.connection, self.script, self.state)
@@ -114,7 +114,9 @@ class _One:
         found = concurrent_indexes.look(self.connection, index)
         if found and not found.valid:
             self._refuse_half_built(found)
-            _, error = send(self.connection, f"drop index concurrently {found.name}", self.turn)
+            _, error = send(
+                self.connection, f"drop index concurrently {found.name}", self.lock_wait
+            )
             if error:
                 raise SqlError(
                     f"The unfinished index {found.name} of an earlier run cannot be dropped: "

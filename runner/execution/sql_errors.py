@@ -9,7 +9,7 @@ import psycopg
 
 from runner.errors import SqlError
 from runner.files import statements
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.files.statements import Statement
 from runner.postgres.connection import DISK_FULL
 
@@ -36,7 +36,7 @@ _LINE_OF_BLOCK = re.compile(r"inline_code_block line (\d+)")
 
 def sql_error(
     error: psycopg.Error,
-    script: Script,
+    script: SqlFile,
     statement: Statement | None,
     *,
     state: str,

@@ -13,16 +13,16 @@ from psycopg.abc import PQGen
 
 from runner import signals
 from runner.errors import FileError
-from runner.execution.lock_waits import Turn
+from runner.execution.lock_waits import LockWait
 from runner.execution.sql_errors import sql_error
-from runner.files.sql_file import Script
-from runner.postgres.connection import NOTICE_A_DEAD_CLIENT, Connection, lost
+from runner.files.sql_file import SqlFile
+from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
 
 # What a file may leave behind in the session. DISCARD ALL would also drop our advisory lock, and
 # cannot run in a transaction.
-PUT_SESSION_BACK = (
+RESET_SESSION = (
     "close all; reset session authorization; reset role; reset all; "
-    f"deallocate all; unlisten *; discard temp; discard sequences; {NOTICE_A_DEAD_CLIENT}"
+    f"deallocate all; unlisten *; discard temp; discard sequences; {ENABLE_CLIENT_CONNECTION_CHECK}"
 )
 
 _COPYING = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
@@ -32,8 +32,8 @@ _CANCELLED = b"57014"
 def send(
     connection: Connection,
     text: str,
-    turn: Turn | None = None,
-    meanwhile: Callable[[], object] | None = None,
+    lock_wait: LockWait | None = None,
+    while_waiting: Callable[[], object] | None = None,
 ) -> tuple[int, psycopg.Error | None]:
     """Send a text of any number of statements as one simple query.
 
@@ -43,20 +43,20 @@ def send(
     when a signal stopped it.
     """
     try:
-        with connection.lock, signals.held():
+        with connection.lock, signals.deferred():
             signals.check()
             connection.pgconn.send_query(text.encode())
-            answer = _answers(connection.pgconn, meanwhile)
-            results = connection.wait(turn.watched(answer) if turn else answer)
+            answer = _answers(connection.pgconn, while_waiting)
+            results = connection.wait(lock_wait.watched(answer) if lock_wait else answer)
             if results and results[-1].error_field(pq.DiagnosticField.SQLSTATE) == _CANCELLED:
                 signals.check()
     except psycopg.OperationalError as gone:
-        raise lost(gone) from None
+        raise connection_lost(gone) from None
     for done, result in enumerate(results):
         if result.status == pq.ExecStatus.FATAL_ERROR:
             error = errors.error_from_result(result, "utf-8")
             if connection.pgconn.status != pq.ConnStatus.OK:
-                raise lost(error)
+                raise connection_lost(error)
             return done, error
         if result.status in _COPYING:
             connection.close()
@@ -70,12 +70,12 @@ def send(
 
 
 def _answers(
-    connection: pq.abc.PGconn, meanwhile: Callable[[], object] | None
+    connection: pq.abc.PGconn, while_waiting: Callable[[], object] | None
 ) -> PQGen[list[pq.abc.PGresult]]:
     """Return a result for each statement; of those that succeeded only one takes memory."""
     yield from generators.send(connection)
-    if meanwhile:
-        meanwhile()
+    if while_waiting:
+        while_waiting()
     results: list[pq.abc.PGresult] = []
     success: pq.abc.PGresult | None = None
     while result := (yield from _answer(connection, results)):
@@ -113,12 +113,12 @@ def wait_for_disk(durable: bool) -> str:
 
 def run_whole(
     connection: Connection,
-    script: Script,
+    script: SqlFile,
     *,
     state: str,
-    turn: Turn | None = None,
+    lock_wait: LockWait | None = None,
     begin: Sequence[str] = (),
-    meanwhile: Callable[[], object] | None = None,
+    while_waiting: Callable[[], object] | None = None,
 ) -> None:
     """Run a file inside the open transaction, or in the one that `begin` opens.
 
@@ -127,7 +127,7 @@ def run_whole(
     """
     parsed = script.statements
     before = "".join(f"{statement}; " for statement in begin)
-    done, error = send(connection, before + script.text, turn, meanwhile)
+    done, error = send(connection, before + script.text, lock_wait, while_waiting)
     if error:
         done -= len(begin)
         failed = parsed[done] if 0 <= done < len(parsed) else None
@@ -140,7 +140,7 @@ def run_whole(
         )
 
 
-def check_encoding(connection: Connection, script: Script, state: str) -> None:
+def check_encoding(connection: Connection, script: SqlFile, state: str) -> None:
     """Raise FileError when the server would take what follows for another encoding."""
     encoding = connection.info.parameter_status("client_encoding") or ""
     if encoding.upper() != "UTF8":  # a pooler repeats it as we wrote it

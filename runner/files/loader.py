@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from runner.errors import FileError, UsageError
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 
 _NAME = re.compile(r"(?P<number>[0-9]+)[_.-](?P<rest>[\w.-]+)\Z")
 _NOT_IN_NAME = re.compile(r"[^\w.-]")
@@ -21,14 +21,14 @@ _STATE = "Nothing was run."
 
 
 @dataclass(frozen=True)
-class Migration(Script):
+class Migration(SqlFile):
     """A numbered file; its id is the file's name without `.sql`, as yoyo has it."""
 
     id: str
     number: int
 
     @cached_property
-    def rollback(self) -> Script:
+    def rollback(self) -> SqlFile:
         """Its way back. Raises FileError when there is no such file."""
         path = self.path.with_name(self.id + _ROLLBACK)
         if not path.is_file():
@@ -36,7 +36,7 @@ class Migration(Script):
                 f"{self.id} has no way back: {path} does not exist",
                 hint="Write it, or restore a backup. Nothing was rolled back.",
             )
-        return Script(path)
+        return SqlFile(path)
 
 
 def read(folder: Path) -> list[Migration]:
@@ -192,7 +192,7 @@ def _sort(found: list[Migration]) -> list[Migration]:
             elif first not in by_id:
                 raise FileError(
                     f"{current} depends on {first}, which does not exist",
-                    place=current.in_header(first),
+                    place=current.find_in_header(first),
                     hint=f"{_nearest(first, by_id.keys() - {id_})} {_STATE}",
                 )
             elif first in waiting:
@@ -200,7 +200,7 @@ def _sort(found: list[Migration]) -> list[Migration]:
                 raise FileError(
                     "The migrations depend on each other in a circle: "
                     + " → ".join(ids[ids.index(first) :]),
-                    place=current.in_header(first),
+                    place=current.find_in_header(first),
                     hint=f"One of these `-- depends:` lines must go. {_STATE}",
                 )
             else:

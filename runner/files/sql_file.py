@@ -58,7 +58,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Script:
+class SqlFile:
     """One SQL file: a migration, its way back, or a seed."""
 
     path: Path
@@ -76,7 +76,7 @@ class Script:
         """The directives. Raises FileError for one that is unknown or has no such value."""
         return _parse_header(self._first_read[1], self)
 
-    def in_header(self, word: str) -> Place | None:
+    def find_in_header(self, word: str) -> Place | None:
         """Return where the header has a word, to point at it."""
         for number, line in enumerate(self._first_read[1], start=1):
             if match := re.search(rf"(?<!\S){re.escape(word)}(?!\S)", line):
@@ -152,7 +152,7 @@ class Script:
         """Hash and header lines in one pass, so that a large file is never held whole."""
         digest = hashlib.sha256()
         header: list[str] = []
-        in_header = True
+        find_in_header = True
         blank_lines = 0
         try:
             with self.path.open("rb") as file:
@@ -167,10 +167,10 @@ class Script:
                         digest.update(b"\n" * blank_lines + text + b"\n")
                         blank_lines = -1  # for the end of the last line of the text
                     blank_lines += lines.count(b"\n", len(text))
-                    for line in lines.splitlines() if in_header else ():
+                    for line in lines.splitlines() if find_in_header else ():
                         header.append(line.decode("utf-8", "replace"))
-                        in_header = not line or line.lstrip().startswith(b"--")
-                        if not in_header:
+                        find_in_header = not line or line.lstrip().startswith(b"--")
+                        if not find_in_header:
                             break
         except OSError as error:
             raise _unreadable(self.path, error) from None
@@ -190,7 +190,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         block = file.read(_BLOCK)
 
 
-def _parse_header(lines: tuple[str, ...], script: Script) -> Header:
+def _parse_header(lines: tuple[str, ...], script: SqlFile) -> Header:
     depends: list[str] = []
     flags = {"transactional": True, "independent": False}
     limits: dict[str, int | None] = dict.fromkeys(_LIMITS)

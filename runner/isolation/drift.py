@@ -1,7 +1,7 @@
-"""Is this database what its files say? Ledger against files, and catalogue against catalogue.
+"""Is this database what its files say? Ledger against files, and catalog against catalog.
 
 The second is the guard audit: `create table if not exists` skips over a table of another shape and
-says nothing, so the target's catalogue is held against the one that the same files make of an
+says nothing, so the target's catalog is held against the one that the same files make of an
 empty database, on a scratch server.
 """
 
@@ -17,10 +17,10 @@ from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.preflight import edits
-from runner.preflight.scratch import workshop
+from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
 from runner.schema.foreign import told_apart, words_of_foreign
@@ -32,7 +32,7 @@ _FAULT = "done by hand, or by a file whose guard (if not exists) skipped over wh
 
 @dataclass(frozen=True)
 class Audit:
-    """What ledger and files, and the two catalogues, say of each other."""
+    """What ledger and files, and the two catalogs, say of each other."""
 
     plan: Plan
     differences: tuple[Difference, ...]
@@ -40,7 +40,7 @@ class Audit:
     edits: dict[str, list[str]]  # the lines that differ, by id of an edited migration
 
     def checks(self) -> list[Check]:
-        """Return a check for each migration, and one for the catalogue."""
+        """Return a check for each migration, and one for the catalog."""
         found = [
             Check(
                 "file",
@@ -57,9 +57,7 @@ class Audit:
         words = differ if count else "as the files say"
         return [
             *found,
-            Check(
-                "file", NAME, "The catalogue, object by object", _SOURCE, words, passed=not count
-            ),
+            Check("file", NAME, "The catalog, object by object", _SOURCE, words, passed=not count),
         ]
 
     def breaches(self) -> list[Breach]:
@@ -76,7 +74,7 @@ class Audit:
         """Return what is no breach and should be known."""
         found = [
             f"{', '.join(e.id for e in entries)}: {ADVICE[state]}"
-            for state in (State.PENDING, State.LATE, State.MISSING, State.REWORDED)
+            for state in (State.PENDING, State.OUT_OF_ORDER, State.MISSING, State.COSMETIC)
             if (entries := self.plan.of(state))
         ]
         if self.foreign:
@@ -90,35 +88,35 @@ class Audit:
             what=f"{entry.id} was edited after being applied.",
             reached="\n".join(self.edits[entry.id]),
             fault="the database holds what the file said before",
-            mend="-- put the file back and write the change as a new migration; where both make "
+            fix="-- put the file back and write the change as a new migration; where both make "
             f"the same:\npython -m runner apply --accept-edit {entry.id}",
         )
 
 
-def audit(ledger: Ledger, files: Sequence[Migration], *, report: Report = silent) -> Audit:
+def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = silent) -> Audit:
     """Hold the database against its files: those that are applied, or all where none is recorded.
 
     Raises FileError or SqlError when the files do not apply to an empty database, and ServerError
     where no scratch server can be started. Reads only.
     """
-    plan = compare(files, ledger.records())
-    here = snapshot.snapshot(ledger.connection)
+    plan = compare(files, migrator.records())
+    here = snapshot.take(migrator.connection)
     with (
         tempfile.TemporaryDirectory() as folder,
-        workshop(here.version, report) as shop,
+        scratch_server(here.version, report) as scratch,
     ):
-        report(Working("drift: the catalogue by the files"))
-        there = shop.made(_applied(ledger, plan, Path(folder)))
+        report(Working("drift: the catalog by the files"))
+        there = scratch.snapshot_of(_applied(migrator, plan, Path(folder)))
     found, foreign = told_apart(here, there)
     return Audit(
         plan,
         tuple(found),
         tuple(foreign),
-        {e.id: edits.lines(ledger, e.migration) for e in plan.of(State.EDITED) if e.migration},
+        {e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration},
     )
 
 
-def _applied(ledger: Ledger, plan: Plan, folder: Path) -> list[Migration]:
+def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
     """Return the files that are applied; one that is missing here as the ledger has kept it."""
     if not any(entry.record for entry in plan.entries):
         return [entry.migration for entry in plan.entries if entry.migration]
@@ -128,7 +126,7 @@ def _applied(ledger: Ledger, plan: Plan, folder: Path) -> list[Migration]:
             continue
         if entry.migration:
             files.append(entry.migration)
-        elif (content := recorder.content(ledger.connection, entry.id)) is not None:
+        elif (content := recorder.content(migrator.connection, entry.id)) is not None:
             path = folder / f"{entry.id}.sql"
             path.write_text(content, encoding="utf-8")
             files.append(Migration(path, entry.id, number))
@@ -145,5 +143,5 @@ def _differs(of_object: Sequence[Difference]) -> Breach:
         what=f"{first.object}: {'; '.join(said)}",
         reached="\n".join(line for d in of_object for line in d.lines()),
         fault=_FAULT,
-        mend="\n".join(dict.fromkeys(d.mend for d in of_object if d.mend)),
+        fix="\n".join(dict.fromkeys(d.fix for d in of_object if d.fix)),
     )

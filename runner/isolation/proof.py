@@ -100,7 +100,7 @@ def _without_rows(error: ProofError) -> Breach:
         subject="runner/isolation/queries/fixture.sql",
         what=f"{error.message}. No cell, attack or invariant was tried.",
         fault="one of the other breaches",
-        mend="python -m runner verify  -- again, once the other breaches are mended",
+        fix="python -m runner verify  -- again, once the other breaches are fixed",
     )
 
 
@@ -113,8 +113,8 @@ def _try_all(
 ) -> None:
     """Try every cell; one that was not answered counts as a breach, for no answer is no proof."""
 
-    def work(turn: Iterator[Try]) -> None:
-        grid.run(connection, _told(turn, len(chosen), report), found, at_once=patience.at_once)
+    def work(lock_wait: Iterator[Try]) -> None:
+        grid.run(connection, _told(lock_wait, len(chosen), report), found, at_once=patience.at_once)
 
     _again_and_again(connection, chosen, found, work, patience)
     for try_, outcome in found.not_tried:
@@ -156,8 +156,8 @@ def _without_belt(
     warnings = []
     patience = Patience.exclusive(lock_timeout)
 
-    def work(turn: Iterator[Try]) -> None:
-        grid.run(connection, turn, found, belt=False, at_once=patience.at_once)
+    def work(lock_wait: Iterator[Try]) -> None:
+        grid.run(connection, lock_wait, found, belt=False, at_once=patience.at_once)
 
     belts = connection.execute(
         query("isolation/restrictive_policies"), {"tables": tables()}
@@ -184,9 +184,9 @@ def _without_belt(
     return warnings
 
 
-def _told(turn: Iterator[Try], count: int, report: Report) -> Iterator[Try]:
+def _told(lock_wait: Iterator[Try], count: int, report: Report) -> Iterator[Try]:
     last = ""
-    for try_ in turn:
+    for try_ in lock_wait:
         if try_.right.table != last:
             last = try_.right.table
             report(Working(f"{count} cells: public.{last}"))

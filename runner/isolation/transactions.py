@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import psycopg
 
-from runner.errors import LockTimeout, ProofError, Unreachable
+from runner.errors import DatabaseUnreachable, LockTimeout, ProofError
 from runner.isolation import fixture
 from runner.isolation.matrix.cases import Try, tables
 from runner.postgres.connection import Connection
@@ -40,7 +40,7 @@ class Patience:
 
     @classmethod
     def reading(cls, limit: float) -> Patience:
-        """For what reads the catalogue alone."""
+        """For what reads the catalog alone."""
         return cls(limit, max(30.0, limit), max(10.0, limit), limit, at_once=1)
 
     @classmethod
@@ -77,7 +77,7 @@ def rolled_back(connection: Connection, patience: Patience) -> Iterator[None]:
     except psycopg.Error as error:
         if not connection.closed:
             raise
-        raise Unreachable(
+        raise DatabaseUnreachable(
             f"The connection was lost: {str(error).strip().partition(chr(10))[0]}",
             hint=f"If this machine stood still for {_ms(patience.idle)} ms: PostgreSQL was asked "
             "to end the session then, so that nobody waits for it. Nothing was changed; run "
@@ -98,7 +98,7 @@ def _settings(patience: Patience) -> str:
 
 
 def read(connection: Connection, lock_timeout: float, ask: Callable[[], Answer]) -> Answer:
-    """Ask the catalogue, again and again while a lock stands in the way. Raises LockTimeout."""
+    """Ask the catalog, again and again while a lock stands in the way. Raises LockTimeout."""
     pauses = list(_PAUSES)
     while True:
         try:

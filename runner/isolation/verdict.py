@@ -25,7 +25,7 @@ class Breach:
     sql: str = ""  # the exact statement
     reached: str = ""  # rows, or what it changed
     fault: str = ""  # the policy, grant or attribute that let it through
-    mend: str = ""  # a statement, or what to do
+    fix: str = ""  # a statement, or what to do
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _LOST = (
 
 
 @contextmanager
-def held(connection: Connection, *, wait: float, report: Report) -> Iterator[None]:
+def hold(connection: Connection, *, wait: float, report: Report) -> Iterator[None]:
     """Hold the lock of this connection's database.
 
     It is polled, never waited for inside a statement: a waiting statement holds a snapshot, and

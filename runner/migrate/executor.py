@@ -14,12 +14,12 @@ from runner import signals
 from runner.errors import RunnerError, SqlError
 from runner.events import Done, Note, Report, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
-from runner.execution.lock_waits import Turns
+from runner.execution.lock_waits import LockWaits
 from runner.execution.sql_errors import advised
 from runner.files.loader import Migration
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.migrate import recorder
-from runner.migrate.run_state import Account
+from runner.migrate.run_state import RunState
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import fingerprint
@@ -35,16 +35,16 @@ class Run:
     def __init__(
         self,
         connection: Connection,
-        account: Account,
-        turns: Turns,
+        run_state: RunState,
+        lock_waits: LockWaits,
         report: Report,
         *,
         fingerprints: bool,
     ) -> None:
         self.connection = connection
-        self.turns = turns
+        self.lock_waits = lock_waits
         self.report = report
-        self._account = account
+        self._run_state = run_state
         self._fingerprints = fingerprints
         self._ready = False
         self._unfinished: set[str] = set()  # when the run began
@@ -74,8 +74,8 @@ class Run:
         """Write or strike a record, and run nothing: mark or unmark."""
         self._make_ready()
         self._must(f"begin; {self._entry(migration, operation, 0.0, last=True)}; commit")
-        self._account.note(Done(operation, migration.id, migration.sha256, 0.0))
-        self._account.deliver()
+        self._run_state.note(Done(operation, migration.id, migration.sha256, 0.0))
+        self._run_state.deliver()
 
     def accept(self, migration: Migration) -> None:
         """Record what an applied file says now as what was applied."""
@@ -83,12 +83,12 @@ class Run:
         facts = recorder.facts(migration, "edit")
         entry = recorder.filled(self.connection, facts, "accept_edit", "log")
         self._must(f"begin; {entry}; {query('schema/carry_fingerprint')}; commit")
-        self._account.note(Done("edit", migration.id, migration.sha256, 0.0))
-        self._account.deliver()
+        self._run_state.note(Done("edit", migration.id, migration.sha256, 0.0))
+        self._run_state.deliver()
 
-    def _all(self, work: Sequence[tuple[Migration, Script]], operation: str) -> None:
-        self._account.begin(operation)
-        with signals.orderly(self._account.what_stays):
+    def _all(self, work: Sequence[tuple[Migration, SqlFile]], operation: str) -> None:
+        self._run_state.begin(operation)
+        with signals.graceful(self._run_state.what_stays):
             self._unfinished = recorder.unfinished(self.connection)
             if operation == "apply":
                 self._forget_ways_back(work)
@@ -99,20 +99,20 @@ class Run:
                     run = self._in_transaction if script.header.transactional else self._outside
                     run(migration, script, operation, last=number == len(work))
                 except BaseException as error:
-                    signals.too_late()
+                    signals.ignore_further()
                     self._abandon()
                     ms = round((time.monotonic() - started) * 1000, 1)
                     if isinstance(error, RunnerError | signals.Interrupt):
                         attempt = Done(operation, migration.id, script.sha256, ms)
-                        self._account.failed(attempt, signals.told(error))
+                        self._run_state.failed(attempt, signals.as_error(error))
                     raise
 
     def _in_transaction(
-        self, migration: Migration, script: Script, operation: str, *, last: bool
+        self, migration: Migration, script: SqlFile, operation: str, *, last: bool
     ) -> None:
-        state = self._account.state(migration.id)
-        self._account.under_way = f"Nothing of {migration.id} was kept."
-        turn = self.turns.of(script.header)
+        state = self._run_state.state(migration.id)
+        self._run_state.under_way = f"Nothing of {migration.id} was kept."
+        lock_wait = self.lock_waits.of(script.header)
         entry = ""
 
         def make_entry() -> None:
@@ -127,26 +127,28 @@ class Run:
                 self.connection,
                 script,
                 state=state,
-                turn=turn,
-                begin=(f"/* {operation} {migration.id} */ begin", *turn.in_transaction()),
-                meanwhile=make_entry,
+                lock_wait=lock_wait,
+                begin=(f"/* {operation} {migration.id} */ begin", *lock_wait.in_transaction()),
+                while_waiting=make_entry,
             )
             return started
 
-        started = turn.insist(attempt, give_way=partial(self._abandon, over=False))
+        started = lock_wait.retry(attempt, on_failure=partial(self._abandon, over=False))
         ms = round((time.monotonic() - started) * 1000, 1)
-        durable = last or started - self._account.last_durable > _REPORT_EVERY
+        durable = last or started - self._run_state.last_durable > _REPORT_EVERY
         self._must(
-            f"{transactional.PUT_SESSION_BACK}; {transactional.wait_for_disk(durable)}; "
+            f"{transactional.RESET_SESSION}; {transactional.wait_for_disk(durable)}; "
             f"{entry}; commit",
             script,
             state,
         )
-        self._account.note(Done(operation, migration.id, script.sha256, ms))
+        self._run_state.note(Done(operation, migration.id, script.sha256, ms))
         if durable:
-            self._account.deliver()
+            self._run_state.deliver()
 
-    def _outside(self, migration: Migration, script: Script, operation: str, *, last: bool) -> None:
+    def _outside(
+        self, migration: Migration, script: SqlFile, operation: str, *, last: bool
+    ) -> None:
         started = time.monotonic()
         progress = f"{operation} {migration.id}"
 
@@ -159,31 +161,31 @@ class Run:
             # From here on it is not applied any more, although its record stays until the end.
             self.connection.execute(record(_BEGUN, "").encode())
         done = [digest for number, digest in rows if number != _BEGUN]
-        self._account.under_way = (
+        self._run_state.under_way = (
             f"{migration.id} is no transaction. {non_transactional.so_far(len(done))}"
         )
         steps = non_transactional.run(
             self.connection,
             script,
-            self.turns.of(script.header),
+            self.lock_waits.of(script.header),
             done=done,
             record=record,
-            state=self._account.state(),
+            state=self._run_state.state(),
         )
         for count in steps:
-            self._account.under_way = (
+            self._run_state.under_way = (
                 f"{migration.id} is no transaction. {non_transactional.so_far(count)}"
             )
         ms = round((time.monotonic() - started) * 1000, 1)
         self._must(
-            f"begin; {transactional.PUT_SESSION_BACK}; {transactional.wait_for_disk(True)}; "
+            f"begin; {transactional.RESET_SESSION}; {transactional.wait_for_disk(True)}; "
             + self._entry(migration, operation, ms, last=last)
             + "; commit",
             script,
-            f"{self._account.state()} Its statements are done, the record is not.".strip(),
+            f"{self._run_state.state()} Its statements are done, the record is not.".strip(),
         )
-        self._account.note(Done(operation, migration.id, script.sha256, ms))
-        self._account.deliver()
+        self._run_state.note(Done(operation, migration.id, script.sha256, ms))
+        self._run_state.deliver()
 
     def _entry(
         self,
@@ -206,7 +208,7 @@ class Run:
             self._must("begin; " + query("migrate/create_tables") + "; commit", state=_NO_LEDGER)
         self._ready = True
 
-    def _forget_ways_back(self, work: Sequence[tuple[Migration, Script]]) -> None:
+    def _forget_ways_back(self, work: Sequence[tuple[Migration, SqlFile]]) -> None:
         """Make plain pending ones of those whose way back was begun: they begin anew."""
         names = [f"rollback {migration.id}" for migration, _ in work]
         begun = [name for name in names if name in self._unfinished]
@@ -214,7 +216,7 @@ class Run:
             self.connection.execute(query("migrate/forget_rollbacks"), {"begun": begun})
 
     def _must(
-        self, text: str, script: Script | None = None, state: str = "Nothing of it was kept."
+        self, text: str, script: SqlFile | None = None, state: str = "Nothing of it was kept."
     ) -> None:
         """Send statements of ours. A failing commit is the file's doing: a deferred constraint."""
         _, error = transactional.send(self.connection, text)
@@ -237,15 +239,15 @@ class Run:
         if self.connection.closed:
             return
         transactional.send(self.connection, "rollback")
-        transactional.send(self.connection, transactional.PUT_SESSION_BACK)
-        if self._account.unreported or (over and self._account.finished):
+        transactional.send(self.connection, transactional.RESET_SESSION)
+        if self._run_state.unreported or (over and self._run_state.finished):
             # Any later commit that waits for the disk covers all before it.
             keep = fingerprint.entry(self.connection)
             self._must(f"begin; {transactional.wait_for_disk(True)}; {keep}; commit")
-            self._account.deliver()
+            self._run_state.deliver()
 
 
-def _look_at(script: Script) -> None:
+def _look_at(script: SqlFile) -> None:
     """Raise FileError for what cannot be run, before anything is."""
     _ = script.statements
     if not script.header.transactional:

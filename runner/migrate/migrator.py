@@ -22,16 +22,16 @@ from runner.files.loader import Migration
 from runner.migrate import advisory_lock, recorder
 from runner.migrate.plan import Record
 from runner.migrate.run_log import RunLog
-from runner.migrate.run_state import Account
+from runner.migrate.run_state import RunState
 from runner.postgres.connection import Connection
 from runner.postgres.target import Target
 
 if TYPE_CHECKING:  # what a run needs is loaded for one, not to find that there is nothing to do
-    from runner.execution.lock_waits import Turns
+    from runner.execution.lock_waits import LockWaits
     from runner.migrate.executor import Run
 
 
-class Ledger:
+class Migrator:
     """The records of one database, over one connection in autocommit mode."""
 
     def __init__(
@@ -51,9 +51,9 @@ class Ledger:
         self.target = target
         self.report = report
         self._patience = (lock_timeout, busy_wait, backend)
-        self._account = Account(report, log)
+        self._run_state = RunState(report, log)
         self._lock_wait = lock_wait
-        self._fingerprints = fingerprints  # kept of the catalogue; a scratch database needs none
+        self._fingerprints = fingerprints  # kept of the catalog; a scratch database needs none
         self._locked = False
 
     @property
@@ -74,7 +74,7 @@ class Ledger:
         if self._locked:
             yield
             return
-        with advisory_lock.held(self.connection, wait=self._lock_wait, report=self.report):
+        with advisory_lock.hold(self.connection, wait=self._lock_wait, report=self.report):
             self._locked = True
             try:
                 yield
@@ -106,22 +106,22 @@ class Ledger:
         """Record what an applied file says now as what was applied."""
         self._run.accept(migration)
 
-    def seeded(self, poured: Sequence[Done]) -> None:
+    def seeded(self, loaded: Sequence[Done]) -> None:
         """Note that seeds were poured in."""
-        for done in poured:
-            self._account.note(done)
-        self._account.deliver()
+        for done in loaded:
+            self._run_state.note(done)
+        self._run_state.deliver()
 
     def failed(self, attempt: Done, error: RunnerError) -> None:
         """Keep in the run log what failed, and why."""
-        self._account.failed(attempt, error)
+        self._run_state.failed(attempt, error)
 
     @cached_property
-    def turns(self) -> Turns:
+    def lock_waits(self) -> LockWaits:
         """How files take their turns at tables that others use too."""
-        from runner.execution.lock_waits import Turns  # noqa: PLC0415
+        from runner.execution.lock_waits import LockWaits  # noqa: PLC0415
 
-        return Turns(self.connection, self.report, *self._patience)
+        return LockWaits(self.connection, self.report, *self._patience)
 
     @cached_property
     def _run(self) -> Run:
@@ -129,8 +129,8 @@ class Ledger:
 
         return Run(
             self.connection,
-            self._account,
-            self.turns,
+            self._run_state,
+            self.lock_waits,
             self.report,
             fingerprints=self._fingerprints,
         )

@@ -21,7 +21,8 @@ class Record(NamedTuple):
     code_sha256: str | None = None
     ms: float | None = None
     applied_by: str | None = None
-    halfway: bool = False  # its way back was begun, outside a transaction, and not finished
+    # Its rollback was begun, outside a transaction, and not finished.
+    partially_rolled_back: bool = False
 
 
 class State(StrEnum):
@@ -29,22 +30,28 @@ class State(StrEnum):
 
     APPLIED = "applied"
     PENDING = "pending"
-    LATE = "late"  # pending, but its number is lower than the newest applied one's
+    OUT_OF_ORDER = "out_of_order"  # pending, numbered below the newest applied one
     EDITED = "edited"  # applied, and the file's code is not what was applied
-    REWORDED = "reworded"  # applied; the file differs in comments or spacing only
+    COSMETIC = "cosmetic"  # applied; the file differs in comments or spacing only
     MISSING = "missing"  # applied, and there is no such file
-    HALFWAY = "halfway"  # applied once, and taken back in part
+    PARTIAL = "partial"  # its rollback was begun, outside a transaction, and not finished
+
+    @property
+    def label(self) -> str:
+        """The state as a reader writes it."""
+        return self.value.replace("_", " ")
 
 
 ADVICE = {
     State.PENDING: "apply them: python -m runner apply",
-    State.LATE: "older than the newest applied one: apply --late if the order does not matter",
+    State.OUT_OF_ORDER: "numbered below an applied one; if that does not matter: "
+    "apply --out-of-order",
     State.EDITED: "put the file back, and write the change as a new migration",
     State.MISSING: "applied, but there is no such file: another branch, or a newer release?",
-    State.HALFWAY: "taken back in part: apply makes it whole again, rollback takes the rest back",
-    State.REWORDED: "comments or spacing differ from what was applied; that does no harm",
+    State.PARTIAL: "taken back in part: apply makes it whole again, rollback takes the rest back",
+    State.COSMETIC: "comments or spacing differ from what was applied; that does no harm",
 }
-_NOTHING_TO_DO = (State.APPLIED, State.REWORDED)
+_NOTHING_TO_DO = (State.APPLIED, State.COSMETIC)
 
 
 class Entry(NamedTuple):
@@ -71,7 +78,9 @@ class Plan:
         """Whether files and ledger agree in everything PostgreSQL acts on."""
         return all(entry.state in _NOTHING_TO_DO for entry in self.entries)
 
-    def pending(self, *, to: Migration | None = None, late: bool = False) -> list[Migration]:
+    def pending(
+        self, *, to: Migration | None = None, out_of_order: bool = False
+    ) -> list[Migration]:
         """Return what apply has to run, in order, up to and with `to`.
 
         Late files are among them when `late` is set or when they call themselves independent.
@@ -87,7 +96,7 @@ class Plan:
                 "Nothing was run.",
             )
         stop = len(self.entries)
-        wanted = (State.PENDING, State.LATE, State.HALFWAY)
+        wanted = (State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)
         if to:
             stop = next(i for i, e in enumerate(self.entries, 1) if e.migration == to)
         chosen = [
@@ -96,14 +105,15 @@ class Plan:
         refused = [
             entry
             for entry in chosen
-            if entry.state is State.LATE
-            and not (late or (entry.migration and entry.migration.header.independent))
+            if entry.state is State.OUT_OF_ORDER
+            and not (out_of_order or (entry.migration and entry.migration.header.independent))
         ]
         if refused:
             raise PlanError(
-                f"{_ids(refused)} came late: a migration with a higher number is applied already",
-                hint="If it works in this order too: python -m runner apply --late, or write "
-                "`-- independent: true` into its header. Nothing was run.",
+                f"{_ids(refused)} {'is' if len(refused) == 1 else 'are'} out of order: a migration "
+                "with a higher number is already applied",
+                hint="If the order does not matter: python -m runner apply --out-of-order, or add "
+                "`-- independent: true` to its header. Nothing was run.",
             )
         return [entry.migration for entry in chosen if entry.migration]
 
@@ -126,12 +136,12 @@ def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
 
 def _state(file: Migration, record: Record | None, newest: int) -> State:
     if record is None:
-        return State.LATE if file.number < newest else State.PENDING
-    if record.halfway:
-        return State.HALFWAY
+        return State.OUT_OF_ORDER if file.number < newest else State.PENDING
+    if record.partially_rolled_back:
+        return State.PARTIAL
     if record.sha256 is None or record.sha256 == file.sha256:
         return State.APPLIED
-    return State.REWORDED if record.code_sha256 == file.code_sha256 else State.EDITED
+    return State.COSMETIC if record.code_sha256 == file.code_sha256 else State.EDITED
 
 
 def _ids(entries: Iterable[Entry]) -> str:

@@ -34,7 +34,7 @@ def script(connection: Connection, files: Sequence[Migration], target: str) -> s
 def _files(connection: Connection, files: Sequence[Migration]) -> Iterator[str]:
     for file in files:
         record = (
-            f"{transactional.PUT_SESSION_BACK};\n{recorder.entry(connection, file, 'apply', None)};"
+            f"{transactional.RESET_SESSION};\n{recorder.entry(connection, file, 'apply', None)};"
         )
         pieces = [file.text.rstrip(), "begin;", record, "commit;"]
         if file.header.transactional:

@@ -85,7 +85,7 @@ def entry(
         timed = {"ms": ms, "in_transaction": migration.header.transactional}
         change, known = "mark", {**facts(migration, operation), **timed}
     else:
-        change, known = "unmark", _deed(migration, operation)
+        change, known = "unmark", _operation(migration, operation)
     names = (change, "forget_progress", "log") if unfinished else (change, "log")
     return filled(connection, known, *names)
 
@@ -93,14 +93,14 @@ def entry(
 def facts(migration: Migration, operation: str) -> dict[str, Any]:
     """Return what a record holds of a file, and of who does what with it."""
     return {
-        **_deed(migration, operation),
+        **_operation(migration, operation),
         "sha256": migration.sha256,
         "code_sha256": migration.code_sha256,
         "content": migration.text if len(migration.text) <= _LONGEST_KEPT else None,
     }
 
 
-def _deed(migration: Migration, operation: str) -> dict[str, Any]:
+def _operation(migration: Migration, operation: str) -> dict[str, Any]:
     return {
         "hash": hashlib.sha256(migration.id.encode()).hexdigest(),
         "id": migration.id,

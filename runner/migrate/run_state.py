@@ -11,7 +11,7 @@ from runner.migrate.run_log import RunLog
 _DEEDS = {"apply": "applied", "rollback": "rolled back"}
 
 
-class Account:
+class RunState:
     """Kept by the ledger, of one run after the other."""
 
     def __init__(self, report: Report, log: RunLog | None) -> None:
@@ -19,13 +19,13 @@ class Account:
         self.unreported: list[Done] = []
         self.under_way = ""  # what is to be said of the file in hand, if the run ends now
         self.last_durable = time.monotonic()
-        self._deed = ""
+        self._operation = ""
         self._report = report
         self._log = log
 
     def begin(self, operation: str) -> None:
         """Begin with a new run."""
-        self.finished, self.under_way, self._deed = [], "", _DEEDS[operation]
+        self.finished, self.under_way, self._operation = [], "", _DEEDS[operation]
 
     def note(self, done: Done) -> None:
         """Note what is committed; the disk may still lose it."""
@@ -59,7 +59,7 @@ class Account:
         if self.finished:
             first, last = self.finished[0], self.finished[-1]
             which = f"{first} stays" if first == last else f"{first} to {last} stay"
-            said.append(f"{which} {self._deed}.")
+            said.append(f"{which} {self._operation}.")
         if failing:
             said.append(f"Nothing of {failing} was kept.")
         return " ".join(said)

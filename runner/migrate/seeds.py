@@ -18,9 +18,9 @@ from runner import signals
 from runner.errors import FileError, RunnerError, SqlError, UsageError
 from runner.events import Done, Working
 from runner.execution import transactional
-from runner.execution.lock_waits import Turn
-from runner.files.sql_file import Script
-from runner.migrate.migrator import Ledger
+from runner.execution.lock_waits import LockWait
+from runner.files.sql_file import SqlFile
+from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
 from runner.queries import query
 
@@ -39,7 +39,7 @@ class TableCount:
     unchanged: int
 
 
-def read(folder: Path) -> list[Script]:
+def read(folder: Path) -> list[SqlFile]:
     """Return the seed files in the order of their names. Raises UsageError when there is none."""
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [p for p in names if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
@@ -51,11 +51,11 @@ def read(folder: Path) -> list[Script]:
             f"The folder of seeds {folder} {what}",
             hint="Name another one: --seeds-dir DIR. Nothing was seeded.",
         )
-    return [Script(path) for path in files]
+    return [SqlFile(path) for path in files]
 
 
-def pour(
-    ledger: Ledger, scripts: list[Script], settings: Mapping[str, int] | None = None
+def load(
+    migrator: Migrator, scripts: list[SqlFile], settings: Mapping[str, int] | None = None
 ) -> list[TableCount]:
     """Run all files in one transaction; to be called under the ledger's lock.
 
@@ -77,31 +77,33 @@ def pour(
                 hint="Remove the directive. Nothing was seeded.",
             )
     state = "Nothing was seeded."
-    with signals.orderly(lambda: state):
-        counts = _pour_all(ledger, scripts, tables, settings or {})
+    with signals.graceful(lambda: state):
+        counts = _pour_all(migrator, scripts, tables, settings or {})
         state = "All seeds are in."
     return counts
 
 
 def _pour_all(
-    ledger: Ledger, scripts: list[Script], tables: list[str], given: Mapping[str, int]
+    migrator: Migrator, scripts: list[SqlFile], tables: list[str], given: Mapping[str, int]
 ) -> list[TableCount]:
-    connection = ledger.connection
-    turns = [ledger.turns.of(script.header, lock_timeout=0) for script in scripts]
+    connection = migrator.connection
+    lock_waits = [migrator.lock_waits.of(script.header, lock_timeout=0) for script in scripts]
     more = [f"set local {name} = {value}" for name, value in given.items()]
-    settings = ["; ".join((*turn.in_transaction(), *more)) for turn in turns]
+    settings = ["; ".join((*lock_wait.in_transaction(), *more)) for lock_wait in lock_waits]
     transactional.send(connection, f"begin; {settings[0]}")
     try:
         before = _counters(connection, tables)
-        poured = [
+        loaded = [
             _pour_one(
-                ledger,
+                migrator,
                 script,
-                turn,
+                lock_wait,
                 which=f"{number} of {len(scripts)}",
-                then="; ".join((transactional.PUT_SESSION_BACK, *settings[number : number + 1])),
+                then="; ".join((transactional.RESET_SESSION, *settings[number : number + 1])),
             )
-            for number, (script, turn) in enumerate(zip(scripts, turns, strict=True), start=1)
+            for number, (script, lock_wait) in enumerate(
+                zip(scripts, lock_waits, strict=True), start=1
+            )
         ]
         counts = _compare(connection, before, _counters(connection, tables))
         _, error = transactional.send(connection, "commit")
@@ -112,7 +114,7 @@ def _pour_all(
                 sqlstate=error.sqlstate or "",
                 detail=error.diag.message_detail or "",
             )
-            ledger.failed(poured[-1], failed)
+            migrator.failed(loaded[-1], failed)
             raise failed
     finally:
         if (
@@ -120,13 +122,15 @@ def _pour_all(
             and connection.info.transaction_status != pq.TransactionStatus.IDLE
         ):
             transactional.send(connection, "rollback")
-    ledger.seeded(poured)
+    migrator.seeded(loaded)
     return counts
 
 
-def _pour_one(ledger: Ledger, script: Script, turn: Turn, *, which: str, then: str) -> Done:
+def _pour_one(
+    migrator: Migrator, script: SqlFile, lock_wait: LockWait, *, which: str, then: str
+) -> Done:
     """Run one file inside the open transaction, and `then` what prepares for the next."""
-    ledger.report(Working(f"seed {script.path.name} ({which})"))
+    migrator.report(Working(f"seed {script.path.name} ({which})"))
     started = time.monotonic()
 
     def attempt() -> Done:
@@ -134,11 +138,13 @@ def _pour_one(ledger: Ledger, script: Script, turn: Turn, *, which: str, then: s
         return Done("seed", script.path.stem, script.sha256, ms)
 
     try:
-        transactional.run_whole(ledger.connection, script, state="Nothing was seeded.", turn=turn)
+        transactional.run_whole(
+            migrator.connection, script, state="Nothing was seeded.", lock_wait=lock_wait
+        )
     except RunnerError as error:
-        ledger.failed(attempt(), error)
+        migrator.failed(attempt(), error)
         raise
-    ledger.connection.execute(then.encode())
+    migrator.connection.execute(then.encode())
     return attempt()
 
 

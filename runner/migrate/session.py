@@ -8,23 +8,28 @@ from contextlib import contextmanager
 
 from runner.events import Report, silent
 from runner.migrate import recorder
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.run_log import RunLog
 from runner.postgres import pooler
-from runner.postgres.connection import NOTICE_A_DEAD_CLIENT, connect, in_words, refuse_read_only
+from runner.postgres.connection import (
+    ENABLE_CLIENT_CONNECTION_CHECK,
+    connect,
+    refuse_read_only,
+    translate_errors,
+)
 from runner.postgres.target import resolve
 from runner.settings import Settings
 
 
 @contextmanager
-def opened(
+def migrator_for(
     settings: Settings,
     report: Report = silent,
     *,
     create: bool = True,
     log: bool = True,
     write: bool = True,
-) -> Iterator[Ledger]:
+) -> Iterator[Migrator]:
     """Reach the database of the settings and open its ledger.
 
     `create`: make the embedded database if there is none; `log`: keep the run log; `write`: refuse
@@ -40,11 +45,11 @@ def opened(
     try:
         if write and not target.embedded:
             refuse_read_only(connection, target)
-            with in_words():
+            with translate_errors():
                 backend = pooler.session(connection, target)
         if write:
-            with in_words():
-                connection.execute(NOTICE_A_DEAD_CLIENT)
+            with translate_errors():
+                connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
         if log:
             facts = {
                 "server_version": connection.info.parameter_status("server_version") or "",
@@ -52,8 +57,8 @@ def opened(
                 "by": f"{recorder.operating_system_user()}@{socket.gethostname()}",
             }
             run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts, report=report)
-        with in_words():
-            yield Ledger(
+        with translate_errors():
+            yield Migrator(
                 connection,
                 target=target,
                 report=report,

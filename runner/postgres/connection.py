@@ -14,7 +14,7 @@ import psycopg
 from psycopg import pq
 
 from runner import signals
-from runner.errors import SqlError, Unreachable
+from runner.errors import DatabaseUnreachable, SqlError
 from runner.events import Report, Working, silent
 from runner.postgres.target import Target
 
@@ -22,7 +22,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 # The server ends, within a second, the statement of a client that was killed: or the lock and half
 # a migration would stay until that statement is done. Not every platform of a server can.
-NOTICE_A_DEAD_CLIENT = (
+ENABLE_CLIENT_CONNECTION_CHECK = (
     "do 'begin set client_connection_check_interval = ''1s''; exception when others then null; end'"
 )
 
@@ -72,11 +72,11 @@ class Interruptible(psycopg.Connection[tuple[Any, ...]]):
     """Waits so that a signal cancels what the server does, and still hears its answer."""
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
-        with signals.held() as outermost:
+        with signals.deferred() as outermost:
             if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
                 signals.check()
             try:
-                answer = super().wait(signals.watched(gen, self._cancel), *args, **more)
+                answer = super().wait(signals.cancelling(gen, self._cancel), *args, **more)
             except psycopg.errors.QueryCanceled:
                 signals.check()
                 raise
@@ -113,7 +113,7 @@ def connect(
         pause = min(1.5 * pause, longest)
 
 
-def another(connection: Connection) -> Connection:
+def open_second(connection: Connection) -> Connection:
     """Open a second connection to where the first one is. No patience; raises psycopg.Error."""
     info = connection.info
     parameters: dict[str, Any] = {
@@ -139,16 +139,16 @@ def refuse_read_only(connection: Connection, target: Target) -> None:
         advice = "Set it off for the role, the database or the server, or use another role."
     else:
         return
-    raise Unreachable(f"{target.url()} {what}", hint=f"{advice}\n{_where_from(target)}")
+    raise DatabaseUnreachable(f"{target.url()} {what}", hint=f"{advice}\n{_where_from(target)}")
 
 
 @contextlib.contextmanager
-def in_words() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise errors of ours for those that psycopg raises by itself."""
     try:
         yield
     except psycopg.OperationalError as error:
-        raise lost(error) from None
+        raise connection_lost(error) from None
     except psycopg.Error as error:
         raise SqlError(
             str(error).strip(),
@@ -157,9 +157,9 @@ def in_words() -> Iterator[None]:
         ) from None
 
 
-def lost(error: psycopg.Error) -> Unreachable:
+def connection_lost(error: psycopg.Error) -> DatabaseUnreachable:
     """Return what to say when the server went away in the middle."""
-    return Unreachable(
+    return DatabaseUnreachable(
         f"The connection was lost: {str(error).strip().splitlines()[0]}",
         hint=(f"{DISK_FULL}\n" if "No space left on device" in str(error) else "")
         + "An open transaction is rolled back by PostgreSQL itself. Run the same command again: "
@@ -191,11 +191,13 @@ def _words(error: psycopg.Error) -> str:
     return failed[-1] if failed else (lines or ["no reason was given"])[0]
 
 
-def _unreachable(target: Target, error: psycopg.Error, reason: _Reason, wait: float) -> Unreachable:
+def _unreachable(
+    target: Target, error: psycopg.Error, reason: _Reason, wait: float
+) -> DatabaseUnreachable:
     patience = ""
     if reason.passes:
         patience = f"Waited {wait:g} s for it." if wait else "To wait for it: --wait SECONDS."
-    return Unreachable(
+    return DatabaseUnreachable(
         f"Cannot connect to {target.url()}: {_words(error)}",
         hint=f"{reason.advice} {patience}".strip() + f"\n{_where_from(target)}",
     )

@@ -16,8 +16,8 @@ from psycopg import errors, generators, pq
 from psycopg.abc import PQGen
 from psycopg.pq.abc import PGresult
 
-from runner.errors import Unreachable, UsageError
-from runner.postgres.connection import Connection, another
+from runner.errors import DatabaseUnreachable, UsageError
+from runner.postgres.connection import Connection, open_second
 from runner.postgres.target import Target
 
 _ROUNDS = 3
@@ -45,11 +45,11 @@ def session(connection: Connection, target: Target) -> int:
     if backend == connection.info.backend_pid:
         return backend  # a pooler hands out numbers of its own
     try:
-        with closing(another(connection)) as second:
+        with closing(open_second(connection)) as second:
             if _is_kept(connection, second, backend):
                 return backend
     except (psycopg.Error, TimeoutError) as error:
-        raise Unreachable(
+        raise DatabaseUnreachable(
             f"{target.url()} is a pooler, and does not show which kind: {error}",
             hint=_advice(target),
         ) from None

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import conninfo, pq
 
-from runner.errors import Unreachable, UsageError
+from runner.errors import DatabaseUnreachable, UsageError
 from runner.events import Report, Working, silent
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def resolve(settings: Settings, *, create: bool = True, report: Report = silent)
 
         # The lock is there since the first start; the data may lie elsewhere, where root runs it.
         if not create and not embedded.exists(settings.data_dir):
-            raise Unreachable(
+            raise DatabaseUnreachable(
                 f"There is no embedded database yet in {settings.data_dir}",
                 hint="Make one: python -m runner up\nOr name another database in DATABASE_URL.",
             )

@@ -1,6 +1,6 @@
 """Taking over a database that has this schema already, whatever made it: psql, yoyo, Prisma, …
 
-Nothing is believed: the records are written only where the catalogue is proven to be what the
+Nothing is believed: the records are written only where the catalog is proven to be what the
 files make.
 """
 
@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from runner.errors import PlanError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
-from runner.migrate.migrator import Ledger
-from runner.preflight import scratch
-from runner.preflight.scratch import workshop
+from runner.migrate.migrator import Migrator
+from runner.preflight.scratch import apply, scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
 from runner.schema.foreign import told_apart, words_of_foreign
@@ -22,7 +21,7 @@ _SHOWN = 20  # differences that an error holds
 
 
 def baseline(
-    ledger: Ledger,
+    migrator: Migrator,
     files: Sequence[Migration],
     to: Migration | None = None,
     *,
@@ -30,26 +29,26 @@ def baseline(
 ) -> list[Migration]:
     """Record the files up to `to`, or all, as applied; return those that were not recorded yet.
 
-    To be called under the lock. Raises PlanError, naming what differs, where the catalogue is not
+    To be called under the lock. Raises PlanError, naming what differs, where the catalog is not
     what these files make of an empty database.
     """
     last = to or files[-1]
-    here = snapshot.snapshot(ledger.connection)
+    here = snapshot.take(migrator.connection)
     states: dict[str, list[Difference]] = {}
     foreign: list[str] = []
-    with workshop(here.version, report) as shop, shop.database() as made:
+    with scratch_server(here.version, report) as scratch, scratch.database() as made:
         for file in files[: files.index(last) + 1]:
             report(Working(f"baseline: {file.id}"))
-            scratch.apply(made, [file])
-            states[file.id], foreign = told_apart(here, snapshot.snapshot(made.connection))
+            apply(made, [file])
+            states[file.id], foreign = told_apart(here, snapshot.take(made.connection))
     if states[last.id]:
         raise _refused(last, states)
     if foreign:
         report(Note(words_of_foreign(foreign)))
-    known = ledger.records()
+    known = migrator.records()
     todo = [file for file in files[: files.index(last) + 1] if file.id not in known]
     for file in todo:
-        ledger.mark(file)
+        migrator.mark(file)
     return todo
 
 
@@ -66,8 +65,8 @@ def _refused(last: Migration, states: dict[str, list[Difference]]) -> PlanError:
             f"{reached[-1]}, then apply."
         )
     else:
-        mends = dict.fromkeys(d.mend for d in found if d.mend)
-        lines += ["To mend it, where that is certain:", *mends] if mends else []
+        fixes = dict.fromkeys(d.fix for d in found if d.fix)
+        lines += ["To fix it, where that is certain:", *fixes] if fixes else []
     return PlanError(
         f"The database is not what the files up to {last.id} make: {count}",
         hint="\n".join([*lines, "Nothing was recorded."]),

@@ -1,4 +1,4 @@
-"""A copy of a target's catalogue on a scratch server: its schema, its roles, none of its rows."""
+"""A copy of a target's catalog on a scratch server: its schema, its roles, none of its rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.events import Note, Report, Working, silent
 from runner.postgres import embedded
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
-from runner.preflight.scratch import Workshop
+from runner.preflight.scratch import ScratchServer
 from runner.queries import query
 from runner.schema import snapshot
 from runner.schema.diff import difference
@@ -25,23 +25,23 @@ _LEFT_OUT = ("cron", "graphql", "graphql_public", "net", "pgsodium", "realtime",
 
 
 @contextmanager
-def duplicate(
-    shop: Workshop, source: Connection, target: Target, *, report: Report = silent
+def clone(
+    scratch: ScratchServer, source: Connection, target: Target, *, report: Report = silent
 ) -> Iterator[Connection]:
     """Yield a connection to the copy, as the role that the target is reached as.
 
     What could not be copied is noted. Raises ServerError where pg_dump cannot read the target.
     """
-    report(Working("copying the catalogue to a scratch server"))
+    report(Working("copying the catalog to a scratch server"))
     me = source.info.user
-    with connect(shop.target("postgres")) as admin:
+    with connect(scratch.target("postgres")) as admin:
         _make_roles(source, admin)
         admin.execute(_named("create database {} owner {}", _DATABASE, me))
         if not _temporary_for_all(source):
             admin.execute(_named("revoke temporary on database {} from public", _DATABASE))
-    _restore(shop, _dump(target, source.info.server_version // 10000))
-    with connect(shop.target(_DATABASE, user=me)) as connection:
-        left = difference(snapshot.snapshot(connection), snapshot.snapshot(source))
+    _restore(scratch, _dump(target, source.info.server_version // 10000))
+    with connect(scratch.target(_DATABASE, user=me)) as connection:
+        left = difference(snapshot.take(connection), snapshot.take(source))
         if left:
             report(Note("The copy differs from the target:"))
             for one in left:
@@ -84,12 +84,12 @@ def _dump(target: Target, version: int) -> str:
     return ran.stdout
 
 
-def _restore(shop: Workshop, dump: str) -> None:
+def _restore(scratch: ScratchServer, dump: str) -> None:
     """Run the dump; what the scratch server has no extension for stays out, and is noted later."""
     subprocess.run(
-        [embedded.program("psql", shop.server.version), "-X", "-q"],
+        [embedded.program("psql", scratch.server.version), "-X", "-q"],
         input=dump,
-        env=shop.target(_DATABASE).environ({}),
+        env=scratch.target(_DATABASE).environ({}),
         capture_output=True,
         text=True,
         check=False,

@@ -12,9 +12,9 @@ from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
 from runner.migrate import recorder
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan, State
-from runner.preflight.scratch import workshop
+from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference, difference
 
@@ -22,9 +22,9 @@ _LOCK_TIMEOUT = "2s"  # nobody waits for a rehearsal any longer
 _SHOWN = 40  # lines of a difference that an error holds
 
 
-def lines(ledger: Ledger, migration: Migration) -> list[str]:
+def lines(migrator: Migrator, migration: Migration) -> list[str]:
     """Return how a file differs from what was applied, as a unified diff."""
-    applied = recorder.content(ledger.connection, migration.id)
+    applied = recorder.content(migrator.connection, migration.id)
     if applied is None:
         return ["(what was applied was not kept, so it cannot be compared)"]
     compared = difflib.unified_diff(
@@ -40,12 +40,12 @@ def lines(ledger: Ledger, migration: Migration) -> list[str]:
     return list(compared)
 
 
-def refuse(ledger: Ledger, plan: Plan) -> None:
+def refuse(migrator: Migrator, plan: Plan) -> None:
     """Raise PlanError, with the lines that differ, where an applied file was edited."""
     edited = [entry.migration for entry in plan.of(State.EDITED) if entry.migration]
     if not edited:
         return
-    found = [line for migration in edited for line in lines(ledger, migration)]
+    found = [line for migration in edited for line in lines(migrator, migration)]
     if len(found) > _SHOWN:
         found = [*found[:_SHOWN], f"… and {len(found) - _SHOWN} more lines"]
     ids = [migration.id for migration in edited]
@@ -59,14 +59,14 @@ def refuse(ledger: Ledger, plan: Plan) -> None:
 
 
 def accept(
-    ledger: Ledger, files: Sequence[Migration], edited: Migration, *, report: Report = silent
+    migrator: Migrator, files: Sequence[Migration], edited: Migration, *, report: Report = silent
 ) -> None:
     """Record an edited file as the one that was applied; to be called under the lock.
 
     Only where it changes nothing: run over this database, and run in the place of what was
     applied. Raises PlanError, naming what differs, otherwise.
     """
-    applied = recorder.content(ledger.connection, edited.id)
+    applied = recorder.content(migrator.connection, edited.id)
     if applied is None:
         raise PlanError(
             f"What was applied as {edited.id} was not kept, so nothing proves that the edit makes "
@@ -74,28 +74,30 @@ def accept(
             hint="Put the file back as it was. Nothing was recorded.",
         )
     report(Working(f"rehearsing {edited.id}"))
-    _refuse(edited, _over(ledger, edited), "run over this database")
-    version = ledger.connection.info.server_version // 10000
+    _refuse(edited, _over(migrator, edited), "run over this database")
+    version = migrator.connection.info.server_version // 10000
     before = [file for file in files if file.number < edited.number]
-    with tempfile.TemporaryDirectory() as folder, workshop(version, report) as shop:
+    with tempfile.TemporaryDirectory() as folder, scratch_server(version, report) as scratch:
         old = Migration(Path(folder) / edited.path.name, edited.id, edited.number)
         old.path.write_text(applied, encoding="utf-8")
-        found = difference(shop.made([*before, old]), shop.made([*before, edited]))
+        found = difference(
+            scratch.snapshot_of([*before, old]), scratch.snapshot_of([*before, edited])
+        )
     _refuse(edited, found, "run in place of what was applied")
-    ledger.accept(edited)
+    migrator.accept(edited)
 
 
-def _over(ledger: Ledger, edited: Migration) -> list[Difference]:
+def _over(migrator: Migrator, edited: Migration) -> list[Difference]:
     """Return what the file would change here. One outside a transaction cannot be tried."""
     if not edited.header.transactional:
         return []
-    connection = ledger.connection
+    connection = migrator.connection
     with connection.transaction(force_rollback=True):
         connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
-        before = snapshot.snapshot(connection)
+        before = snapshot.take(connection)
         transactional.run_whole(connection, edited, state="Nothing was recorded.")
-        connection.execute(transactional.PUT_SESSION_BACK.encode())
-        return difference(before, snapshot.snapshot(connection))
+        connection.execute(transactional.RESET_SESSION.encode())
+        return difference(before, snapshot.take(connection))
 
 
 def _refuse(edited: Migration, found: Sequence[Difference], how: str) -> None:

@@ -1,7 +1,7 @@
 """The rehearsal: pending files run for real, watched, and taken back.
 
 On the target itself all of it is one transaction that is rolled back, with a short patience; on a
-scratch copy of the target's catalogue each file commits, as it would. What is seen there is what
+scratch copy of the target's catalog each file commits, as it would. What is seen there is what
 happens: locks from pg_locks, a rewrite by the table's new file on disk, a scan by PostgreSQL's own
 counters. So DDL inside a DO block is seen as well, which no linter does.
 """
@@ -17,7 +17,7 @@ from psycopg import pq
 from runner.errors import RunnerError, SqlError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
-from runner.execution.lock_waits import Turns
+from runner.execution.lock_waits import LockWaits
 from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
@@ -73,8 +73,8 @@ def on_target(
     done: list[Rehearsal] = []
     with connection.transaction(force_rollback=True):
         connection.execute(patience.encode())
-        turns = Turns(connection, report, lock_timeout)
-        stage = _Stage(turns, tables(connection), alone=False)
+        lock_waits = LockWaits(connection, report, lock_timeout)
+        stage = _Stage(lock_waits, tables(connection), alone=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"rehearsing {file.id} ({number} of {len(files)})"))
             if connection.info.transaction_status == pq.TransactionStatus.INERROR:
@@ -96,7 +96,7 @@ def on_copy(
 ) -> list[Rehearsal]:
     """Run files on a copy, each in a transaction of its own. `sizes`: the target's, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
-    stage = _Stage(Turns(connection, report), known, alone=True)
+    stage = _Stage(LockWaits(connection, report), known, alone=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
         report(Working(f"rehearsing {file.id} ({number} of {len(files)})"))
@@ -114,14 +114,14 @@ def on_copy(
 class _Stage:
     """A connection on which files are watched, one after the other."""
 
-    def __init__(self, turns: Turns, known: Mapping[int, Table], *, alone: bool) -> None:
-        self._turns = turns
-        self._connection = connection = turns.connection
+    def __init__(self, lock_waits: LockWaits, known: Mapping[int, Table], *, alone: bool) -> None:
+        self._turns = lock_waits
+        self._connection = connection = lock_waits.connection
         self._alone = alone  # nobody is kept waiting
         self._known = known
         self._blocking_since: float | None = None
-        self._now = snapshot.snapshot(connection)
-        self._writes = -1  # to the catalogue until it was read last; -1: nobody knows
+        self._now = snapshot.take(connection)
+        self._writes = -1  # to the catalog until it was read last; -1: nobody knows
         self._seen = self._look()
 
     def rehearse(self, file: Migration) -> Rehearsal:
@@ -138,7 +138,7 @@ class _Stage:
             error = failed
         ms = _ms(started)
         if error is None:
-            self._connection.execute(transactional.PUT_SESSION_BACK.encode())
+            self._connection.execute(transactional.RESET_SESSION.encode())
             steps[-1:] = [self._with_effects(file, step) for step in steps[-1:]]
         if file.header.transactional:
             steps = list(_held(steps))
@@ -146,11 +146,11 @@ class _Stage:
 
     def _step(self, file: Migration, statement: Statement) -> Step:
         started = time.monotonic()
-        turn = self._turns.of(file.header)
-        _, failed = transactional.send(self._connection, statement.text, turn)
+        lock_wait = self._turns.of(file.header)
+        _, failed = transactional.send(self._connection, statement.text, lock_wait)
         ms = _ms(started)
         if failed:
-            state = f"{turn.in_the_way}\nNothing was kept.".strip()
+            state = f"{lock_wait.in_the_way}\nNothing was kept.".strip()
             raise sql_error(failed, file, statement, state=state, sent_from=statement.start)
         transactional.check_encoding(self._connection, file, "Nothing was kept.")
         before, self._seen = self._seen, self._look()
@@ -169,12 +169,12 @@ class _Stage:
     def _with_effects(self, file: Migration, step: Step) -> Step:
         writes = self._written(file)
         if writes == self._writes != -1:
-            return step  # an insert, say: a snapshot of a large catalogue would take longer
-        before, self._now, self._writes = self._now, snapshot.snapshot(self._connection), writes
+            return step  # an insert, say: a snapshot of a large catalog would take longer
+        before, self._now, self._writes = self._now, snapshot.take(self._connection), writes
         return replace(step, effects=(*step.effects, *difference(before, self._now)))
 
     def _written(self, file: Migration) -> int:
-        """Return how often the transaction of a file has written to the catalogue."""
+        """Return how often the transaction of a file has written to the catalog."""
         if not file.header.transactional:  # each statement begins to count anew
             return -1
         row = self._connection.execute(query("preflight/catalog_writes")).fetchone()

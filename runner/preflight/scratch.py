@@ -11,7 +11,7 @@ from psycopg import sql
 
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import connect
 from runner.postgres.target import Target, parse
@@ -22,7 +22,7 @@ from runner.settings import EMBEDDED_VERSIONS
 _OWNER = "postgres"
 
 
-class Workshop:
+class ScratchServer:
     """A scratch server; whoever asks gets databases of their own on it."""
 
     def __init__(self, server: embedded.Server) -> None:
@@ -35,7 +35,7 @@ class Workshop:
         return Target(parse(url), "a scratch server", embedded=False)
 
     @contextmanager
-    def database(self, *, of: str | None = None) -> Iterator[Ledger]:
+    def database(self, *, of: str | None = None) -> Iterator[Migrator]:
         """A new database, empty or a copy of another that nobody is connected to."""
         name = f"scratch_{next(self._numbers)}"
         self._do("create database {}" + (" template {}" if of else ""), name, *([of] if of else []))
@@ -43,15 +43,15 @@ class Workshop:
             if of:  # privileges on a database are not copied with it
                 self._do("revoke temporary on database {} from public", name)
             with connect(self.target(name)) as connection:
-                yield Ledger(connection, fingerprints=False)
+                yield Migrator(connection, fingerprints=False)
         finally:
             self._do("drop database if exists {} with (force)", name)
 
-    def made(self, files: Sequence[Migration]) -> Snapshot:
+    def snapshot_of(self, files: Sequence[Migration]) -> Snapshot:
         """What the files make of an empty database. Raises FileError or SqlError for a bad one."""
-        with self.database() as ledger:
-            apply(ledger, files)
-            return snapshot.snapshot(ledger.connection)
+        with self.database() as migrator:
+            apply(migrator, files)
+            return snapshot.take(migrator.connection)
 
     def _do(self, statement: Any, *names: str) -> None:
         with connect(self.target("postgres")) as admin:
@@ -59,15 +59,15 @@ class Workshop:
 
 
 @contextmanager
-def workshop(version: int, report: Report = silent) -> Iterator[Workshop]:
+def scratch_server(version: int, report: Report = silent) -> Iterator[ScratchServer]:
     """A scratch server as near to PostgreSQL `version` as the wheel has one."""
     near = min(EMBEDDED_VERSIONS, key=lambda has: (abs(has - version), has))
     report(Working(f"starting a scratch server, PostgreSQL {near}"))
     with embedded.scratch(near) as server:
-        yield Workshop(server)
+        yield ScratchServer(server)
 
 
-def apply(ledger: Ledger, files: Sequence[Migration]) -> None:
+def apply(migrator: Migrator, files: Sequence[Migration]) -> None:
     """Apply files to a scratch database."""
-    with ledger.lock():
-        ledger.apply(files)
+    with migrator.lock():
+        migrator.apply(files)

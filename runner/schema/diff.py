@@ -1,4 +1,4 @@
-"""What two catalogues do not agree on, object by object, and the statements that would mend it."""
+"""What two catalogs do not agree on, object by object, and the statements that would fix it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHORT = 72  # characters of a value that are shown within a sentence
 
 @dataclass(frozen=True)
 class Difference:
-    """One object that two catalogues do not agree on: in a trait, or in its being there."""
+    """One object that two catalogs do not agree on: in a trait, or in its being there."""
 
     kind: str
     name: str
@@ -26,7 +26,7 @@ class Difference:
     before: str | None  # None: not there
     after: str | None
     of: str | None = None  # the table it goes with
-    mend: str = ""  # what makes `after` of `before`, where that is certain and loses no data
+    fix: str = ""  # what makes `after` of `before`, where that is certain and loses no data
     with_it: tuple[str, ...] = ()  # the kinds of what comes or goes along with a whole table
 
     @property
@@ -51,8 +51,10 @@ class Difference:
         if self.is_whole:
             return f"{'makes' if self.before is None else 'drops'} {self.object}{self._along()}"
         if self.before is None or self.after is None:
-            deed, value = ("adds", self.after) if self.before is None else ("removes", self.before)
-            return f"{self.object}: {deed} {self.trait} {self._shown(value)}".rstrip()
+            operation, value = (
+                ("adds", self.after) if self.before is None else ("removes", self.before)
+            )
+            return f"{self.object}: {operation} {self.trait} {self._shown(value)}".rstrip()
         if self.lines():
             return f"{self.object}: another {self.trait}"
         old, new = self._shown(self.before), self._shown(self.after)
@@ -175,13 +177,13 @@ def _whole(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Diffe
     base = _base(facts)
     assert base  # noqa: S101 - else it would not be whole
     if old:
-        mend = _statements(base.unmake)
+        fix = _statements(base.unmake)
     else:
         said = _ADDED_WITH_A_COLUMN if base.kind == "column" else ()
         makes = [base.make, *(f.make for f in new.values() if f.trait not in said)]
-        mend = _statements(*makes) if base.make else ""
+        fix = _statements(*makes) if base.make else ""
     before, after = (None, base.value) if new else (base.value, None)
-    return Difference(*object_, "", before, after, base.of, mend)
+    return Difference(*object_, "", before, after, base.of, fix)
 
 
 def _folded(found: list[Difference]) -> list[Difference]:

@@ -1,4 +1,4 @@
-"""The catalogue's fingerprint: kept when a run ends, so that a change by hand is seen later."""
+"""The catalog's fingerprint: kept when a run ends, so that a change by hand is seen later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.schema import snapshot
 
 
 def entry(connection: Connection) -> str:
-    """Return the statements that keep the catalogue's fingerprint with the newest entry."""
+    """Return the statements that keep the catalog's fingerprint with the newest entry."""
     fingerprint = snapshot.fingerprint_sql(connection.info.server_version // 10000)
     keep = query("schema/keep_fingerprint").replace("{fingerprint}", fingerprint)
     return f"{snapshot.PATH}; {keep}"
@@ -21,7 +21,7 @@ def entry(connection: Connection) -> str:
 
 @dataclass(frozen=True)
 class Changed:
-    """Somebody other than a run has changed the catalogue."""
+    """Somebody other than a run has changed the catalog."""
 
     after: str  # the migration that was the last before it
     since: datetime  # UTC, without saying so
@@ -33,7 +33,7 @@ class Changed:
 
 
 def changed_since(connection: Connection) -> Changed | None:
-    """Return when somebody else changed the catalogue. Reads only.
+    """Return when somebody else changed the catalog. Reads only.
 
     None where it is as the last run left it, and where nobody knows how that was: another release
     or another server kept its fingerprint, or none was kept.

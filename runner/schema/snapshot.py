@@ -1,4 +1,4 @@
-"""What a database *is*: a snapshot of its catalogue as sorted facts, and its fingerprint."""
+"""What a database *is*: a snapshot of its catalog as sorted facts, and its fingerprint."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A database's catalogue at one moment: its facts, sorted."""
+    """A database's catalog at one moment: its facts, sorted."""
 
     facts: tuple[Fact, ...]
     version: int  # the server's major one
@@ -69,7 +69,7 @@ class Snapshot:
     def fingerprint(self) -> str:
         """Format, major version and SHA-256 of the facts, as `fingerprint_sql` has them.
 
-        Equal for equal catalogues on one major version, whoever owns them.
+        Equal for equal catalogs on one major version, whoever owns them.
         """
         lines = "\n".join(f"{f.kind}|{f.name}|{f.trait}|{f.value}" for f in self.facts)
         return f"{fingerprint_prefix(self.version)}{hashlib.sha256(lines.encode()).hexdigest()}"
@@ -95,7 +95,7 @@ class Snapshot:
         )
 
 
-def snapshot(connection: Connection) -> Snapshot:
+def take(connection: Connection) -> Snapshot:
     """Return what the database is now, also inside an open transaction. Changes nothing."""
     with connection.transaction(force_rollback=True):
         connection.execute(PATH)

@@ -22,9 +22,9 @@ from runner.isolation.drift import Audit
 from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
 from runner.isolation.verdict import Verdict
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
-from runner.migrate.session import opened
+from runner.migrate.session import migrator_for
 from runner.preflight import rehearsal
 from runner.preflight.rehearsal_report import Rehearsal
 from runner.settings import Settings
@@ -55,34 +55,34 @@ class Demands:
 
     def prove(self) -> None:
         """Prove the isolation of the tenants, as `verify` does."""
-        self.proof = self._done(lambda ledger: isolation.prove(ledger.connection))
+        self.proof = self._done(lambda migrator: isolation.prove(migrator.connection))
 
     def rehearse(self) -> None:
         """Rehearse what is pending, as `plan` does."""
         self.rehearsal = self._done(self._rehearsed)
 
     def compare(self) -> None:
-        """Hold the catalogue against the files, as `verify --only drift` does."""
+        """Hold the catalog against the files, as `verify --only drift` does."""
         files = self.settings.sql_dir
-        self.drift = self._done(lambda ledger: drift.audit(ledger, loader.read(files)))
+        self.drift = self._done(lambda migrator: drift.audit(migrator, loader.read(files)))
 
-    def _rehearsed(self, ledger: Ledger) -> list[Rehearsal]:
-        pending = compare(loader.read(self.settings.sql_dir), ledger.records()).pending()
+    def _rehearsed(self, migrator: Migrator) -> list[Rehearsal]:
+        pending = compare(loader.read(self.settings.sql_dir), migrator.records()).pending()
         if not pending:
             return []
-        with ledger.lock():
+        with migrator.lock():
             return rehearsal.on_target(
-                ledger.connection, pending, lock_timeout=_LOCK_TIMEOUT, hold=_HOLD
+                migrator.connection, pending, lock_timeout=_LOCK_TIMEOUT, hold=_HOLD
             )
 
-    def _done(self, work: Callable[[Ledger], _Found]) -> Result[_Found]:
+    def _done(self, work: Callable[[Migrator], _Found]) -> Result[_Found]:
         at, started = datetime.now(UTC), time.monotonic()
         found: _Found | None = None
         error: RunnerError | None = None
         with self._turn:
             try:
-                with opened(self.settings, create=False, log=False) as ledger:
-                    found = work(ledger)
+                with migrator_for(self.settings, create=False, log=False) as migrator:
+                    found = work(migrator)
             except RunnerError as refused:
                 error = refused
             except signals.Interrupt as came:  # the studio is being closed

@@ -39,7 +39,7 @@ create policy tenant_isolation on public.more_{n} as restrictive for all to auth
 using (org_id = (select app.caller_org()));
 """
 _MADE = "select count(*) from pg_class where relname ~ '^t[0-9]+$' and relkind = 'r'"
-Turn = Callable[[], Run]
+LockWait = Callable[[], Run]
 
 
 @contextmanager
@@ -73,7 +73,7 @@ class _Desk:
         self._place = place
         self._env = environment(server, name, place)
 
-    def turn(self, *words: str, code: int = _DONE, says: str = "") -> Turn:
+    def turn(self, *words: str, code: int = _DONE, says: str = "") -> LockWait:
         """Return a run of a command, which must exit with `code` and say `says`."""
         more: list[str | Path] = ["--sql-dir", self._sql_dir, "--seeds-dir", ROOT / "seeds"]
         command = [sys.executable, "-m", "runner", *words, *more]
@@ -81,8 +81,8 @@ class _Desk:
             timed, command, cwd=self._place, env=self._env, code=code, says=says.encode()
         )
 
-    def snapshot(self, least: int) -> Turn:
-        """Return a look at the whole catalogue, of more than so many facts."""
+    def snapshot(self, least: int) -> LockWait:
+        """Return a look at the whole catalog, of more than so many facts."""
         text = _SNAPSHOT.format(url=self.url, least=least)
         return partial(timed, [sys.executable, "-c", text], cwd=ROOT, env=self._env)
 
@@ -125,7 +125,7 @@ def with_files(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) ->
 def tried_out(sizes: Sequence[int], say: Callable[[str], None]) -> str:
     """With the number of files that are tried out, not only applied.
 
-    `plan` looks at the whole catalogue after each statement that changes it, `check` seven times
+    `plan` looks at the whole catalog after each statement that changes it, `check` seven times
     for each file, over rows in every table: both grow with files × tables.
     """
     found: dict[str, dict[int, list[Run]]] = {}

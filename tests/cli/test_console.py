@@ -104,7 +104,7 @@ def test_a_text_is_printed_to_the_letter(
 def test_an_error_says_what_where_why_and_what_to_do(capsys: Captured) -> None:
     error = SqlError(
         "column x does not exist",
-        hint="Nothing was kept.\nMend it.",
+        hint="Nothing was kept.\nFix it.",
         place=Place("sql/0001_a.sql", 3, 8, "select x;"),
         sqlstate="42703",
         detail="There is none.",
@@ -125,7 +125,7 @@ def test_an_error_says_what_where_why_and_what_to_do(capsys: Captured) -> None:
         "  context: PL/pgSQL function f()\n"
         "\n"
         "Nothing was kept.\n"
-        "Mend it.\n"
+        "Fix it.\n"
     )
 
 
@@ -134,7 +134,7 @@ def test_an_error_as_json_is_one_document_on_stdout(capsys: Captured) -> None:
     console.report(DONE)
     console.report(Note("mind this"))
     capsys.readouterr()
-    error = FileError("bad file", hint="Mend it.", place=Place("a.sql", 2, 5, "text"))
+    error = FileError("bad file", hint="Fix it.", place=Place("a.sql", 2, 5, "text"))
     console.error(error, "apply")
     out, err = capsys.readouterr()
     assert err == ""
@@ -154,7 +154,7 @@ def test_an_error_as_json_is_one_document_on_stdout(capsys: Captured) -> None:
             "sqlstate": None,
             "detail": None,
             "server_hint": None,
-            "hint": "Mend it.",
+            "hint": "Fix it.",
             "exit_code": 1,
         },
     }

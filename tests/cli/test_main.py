@@ -193,18 +193,18 @@ def test_status_tells_every_state_and_exits_with_two(checkout: Checkout) -> None
     assert said.code == 2
     document = said.document
     assert {line["id"]: line["state"] for line in document["migrations"]} == {
-        "0001_a": "reworded",
+        "0001_a": "cosmetic",
         "0002_b": "edited",
         "0003_c": "missing",
-        "0004_d": "late",
+        "0004_d": "out_of_order",
         "0005_e": "applied",
         "0006_f": "pending",
     }
-    assert document["counts"]["late"] == 1
+    assert document["counts"]["out_of_order"] == 1
     assert document["clean"] is False
     assert document["exit_code"] == 2
     text = checkout.runner("status").out
-    for word in ("reworded", "edited", "missing", "late", "pending"):
+    for word in ("cosmetic", "edited", "missing", "out of order", "pending"):
         assert re.search(rf"^1 {word}: ", text, re.MULTILINE)
     said = checkout.runner("apply")
     assert said.code == 1
@@ -218,8 +218,8 @@ def test_a_late_file_is_applied_only_when_asked(checkout: Checkout) -> None:
     checkout.write(_0003_c="create table c ();")
     said = checkout.runner("apply")
     assert said.code == 1
-    assert "0003_c came late" in said.err
-    assert checkout.runner("apply", "--late").code == 0
+    assert "0003_c is out of order" in said.err
+    assert checkout.runner("apply", "--out-of-order").code == 0
     assert checkout.applied() == ["0001_a", "0002_b", "0003_c", "0004_d"]
 
 
@@ -381,7 +381,7 @@ def test_new_makes_the_next_file_and_its_way_back(bare: Checkout) -> None:
     said = bare.runner("new", "Add teams")
     assert said.code == 0
     assert said.out.split() == ["sql/0002_add_teams.sql", "sql/0002_add_teams.rollback.sql"]
-    first, second = bare.shelf()
+    first, second = bare.migrations()
     assert first.header.depends == ()
     assert second.header.depends == ("0001_create_things",)
     assert second.text.startswith("-- 0002_add_teams\n")

@@ -8,7 +8,7 @@ import pytest
 from checkout import Checkout
 from conftest import Database
 
-from runner.errors import FileError, RunnerError, SqlError, Unreachable
+from runner.errors import DatabaseUnreachable, FileError, RunnerError, SqlError
 from runner.execution import transactional
 
 
@@ -165,25 +165,30 @@ def test_what_only_psql_can_run_is_refused_before_the_first_file(
 
 def test_a_server_that_asks_for_data_ends_the_run(checkout: Checkout) -> None:
     """Should the splitter miss a COPY: the run ends, and nothing of it was kept."""
-    with checkout.ledger() as ledger, pytest.raises(FileError, match="COPY FROM STDIN"):
-        transactional.send(ledger.connection, "create table a (n int); copy a from stdin; select 1")
+    with checkout.migrator() as migrator, pytest.raises(FileError, match="COPY FROM STDIN"):
+        transactional.send(
+            migrator.connection, "create table a (n int); copy a from stdin; select 1"
+        )
     assert checkout.value("select to_regclass('a')") is None
 
 
 def test_a_transaction_ended_inside_is_found_out(checkout: Checkout) -> None:
     """Should the splitter miss a COMMIT."""
     checkout.write(_0001_a="select 1; commit; select 2;")
-    (migration,) = checkout.shelf()
+    (migration,) = checkout.migrations()
     vars(migration)["statements"] = []
-    with checkout.ledger() as ledger:
-        transactional.send(ledger.connection, "begin")
+    with checkout.migrator() as migrator:
+        transactional.send(migrator.connection, "begin")
         with pytest.raises(FileError, match="ended the transaction"):
-            transactional.run_whole(ledger.connection, migration, state="")
+            transactional.run_whole(migrator.connection, migration, state="")
 
 
 def test_a_lost_connection_is_told_as_one(checkout: Checkout) -> None:
-    with checkout.ledger() as ledger, pytest.raises(Unreachable, match="connection was lost"):
-        transactional.send(ledger.connection, "select pg_terminate_backend(pg_backend_pid())")
+    with (
+        checkout.migrator() as migrator,
+        pytest.raises(DatabaseUnreachable, match="connection was lost"),
+    ):
+        transactional.send(migrator.connection, "select pg_terminate_backend(pg_backend_pid())")
 
 
 # --- outside a transaction ----------------------------------------------------------------------

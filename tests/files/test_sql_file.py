@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import FileError
-from runner.files.sql_file import Header, Script
+from runner.files.sql_file import Header, SqlFile
 
 TEXT = "-- 0001_a\n-- Two tables.\n\ncreate table a ();\n\n  create table b ();\n"
 
@@ -20,9 +20,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "0001_a.sql"
 
 
-def script(path: Path, content: str | bytes) -> Script:
+def script(path: Path, content: str | bytes) -> SqlFile:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return Script(path)
+    return SqlFile(path)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_hash_of_the_code_sees_the_code_alone(path: Path) -> None:
 def test_a_large_file_is_hashed_and_its_header_read_without_being_held(path: Path) -> None:
     line = b"insert into t values ('" + b"x" * 80 + b"');\n"
     size = path.write_bytes(b"-- depends: 0000_z\n" + line * 100_000)
-    large = Script(path)
+    large = SqlFile(path)
     tracemalloc.start()
     try:
         assert large.sha256
@@ -209,7 +209,7 @@ def test_the_text_that_is_sent_has_no_bom(path: Path) -> None:
 def test_a_file_that_is_gone_is_an_error_in_words(path: Path) -> None:
     for read in ("sha256", "header", "text"):
         with pytest.raises(FileError, match="No such file"):
-            getattr(Script(path), read)
+            getattr(SqlFile(path), read)
 
 
 @given(content=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: "-- " + text))
@@ -219,7 +219,7 @@ def test_any_content_is_read_or_refused_with_a_file_error(
     path = tmp_path_factory.getbasetemp() / "any.sql"
     data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
     path.write_bytes(data)
-    found = Script(path)
+    found = SqlFile(path)
     assert len(found.sha256) == 64
     try:
         _ = found.header, found.statements, found.code_sha256

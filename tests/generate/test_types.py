@@ -33,8 +33,8 @@ from runner.generate import types as rowtypes
 from runner.generate.types import python, typescript
 from runner.generate.types.names import class_name, singular
 from runner.generate.types.shapes import Column, Relation, Schema, Type
-from runner.migrate.migrator import Ledger
-from runner.migrate.seeds import pour
+from runner.migrate.migrator import Migrator
+from runner.migrate.seeds import load
 from runner.migrate.seeds import read as seeds
 
 one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
@@ -122,9 +122,9 @@ def zoo(empty_database: Database) -> Database:
 @pytest.fixture
 def seeded(database: Database) -> Database:
     with database.connect(autocommit=True) as conn:
-        ledger = Ledger(conn)
-        with ledger.lock():
-            pour(ledger, seeds(ROOT / "seeds"))
+        migrator = Migrator(conn)
+        with migrator.lock():
+            load(migrator, seeds(ROOT / "seeds"))
     return database
 
 
@@ -580,7 +580,7 @@ def test_types_writes_a_file_and_tells_when_it_is_stale(checkout: Checkout) -> N
     out, words = checkout.folder / "rows.py", ("types", "--out", "rows.py")
     said = checkout.runner(*words, "--check")
     assert said.code == 2
-    assert said.out.startswith("absent: rows.py\n--- rows.py\n+++ catalogue\n")
+    assert said.out.startswith("absent: rows.py\n--- rows.py\n+++ catalog\n")
     assert re.search(r"^and \d+ lines more$", said.out, re.MULTILINE)
     assert not out.exists()
 
@@ -599,7 +599,7 @@ def test_types_writes_a_file_and_tells_when_it_is_stale(checkout: Checkout) -> N
     checkout.do("alter table public.projects add colour text")
     said = checkout.runner(*words, "--check")
     assert said.code == 2
-    assert said.out.startswith("stale: rows.py\n--- rows.py\n+++ catalogue\n@@ ")
+    assert said.out.startswith("stale: rows.py\n--- rows.py\n+++ catalog\n@@ ")
     assert "\n+    colour: str | None\n" in said.out
     assert len(said.out.splitlines()) < 14
     assert "without --check" in said.err

@@ -229,7 +229,7 @@ def test_it_fails_when_its_guard_is_taken_away(stage: Connection[TupleRow], numb
         assert breach.who
         assert breach.reached
         assert breach.fault
-        assert breach.mend
+        assert breach.fix
         assert breach.subject or number in ("115", "510", "511")  # of the whole server
 
 

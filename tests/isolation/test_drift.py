@@ -20,10 +20,10 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.isolation import drift
 from runner.isolation.drift import Audit
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.postgres.target import Target, parse
 from runner.preflight import baseline
-from runner.preflight.scratch import Workshop, apply, workshop
+from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.schema import snapshot
 
 pytestmark = one_server  # what differs between versions is test_difference.py's
@@ -53,8 +53,8 @@ class Place:
     connection: Connection[TupleRow]
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.connection)
+    def migrator(self) -> Migrator:
+        return Migrator(self.connection)
 
     def write(self, **texts: str) -> list[Migration]:
         self.folder.mkdir(exist_ok=True)
@@ -68,20 +68,20 @@ class Place:
         return loader.read(self.folder)
 
     def audit(self) -> Audit:
-        return drift.audit(self.ledger, self.files)
+        return drift.audit(self.migrator, self.files)
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Workshop]:
-    with workshop(18) as shop:
-        yield shop
+def scratch() -> Iterator[ScratchServer]:
+    with scratch_server(18) as scratch:
+        yield scratch
 
 
 @pytest.fixture(autouse=True)
-def _one_scratch_server(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def _one_scratch_server(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One for all tests: to start it takes longer than they do."""
     for module in (drift, baseline):
-        monkeypatch.setattr(module, "workshop", lambda *_: nullcontext(shop))
+        monkeypatch.setattr(module, "workshop", lambda *_: nullcontext(scratch))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def words(audit: Audit) -> list[str]:
 
 
 def test_what_the_files_made_is_as_they_say(place: Place) -> None:
-    apply(place.ledger, place.files)
+    apply(place.migrator, place.files)
     audit = place.audit()
     assert (words(audit), audit.breaches(), audit.warnings()) == ([], [], [])
     assert [(check.name, check.passed) for check in audit.checks()] == [
@@ -138,7 +138,7 @@ SWALLOWED = {
 @pytest.mark.parametrize(("before", "said"), SWALLOWED.values(), ids=SWALLOWED)
 def test_what_a_guard_swallowed_is_named(place: Place, before: str, said: list[str]) -> None:
     place.connection.execute(before.encode())
-    apply(place.ledger, place.files)
+    apply(place.migrator, place.files)
     assert words(place.audit()) == said
 
 
@@ -167,22 +167,22 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize(("done", "said", "mend"), BY_HAND.values(), ids=BY_HAND)
+@pytest.mark.parametrize(("done", "said", "fix"), BY_HAND.values(), ids=BY_HAND)
 def test_what_was_done_by_hand_is_a_breach_with_its_mend(
-    place: Place, done: str, said: str, mend: str
+    place: Place, done: str, said: str, fix: str
 ) -> None:
-    apply(place.ledger, place.files)
+    apply(place.migrator, place.files)
     place.connection.execute(done.encode())
     [breach] = place.audit().breaches()
     assert (breach.proof, breach.what) == ("drift", said)
-    assert breach.mend.startswith(mend)
-    place.connection.execute(breach.mend.encode())
+    assert breach.fix.startswith(fix)
+    place.connection.execute(breach.fix.encode())
     assert place.audit().breaches() == []
 
 
 def test_only_what_is_applied_is_compared(place: Place) -> None:
     """Pending files make nothing here yet, and that is no drift; what is missing was made once."""
-    apply(place.ledger, place.files)
+    apply(place.migrator, place.files)
     place.write(_0003_more="create table public.more ();")
     (place.folder / "0002_mood.sql").unlink()
     audit = place.audit()
@@ -191,7 +191,7 @@ def test_only_what_is_applied_is_compared(place: Place) -> None:
 
 
 def test_an_edit_is_a_breach_with_its_lines(place: Place) -> None:
-    apply(place.ledger, place.files)
+    apply(place.migrator, place.files)
     place.write(_0001_shops=SHOPS.replace("'new'", "'brand new'"))
     edited, differs = place.audit().breaches()
     assert edited.subject == "0001_shops"
@@ -202,7 +202,7 @@ def test_an_edit_is_a_breach_with_its_lines(place: Place) -> None:
 
 
 def test_an_edit_of_comments_alone_is_a_note(place: Place) -> None:
-    apply(place.ledger, place.files)
+    apply(place.migrator, place.files)
     place.write(_0001_shops=SHOPS.replace("-- 0001_shops", "-- 0001_shops, again"))
     audit = place.audit()
     assert audit.breaches() == []
@@ -213,7 +213,7 @@ def test_an_edit_of_comments_alone_is_a_note(place: Place) -> None:
 
 
 def applied(place: Place) -> list[str]:
-    return sorted(place.ledger.records())
+    return sorted(place.migrator.records())
 
 
 def by_psql(place: Place, count: int = 2) -> None:
@@ -223,10 +223,10 @@ def by_psql(place: Place, count: int = 2) -> None:
 
 def test_a_database_made_by_psql_is_taken_over(place: Place) -> None:
     by_psql(place)
-    taken = baseline.baseline(place.ledger, place.files)
+    taken = baseline.baseline(place.migrator, place.files)
     assert [file.id for file in taken] == applied(place) == ["0001_shops", "0002_mood"]
     assert place.audit().breaches() == []
-    assert baseline.baseline(place.ledger, place.files) == []
+    assert baseline.baseline(place.migrator, place.files) == []
 
 
 def test_a_database_that_stock_yoyo_made_is_taken_over(
@@ -242,7 +242,7 @@ def test_a_database_that_stock_yoyo_made_is_taken_over(
         capture_output=True,
     )
     said: list[Event] = []
-    baseline.baseline(place.ledger, place.files, report=said.append)
+    baseline.baseline(place.migrator, place.files, report=said.append)
     assert applied(place) == ["0001_shops", "0002_mood"]
     [note] = [event.text for event in said if isinstance(event, Note)]
     assert note.startswith("public._yoyo_log, public._yoyo_migration, public._yoyo_version")
@@ -268,7 +268,7 @@ def test_a_database_of_another_tool_is_taken_over(place: Place, tables: str, not
     by_psql(place)
     place.connection.execute(tables.encode())
     said: list[Event] = []
-    baseline.baseline(place.ledger, place.files, report=said.append)
+    baseline.baseline(place.migrator, place.files, report=said.append)
     assert applied(place) == ["0001_shops", "0002_mood"]
     notes = [event.text for event in said if isinstance(event, Note)]
     assert [text.startswith(note) for text in notes] == ([True] if note else [])
@@ -281,7 +281,7 @@ def test_a_database_that_differs_is_not_taken_over(place: Place) -> None:
     by_psql(place)
     place.connection.execute("alter table public.shops alter name set default 'old'")
     with pytest.raises(PlanError) as error:
-        baseline.baseline(place.ledger, place.files)
+        baseline.baseline(place.migrator, place.files)
     assert "not what the files up to 0002_mood make: 1 thing differs" in error.value.message
     assert "default 'old'::text here, 'new'::text in the files" in error.value.hint
     assert "alter table public.shops alter column name set default 'new'::text;" in error.value.hint
@@ -291,11 +291,11 @@ def test_a_database_that_differs_is_not_taken_over(place: Place) -> None:
 def test_a_database_that_is_behind_is_told_how_far_it_is(place: Place) -> None:
     by_psql(place, count=1)
     with pytest.raises(PlanError) as error:
-        baseline.baseline(place.ledger, place.files)
+        baseline.baseline(place.migrator, place.files)
     assert "baseline --to 0001_shops, then apply" in error.value.hint
-    taken = baseline.baseline(place.ledger, place.files, place.files[0])
+    taken = baseline.baseline(place.migrator, place.files, place.files[0])
     assert [file.id for file in taken] == applied(place) == ["0001_shops"]
-    apply(place.ledger, place.files[1:])
+    apply(place.migrator, place.files[1:])
     assert place.audit().breaches() == []
 
 
@@ -309,7 +309,7 @@ def test_the_catalogue_of_this_repository_is_the_one_that_is_kept(
     with server.database(of=template) as database, database.connect() as conn:
         conn.execute(f'revoke temporary on database "{database.name}" from public')
         kept = SQL_DIR.parent / "docs" / "catalog.txt"
-        assert snapshot.snapshot(conn).text == kept.read_text(encoding="utf-8")
+        assert snapshot.take(conn).text == kept.read_text(encoding="utf-8")
 
 
 def test_a_template_loses_what_was_taken_from_public(
@@ -317,7 +317,7 @@ def test_a_template_loses_what_was_taken_from_public(
 ) -> None:
     """CREATE DATABASE copies no privilege on the database itself: a restored copy is told so."""
     with new_database(of=template).connect(autocommit=True) as conn:
-        audit = drift.audit(Ledger(conn), loader.read(SQL_DIR))
+        audit = drift.audit(Migrator(conn), loader.read(SQL_DIR))
         assert words(audit) == ["database this: temporary to public here only"]
-        conn.execute(audit.differences[0].mend.encode())
-        assert drift.audit(Ledger(conn), loader.read(SQL_DIR)).breaches() == []
+        conn.execute(audit.differences[0].fix.encode())
+        assert drift.audit(Migrator(conn), loader.read(SQL_DIR)).breaches() == []

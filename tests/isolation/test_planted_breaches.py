@@ -1,6 +1,6 @@
-"""Mistakes as people make them, planted by hand: verify names the thing, who reaches it, the mend.
+"""Mistakes as people make them, planted by hand: verify names the thing, who reaches it, the fix.
 
-What it offers as a mend is then done, and verify run again, as a person would, until all is well.
+What it offers as a fix is then done, and verify run again, as a person would, until all is well.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Mistake:
     name: str
     sql: str
     subject: str  # of the breach, or a part of its fault
-    who: str = ""  # where it is reached by somebody, not only seen in the catalogue
-    mended: bool = True  # by what verify says alone; else somebody has to decide
+    who: str = ""  # where it is reached by somebody, not only seen in the catalog
+    fixed: bool = True  # by what verify says alone; else somebody has to decide
     undo: str = ""  # what outlives the database
 
 
@@ -40,7 +40,7 @@ MISTAKES = [
         "create view public.member_emails as select org_id, email, roles from public.users; "
         "grant select on public.member_emails to authenticated",
         subject="public.member_emails",
-        mended=False,
+        fixed=False,
     ),
     Mistake(
         "a policy left from debugging",
@@ -125,7 +125,7 @@ MISTAKES = [
         "grant select, insert on public.invoices to authenticated",
         subject="public.invoices",
         who="MEMBER",
-        mended=False,
+        fixed=False,
     ),
     Mistake(
         "a search for the front end",
@@ -187,18 +187,18 @@ def told(found: Iterable[Breach]) -> list[str]:
 
 
 def assert_named(mistake: Mistake, found: tuple[Breach, ...]) -> None:
-    """It is found, as whom it is reached too, and each breach has a mend."""
+    """It is found, as whom it is reached too, and each breach has a fix."""
     about = named(mistake, found)
     assert about, told(found)
     who = [breach.who.upper() for breach in about if breach.sql]
     assert not mistake.who or [one for one in who if one.startswith(mistake.who.upper())], who
-    assert all(breach.mend for breach in found)
+    assert all(breach.fix for breach in found)
 
 
-def mend(database: Database, found: tuple[Breach, ...]) -> None:
+def fix(database: Database, found: tuple[Breach, ...]) -> None:
     """Do what the breaches say, each thing once, as far as they say it in SQL or as a command."""
     with database.connect(autocommit=True) as conn:
-        for text in dict.fromkeys(breach.mend for breach in found):
+        for text in dict.fromkeys(breach.fix for breach in found):
             for line in text.splitlines():
                 todo = re.sub(r"\s+-- .*", "", line)
                 files = re.findall(r"psql -1 -f (sql/\S+\.sql)", todo)
@@ -210,10 +210,10 @@ def mend(database: Database, found: tuple[Breach, ...]) -> None:
                     conn.execute(todo)
 
 
-def mended(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
-    """Mend as a person would, again and again; return what is left."""
+def fixed(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
+    """Fix as a person would, again and again; return what is left."""
     for _ in range(ROUNDS):
-        mend(database, found)
+        fix(database, found)
         found = breaches(database)
         if not found:
             break
@@ -226,8 +226,8 @@ def test_a_mistake_is_named_and_its_mend_closes_it(database: Database, mistake: 
     with planted(database, mistake):
         found = breaches(database)
         assert_named(mistake, found)
-        if mistake.mended:
-            assert not told(mended(database, found))
+        if mistake.fixed:
+            assert not told(fixed(database, found))
 
 
 def test_all_mistakes_at_once_are_named_and_mended(database: Database) -> None:
@@ -236,8 +236,8 @@ def test_all_mistakes_at_once_are_named_and_mended(database: Database) -> None:
         found = breaches(database)
         for mistake in MISTAKES:
             assert_named(mistake, found)
-        left = mended(database, found)
-        undecided = [b for m in MISTAKES if not m.mended for b in named(m, left)]
+        left = fixed(database, found)
+        undecided = [b for m in MISTAKES if not m.fixed for b in named(m, left)]
         assert not told(set(left) - set(undecided))
 
 

@@ -1,4 +1,4 @@
-"""What let a role through is found, and what is offered as a mend is a statement that mends it."""
+"""What let a role through is found, and what is offered as a fix is a statement that fixes it."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def test_what_gives_a_privilege_is_named_and_taken_away(
 ) -> None:
     ground.execute(given.encode())
     assert ground.execute(HOLDS, [role, command]).fetchone() == (True,)
-    found, mend = Faults(ground).held("projects", command, role)
+    found, fix = Faults(ground).held("projects", command, role)
     assert found.startswith(fault)
-    ground.execute(mend.encode())
+    ground.execute(fix.encode())
     assert ground.execute(HOLDS, [role, command]).fetchone() == (False,)
 
 
 def test_a_policy_is_told_with_the_helpers_that_it_asks(ground: Connection[TupleRow]) -> None:
-    fault, mend = Faults(ground).let_through("projects", "insert", "authenticated")
+    fault, fix = Faults(ground).let_through("projects", "insert", "authenticated")
     assert "app.caller_org_as(user_role[]) is asked by insert_admin" in fault
     assert "app.caller_org() is asked by tenant_isolation" in fault
-    assert mend.startswith("psql -1 -f sql/0006_create_caller_helpers.sql")
+    assert fix.startswith("psql -1 -f sql/0006_create_caller_helpers.sql")
     ground.execute("alter policy insert_admin on public.projects with check (true)")
     ground.execute("drop policy tenant_isolation on public.projects")
-    _, mend = Faults(ground).let_through("projects", "insert", "authenticated")
-    assert mend.startswith("psql -1 -f sql/0009_enable_row_level_security.sql")
+    _, fix = Faults(ground).let_through("projects", "insert", "authenticated")
+    assert fix.startswith("psql -1 -f sql/0009_enable_row_level_security.sql")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,6 @@ def test_what_stands_in_the_way_is_named_with_the_pages_that_put_it_right(
 ) -> None:
     if taken:
         ground.execute(taken.encode())
-    found, mend = Faults(ground).stood_in_the_way("projects", "insert", "authenticated", *said)
+    found, fix = Faults(ground).stood_in_the_way("projects", "insert", "authenticated", *said)
     assert found.startswith(fault)
-    assert all(line.startswith("psql -1 -f sql/") for line in mend.splitlines())
+    assert all(line.startswith("psql -1 -f sql/") for line in fix.splitlines())

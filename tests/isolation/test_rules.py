@@ -512,8 +512,8 @@ def test_a_mend_mends(ground: Connection[TupleRow], number: str, planting: str) 
     if "create table" in planting or "owner to" in planting:
         return
     ground.execute(planting.encode())
-    for _, _, mend in rule_runner.ask(ground, rule(number)):
-        ground.execute(mend.encode())
+    for _, _, fix in rule_runner.ask(ground, rule(number)):
+        ground.execute(fix.encode())
     assert found(ground, number) == []
 
 
@@ -558,7 +558,7 @@ def test_what_a_run_finds_its_mends_close(ground: Connection[TupleRow], planting
     _, breaches = rule_runner.run(ground, None)
     assert breaches
     for breach in breaches:
-        ground.execute(breach.mend.encode())
+        ground.execute(breach.fix.encode())
     assert rule_runner.run(ground, None)[1] == []
 
 
@@ -592,7 +592,7 @@ def test_a_run_is_checks_and_breaches_and_leaves_the_transaction_as_it_was(
             what="table public.projects: row-level security is not enabled",
             reached=RULES["05_row_security_off"].fields["why"],
             fault="table public.projects",
-            mend="alter table public.projects enable row level security;",
+            fix="alter table public.projects enable row level security;",
         )
     ]
 
@@ -616,8 +616,8 @@ def test_a_table_whose_columns_are_granted_gets_those_grants_back(
 ) -> None:
     """A revoke from the whole table takes the grants by column with it."""
     ground.execute("grant update on public.projects to authenticated")
-    [(_, _, mend)] = rule_runner.ask(ground, rule("41"))
-    first, second = mend.splitlines()
+    [(_, _, fix)] = rule_runner.ask(ground, rule("41"))
+    first, second = fix.splitlines()
     assert first == "revoke update on public.projects from authenticated;"
     assert second.startswith("psql -1 -f sql/0009_enable_row_level_security.sql  -- ")
 
@@ -701,7 +701,7 @@ def test_a_rule_is_a_page_that_a_reviewer_can_read(name: str) -> None:
     assert found.fields["source"]
     assert found.fields["why"].endswith(".")
     assert found.fields.get("level", "warning") == "warning"
-    assert {"object", "problem", "mend"} <= set(re.findall(r"\bas (\w+)", found.body))
+    assert {"object", "problem", "fix"} <= set(re.findall(r"\bas (\w+)", found.body))
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,14 @@ import pytest
 from checkout import ROOT, Checkout
 from conftest import Database, Server, apply_schema, one_server
 
-from runner.errors import LockTimeout, ProofError, RunnerError, Unreachable, UsageError
+from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
 from runner.isolation.matrix import grid
 from runner.isolation.matrix.cases import tries
 from runner.isolation.proof import prove
 from runner.isolation.report import export
 from runner.isolation.verdict import Breach, Verdict
-from runner.migrate.migrator import Ledger
-from runner.migrate.seeds import pour
+from runner.migrate.migrator import Migrator
+from runner.migrate.seeds import load
 from runner.migrate.seeds import read as seeds
 from runner.postgres.connection import Connection
 
@@ -70,8 +70,8 @@ def breach(database: Database, weakness: str, **how: object) -> Breach:
 
 
 def rows(database: Database, header: str = "xmin::text, xmax::text, ctid::text") -> list[object]:
-    """Every row of every table with what is kept beside it; of the catalogue, which and when."""
-    catalogues = {"pg_class": "oid", "pg_policy": "oid", "pg_proc": "oid", "pg_trigger": "oid"}
+    """Every row of every table with what is kept beside it; of the catalog, which and when."""
+    catalogs = {"pg_class": "oid", "pg_policy": "oid", "pg_proc": "oid", "pg_trigger": "oid"}
     with connect(database) as conn:
         ours = [
             conn.execute(f"select {header}, t::text from {table} as t order by ctid").fetchall()
@@ -82,7 +82,7 @@ def rows(database: Database, header: str = "xmin::text, xmax::text, ctid::text")
                 f"select {key}, xmin::text, ctid::text from {name} where {key} >= 16384"
                 " order by ctid"
             ).fetchall()
-            for name, key in {**catalogues, "pg_attribute": "attrelid"}.items()
+            for name, key in {**catalogs, "pg_attribute": "attrelid"}.items()
         ]
     return [*ours, *theirs]
 
@@ -98,9 +98,9 @@ def database(database: Database) -> Database:
 @pytest.fixture
 def seeded(database: Database) -> Database:
     with connect(database) as conn:
-        ledger = Ledger(conn)
-        with ledger.lock():
-            pour(ledger, seeds(ROOT / "seeds"))
+        migrator = Migrator(conn)
+        with migrator.lock():
+            load(migrator, seeds(ROOT / "seeds"))
     return database
 
 
@@ -263,7 +263,7 @@ def test_a_program_that_stands_still_is_ended_and_says_so(
         run(*words, **how)
 
     monkeypatch.setattr(grid, "run", slow)
-    with pytest.raises(Unreachable, match="connection was lost") as refusal:
+    with pytest.raises(DatabaseUnreachable, match="connection was lost") as refusal:
         judged(database, only="projects", lock_timeout=0.3)
     assert "stood still for 210 ms" in refusal.value.hint
     with connect(database) as conn:
@@ -308,7 +308,7 @@ def test_truncate_is_not_executed_where_it_would_go_through(seeded: Database) ->
     with seeded.connect() as reader:
         reader.execute("select count(*) from public.projects")
         verdict = judged(seeded, only="projects.truncate", without_belt=False, lock_timeout=0.1)
-    assert {b.mend for b in verdict.breaches} == {
+    assert {b.fix for b in verdict.breaches} == {
         "revoke truncate on public.projects from authenticated;"
     }
     assert {c.outcome for c in verdict.cells if not c.passed} == {
@@ -334,7 +334,7 @@ def test_a_policy_that_is_too_wide_is_named_with_what_it_reached(database: Datab
     assert found.reached.startswith("2 rows: cproofawayproject")
     assert "policy select_member on public.projects: for select" in found.fault
     assert "using (true)" in found.fault
-    assert "sql/0009_enable_row_level_security.sql" in found.mend
+    assert "sql/0009_enable_row_level_security.sql" in found.fix
 
 
 def test_a_policy_that_only_the_belt_makes_right_is_found(database: Database) -> None:
@@ -367,14 +367,14 @@ def test_a_grant_too_many_is_named_with_its_revoke(database: Database) -> None:
     found = breach(database, "grant update (email) on public.users to authenticated", only="users")
     assert found.proof == "users.update.email as OWNER in own org"
     assert "grant update (email, name, roles) on public.users to authenticated" in found.fault
-    assert found.mend == "revoke update (email) on public.users from authenticated;"
+    assert found.fix == "revoke update (email) on public.users from authenticated;"
     with connect(database) as conn:
-        conn.execute(found.mend.encode())
+        conn.execute(found.fix.encode())
         assert prove(conn, only="users").proven
 
 
 @pytest.mark.parametrize(
-    ("grant", "mend"),
+    ("grant", "fix"),
     [
         ("select on public.users to anon", "revoke select on public.users from anon;"),
         ("select on public.users to public", "revoke select on public.users from public;"),
@@ -383,10 +383,10 @@ def test_a_grant_too_many_is_named_with_its_revoke(database: Database) -> None:
     ],
 )
 def test_a_grant_behind_which_policies_still_hold_is_a_breach_all_the_same(
-    database: Database, grant: str, mend: str
+    database: Database, grant: str, fix: str
 ) -> None:
     found = breach(database, f"grant {grant}", only="matrix")
-    assert found.mend.startswith(mend)
+    assert found.fix.startswith(fix)
     assert "which nobody gave it" in found.what
 
 
@@ -395,13 +395,13 @@ def test_a_guard_that_is_gone_shows_in_what_got_through(database: Database) -> N
     assert found.proof == "users.update.own roles short of OWNER as MEMBER in own org"
     assert "no guard refused it" in found.fault
     assert "keep_last_owner, record_audit, touch_updated_at" in found.fault
-    assert "sql/0007_guard_rows.sql" in found.mend
+    assert "sql/0007_guard_rows.sql" in found.fix
 
 
 def test_row_security_that_is_off_is_named_with_the_switch(database: Database) -> None:
     found = breach(database, "alter table public.users disable row level security", only="users")
     assert "row-level security is off on public.users" in found.fault
-    assert found.mend == "alter table public.users enable row level security;"
+    assert found.fix == "alter table public.users enable row level security;"
 
 
 @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ def test_a_table_that_nobody_decided_on_fails_the_proof(
 ) -> None:
     found = breach(seeded, make, only="undecided")
     assert name in found.what and fault in found.fault
-    assert "revoke all on" in found.mend
+    assert "revoke all on" in found.fix
     if "grant" in make:
         assert re.search(r"saw (at least )?\d+ row", found.reached)
     assert "example" not in found.reached  # the rows themselves may be real people's
@@ -546,7 +546,7 @@ def test_a_breach_says_all_that_one_needs_and_exits_with_4(checkout: Checkout) -
     assert said.code == 4
     assert re.search(r"^  OWNER .* ✗1 ", said.out, re.MULTILINE)
     assert "breach 1: users.update.email as OWNER in own org" in said.out
-    for part in ("what  ", "who  ", "sql  ", "reached  ", "fault  ", "mend  "):
+    for part in ("what  ", "who  ", "sql  ", "reached  ", "fault  ", "fix  "):
         assert re.search(rf"^  {part}", said.out, re.MULTILINE)
     assert "update public.users set email = email where" in said.out
     assert "\x1b[31m" in checkout.runner("verify", "--only", "users", FORCE_COLOR="1").out
@@ -563,7 +563,7 @@ def test_json_is_one_document(checkout: Checkout) -> None:
     checkout.do("grant select on public.users to anon")
     said = checkout.runner("verify", "--only", "users.select", "--json")
     assert (said.code, said.document["ok"], said.document["exit_code"]) == (4, False, 4)
-    assert said.document["breaches"][0]["mend"] == "revoke select on public.users from anon;"
+    assert said.document["breaches"][0]["fix"] == "revoke select on public.users from anon;"
 
 
 @one_server

@@ -38,12 +38,12 @@ def test_the_second_run_waits_for_the_first_and_says_for_whom(checkout: Checkout
             waiting.set()
 
     def second() -> None:
-        with checkout.ledger(report):
+        with checkout.migrator(report):
             told.append("in")
 
     thread = threading.Thread(target=second)
-    with checkout.ledger() as ledger:
-        pid = ledger.connection.info.backend_pid
+    with checkout.migrator() as migrator:
+        pid = migrator.connection.info.backend_pid
         thread.start()
         assert waiting.wait(PATIENCE)
         assert "in" not in told
@@ -53,10 +53,10 @@ def test_the_second_run_waits_for_the_first_and_says_for_whom(checkout: Checkout
 
 
 def test_a_run_that_waited_in_vain_names_the_holder(checkout: Checkout) -> None:
-    with checkout.ledger() as ledger:
-        pid = ledger.connection.info.backend_pid
-        ledger.connection.execute("select 'the last\n thing it did'")
-        with pytest.raises(LockTimeout) as caught, checkout.ledger(lock_wait=0):
+    with checkout.migrator() as migrator:
+        pid = migrator.connection.info.backend_pid
+        migrator.connection.execute("select 'the last\n thing it did'")
+        with pytest.raises(LockTimeout) as caught, checkout.migrator(lock_wait=0):
             pytest.fail("two runs at once")
     message = caught.value.message
     assert f"pid {pid}, runner as " in message
@@ -69,7 +69,7 @@ def test_the_command_line_waits_as_long_as_it_is_told_and_exits_with_three(
     checkout: Checkout,
 ) -> None:
     checkout.write(_0001_a="create table a ();")
-    with checkout.ledger():
+    with checkout.migrator():
         said = checkout.runner("apply", "--lock-wait", "0.2")
         assert said.code == 3
         assert "error: Another run holds the lock: pid " in said.err
@@ -87,14 +87,14 @@ def test_waiting_holds_no_snapshot(checkout: Checkout) -> None:
         _0001_a="create table a (n int);",
         _0002_b="-- transactional: false\ncreate index concurrently a_n_idx on a (n);",
     )
-    with checkout.ledger() as ledger:
+    with checkout.migrator() as migrator:
         second = checkout.start_runner("apply", "-v")
         assert second.stderr
         line = ""
         while "waiting for the lock" not in line:
             line = second.stderr.readline()
             assert line, "it ended without waiting"
-        ledger.apply(checkout.shelf())
+        migrator.apply(checkout.migrations())
     out, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, err
     assert "nothing to apply: 2 applied" in out or "0 applied now" in out
@@ -121,17 +121,17 @@ def test_locks_of_two_databases_do_not_meet(checkout: Checkout, tmp_path: Path) 
     assert checkout.database
     with checkout.database.server.database() as other:
         elsewhere = Checkout(tmp_path, other)
-        with checkout.ledger(), elsewhere.ledger(lock_wait=0):
+        with checkout.migrator(), elsewhere.migrator(lock_wait=0):
             assert elsewhere.value(HELD) == 1
 
 
 def test_the_lock_is_given_back_after_a_failure(checkout: Checkout) -> None:
-    with pytest.raises(ZeroDivisionError), checkout.ledger():
+    with pytest.raises(ZeroDivisionError), checkout.migrator():
         _ = 1 / 0
-    with checkout.ledger() as ledger:
+    with checkout.migrator() as migrator:
         with pytest.raises(psycopg.errors.DivisionByZero):
-            ledger.connection.execute("select 1 / 0")
-        with ledger.lock():  # inside itself it does nothing more
+            migrator.connection.execute("select 1 / 0")
+        with migrator.lock():  # inside itself it does nothing more
             pass
         assert checkout.value(HELD) == 1
     assert checkout.value(HELD) == 0
@@ -140,7 +140,7 @@ def test_the_lock_is_given_back_after_a_failure(checkout: Checkout) -> None:
 def test_the_lock_is_given_back_before_the_connection_is(checkout: Checkout) -> None:
     assert checkout.database
     with checkout.database.connect(autocommit=True) as connection:
-        with advisory_lock.held(connection, wait=0, report=silent):
+        with advisory_lock.hold(connection, wait=0, report=silent):
             assert checkout.value(HELD) == 1
         assert checkout.value(HELD) == 0
 

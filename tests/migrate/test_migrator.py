@@ -14,7 +14,7 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import get_migration_hash
 
-from runner.errors import FileError, SqlError, Unreachable
+from runner.errors import DatabaseUnreachable, FileError, SqlError
 from runner.events import Done, Event
 from runner.execution import transactional
 from runner.postgres.target import Target
@@ -97,8 +97,8 @@ def test_a_ledger_that_stock_yoyo_made_is_adopted(checkout: Checkout) -> None:
         {"h": get_migration_hash("0001_a")},
     )
     backend.connection.close()
-    with checkout.ledger() as ledger:
-        records = ledger.records()
+    with checkout.migrator() as migrator:
+        records = migrator.records()
         assert list(records) == ["0001_a"]
         assert records["0001_a"].sha256 is None
     checkout.apply_rest()
@@ -125,10 +125,10 @@ def test_the_first_run_makes_a_schema_that_is_open_to_nobody(checkout: Checkout)
 
 
 def test_reading_writes_nothing_not_even_a_ledger(checkout: Checkout) -> None:
-    with checkout.ledger() as ledger:
-        assert ledger.records() == {}
-        ledger.apply([])
-        ledger.roll_back([])
+    with checkout.migrator() as migrator:
+        assert migrator.records() == {}
+        migrator.apply([])
+        migrator.roll_back([])
     assert checkout.value("select to_regnamespace('yoyo')") is None
 
 
@@ -140,8 +140,8 @@ def test_a_ledger_that_may_not_be_read_is_told_so(checkout: Checkout) -> None:
     try:
         assert checkout.database
         checkout.environ["DATABASE_URL"] = checkout.database.conninfo(user=role)
-        with checkout.ledger() as ledger, pytest.raises(SqlError, match="cannot be read"):
-            ledger.records()
+        with checkout.migrator() as migrator, pytest.raises(SqlError, match="cannot be read"):
+            migrator.records()
     finally:
         checkout.do(f"drop role {role}")
 
@@ -153,7 +153,7 @@ def test_a_record_holds_the_hashes_the_text_the_time_and_who(checkout: Checkout)
     """yoyo: a migration's hash is of its name; an edited applied file is never noticed."""
     checkout.write(_0001_a="-- a\nselect '%s', 1;\n")
     checkout.apply()
-    (migration,) = checkout.shelf()
+    (migration,) = checkout.migrations()
     ((hash_, sha, code, content, ms, by, recent),) = checkout.rows("""
         select migration_hash, content_sha256, code_sha256, content, duration_ms, applied_by,
             applied_at_utc between (now() at time zone 'utc') - interval '1 hour'
@@ -188,12 +188,12 @@ def test_a_large_file_is_recorded_without_its_text(checkout: Checkout) -> None:
 
 def test_every_operation_is_in_yoyos_log(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;", _0001_a__rollback="select 2;")
-    (migration,) = checkout.shelf()
-    with checkout.ledger() as ledger:
-        ledger.apply([migration])
-        ledger.roll_back([migration])
-        ledger.mark(migration)
-        ledger.unmark(migration)
+    (migration,) = checkout.migrations()
+    with checkout.migrator() as migrator:
+        migrator.apply([migration])
+        migrator.roll_back([migration])
+        migrator.mark(migration)
+        migrator.unmark(migration)
     assert checkout.rows("""
         select operation, migration_hash from yoyo._yoyo_log order by created_at_utc
         """) == [
@@ -212,7 +212,9 @@ def test_a_backend_killed_before_the_record_leaves_neither_effect_nor_record(
         _0001_a="create table a ();",
         _0002_b="create table b (); select pg_terminate_backend(pg_backend_pid());",
     )
-    with pytest.raises(Unreachable, match="terminating connection due to administrator command"):
+    with pytest.raises(
+        DatabaseUnreachable, match="terminating connection due to administrator command"
+    ):
         checkout.apply()
     assert checkout.rows("select to_regclass('a')::text, to_regclass('b')::text") == [("a", None)]
     assert checkout.applied() == ["0001_a"]
@@ -274,8 +276,8 @@ def test_when_the_third_file_fails_the_first_two_stay_and_are_reported(checkout:
 def test_a_way_back_runs_and_the_record_goes_with_it(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a ();", _0001_a__rollback="drop table a;")
     checkout.apply()
-    with checkout.ledger() as ledger:
-        ledger.roll_back(checkout.shelf())
+    with checkout.migrator() as migrator:
+        migrator.roll_back(checkout.migrations())
     assert checkout.value("select to_regclass('a')") is None
     assert checkout.applied() == []
     checkout.apply()
@@ -290,8 +292,8 @@ def test_a_failing_way_back_keeps_effect_and_record(checkout: Checkout) -> None:
         _0002_b__rollback="drop table b;",
     )
     checkout.apply()
-    with checkout.ledger() as ledger, pytest.raises(SqlError) as caught:
-        ledger.roll_back(list(reversed(checkout.shelf())))
+    with checkout.migrator() as migrator, pytest.raises(SqlError) as caught:
+        migrator.roll_back(list(reversed(checkout.migrations())))
     assert "0002_b stays rolled back. Nothing of 0001_a was kept." in caught.value.hint
     assert caught.value.place
     assert caught.value.place.file.endswith("0001_a.rollback.sql")
@@ -306,8 +308,8 @@ def test_a_way_back_that_is_missing_stops_the_run_before_it_starts(checkout: Che
         _0002_b__rollback="drop table b;",
     )
     checkout.apply()
-    with checkout.ledger() as ledger, pytest.raises(FileError, match="0001_a has no way back"):
-        ledger.roll_back(list(reversed(checkout.shelf())))
+    with checkout.migrator() as migrator, pytest.raises(FileError, match="0001_a has no way back"):
+        migrator.roll_back(list(reversed(checkout.migrations())))
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
@@ -319,8 +321,8 @@ def test_a_way_back_that_cannot_be_sent_stops_the_run_before_it_starts(checkout:
         _0002_b__rollback="drop table b;",
     )
     checkout.apply()
-    with checkout.ledger() as ledger, pytest.raises(FileError, match="transaction control"):
-        ledger.roll_back(list(reversed(checkout.shelf())))
+    with checkout.migrator() as migrator, pytest.raises(FileError, match="transaction control"):
+        migrator.roll_back(list(reversed(checkout.migrations())))
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
@@ -331,8 +333,8 @@ def test_a_way_back_outside_a_transaction_works_too(checkout: Checkout) -> None:
         _0001_a__rollback="-- transactional: false\ndrop index concurrently a_idx; drop table a;",
     )
     checkout.apply()
-    with checkout.ledger() as ledger:
-        ledger.roll_back(checkout.shelf())
+    with checkout.migrator() as migrator:
+        migrator.roll_back(checkout.migrations())
     assert checkout.value("select to_regclass('a')") is None
     assert checkout.applied() == []
 
@@ -397,8 +399,8 @@ def test_the_lock_survives_what_files_do_to_the_session(checkout: Checkout) -> N
         _0001_a="select pg_advisory_lock(42);", _0002_b="-- transactional: false\nselect 1;"
     )
     held = "select count(*) from pg_locks where locktype = 'advisory' and objid = 2037348719"
-    with checkout.ledger() as ledger:
-        ledger.apply(checkout.shelf())
+    with checkout.migrator() as migrator:
+        migrator.apply(checkout.migrations())
         assert checkout.value(held) == 1
     assert checkout.value(held) == 0
 
@@ -446,8 +448,8 @@ def test_success_is_reported_only_after_a_commit_that_waited(
     sent: list[str] = []
     send = transactional.send
 
-    def listening(connection: Any, text: str, *turn: Any) -> Any:
-        answer = send(connection, text, *turn)
+    def listening(connection: Any, text: str, *lock_wait: Any) -> Any:
+        answer = send(connection, text, *lock_wait)
         if "commit" in text:
             sent.append("waits" if "do $$" in text else "does not wait")
         return answer
@@ -470,9 +472,9 @@ def test_after_a_failure_what_was_done_is_made_durable_before_it_is_reported(
     sent: list[str] = []
     send = transactional.send
 
-    def listening(connection: Any, text: str, *turn: Any) -> Any:
+    def listening(connection: Any, text: str, *lock_wait: Any) -> Any:
         sent.append(text)
-        return send(connection, text, *turn)
+        return send(connection, text, *lock_wait)
 
     monkeypatch.setattr(transactional, "send", listening)
     monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", 1e9)

@@ -61,22 +61,22 @@ def test_with_every_record_everything_is_applied(folder: Path) -> None:
 
 def test_a_file_older_than_the_newest_applied_one_is_late(folder: Path) -> None:
     found = compared(folder, remembered(folder, "0001_a", "0003_c"))
-    assert states(found) == ["0001 applied", "0002 late", "0003 applied", "0004 pending"]
+    assert states(found) == ["0001 applied", "0002 out_of_order", "0003 applied", "0004 pending"]
 
 
 def test_a_late_file_is_refused_by_name_unless_asked_for(folder: Path) -> None:
     found = compared(folder, remembered(folder, "0003_c"))
-    with pytest.raises(PlanError, match="0001_a, 0002_b came late") as caught:
+    with pytest.raises(PlanError, match="0001_a, 0002_b are out of order") as caught:
         found.pending()
-    assert "--late" in caught.value.hint
-    assert ids(found.pending(late=True)) == ["0001_a", "0002_b", "0004_d"]
+    assert "--out-of-order" in caught.value.hint
+    assert ids(found.pending(out_of_order=True)) == ["0001_a", "0002_b", "0004_d"]
 
 
 def test_a_late_file_that_calls_itself_independent_is_applied(folder: Path) -> None:
     (folder / "0002_b.sql").write_text("-- independent: true\nselect 1;\n")
     found = compared(folder, remembered(folder, "0001_a", "0003_c"))
     assert ids(found.pending()) == ["0002_b", "0004_d"]
-    assert states(found)[1] == "0002 late"
+    assert states(found)[1] == "0002 out_of_order"
 
 
 def test_an_edited_file_refuses_the_whole_run(folder: Path) -> None:
@@ -86,14 +86,14 @@ def test_an_edited_file_refuses_the_whole_run(folder: Path) -> None:
     assert states(found)[0] == "0001 edited"
     for to in (None, found.entries[2].migration):
         with pytest.raises(PlanError, match="0001_a was edited after being applied"):
-            found.pending(to=to, late=True)
+            found.pending(to=to, out_of_order=True)
 
 
 def test_an_edit_of_comments_and_spacing_does_no_harm(folder: Path) -> None:
     records = remembered(folder, "0001_a")
     (folder / "0001_a.sql").write_text("-- Licence.\ncreate  table a\n();\n")
     found = compared(folder, records)
-    assert states(found)[0] == "0001 reworded"
+    assert states(found)[0] == "0001 cosmetic"
     assert ids(found.pending()) == ["0002_b", "0003_c", "0004_d"]
 
 
@@ -146,9 +146,9 @@ def test_to_stops_after_the_named_file(folder: Path) -> None:
 
 def test_a_late_file_behind_the_named_one_stands_in_nobodys_way(folder: Path) -> None:
     found = compared(folder, remembered(folder, "0004_d"))
-    with pytest.raises(PlanError, match="0001_a came late"):
+    with pytest.raises(PlanError, match="0001_a is out of order"):
         found.pending(to=found.entries[0].migration)
-    assert found.pending(to=None, late=True)
+    assert found.pending(to=None, out_of_order=True)
 
 
 def test_the_order_of_the_plan_is_that_of_the_dependencies(folder: Path) -> None:
@@ -177,9 +177,9 @@ def test_the_plan_knows_no_database() -> None:
 
 def test_what_was_taken_back_halfway_is_to_be_done_and_can_be_taken_back(folder: Path) -> None:
     records = remembered(folder, *IDS[:3])
-    records["0003_c"] = records["0003_c"]._replace(halfway=True)
+    records["0003_c"] = records["0003_c"]._replace(partially_rolled_back=True)
     found = compared(folder, records)
-    assert states(found) == ["0001 applied", "0002 applied", "0003 halfway", "0004 pending"]
+    assert states(found) == ["0001 applied", "0002 applied", "0003 partial", "0004 pending"]
     assert ids(found.pending()) == ["0003_c", "0004_d"]
     assert [entry.id for entry in found.applied()] == ["0003_c", "0002_b", "0001_a"]
     assert not found.clean

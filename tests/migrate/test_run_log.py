@@ -62,7 +62,7 @@ def test_every_file_that_is_applied_seeded_rolled_back_or_failed_has_its_line(
         assert "@" in line["by"]
     assert lines[5]["sqlstate"] == "42703"
     assert lines[5]["error"] == 'column "oops" does not exist'
-    assert lines[0]["sha256"] == checkout.shelf()[0].sha256
+    assert lines[0]["sha256"] == checkout.migrations()[0].sha256
     assert lines[3]["sha256"] != lines[0]["sha256"]
     log = checkout.folder / ".runner" / "runs.jsonl"
     assert "hunter2" not in log.read_text()

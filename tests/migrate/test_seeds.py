@@ -32,27 +32,27 @@ def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
     return checkout
 
 
-def pour(checkout: Checkout) -> list[TableCount]:
-    with checkout.ledger() as ledger:
-        return seeds.pour(ledger, seeds.read(checkout.folder / "seeds"))
+def load(checkout: Checkout) -> list[TableCount]:
+    with checkout.migrator() as migrator:
+        return seeds.load(migrator, seeds.read(checkout.folder / "seeds"))
 
 
 def failed(checkout: Checkout) -> RunnerError:
     with pytest.raises(RunnerError) as caught:
-        pour(checkout)
+        load(checkout)
     assert checkout.rows("select * from people") == []
     assert "Nothing was seeded." in caught.value.hint
     return caught.value
 
 
 def test_the_first_run_inserts_and_the_second_changes_nothing(checkout: Checkout) -> None:
-    assert pour(checkout) == [
+    assert load(checkout) == [
         TableCount("public.people", 2, 0, 0, 0),
         TableCount("public.pets", 1, 0, 0, 0),
     ]
     rows = "select xmin::text, ctid::text, id, name from people order by id"
     before = checkout.rows(rows)
-    assert pour(checkout) == [
+    assert load(checkout) == [
         TableCount("public.people", 0, 0, 0, 2),
         TableCount("public.pets", 0, 0, 0, 1),
     ]
@@ -60,18 +60,18 @@ def test_the_first_run_inserts_and_the_second_changes_nothing(checkout: Checkout
 
 
 def test_an_edited_row_changes_and_only_that(checkout: Checkout) -> None:
-    pour(checkout)
+    load(checkout)
     rows = "select xmin::text, id from people where id = 2"
     before = checkout.rows(rows)
     checkout.seed(_01_people=UPSERT.format("Anna"))
-    assert pour(checkout)[0] == TableCount("public.people", 0, 1, 0, 1)
+    assert load(checkout)[0] == TableCount("public.people", 0, 1, 0, 1)
     assert checkout.rows("select name from people order by id") == [("Anna",), ("Bo",)]
     assert checkout.rows(rows) == before
 
 
 def test_rows_that_were_there_before_count_as_unchanged(checkout: Checkout) -> None:
     checkout.do("insert into people select n, 'x' from generate_series(10, 14) as n")
-    assert pour(checkout)[0] == TableCount("public.people", 2, 0, 0, 5)
+    assert load(checkout)[0] == TableCount("public.people", 2, 0, 0, 5)
 
 
 def test_what_a_trigger_does_elsewhere_is_counted_too(checkout: Checkout) -> None:
@@ -80,13 +80,13 @@ def test_what_a_trigger_does_elsewhere_is_counted_too(checkout: Checkout) -> Non
         $$ begin insert into others values (new.id); return new; end $$
         """)
     checkout.do("create trigger note after insert on people for each row execute function note()")
-    assert TableCount("public.others", 2, 0, 0, 0) in pour(checkout)
+    assert TableCount("public.others", 2, 0, 0, 0) in load(checkout)
 
 
 def test_deleted_rows_are_counted(checkout: Checkout) -> None:
     checkout.do("insert into others values (1), (2), (3)")
     checkout.seed(_00_first="delete from others where id < 3;")
-    assert TableCount("public.others", 0, 0, 2, 1) in pour(checkout)
+    assert TableCount("public.others", 0, 0, 2, 1) in load(checkout)
 
 
 def test_names_with_quotes_or_inside_strings_disturb_no_count(checkout: Checkout) -> None:
@@ -95,7 +95,7 @@ def test_names_with_quotes_or_inside_strings_disturb_no_count(checkout: Checkout
         _03_odd="do $$ begin execute format('insert into \"%s\" values (1)', 'others'); end $$;\n"
         'insert into public."Odd ""Name""" values (1);'
     )
-    assert TableCount('public.Odd "Name"', 1, 0, 0, 0) in pour(checkout)
+    assert TableCount('public.Odd "Name"', 1, 0, 0, 0) in load(checkout)
 
 
 def test_when_the_last_file_fails_nothing_of_any_is_kept(checkout: Checkout) -> None:
@@ -130,19 +130,19 @@ def test_a_seed_outside_a_transaction_is_refused(checkout: Checkout) -> None:
 def test_transaction_control_in_a_seed_is_refused(checkout: Checkout) -> None:
     checkout.seed(_03_late="select 1;\ncommit;")
     with pytest.raises(FileError) as caught:
-        pour(checkout)
+        load(checkout)
     assert caught.value.place
     assert caught.value.place.line == 2
 
 
 def test_what_one_seed_does_to_the_session_does_not_reach_the_next(checkout: Checkout) -> None:
     checkout.seed(_00_first="set role pg_monitor; set search_path = pg_catalog;")
-    assert len(pour(checkout)) == 2
+    assert len(load(checkout)) == 2
 
 
 def test_the_files_run_in_the_order_of_their_names(checkout: Checkout) -> None:
     checkout.seed(_00_z="create table first (n int);", _01_a="insert into first values (1);")
-    pour(checkout)
+    load(checkout)
     assert checkout.rows("select n from first") == [(1,)]
 
 
@@ -154,5 +154,5 @@ def test_a_folder_without_seeds_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_seeds_leave_the_ledger_alone(checkout: Checkout) -> None:
-    pour(checkout)
+    load(checkout)
     assert checkout.value("select to_regnamespace('yoyo')") is None

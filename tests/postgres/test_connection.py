@@ -15,15 +15,15 @@ from checkout import Checkout
 from conftest import Server
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from runner.errors import Unreachable
+from runner.errors import DatabaseUnreachable
 from runner.postgres.connection import connect
 from runner.postgres.target import Target
 
 MARKER = "Sw0rdf1sh"
 
 
-def refused(parameters: dict[str, Any]) -> Unreachable:
-    with pytest.raises(Unreachable) as caught:
+def refused(parameters: dict[str, Any]) -> DatabaseUnreachable:
+    with pytest.raises(DatabaseUnreachable) as caught:
         connect(Target(parameters, "DATABASE_URL in .env", embedded=False))
     error = caught.value
     assert MARKER not in error.message + error.hint

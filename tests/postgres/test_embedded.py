@@ -99,7 +99,7 @@ def data_dir(project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf() -> Iterator[Path]:
+def migrations() -> Iterator[Path]:
     """Data folders that were made once, for tests that are about something else."""
     folder = Path(tempfile.mkdtemp(prefix="shelf-", dir="/tmp"))
     folder.chmod(0o755)
@@ -319,7 +319,7 @@ def test_another_user_cannot_connect(run: Run, version: int, stranger: str, obst
     """Not even the one the server runs as, whom the private folder does not keep out."""
     server = run(version)
     assert os_user.server_user().name == "nobody"
-    copied = os_user.Account(stranger, *_ids(stranger))
+    copied = os_user.OsUser(stranger, *_ids(stranger))
     done = copied.run(embedded.program("psql", version), server.url(), "-Xc", "select 1")
     assert done.returncode == 2
     assert obstacle in done.stderr
@@ -1077,7 +1077,7 @@ def test_a_scratch_server_goes_when_its_owner_is_killed() -> None:
 # --- as a normal user -------------------------------------------------------------------------
 
 
-def _python_of(user: os_user.Account) -> tuple[str, str] | None:
+def _python_of(user: os_user.OsUser) -> tuple[str, str] | None:
     """A Python of our own version that the user can run, and the path it needs for imports."""
     packages = str(wheel.folder(18).parents[1])
     check = "import sys, psycopg, pytest; print(sys.version_info[:2])"
@@ -1106,7 +1106,7 @@ def test_a_normal_user_is_told_whose_server_root_has_started(run: Run, data_dir:
         "    try: print(call(Path(sys.argv[1])))\n"
         "    except errors.ServerError as error: print(error.message)"
     )
-    for stranger in (user, os_user.Account("www-data", *_ids("www-data"))):
+    for stranger in (user, os_user.OsUser("www-data", *_ids("www-data"))):
         done = stranger.run(found[0], "-c", code, data_dir, environment={"PYTHONPATH": found[1]})
         assert done.stdout.count("belongs to") == 3, done
     assert ask(server, "select 1") == 1

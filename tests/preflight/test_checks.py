@@ -19,7 +19,7 @@ from runner.migrate import seeds
 from runner.preflight import checks
 from runner.preflight.checks import out_of_order
 from runner.preflight.checks.finding import Finding
-from runner.preflight.scratch import Workshop, workshop
+from runner.preflight.scratch import ScratchServer, scratch_server
 
 SHOP = """
     create table if not exists public.shops (
@@ -33,9 +33,9 @@ NO_SHOP = "drop table if exists public.shops;"
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Workshop]:
-    with workshop(18) as shop:
-        yield shop
+def scratch() -> Iterator[ScratchServer]:
+    with scratch_server(18) as scratch:
+        yield scratch
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "sql"
 
 
-def shelf(folder: Path, **texts: str) -> list[Migration]:
+def migrations(folder: Path, **texts: str) -> list[Migration]:
     """Lay files on the shelf: `_0002_name="…"`, and its way back as `_0002_name__rollback`."""
     folder.mkdir(exist_ok=True)
     for name, text in {"_0001_shops": SHOP, "_0001_shops__rollback": NO_SHOP, **texts}.items():
@@ -52,14 +52,14 @@ def shelf(folder: Path, **texts: str) -> list[Migration]:
     return loader.read(folder)
 
 
-def failures(shop: Workshop, found: list[Migration]) -> list[Finding]:
+def failures(scratch: ScratchServer, found: list[Migration]) -> list[Finding]:
     """What is found, the linter's rules aside: these files are small."""
-    return [one for one in checks.check(shop, found).failed if "squawk" not in one.what]
+    return [one for one in checks.check(scratch, found).failed if "squawk" not in one.what]
 
 
-def test_the_files_of_this_repository_hold(shop: Workshop) -> None:
-    poured = seeds.read(SQL_DIR.parent / "seeds")
-    found = checks.check(shop, loader.read(SQL_DIR), poured)
+def test_the_files_of_this_repository_hold(scratch: ScratchServer) -> None:
+    loaded = seeds.read(SQL_DIR.parent / "seeds")
+    found = checks.check(scratch, loader.read(SQL_DIR), loaded)
     assert found.failed == []
     assert len(found.lines) == 9
     assert {tuple(line.proofs.items()) for line in found.lines} == {
@@ -69,14 +69,14 @@ def test_the_files_of_this_repository_hold(shop: Workshop) -> None:
     assert found.notes == []
 
 
-def test_one_file_alone(shop: Workshop, folder: Path) -> None:
-    found = shelf(
+def test_one_file_alone(scratch: ScratchServer, folder: Path) -> None:
+    found = migrations(
         folder,
         _0002_bad="alter table public.shops add column x text;",
         _0002_bad__rollback="alter table public.shops drop column x;",
         _0003_worse="select 1;",
     )
-    checked = checks.check(shop, found, only=found[1])
+    checked = checks.check(scratch, found, only=found[1])
     assert [line.id for line in checked.lines] == ["0002_bad"]
     assert checked.wholes == {}
     assert {one.file for one in checked.failed} == {"0002_bad"}
@@ -89,7 +89,7 @@ BAD = {
         "alter table public.shops drop column if exists city;",
         ("re-run", 'cannot be run again: column "city"', ""),
     ),
-    "run again, it changes the catalogue": (
+    "run again, it changes the catalog": (
         "create index on public.shops (name);",
         "drop index public.shops_name_idx;",
         ("re-run", "changes something when it is run again", "makes index public.shops_name_idx1"),
@@ -187,11 +187,11 @@ BAD = {
 
 @pytest.mark.parametrize(("text", "back", "said"), BAD.values(), ids=BAD)
 def test_a_bad_file_fails_by_name(
-    shop: Workshop, folder: Path, text: str, back: str | None, said: tuple[str, str, str]
+    scratch: ScratchServer, folder: Path, text: str, back: str | None, said: tuple[str, str, str]
 ) -> None:
     ways = {} if back is None else {"_0002_bad__rollback": back}
-    shelved = shelf(folder, _0002_bad=text, **ways)
-    found = checks.check(shop, shelved, only=shelved[1]).failed
+    shelved = migrations(folder, _0002_bad=text, **ways)
+    found = checks.check(scratch, shelved, only=shelved[1]).failed
     proof, words, detail = said
     of_file = [one for one in found if one.proof == proof and "squawk" not in one.what]
     assert [one.file for one in of_file] == ["0002_bad"], found
@@ -199,14 +199,14 @@ def test_a_bad_file_fails_by_name(
     assert not detail or [line for line in of_file[0].details if detail in line], of_file
 
 
-def test_good_files_hold(shop: Workshop, folder: Path) -> None:
-    assert failures(shop, shelf(folder)) == []
+def test_good_files_hold(scratch: ScratchServer, folder: Path) -> None:
+    assert failures(scratch, migrations(folder)) == []
 
 
-def test_what_only_psql_sees_is_another_schema(shop: Workshop, folder: Path) -> None:
+def test_what_only_psql_sees_is_another_schema(scratch: ScratchServer, folder: Path) -> None:
     found = failures(
-        shop,
-        shelf(
+        scratch,
+        migrations(
             folder,
             _0002_sly="do $$ begin if current_setting('application_name') = 'psql' then "
             "create table if not exists public.sly (); end if; end $$;",
@@ -222,11 +222,11 @@ def test_what_only_psql_sees_is_another_schema(shop: Workshop, folder: Path) -> 
 
 
 def test_a_file_that_undoes_a_later_one_is_seen_over_the_finished_schema(
-    shop: Workshop, folder: Path
+    scratch: ScratchServer, folder: Path
 ) -> None:
     found = failures(
-        shop,
-        shelf(
+        scratch,
+        migrations(
             folder,
             _0002_index="drop index if exists public.by_name;"
             "create index if not exists by_status on public.shops (status);",
@@ -240,11 +240,11 @@ def test_a_file_that_undoes_a_later_one_is_seen_over_the_finished_schema(
     ]
 
 
-def test_a_file_outside_a_transaction_is_proved_too(shop: Workshop, folder: Path) -> None:
+def test_a_file_outside_a_transaction_is_proved_too(scratch: ScratchServer, folder: Path) -> None:
     header = "-- transactional: false\n"
     found = failures(
-        shop,
-        shelf(
+        scratch,
+        migrations(
             folder,
             _0002_index=f"{header}create index concurrently if not exists n "
             "on public.shops (name);",
@@ -255,11 +255,11 @@ def test_a_file_outside_a_transaction_is_proved_too(shop: Workshop, folder: Path
 
 
 def test_after_a_file_that_fails_the_next_ones_are_still_proved(
-    shop: Workshop, folder: Path
+    scratch: ScratchServer, folder: Path
 ) -> None:
     found = failures(
-        shop,
-        shelf(
+        scratch,
+        migrations(
             folder,
             _0002_one="alter table public.shops add column a text;",
             _0002_one__rollback="alter table public.shops drop column a;",
@@ -271,8 +271,10 @@ def test_after_a_file_that_fails_the_next_ones_are_still_proved(
     assert again == ["0002_one", "0003_two"]
 
 
-def test_squawk_is_asked(shop: Workshop, folder: Path) -> None:
-    found = checks.check(shop, shelf(folder, _0002_index="create index n on public.shops (name);"))
+def test_squawk_is_asked(scratch: ScratchServer, folder: Path) -> None:
+    found = checks.check(
+        scratch, migrations(folder, _0002_index="create index n on public.shops (name);")
+    )
     said = [
         one for one in found.failed if "(squawk: require-concurrent-index-creation)" in one.what
     ]
@@ -284,7 +286,7 @@ def test_squawk_is_asked(shop: Workshop, folder: Path) -> None:
 
 @pytest.fixture
 def checkout(folder: Path) -> Checkout:
-    shelf(
+    migrations(
         folder,
         _0002_bad="alter table public.shops add column city text;",
         _0002_bad__rollback="alter table public.shops drop column city;",
@@ -327,49 +329,49 @@ EARLY = {
 }
 
 
-def test_two_files_that_commute_may_come_in_any_order(shop: Workshop, folder: Path) -> None:
-    found = shelf(folder, **EARLY)
-    words, failed = out_of_order.check(shop, found, [found[1]])
+def test_two_files_that_commute_may_come_in_any_order(scratch: ScratchServer, folder: Path) -> None:
+    found = migrations(folder, **EARLY)
+    words, failed = out_of_order.check(scratch, found, [found[1]])
     assert failed == []
     assert words == "late files: 0002_city may come after all others, safe to merge"
 
 
-def test_two_files_that_do_not_commute_are_told(shop: Workshop, folder: Path) -> None:
+def test_two_files_that_do_not_commute_are_told(scratch: ScratchServer, folder: Path) -> None:
     default = "alter table public.shops alter name set default '{}';"
-    found = shelf(folder, _0002_one=default.format(1), _0003_two=default.format(2))
-    _, [failed] = out_of_order.check(shop, found, [found[1]])
+    found = migrations(folder, _0002_one=default.format(1), _0003_two=default.format(2))
+    _, [failed] = out_of_order.check(scratch, found, [found[1]])
     assert failed.details == (
         "column public.shops.name: default '2'::text in order, '1'::text with the late ones last",
     )
 
 
-def test_a_late_file_that_a_later_one_needs_is_told(shop: Workshop, folder: Path) -> None:
-    found = shelf(folder, _0002_a="create table public.a ();", _0003_b="drop table public.a;")
-    _, [failed] = out_of_order.check(shop, found, [found[1]])
+def test_a_late_file_that_a_later_one_needs_is_told(scratch: ScratchServer, folder: Path) -> None:
+    found = migrations(folder, _0002_a="create table public.a ();", _0003_b="drop table public.a;")
+    _, [failed] = out_of_order.check(scratch, found, [found[1]])
     assert "do not apply with 0002_a last" in failed.what
     assert str(failed.place).endswith("0003_b.sql:2:1")
-    found = shelf(folder, _0003_b="-- depends: 0002_a\ndrop table public.a;")
-    _, [failed] = out_of_order.check(shop, found, [found[1]])
+    found = migrations(folder, _0003_b="-- depends: 0002_a\ndrop table public.a;")
+    _, [failed] = out_of_order.check(scratch, found, [found[1]])
     assert (failed.file, failed.what) == ("0003_b", "depends on 0002_a, which would come after it")
 
 
 @pytest.fixture
 def repository(folder: Path) -> Path:
     """A git repository whose first commit has 0001 and 0003, tagged `deployed`."""
-    shelf(folder, _0003_index=EARLY["_0003_index"])
+    migrations(folder, _0003_index=EARLY["_0003_index"])
     for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "x"), ("tag", "deployed")):
         git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words]
         subprocess.run(git, cwd=folder.parent, check=True)
     return folder
 
 
-def test_what_a_branch_lacks_is_late_there(shop: Workshop, repository: Path) -> None:
+def test_what_a_branch_lacks_is_late_there(scratch: ScratchServer, repository: Path) -> None:
     (repository / "0002_city.sql").write_text(EARLY["_0002_city"], encoding="utf-8")
     (repository / "0003_index.sql").unlink()  # as on a branch that has not merged it yet
     with out_of_order.against(repository, "deployed") as (found, those_late):
         assert [file.id for file in found] == ["0001_shops", "0002_city", "0003_index"]
         assert [file.id for file in those_late] == ["0002_city"]
-        assert out_of_order.check(shop, found, those_late)[1] == []
+        assert out_of_order.check(scratch, found, those_late)[1] == []
 
 
 def test_a_number_that_is_taken_there_is_an_error(repository: Path) -> None:

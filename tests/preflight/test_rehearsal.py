@@ -17,9 +17,9 @@ from runner.files import loader
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
 from runner.preflight import rehearsal, rehearsal_report
-from runner.preflight.clone import duplicate
+from runner.preflight.clone import clone
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, Touch
-from runner.preflight.scratch import workshop
+from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 
 TABLES = """
@@ -54,9 +54,9 @@ def rehearse(shops: Connection, tmp_path: Path) -> Iterator[Rehearse]:
             shops, loader.read(tmp_path), hold=hold, lock_timeout=lock_timeout
         )
 
-    before = snapshot.snapshot(shops), _rows(shops)
+    before = snapshot.take(shops), _rows(shops)
     yield run
-    assert (snapshot.snapshot(shops), _rows(shops)) == before
+    assert (snapshot.take(shops), _rows(shops)) == before
     assert shops.execute("show lock_timeout").fetchone() == ("0",)
 
 
@@ -197,13 +197,13 @@ def test_a_statement_that_leaves_the_catalogue_alone_costs_no_look_at_all_of_it(
     rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[Connection] = []
-    look = snapshot.snapshot
+    look = snapshot.take
 
     def counted(conn: Connection) -> snapshot.Snapshot:
         looks.append(conn)
         return look(conn)
 
-    monkeypatch.setattr(snapshot, "snapshot", counted)
+    monkeypatch.setattr(snapshot, "take", counted)
     rows = "insert into public.shops values ({}, 'a', 'b');\n"
     first, second = ("".join(map(rows.format, range(n, n + 50))) for n in (1000, 2000))
     last = """
@@ -316,12 +316,12 @@ def test_a_copy_has_the_catalogue_and_none_of_the_rows(
     )
     sizes = {t.name: t for t in rehearsal.tables(conn).values()}
     with (
-        workshop(made.server.version) as shop,
-        duplicate(shop, conn, target, report=said.append) as copy,
+        scratch_server(made.server.version) as scratch,
+        clone(scratch, conn, target, report=said.append) as copy,
     ):
         assert not [event for event in said if isinstance(event, Note)]
         assert copy.execute("select count(*) from public.organizations").fetchone() == (0,)
-        assert snapshot.snapshot(copy).text == snapshot.snapshot(conn).text
+        assert snapshot.take(copy).text == snapshot.take(conn).text
         first, second = rehearsal.on_copy(copy, loader.read(tmp_path), sizes)
     [touch] = [t for step in first.steps for t in step.touches if t.lock]
     assert touch.table == sizes["public.organizations"]
@@ -437,7 +437,7 @@ def test_a_statement_needs_some_time(checkout: Checkout) -> None:
 
 @one_server
 def test_plan_waits_for_a_run_that_goes_on(checkout: Checkout) -> None:
-    with checkout.ledger():
+    with checkout.migrator():
         said: list[int] = []
         thread = threading.Thread(
             target=lambda: said.append(checkout.runner("plan", "--lock-wait", "0").code)

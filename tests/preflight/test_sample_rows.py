@@ -13,7 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.files import loader
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.preflight import sample_rows
 from runner.preflight.sample_rows import Made
 
@@ -72,10 +72,10 @@ def refusal(conn: Connection[TupleRow], statements: str) -> str:
 def test_the_six_tables_are_filled_at_every_state_and_every_file_applies_over_rows(
     own: Connection[TupleRow],
 ) -> None:
-    ledger = Ledger(own)
-    with ledger.lock():
+    migrator = Migrator(own)
+    with migrator.lock():
         for file in loader.read(SQL_DIR):
-            ledger.apply([file])
+            migrator.apply([file])
             made = fill(own)
             there = [t for t in SIX if column(own, f"select to_regclass('public.{t}')") != [None]]
             for table in there:

@@ -142,6 +142,10 @@ def _count_lines(signal_at: int) -> None:
 
 
 if __name__ == "__main__":
+    import runner.cli.commands.seed
+    import runner.cli.main
+    import runner.migrate.executor  # noqa: F401 - once for all
+
     lines: list[int] = []
     gc.freeze()
     _obey()

@@ -18,7 +18,7 @@ from checkout import PATIENCE, Checkout, until
 from conftest import Database
 from psycopg.conninfo import make_conninfo
 
-from runner.errors import Unreachable
+from runner.errors import DatabaseUnreachable
 from runner.events import Event, Working
 from runner.postgres import embedded
 from runner.postgres.connection import _reason, connect
@@ -188,7 +188,7 @@ def test_a_full_server_is_told_and_waited_for(strict: Strict) -> None:
         taken.pop().close()
 
     try:
-        with pytest.raises(Unreachable) as caught:
+        with pytest.raises(DatabaseUnreachable) as caught:
             connect(place)
         assert "too many clients already" in caught.value.message
         assert "The server has no connection free" in caught.value.hint
@@ -350,7 +350,7 @@ def test_waiting_knocks_again_with_growing_pauses_and_ends_on_time(
     monkeypatch.setattr("runner.postgres.connection.time.sleep", sleep)
     monkeypatch.setattr("runner.postgres.connection.time.monotonic", lambda: now[0])
     told: list[Event] = []
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(DatabaseUnreachable) as caught:
         connect(target(f"host={tmp_path}"), wait=10, report=told.append)
     assert pauses[:4] == [0.1, 0.15, 0.225, 0.338]
     assert max(pauses) == 2
@@ -368,7 +368,7 @@ def test_a_silent_host_does_not_outlast_the_patience(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("runner.postgres.connection.Interruptible.connect", refuse)
     for url, wait in (("host=h", 0.0), ("host=h", 0.01), ("host=h connect_timeout=3", 0.0)):
-        with pytest.raises(Unreachable, match="timeout expired"):
+        with pytest.raises(DatabaseUnreachable, match="timeout expired"):
             connect(target(url), wait=wait)
     assert given[0] == "10"
     assert given[1] == "2"

@@ -2,7 +2,7 @@
 
 Every statement that the runner sends, and every statement inside a file, has a point before and a
 point after it (`proxy`). Each is hit in three ways, in a run of its own; then one plain run must
-succeed and leave the same catalogue, the same rows and the same ledger as if nothing had been.
+succeed and leave the same catalog, the same rows and the same ledger as if nothing had been.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def cut_off(standing: Sequence[Standing]) -> None:
         look("select pg_terminate_backend(%s)", pid)
         until(lambda look=look, pid=pid: not look(ALIVE, pid))  # type: ignore[misc]
         each.let_go()
-        lost(each)
+        connection_lost(each)
 
 
 def stopped(standing: Sequence[Standing]) -> None:
@@ -47,10 +47,10 @@ def stopped(standing: Sequence[Standing]) -> None:
     for each in standing:
         each.room.after_a_stop()
         each.let_go()
-        lost(each)
+        connection_lost(each)
 
 
-def lost(standing: Standing) -> None:
+def connection_lost(standing: Standing) -> None:
     """The runner says so in words; where it had nothing more to ask, all was done."""
     said = standing.ended()
     standing.proxy.hang_up()
@@ -82,18 +82,20 @@ def rooms(the_stage: Stage, act: Act) -> Iterator[list[Room]]:
         yield rooms
 
 
-@pytest.mark.parametrize("deed", [killed, cut_off, stopped], ids=lambda deed: deed.__name__)
+@pytest.mark.parametrize(
+    "operation", [killed, cut_off, stopped], ids=lambda operation: operation.__name__
+)
 def test_one_plain_run_later_all_is_as_if_nothing_was(
     rooms: list[Room],
     act: Act,
-    deed: Deed,
+    operation: Deed,
     record_property: Callable[[str, object], None],
 ) -> None:
     expected = act.facts(rooms[0])
     points = act.points(rooms[0])
     make_whole(rooms[0], act)
     numbers = sorted(points)
-    if deed is killed:  # to the server, killed before it asks is killed after the last answer
+    if operation is killed:  # to the server, killed before it asks is killed after the last answer
         asks = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
         numbers = [n for n in numbers if n not in asks]
     helped = []
@@ -101,12 +103,14 @@ def test_one_plain_run_later_all_is_as_if_nothing_was(
         batch = list(zip(rooms, numbers[start:], strict=False))
         for room, _ in batch:
             act.before(room)
-        deed([room.standing(*act.words_in(room), at=n, inner=not act.real) for room, n in batch])
+        operation(
+            [room.standing(*act.words_in(room), at=n, inner=not act.real) for room, n in batch]
+        )
         for room, number in batch:
             said = room.fork(act.then)
             if said.code != 0 or act.facts(room) != expected:
                 helped.append((number, points[number], said))
                 make_whole(room, act)
     figures = {"hit": len(numbers), "helped": len(helped)}  # tests/conftest.py prints the sum
-    record_property("crash matrix", {"deed": deed.__name__.replace("_", " "), **figures})
+    record_property("crash matrix", {"operation": operation.__name__.replace("_", " "), **figures})
     assert not helped

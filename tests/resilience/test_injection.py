@@ -54,7 +54,7 @@ ARGUMENTS = [
     ["rollback", "--to", EVIL],
     ["baseline", "--to", EVIL],
     ["check", "--file", EVIL],
-    ["check", "--late", EVIL],
+    ["check", "--out-of-order", EVIL],
     ["check", "--base", EVIL],
     ["check", "--base=--output=own"],
     ["verify", "--only", EVIL],

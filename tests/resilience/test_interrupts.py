@@ -145,7 +145,7 @@ def test_at_any_line_of_the_program_it_ends_in_order(room: Room) -> None:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_while_it_waits_for_the_lock(room: Room, number: signal.Signals) -> None:
-    with room.ledger():
+    with room.migrator():
         child = room.begin("apply", "--lock-wait", "3600")
         until(lambda: len(room.look(POLLING)) == 2)  # the other asked for it, too, and has it
         child.send(number)
@@ -280,7 +280,7 @@ def test_while_it_waits_for_a_busy_table(waiting: Room) -> None:
 
 @pytest.fixture
 def caught() -> Iterator[None]:
-    with signals.caught():
+    with signals.installed():
         yield
 
 
@@ -294,7 +294,7 @@ def test_a_signal_stops_the_program_where_it_stands() -> None:
 
 @pytest.mark.usefixtures("caught")
 def test_held_back_it_waits_for_the_check_and_comes_once() -> None:
-    with signals.held() as outermost, signals.held() as inner:
+    with signals.deferred() as outermost, signals.deferred() as inner:
         assert (outermost, inner) == (True, False)
         signals.check()
         signal.raise_signal(signal.SIGINT)
@@ -305,7 +305,7 @@ def test_held_back_it_waits_for_the_check_and_comes_once() -> None:
 
 @pytest.mark.usefixtures("caught")
 def test_a_run_that_it_ends_says_what_stays() -> None:
-    with pytest.raises(Interrupted) as raised, signals.orderly(lambda: "All of it."):
+    with pytest.raises(Interrupted) as raised, signals.graceful(lambda: "All of it."):
         signal.raise_signal(signal.SIGTERM)
     assert (raised.value.exit_code, raised.value.hint) == (143, "All of it.")
     assert raised.value.message == "Ended by SIGTERM."
@@ -315,23 +315,23 @@ def test_a_run_that_it_ends_says_what_stays() -> None:
 def test_it_ends_a_sleep() -> None:
     timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with signals.held(), pytest.raises(Interrupt):
+    with signals.deferred(), pytest.raises(Interrupt):
         signals.sleep(3600)
     timer.join()
 
 
 @pytest.mark.usefixtures("caught")
 def test_when_the_work_is_over_it_is_too_late() -> None:
-    signals.too_late()
+    signals.ignore_further()
     signal.raise_signal(signal.SIGINT)
-    with signals.held():
+    with signals.deferred():
         signals.check()
 
 
 @pytest.mark.usefixtures("caught")
 def test_afterwards_signals_are_as_they_were() -> None:
     now = signal.getsignal(signal.SIGTERM)
-    with signals.caught():
+    with signals.installed():
         pass
     assert signal.getsignal(signal.SIGTERM) is now
 
@@ -349,8 +349,8 @@ def test_waiting_cancels_again_and_again_until_there_is_an_answer(
             yield "more"
         return "done"
 
-    with signals.held():
-        waiting = signals.watched(answer(), lambda: cancelled.append(1))
+    with signals.deferred():
+        waiting = signals.cancelling(answer(), lambda: cancelled.append(1))
         next(waiting)
         waiting.send(None)
         assert not cancelled

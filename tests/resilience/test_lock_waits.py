@@ -69,16 +69,16 @@ class Told:
 
 def in_vain(checkout: Checkout, told: Told | None = None, wait: str = "1") -> SqlError:
     checkout.environ["RUNNER_BUSY_WAIT"] = wait
-    with checkout.ledger(told or Told()) as ledger, pytest.raises(SqlError) as caught:
-        known = ledger.records()
-        ledger.apply([file for file in checkout.shelf() if file.id not in known])
+    with checkout.migrator(told or Told()) as migrator, pytest.raises(SqlError) as caught:
+        known = migrator.records()
+        migrator.apply([file for file in checkout.migrations() if file.id not in known])
     return caught.value
 
 
 def apply_rest(checkout: Checkout, told: Told) -> None:
-    with checkout.ledger(told) as ledger:
-        known = ledger.records()
-        ledger.apply([file for file in checkout.shelf() if file.id not in known])
+    with checkout.migrator(told) as migrator:
+        known = migrator.records()
+        migrator.apply([file for file in checkout.migrations() if file.id not in known])
 
 
 def sessions_of_runner(checkout: Checkout) -> int:
@@ -185,8 +185,8 @@ def test_a_way_back_gives_way_too(checkout: Checkout, reader: Connection[Any]) -
     checkout.write(_0001_a__rollback="drop table tries; drop table projects;")
     told = Told()
     told.then("next try", reader.rollback)
-    with checkout.ledger(told) as ledger:
-        ledger.roll_back(checkout.shelf()[:1])
+    with checkout.migrator(told) as migrator:
+        migrator.roll_back(checkout.migrations()[:1])
     assert told.waiting[0].startswith("waiting for projects: held by pid ")
     assert checkout.applied() == []
 
@@ -311,8 +311,8 @@ def test_a_broken_index_is_dropped_without_a_lock_timeout_too(
     ],
 )
 def test_only_what_runs_concurrently_waits_without_end(statement: str, patient: bool) -> None:
-    turn = lock_waits.Turns(None, Told()).of(Header())  # type: ignore[arg-type]
-    assert turn.of_statement(statement) == f"set lock_timeout = {0 if patient else 2000}"
+    lock_wait = lock_waits.LockWaits(None, Told()).of(Header())  # type: ignore[arg-type]
+    assert lock_wait.of_statement(statement) == f"set lock_timeout = {0 if patient else 2000}"
 
 
 # --- limits of a file's own ---------------------------------------------------------------------
@@ -377,15 +377,15 @@ def test_a_run_that_meets_nobody_sends_nothing_more_and_opens_nothing(
     sent: list[str] = []
     send = transactional.send
 
-    def listening(connection: Any, text: str, *turn: Any) -> Any:
+    def listening(connection: Any, text: str, *lock_wait: Any) -> Any:
         sent.append(text)
-        return send(connection, text, *turn)
+        return send(connection, text, *lock_wait)
 
     monkeypatch.setattr(transactional, "send", listening)
     monkeypatch.setattr(lock_waits, "another", lambda _: pytest.fail("a second connection"))
     apply_rest(checkout, Told())
     file, end = sent
-    begin = file.removesuffix(checkout.shelf()[1].text)
+    begin = file.removesuffix(checkout.migrations()[1].text)
     assert begin.startswith("/* apply 0002_b */ begin; set local ")
     assert begin.endswith("lock_timeout = 400; ")
     assert end.endswith("; commit")
@@ -396,8 +396,8 @@ def test_looking_leaves_no_connection_behind(checkout: Checkout, reader: Connect
     until(lambda: sessions_of_runner(checkout) == 0)
     told = Told()
     told.then("next try", reader.rollback)
-    with checkout.ledger(told) as ledger:
-        ledger.apply(checkout.shelf()[1:])
+    with checkout.migrator(told) as migrator:
+        migrator.apply(checkout.migrations()[1:])
         assert told.waiting
         until(lambda: sessions_of_runner(checkout) == 1)
 
@@ -445,10 +445,10 @@ def test_who_interrupts_while_we_look_finds_nothing_half_done(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lock_waits.Turn, "_look", interrupted)
-    with checkout.ledger() as ledger:
+    monkeypatch.setattr(lock_waits.LockWait, "_look", interrupted)
+    with checkout.migrator() as migrator:
         with pytest.raises(KeyboardInterrupt):
-            ledger.apply(checkout.shelf()[1:])
-        assert ledger.connection.execute("select count(*) from tries").fetchone() == (0,)
+            migrator.apply(checkout.migrations()[1:])
+        assert migrator.connection.execute("select count(*) from tries").fetchone() == (0,)
     until(lambda: sessions_of_runner(checkout) == 0)
     assert checkout.applied() == ["0001_a"]

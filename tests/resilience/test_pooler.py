@@ -22,7 +22,7 @@ import pytest
 from checkout import Checkout, until
 from conftest import Database, Server
 
-from runner.errors import Unreachable, UsageError
+from runner.errors import DatabaseUnreachable, UsageError
 from runner.events import Event, Working
 from runner.postgres import pooler
 from runner.postgres.connection import connect
@@ -270,7 +270,7 @@ def test_a_statement_mode_pooler_is_refused_in_its_own_words(
 @one_server
 def test_a_pooler_that_cannot_be_looked_through_is_refused(start: Start) -> None:
     pool = start(pool_mode="session", max_client_conn=1)
-    with pytest.raises(Unreachable, match="is a pooler, and does not show which kind"):
+    with pytest.raises(DatabaseUnreachable, match="is a pooler, and does not show which kind"):
         session_of(pool)
 
 
@@ -287,9 +287,9 @@ def test_a_session_mode_pooler_is_as_good_as_none(
     monkeypatch.setattr(pooler, "_PATIENCE", 0.3)
     pool = start(pool_mode="session", default_pool_size=size)
     checkout.environ["DATABASE_URL"] = pool.url
-    with checkout.ledger() as ledger:
+    with checkout.migrator() as migrator:
         assert checkout.value(LOCKS) == 1
-        ledger.apply(checkout.shelf())
+        migrator.apply(checkout.migrations())
     assert checkout.value(LOCKS) == 0
     assert checkout.applied() == ["0001_a"]
 
@@ -314,8 +314,8 @@ def test_through_a_session_mode_pooler_the_holder_of_a_busy_table_is_named(
                 told.append(event.text)
                 reader.rollback()
 
-        with checkout.ledger(report) as ledger:
-            ledger.apply(checkout.shelf()[1:])
+        with checkout.migrator(report) as migrator:
+            migrator.apply(checkout.migrations()[1:])
     assert f"held by pid {pid} (a long lunch as " in told[0]
     assert checkout.applied() == ["0001_a", "0002_b"]
 

@@ -16,7 +16,7 @@ from runner.errors import FileError, SqlError
 OUTSIDE = "-- transactional: false\n\n"
 VALID = "select indisvalid from pg_index where indexrelid = to_regclass('public.t_n_idx')"
 INDEX = "create unique index concurrently if not exists t_n_idx on public.t (n);"
-HALFWAY = "select migration_id, statement_number from yoyo.progress order by 1, 2"
+PARTIAL = "select migration_id, statement_number from yoyo.progress order by 1, 2"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_killed_at_any_point_of_five_statements_each_runs_once(room: Room) -> No
         standing.let_go()
         assert room.fork("apply").code == 0, point
         assert room.look("select n from public.steps order by n") == [(n,) for n in range(1, 6)]
-        assert room.look(HALFWAY) == []
+        assert room.look(PARTIAL) == []
 
 
 def test_what_postgresql_runs_only_alone_runs_alone(room: Room) -> None:
@@ -149,8 +149,8 @@ def test_an_index_without_a_name_is_refused_before_anything_runs(
     room.file(f"sql/{name}.sql", f"{OUTSIDE}create table public.u ();\n{text};")
     with pytest.raises(FileError, match="builds an index without a name") as caught:
         room.apply()
-        with room.ledger() as ledger:
-            ledger.roll_back(room.shelf())
+        with room.migrator() as migrator:
+            migrator.roll_back(room.migrations())
     assert caught.value.place
     assert caught.value.place.line == 4
     assert "create index concurrently if not exists NAME on" in caught.value.hint
@@ -216,9 +216,9 @@ def stopped(standing: Standing) -> None:
     standing.room.after_a_stop()
 
 
-@pytest.mark.parametrize("deed", [killed, interrupted, cut_off, stopped])
+@pytest.mark.parametrize("operation", [killed, interrupted, cut_off, stopped])
 def test_a_build_that_ends_in_the_middle_is_begun_again(
-    room: Room, deed: Callable[[Standing], None]
+    room: Room, operation: Callable[[Standing], None]
 ) -> None:
     """In the middle it waits for the transactions that are older than itself."""
     room.write(
@@ -231,7 +231,7 @@ def test_a_build_that_ends_in_the_middle_is_begun_again(
         old.execute("lock table public.t in row exclusive mode")
         standing = room.passing("apply")
         until(lambda: room.look(VALID) == [(False,)])
-        deed(standing)
+        operation(standing)
         until(lambda: room.look(ALIVE, standing.proxy.pid) == [])
         # This server is in haste: when it is stopped it may forget that the build had begun.
         assert room.look(VALID) in ([(False,)], [])
@@ -245,7 +245,7 @@ def test_a_build_that_ends_in_the_middle_is_begun_again(
 
 
 @pytest.fixture
-def halfway(room: Room) -> Room:
+def partially_rolled_back(room: Room) -> Room:
     """Of the second file's way back, the first statement is done."""
     room.write(
         _0001_t="create table public.t (n int);",
@@ -256,37 +256,37 @@ def halfway(room: Room) -> Room:
     )
     room.apply()
     room.do("drop table public.u")
-    with room.ledger() as ledger, pytest.raises(SqlError, match='"u" does not exist'):
-        ledger.roll_back(room.shelf()[1:])
+    with room.migrator() as migrator, pytest.raises(SqlError, match='"u" does not exist'):
+        migrator.roll_back(room.migrations()[1:])
     return room
 
 
-def test_a_way_back_that_stopped_halfway_is_seen(halfway: Room) -> None:
-    said = halfway.fork("status", "--json")
+def test_a_way_back_that_stopped_halfway_is_seen(partially_rolled_back: Room) -> None:
+    said = partially_rolled_back.fork("status", "--json")
     assert said.code == 2
     states = {line["id"]: line["state"] for line in said.document["migrations"]}
-    assert states == {"0001_t": "applied", "0002_index": "halfway"}
+    assert states == {"0001_t": "applied", "0002_index": "partial"}
     assert not said.document["clean"]
 
 
-def test_apply_makes_whole_what_was_taken_back_halfway(halfway: Room) -> None:
-    said = halfway.fork("apply")
+def test_apply_makes_whole_what_was_taken_back_halfway(partially_rolled_back: Room) -> None:
+    said = partially_rolled_back.fork("apply")
     assert "1 applied now, 2 in all, 0 pending" in said.out
-    assert halfway.look(VALID) == [(True,)]
-    assert halfway.look(HALFWAY) == []
-    assert halfway.fork("rollback").code == 0
-    assert halfway.look("select to_regclass('public.t_n_idx'), to_regclass('public.u')") == [
-        (None, None)
-    ]
+    assert partially_rolled_back.look(VALID) == [(True,)]
+    assert partially_rolled_back.look(PARTIAL) == []
+    assert partially_rolled_back.fork("rollback").code == 0
+    assert partially_rolled_back.look(
+        "select to_regclass('public.t_n_idx'), to_regclass('public.u')"
+    ) == [(None, None)]
 
 
-def test_rollback_goes_on_where_it_stopped(halfway: Room) -> None:
-    halfway.do("create table public.u ()")
-    said = halfway.fork("rollback")
+def test_rollback_goes_on_where_it_stopped(partially_rolled_back: Room) -> None:
+    partially_rolled_back.do("create table public.u ()")
+    said = partially_rolled_back.fork("rollback")
     assert "1 rolled back, 1 stay applied" in said.out
-    assert halfway.applied() == ["0001_t"]
-    assert halfway.look("select to_regclass('public.u')") == [(None,)]
-    assert halfway.look(HALFWAY) == []
+    assert partially_rolled_back.applied() == ["0001_t"]
+    assert partially_rolled_back.look("select to_regclass('public.u')") == [(None,)]
+    assert partially_rolled_back.look(PARTIAL) == []
 
 
 def test_what_a_file_had_done_before_an_earlier_one_went_back_is_done_anew(room: Room) -> None:
@@ -296,7 +296,7 @@ def test_what_a_file_had_done_before_an_earlier_one_went_back_is_done_anew(room:
         _0002_index=f"{OUTSIDE}{INDEX}\nselect nothing;",
     )
     sql_error(room)
-    assert room.look(HALFWAY) == [("apply 0002_index", 0)]
+    assert room.look(PARTIAL) == [("apply 0002_index", 0)]
     assert room.fork("rollback").code == 0
     room.write(_0002_index=OUTSIDE + INDEX)
     assert room.fork("apply").code == 0
@@ -308,10 +308,10 @@ def test_a_file_that_becomes_a_transaction_leaves_nothing_under_way(room: Room) 
         _0001_t="create table public.t (n int);", _0002_t=f"{OUTSIDE}select 1;\nselect nothing;"
     )
     sql_error(room)
-    assert room.look(HALFWAY) == [("apply 0002_t", 0)]
+    assert room.look(PARTIAL) == [("apply 0002_t", 0)]
     room.write(_0002_t="select 1;", _0003_t="select 1;")
     room.apply_rest()
-    assert room.look(HALFWAY) == []
+    assert room.look(PARTIAL) == []
 
 
 # --- a runner that is gone ----------------------------------------------------------------------

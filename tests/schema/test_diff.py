@@ -1,4 +1,4 @@
-"""A change of the catalogue is seen, told in words, and mended by the statement that is offered."""
+"""A change of the catalog is seen, told in words, and fixed by the statement that is offered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.files import loader
-from runner.preflight.scratch import workshop
+from runner.preflight.scratch import scratch_server
 from runner.schema import diff, snapshot
 from runner.schema.diff import Difference
 from runner.schema.snapshot import Snapshot
@@ -20,7 +20,7 @@ from runner.schema.snapshot import Snapshot
 def shared(server: Server, template: str) -> Iterator[tuple[Connection[TupleRow], Snapshot]]:
     with server.database(of=template) as database, database.connect(autocommit=True) as conn:
         conn.execute(f'revoke temporary on database "{database.name}" from public')
-        yield conn, snapshot.snapshot(conn)
+        yield conn, snapshot.take(conn)
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def files(shared: tuple[Connection[TupleRow], Snapshot]) -> Snapshot:
 
 
 def drift(conn: Connection[TupleRow], files: Snapshot) -> list[Difference]:
-    return diff.difference(snapshot.snapshot(conn), files)
+    return diff.difference(snapshot.take(conn), files)
 
 
-# What somebody does by hand, what is said of it, and whether a statement is offered that mends it.
+# What somebody does by hand, what is said of it, and whether a statement is offered that fixes it.
 BY_HAND = [
     (
         "alter table public.projects alter status set default 'active'",
@@ -261,26 +261,26 @@ def test_what_was_done_by_hand_is_named_and_mended(
     conn.execute(done.encode())
     found = drift(conn, files)
     assert [d.as_drift() for d in found] == [said]
-    assert bool(found[0].mend) is is_mended
+    assert bool(found[0].fix) is is_mended
     if is_mended:
-        conn.execute(found[0].mend.encode())
+        conn.execute(found[0].fix.encode())
         assert drift(conn, files) == []
 
 
 def test_a_label_that_the_files_add_is_added(conn: Connection[TupleRow], files: Snapshot) -> None:
     """Before the first, between two, and after the last; one that is gone cannot be taken back."""
     conn.execute("create type public.grade as enum ('B', 'D')")
-    before = snapshot.snapshot(conn)
+    before = snapshot.take(conn)
     for label, place in (("A", "before 'B'"), ("C", "after 'B'"), ("E", "after 'D'")):
         conn.execute(f"alter type public.grade add value '{label}' {place}".encode())
-    [found] = diff.difference(before, snapshot.snapshot(conn))
-    assert found.mend.splitlines() == [
+    [found] = diff.difference(before, snapshot.take(conn))
+    assert found.fix.splitlines() == [
         "alter type public.grade add value 'A' before 'B';",
         "alter type public.grade add value 'C' after 'B';",
         "alter type public.grade add value 'E' after 'D';",
     ]
-    [back] = diff.difference(snapshot.snapshot(conn), before)
-    assert not back.mend
+    [back] = diff.difference(snapshot.take(conn), before)
+    assert not back.fix
 
 
 def test_a_long_value_is_told_line_by_line(conn: Connection[TupleRow], files: Snapshot) -> None:
@@ -312,7 +312,7 @@ def test_an_effect_is_told_as_a_deed(
     conn: Connection[TupleRow], files: Snapshot, done: str, said: list[str]
 ) -> None:
     conn.execute(done.encode())
-    found = diff.difference(files, snapshot.snapshot(conn))
+    found = diff.difference(files, snapshot.take(conn))
     assert [d.as_effect() for d in found] == said
 
 
@@ -322,12 +322,12 @@ def test_the_fingerprint_is_the_same_in_the_database_and_here(
     assert snapshot.fingerprint(conn) == files.fingerprint
     conn.execute("comment on column public.users.name is 'x'")
     assert snapshot.fingerprint(conn) != files.fingerprint
-    assert snapshot.fingerprint(conn) == snapshot.snapshot(conn).fingerprint
+    assert snapshot.fingerprint(conn) == snapshot.take(conn).fingerprint
 
 
 def test_a_snapshot_leaves_the_session_as_it_was(conn: Connection[TupleRow]) -> None:
     before = conn.execute("show search_path").fetchone()
-    snapshot.snapshot(conn)
+    snapshot.take(conn)
     snapshot.fingerprint(conn)
     assert conn.execute("show search_path").fetchone() == before
 
@@ -335,8 +335,8 @@ def test_a_snapshot_leaves_the_session_as_it_was(conn: Connection[TupleRow]) -> 
 def test_every_version_makes_the_same_of_the_files(files: Snapshot, server: Server) -> None:
     """NOT NULL as a constraint (18), MAINTAIN (17): what only one version can say is no drift."""
     other = 18 if files.version < 18 else 16
-    with workshop(other) as shop:
-        made = shop.made(loader.read(SQL_DIR))
+    with scratch_server(other) as scratch:
+        made = scratch.snapshot_of(loader.read(SQL_DIR))
     assert made.version == other
     assert [d.as_drift() for d in diff.difference(files, made)] == []
     assert made.text == files.text
@@ -350,7 +350,7 @@ def test_what_a_platform_brings_is_left_out_and_what_it_hides_is_not_missed(
     conn.execute("alter schema auth owner to of_the_platform")
     conn.execute("create table auth.users (id uuid); create schema vault")
     conn.execute("alter schema vault owner to of_the_platform; create table vault.secrets (s text)")
-    here = snapshot.snapshot(conn)
+    here = snapshot.take(conn)
     assert here.platform == {"auth", "vault"}
     assert diff.difference(here, files) == []
     conn.execute("comment on table public.users is null")
@@ -374,16 +374,16 @@ def test_what_belongs_to_an_extension_is_left_out(
 
 def test_names_that_need_quotes_are_mended_too(conn: Connection[TupleRow], files: Snapshot) -> None:
     conn.execute('create table public."A ""b"" %s" ("c d" int, id int)')
-    before = snapshot.snapshot(conn)
+    before = snapshot.take(conn)
     conn.execute(
         'create index "I x" on public."A ""b"" %s" ("c d");'
         'alter table public."A ""b"" %s" alter "c d" set default 1;'
         'create policy "p q" on public."A ""b"" %s" to anon using (true);'
         'grant select ("c d") on public."A ""b"" %s" to anon'
     )
-    for found in diff.difference(snapshot.snapshot(conn), before):
-        conn.execute(found.mend.encode())
-    assert diff.difference(snapshot.snapshot(conn), before) == []
+    for found in diff.difference(snapshot.take(conn), before):
+        conn.execute(found.fix.encode())
+    assert diff.difference(snapshot.take(conn), before) == []
 
 
 def test_a_snapshot_reads_as_blocks(files: Snapshot) -> None:

@@ -15,8 +15,8 @@ from conftest import Caller, Database, Server, act_as, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.migrate.migrator import Ledger
-from runner.migrate.seeds import TableCount, pour, read
+from runner.migrate.migrator import Migrator
+from runner.migrate.seeds import TableCount, load, read
 from runner.postgres import embedded
 
 FOLDER = ROOT / "seeds" / "scale"
@@ -26,9 +26,9 @@ SIZES = (1, 3, 50)
 
 def scaled(database: Database, orgs: int) -> dict[str, TableCount]:
     with database.connect(autocommit=True) as conn:
-        ledger = Ledger(conn)
-        with ledger.lock():
-            counts = pour(ledger, read(FOLDER), {"seed.orgs": orgs})
+        migrator = Migrator(conn)
+        with migrator.lock():
+            counts = load(migrator, read(FOLDER), {"seed.orgs": orgs})
     return {count.table.removeprefix("public."): count for count in counts}
 
 
@@ -153,9 +153,9 @@ def test_a_person_of_it_sees_their_organization_and_the_two_companies_are_as_the
     database: Database, conn: Connection[TupleRow]
 ) -> None:
     with database.connect(autocommit=True) as pouring:
-        ledger = Ledger(pouring)
-        with ledger.lock():
-            pour(ledger, read(ROOT / "seeds"))
+        migrator = Migrator(pouring)
+        with migrator.lock():
+            load(migrator, read(ROOT / "seeds"))
     before = told(conn, of="c%")
     scaled(database, 3)
     assert told(conn, of="c%") - told(conn) == before

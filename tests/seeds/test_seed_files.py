@@ -27,7 +27,7 @@ Key = tuple[str, str]
 Edit = tuple[str, str]
 
 
-def pour(conn: Connection[TupleRow], edits: Mapping[str, Edit] | None = None) -> None:
+def load(conn: Connection[TupleRow], edits: Mapping[str, Edit] | None = None) -> None:
     """All files in one transaction; `edits` replaces a text that a file holds exactly once."""
     with conn.transaction():
         for file in FILES:
@@ -101,7 +101,7 @@ def psql(database: Database, file: Path) -> str:
 def seeded(server: Server, template: str) -> Iterator[Connection[TupleRow]]:
     """A superuser in a seeded database that the tests of this module only read."""
     with server.database(of=template) as database, database.connect(autocommit=True) as conn:
-        pour(conn)
+        load(conn)
         yield conn
 
 
@@ -109,7 +109,7 @@ def seeded(server: Server, template: str) -> Iterator[Connection[TupleRow]]:
 def own(database: Database) -> Iterator[Connection[TupleRow]]:
     """A superuser in a seeded database of one's own."""
     with database.connect(autocommit=True) as conn:
-        pour(conn)
+        load(conn)
         yield conn
 
 
@@ -252,7 +252,7 @@ def test_the_curated_history_speaks_of_rows_that_exist(seeded: Connection[TupleR
 
 def test_poured_twice_they_write_nothing_at_all(own: Connection[TupleRow]) -> None:
     before = versions(own)
-    pour(own)
+    load(own)
     assert versions(own) == before
 
 
@@ -282,12 +282,12 @@ def test_an_edited_row_changes_and_no_other(
     own: Connection[TupleRow], file: str, old: str, new: str, row: Key
 ) -> None:
     before = rows(own)
-    pour(own, {f"{file}.sql": (old, new)})
+    load(own, {f"{file}.sql": (old, new)})
     after = rows(own)
     assert changed(before, after) == {row}
     assert audited(before, after) == {row}
     settled = versions(own)
-    pour(own, {f"{file}.sql": (old, new)})
+    load(own, {f"{file}.sql": (old, new)})
     assert versions(own) == settled
 
 
@@ -296,7 +296,7 @@ def test_an_approved_workflow_that_is_edited_is_approved_again_as_the_page_says(
 ) -> None:
     key = ("workflows", "coddloafflow01g7second000")
     before = rows(own)[key]
-    pour(own, {"04_workflows.sql": ('"pages": 7', '"pages": 8')})
+    load(own, {"04_workflows.sql": ('"pages": 7', '"pages": 8')})
     assert rows(own)[key] == {**before, "metadata": {**before["metadata"], "pages": 8}}
 
 
@@ -308,7 +308,7 @@ def test_a_row_changed_by_hand_is_brought_back(own: Connection[TupleRow]) -> Non
     own.execute("update public.workflows set status = 'pending'")
     own.execute("update public.workflows set gate = 'G0', metadata = '{}'")
     own.execute("update public.ai_agents set type = 'X', performance = '{}'")
-    pour(own)
+    load(own)
     after = rows(own)
     for key in changed(before, after):
         assert after[key] == {**before[key], "updated_at": after[key]["updated_at"]}
@@ -317,7 +317,7 @@ def test_a_row_changed_by_hand_is_brought_back(own: Connection[TupleRow]) -> Non
 def test_a_row_they_do_not_name_is_left_alone(own: Connection[TupleRow]) -> None:
     own.execute("insert into public.projects (org_id, name) values (%s, 'Mine')", [ODD_LOAF])
     before = versions(own)
-    pour(own)
+    load(own)
     assert versions(own) == before
 
 
@@ -326,7 +326,7 @@ def test_an_edited_audit_row_is_refused_and_nothing_else_is_kept(
 ) -> None:
     before = versions(own)
     with pytest.raises(psycopg.errors.CheckViolation, match="append-only"):
-        pour(
+        load(
             own,
             {
                 "03_projects.sql": ("'archived'", "'paused'"),

@@ -336,5 +336,5 @@ def test_the_catalogue_is_the_same_whoever_applies(
     superusers = new_database(of=template)
     with ground.connect() as ours, superusers.connect() as theirs:
         theirs.execute(f'revoke temporary on database "{superusers.name}" from public')
-        found = difference(snapshot.snapshot(ours), snapshot.snapshot(theirs))
+        found = difference(snapshot.take(ours), snapshot.take(theirs))
     assert [one.as_drift() for one in found] == []

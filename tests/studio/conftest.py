@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from runner import settings
 from runner.migrate import seeds
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.postgres.target import Target, parse
 from runner.studio.actions import Demands
 from runner.studio.data import viewer
@@ -129,15 +129,15 @@ def browsing(conninfo: str, patience: float = viewer.PATIENCE, **environ: str) -
             yield Browsed(port, token, target)
 
 
-def pour(
+def load(
     *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
 ) -> None:
     """Pour the seeds in; pytest-postgresql calls it as a loader."""
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
     with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
-        ledger = Ledger(conn)
-        with ledger.lock():
-            seeds.pour(ledger, seeds.read(SEEDS))
+        migrator = Migrator(conn)
+        with migrator.lock():
+            seeds.load(migrator, seeds.read(SEEDS))
 
 
 def write_markup(database: Database) -> None:
@@ -168,7 +168,7 @@ def seeded_template(server: Server, template: str) -> Iterator[str]:
     """The name of a database with the schema and the seeds, to be cloned."""
     name = f"seeded_{os.getpid()}_{server.name}"
     with server.janitor(name, of=template, template=True) as janitor:
-        janitor.load(pour)
+        janitor.load(load)
         yield name
 
 

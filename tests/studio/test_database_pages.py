@@ -139,7 +139,7 @@ def test_what_was_done_by_hand_is_named_on_demand(
     studio.ask("POST", f"/{studio.token}/as/owner/history/drift")
     page = studio.get("as/owner/history")
     assert "index public.projects_org_id_created_at_id_idx" in page.text
-    assert "To mend it:" in page.text
+    assert "To fix it:" in page.text
 
 
 @one_server

@@ -11,12 +11,12 @@ from runner.cli.console import Console
 from runner.errors import DONE, PROOF_FAILED, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.migrate import seeds
 from runner.preflight import checks
 from runner.preflight.checks import out_of_order
 from runner.preflight.checks.finding import PROOFS, Finding, Findings
-from runner.preflight.scratch import workshop
+from runner.preflight.scratch import scratch_server
 from runner.settings import Settings
 
 _WIDTH = 36  # of an id; 80 columns with what comes beside it
@@ -27,10 +27,10 @@ def check(where: Settings, options: Options, console: Console) -> int:
     started = time.monotonic()
     with _shelf(where, options) as (shelf, those_late):
         only = loader.find(shelf, options.file) if options.file else None
-        with workshop(where.embedded_version, console.report) as shop:
-            found = checks.check(shop, shelf, _seeds(where), only=only, report=console.report)
-            if options.base or options.late:
-                found.whole(*out_of_order.check(shop, shelf, those_late))
+        with scratch_server(where.embedded_version, console.report) as scratch:
+            found = checks.check(scratch, shelf, _seeds(where), only=only, report=console.report)
+            if options.base or options.out_of_order:
+                found.whole(*out_of_order.check(scratch, shelf, those_late))
     found.seconds = time.monotonic() - started
     code = PROOF_FAILED if found.failed else DONE
     _show(found, console)
@@ -56,10 +56,10 @@ def _shelf(where: Settings, options: Options) -> Iterator[tuple[list[Migration],
         with out_of_order.against(where.sql_dir, options.base) as both:
             yield both
     else:
-        yield here, [loader.find(here, name) for name in options.late or ()]
+        yield here, [loader.find(here, name) for name in options.out_of_order or ()]
 
 
-def _seeds(where: Settings) -> list[Script]:
+def _seeds(where: Settings) -> list[SqlFile]:
     """Return the seeds, if there are any: other folders of migrations may have none."""
     try:
         return seeds.read(where.seeds_dir)

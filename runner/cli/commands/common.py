@@ -8,24 +8,24 @@ from typing import Any
 
 from runner.cli.console import Console
 from runner.errors import DONE
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 
 Options = argparse.Namespace
 
 
-def say_target(ledger: Ledger, console: Console) -> None:
+def show_target(migrator: Migrator, console: Console) -> None:
     """Say which database is meant, before anything is done to it."""
-    if ledger.target:
-        where = "embedded" if ledger.target.embedded else f"named by {ledger.target.source}"
-        console.note(f"PostgreSQL {ledger.server_version}, {where}\n{ledger.target.url()}\n")
+    if migrator.target:
+        where = "embedded" if migrator.target.embedded else f"named by {migrator.target.source}"
+        console.note(f"PostgreSQL {migrator.server_version}, {where}\n{migrator.target.url()}\n")
 
 
-def document(console: Console, options: Options, ledger: Ledger, **content: Any) -> None:
+def document(console: Console, options: Options, migrator: Migrator, **content: Any) -> None:
     """Print the JSON document of a command that had a database."""
     content = {"ok": True, "exit_code": DONE, "notes": console.notes, **content}
-    target = ledger.target.url() if ledger.target else None
+    target = migrator.target.url() if migrator.target else None
     console.document(
-        options.command, target=target, server_version=ledger.server_version, **content
+        options.command, target=target, server_version=migrator.server_version, **content
     )
 
 

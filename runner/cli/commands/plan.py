@@ -6,15 +6,15 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from runner.cli.commands.common import Options, document, say_target
+from runner.cli.commands.common import Options, document, show_target
 from runner.cli.console import Console
 from runner.errors import DONE, ERROR, SOMETHING_TO_DO, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import psql_script
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.plan import State, compare
-from runner.migrate.session import opened
+from runner.migrate.session import migrator_for
 from runner.preflight import rehearsal, rehearsal_report
 from runner.preflight.rehearsal_report import Rehearsal, Step
 from runner.settings import Settings
@@ -29,18 +29,18 @@ def plan(where: Settings, options: Options, console: Console) -> int:
         raise UsageError("--hold takes seconds, more than none", hint="Nothing was rehearsed.")
     files = loader.read(where.sql_dir)
     to = loader.find(files, options.to) if options.to else None
-    with opened(where, console.report, create=False, log=False) as ledger:
+    with migrator_for(where, console.report, create=False, log=False) as migrator:
         if not options.sql:
-            say_target(ledger, console)
-        compared = compare(files, ledger.records())
+            show_target(migrator, console)
+        compared = compare(files, migrator.records())
         if compared.of(State.EDITED):
             from runner.preflight import edits  # noqa: PLC0415 - not needed on any good day
 
-            edits.refuse(ledger, compared)
-        pending = compared.pending(to=to, late=options.late)
+            edits.refuse(migrator, compared)
+        pending = compared.pending(to=to, out_of_order=options.out_of_order)
         if options.sql:
-            return _by_hand(ledger, pending, options, console)
-        found = _rehearse(ledger, pending, options, console) if pending else []
+            return _by_hand(migrator, pending, options, console)
+        found = _rehearse(migrator, pending, options, console) if pending else []
         code = SOMETHING_TO_DO if pending else DONE
         if any(one.error for one in found):
             code = ERROR
@@ -48,7 +48,7 @@ def plan(where: Settings, options: Options, console: Console) -> int:
         document(
             console,
             options,
-            ledger,
+            migrator,
             ok=code != ERROR,
             exit_code=code,
             on=options.on,
@@ -58,27 +58,27 @@ def plan(where: Settings, options: Options, console: Console) -> int:
 
 
 def _by_hand(
-    ledger: Ledger, pending: Sequence[Migration], options: Options, console: Console
+    migrator: Migrator, pending: Sequence[Migration], options: Options, console: Console
 ) -> int:
-    target = ledger.target.url() if ledger.target else ""
+    target = migrator.target.url() if migrator.target else ""
     text = (
-        psql_script.script(ledger.connection, pending, target)
+        psql_script.script(migrator.connection, pending, target)
         if pending
         else "-- nothing pending\n"
     )
     console.text(text)
     code = SOMETHING_TO_DO if pending else DONE
     ids = [file.id for file in pending]
-    document(console, options, ledger, ok=True, exit_code=code, pending=ids, sql=text)
+    document(console, options, migrator, ok=True, exit_code=code, pending=ids, sql=text)
     return code
 
 
 def _rehearse(
-    ledger: Ledger, pending: Sequence[Migration], options: Options, console: Console
+    migrator: Migrator, pending: Sequence[Migration], options: Options, console: Console
 ) -> list[Rehearsal]:
-    connection = ledger.connection
+    connection = migrator.connection
     if options.on == "target":
-        with ledger.lock():
+        with migrator.lock():
             return rehearsal.on_target(
                 connection,
                 pending,
@@ -86,14 +86,14 @@ def _rehearse(
                 hold=options.hold,
                 report=console.report,
             )
-    from runner.preflight.clone import duplicate  # noqa: PLC0415 - needs the embedded server
-    from runner.preflight.scratch import workshop  # noqa: PLC0415
+    from runner.preflight.clone import clone  # noqa: PLC0415 - needs the embedded server
+    from runner.preflight.scratch import scratch_server  # noqa: PLC0415
 
     sizes = {table.name: table for table in rehearsal.tables(connection).values()}
-    assert ledger.target  # noqa: S101 - a session's ledger has one
+    assert migrator.target  # noqa: S101 - a session's ledger has one
     with (
-        workshop(connection.info.server_version // 10000, console.report) as shop,
-        duplicate(shop, connection, ledger.target, report=console.report) as copy,
+        scratch_server(connection.info.server_version // 10000, console.report) as scratch,
+        clone(scratch, connection, migrator.target, report=console.report) as copy,
     ):
         return rehearsal.on_copy(copy, pending, sizes, report=console.report)
 

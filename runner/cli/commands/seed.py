@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 from psycopg import sql
 
-from runner.cli.commands.apply import apply_pending, file_of, two_signals
-from runner.cli.commands.common import Options, document, say_target, since
+from runner.cli.commands.apply import apply_pending, migration_of, require_confirmation
+from runner.cli.commands.common import Options, document, show_target, since
 from runner.cli.console import Console
-from runner.errors import DONE, Refused, UsageError
+from runner.errors import DONE, ConfirmationRequired, UsageError
 from runner.files import loader
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.migrate import seeds
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
-from runner.migrate.session import opened
+from runner.migrate.session import migrator_for
 from runner.postgres.connection import connect
 from runner.postgres.target import resolve
 from runner.settings import Settings
@@ -28,12 +28,12 @@ def up(where: Settings, options: Options, console: Console) -> int:
     """Start, apply, seed, and say what to do next."""
     files, scripts = loader.read(where.sql_dir), seeds.read(where.seeds_dir)
     _start_with_port(where, options, console)
-    with opened(where, console.report) as ledger:
-        _refuse_to_seed_elsewhere(ledger, options)
-        say_target(ledger, console)
-        counted = apply_pending(ledger, files, options, console)
-        seeded = _seed(ledger, scripts, console)
-        document(console, options, ledger, **counted, tables=seeded)
+    with migrator_for(where, console.report) as migrator:
+        _refuse_to_seed_elsewhere(migrator, options)
+        show_target(migrator, console)
+        counted = apply_pending(migrator, files, options, console)
+        seeded = _seed(migrator, scripts, console)
+        document(console, options, migrator, **counted, tables=seeded)
     console.note(
         "\nNext:\n"
         "  python -m runner status   what is applied\n"
@@ -50,15 +50,15 @@ def seed(where: Settings, options: Options, console: Console) -> int:
     """Pour seeds/*.sql in, or so many made-up organizations."""
     orgs = _scale(options)
     scripts = seeds.read(where.seeds_dir / "scale" if orgs else where.seeds_dir)
-    with opened(where, console.report) as ledger:
+    with migrator_for(where, console.report) as migrator:
         if orgs:
-            deed = f"pour {orgs:,} made-up organizations into"
-            two_signals(ledger, "--yes-fill", options.yes_fill, deed)
+            operation = f"pour {orgs:,} made-up organizations into"
+            require_confirmation(migrator, "--yes-fill", options.yes_fill, operation)
         else:
-            _refuse_to_seed_elsewhere(ledger, options)
-        say_target(ledger, console)
-        counts = _seed(ledger, scripts, console, settings={"seed.orgs": orgs} if orgs else None)
-        document(console, options, ledger, tables=counts)
+            _refuse_to_seed_elsewhere(migrator, options)
+        show_target(migrator, console)
+        counts = _seed(migrator, scripts, console, settings={"seed.orgs": orgs} if orgs else None)
+        document(console, options, migrator, tables=counts)
     return DONE
 
 
@@ -68,17 +68,17 @@ def reset(where: Settings, options: Options, console: Console) -> int:
     _start_with_port(where, options, console)
     if where.embedded:
         _recreate(where, console)
-    with opened(where, console.report) as ledger:
-        say_target(ledger, console)
-        two_signals(ledger, "--yes-delete", options.yes_delete, "empty")
-        _refuse_to_seed_elsewhere(ledger, options)
+    with migrator_for(where, console.report) as migrator:
+        show_target(migrator, console)
+        require_confirmation(migrator, "--yes-delete", options.yes_delete, "empty")
+        _refuse_to_seed_elsewhere(migrator, options)
         if not where.embedded:
-            with ledger.lock():
-                applied = compare(files, ledger.records()).applied()
-                ledger.roll_back([file_of(entry) for entry in applied])
-        counted = apply_pending(ledger, files, options, console)
-        seeded = _seed(ledger, scripts, console)
-        document(console, options, ledger, **counted, tables=seeded)
+            with migrator.lock():
+                applied = compare(files, migrator.records()).applied()
+                migrator.roll_back([migration_of(entry) for entry in applied])
+        counted = apply_pending(migrator, files, options, console)
+        seeded = _seed(migrator, scripts, console)
+        document(console, options, migrator, **counted, tables=seeded)
     return DONE
 
 
@@ -95,14 +95,14 @@ def _scale(options: Options) -> int:
 
 
 def _seed(
-    ledger: Ledger,
-    scripts: list[Script],
+    migrator: Migrator,
+    scripts: list[SqlFile],
     console: Console,
     settings: Mapping[str, int] | None = None,
 ) -> list[seeds.TableCount]:
     started = time.monotonic()
-    with ledger.lock():
-        counts = seeds.pour(ledger, scripts, settings)
+    with migrator.lock():
+        counts = seeds.load(migrator, scripts, settings)
     console.say()
     console.table(
         ("seeded", "inserted", "updated", "unchanged"),
@@ -142,10 +142,10 @@ def _recreate(where: Settings, console: Console) -> None:
         connection.execute(sql.SQL("create database {}").format(name))
 
 
-def _refuse_to_seed_elsewhere(ledger: Ledger, options: Options) -> None:
-    if ledger.target and not ledger.target.is_local and not options.yes:
-        raise Refused(
-            f"Seeds are made-up data for development, and {ledger.target.url()} is not local",
+def _refuse_to_seed_elsewhere(migrator: Migrator, options: Options) -> None:
+    if migrator.target and not migrator.target.is_local and not options.yes:
+        raise ConfirmationRequired(
+            f"Seeds are made-up data for development, and {migrator.target.url()} is not local",
             hint="If it is meant: --yes. To migrate only: python -m runner apply. "
             "Nothing was done.",
         )

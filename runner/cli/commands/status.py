@@ -6,40 +6,40 @@ import os
 import shutil
 from typing import Any
 
-from runner.cli.commands.common import Options, document, say_target
+from runner.cli.commands.common import Options, document, show_target
 from runner.cli.console import Console
 from runner.errors import DONE, SOMETHING_TO_DO
 from runner.files import loader
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
-from runner.migrate.session import opened
+from runner.migrate.session import migrator_for
 from runner.postgres.target import resolve
 from runner.schema import fingerprint
 from runner.settings import Settings
 
 _STATE_COLOURS = {
     State.APPLIED: "green",
-    State.REWORDED: "green",
+    State.COSMETIC: "green",
     State.PENDING: "yellow",
-    State.LATE: "red",
+    State.OUT_OF_ORDER: "red",
     State.EDITED: "red",
     State.MISSING: "red",
-    State.HALFWAY: "red",
+    State.PARTIAL: "red",
 }
 
 
 def status(where: Settings, options: Options, console: Console) -> int:
     """Show what is applied, pending, edited, missing, late, halfway. Writes nothing."""
     files = loader.read(where.sql_dir)
-    with opened(where, console.report, create=False, log=False, write=False) as ledger:
-        say_target(ledger, console)
-        plan = compare(files, ledger.records())
-        changed = fingerprint.changed_since(ledger.connection)
+    with migrator_for(where, console.report, create=False, log=False, write=False) as migrator:
+        show_target(migrator, console)
+        plan = compare(files, migrator.records())
+        changed = fingerprint.changed_since(migrator.connection)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(plan, changed, console)
         document(
             console,
             options,
-            ledger,
+            migrator,
             exit_code=code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
@@ -71,7 +71,7 @@ def psql(where: Settings, options: Options, console: Console) -> int:
 def _show(plan: Plan, changed: fingerprint.Changed | None, console: Console) -> None:
     rows = [
         (
-            console.paint(entry.state.value, _STATE_COLOURS[entry.state]),
+            console.paint(entry.state.label, _STATE_COLOURS[entry.state]),
             entry.id,
             f"{record.applied_at:%Y-%m-%d %H:%M}" if record and record.applied_at else "",
             f"{record.ms:,.0f} ms" if record and record.ms is not None else "",
@@ -85,7 +85,7 @@ def _show(plan: Plan, changed: fingerprint.Changed | None, console: Console) -> 
         console.say(f"applied by {'; '.join(people)}")
     for state, advice in ADVICE.items():
         if entries := plan.of(state):
-            console.say(f"{len(entries)} {state.value}: {advice}")
+            console.say(f"{len(entries)} {state.label}: {advice}")
     if changed:
         console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
     elif plan.clean:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner import signals
-from runner.cli.commands.common import Options, document, say_target
+from runner.cli.commands.common import Options, document, show_target
 from runner.cli.console import Console
 from runner.errors import DONE, Interrupted, RunnerError, UsageError
-from runner.migrate.session import opened
+from runner.migrate.session import migrator_for
 from runner.settings import Settings
 
 _NEEDS = ("starlette", "jinja2", "uvicorn", "pygments", "psycopg_pool")
@@ -31,18 +31,18 @@ def studio(where: Settings, options: Options, console: Console) -> int:
 
     with (
         server.listening(options.port) as listener,
-        opened(where, console.report, create=False, log=False, write=False) as ledger,
+        migrator_for(where, console.report, create=False, log=False, write=False) as migrator,
     ):
-        say_target(ledger, console)
-        assert ledger.target  # noqa: S101 - a session's ledger has one
+        show_target(migrator, console)
+        assert migrator.target  # noqa: S101 - a session's ledger has one
         token, port = middleware.new_token(), listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}/{token}/"
-        with viewer.pool(ledger.target) as connections:
-            pages = Studio(connections, ledger.target, token)
+        with viewer.pool(migrator.target) as connections:
+            pages = Studio(connections, migrator.target, token)
             app = pages.app(*Backstage(pages, Demands(where)).routes())
             with server.serving(middleware.Gate(app, token, port), listener) as thread:
                 console.say(url)
-                document(console, options, ledger, url=url)
+                document(console, options, migrator, url=url)
                 console.note("Read-only, for this machine alone. Ctrl-C ends it.")
                 with _browser(where, options, console, url):
                     return _wait(thread, console)
@@ -58,13 +58,13 @@ def report(where: Settings, options: Options, console: Console) -> int:
     from runner.studio.web import static_export as sheets  # noqa: PLC0415
 
     folder = Path(options.out)
-    with opened(where, console.report, create=False, log=False, write=False) as ledger:
-        say_target(ledger, console)
-        assert ledger.target  # noqa: S101 - a session's ledger has one
-        with viewer.pool(ledger.target) as connections:
+    with migrator_for(where, console.report, create=False, log=False, write=False) as migrator:
+        show_target(migrator, console)
+        assert migrator.target  # noqa: S101 - a session's ledger has one
+        with viewer.pool(migrator.target) as connections:
             written = sheets.write(
                 connections,
-                ledger.target,
+                migrator.target,
                 Demands(where),
                 folder,
                 attached=[Path(name) for name in options.attach or ()],
@@ -76,17 +76,17 @@ def report(where: Settings, options: Options, console: Console) -> int:
             f"people; isolation {isolation}"
         )
         console.say(f"written: {folder / 'index.html'}")
-        document(console, options, ledger, folder=folder, **vars(written))
+        document(console, options, migrator, folder=folder, **vars(written))
     return DONE
 
 
 def _wait(thread: threading.Thread, console: Console) -> int:
     """Wait for Ctrl-C or SIGTERM, which is how a studio ends. With --json all is said by then."""
-    with signals.held():  # a proof in another thread may notice the signal first
-        signals.not_too_late()
-        while thread.is_alive() and not signals.came():
+    with signals.deferred():  # a proof in another thread may notice the signal first
+        signals.resume()
+        while thread.is_alive() and not signals.pending_signal():
             thread.join(0.2)
-        number = signals.came()
+        number = signals.pending_signal()
     if not number:
         raise RunnerError("The studio has stopped by itself", hint="Start it again.")
     ended = Interrupted(number, hint="The studio is closed; it has changed nothing.")

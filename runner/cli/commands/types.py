@@ -1,4 +1,4 @@
-"""Commands that write a file from the catalogue: types, diagram."""
+"""Commands that write a file from the catalog: types, diagram."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import os
 import shutil
 from pathlib import Path
 
-from runner.cli.commands.common import Options, document, say_target
+from runner.cli.commands.common import Options, document, show_target
 from runner.cli.console import Console
 from runner.errors import DONE, SOMETHING_TO_DO, UsageError
 from runner.generate import types as rowtypes
 from runner.generate.diagram import FORMATS
-from runner.migrate.session import opened
+from runner.migrate.session import migrator_for
 from runner.settings import Settings
 
 _SHOWN = 20  # lines of a difference; --json has them all
@@ -21,15 +21,15 @@ _COLOURS = {"+": "green", "-": "red"}
 
 
 def types(where: Settings, options: Options, console: Console) -> int:
-    """Write row types from the catalogue: to stdout, or to a file, or look whether it is stale."""
+    """Write row types from the catalog: to stdout, or to a file, or look whether it is stale."""
     if options.check and not options.out:
         raise UsageError(
             "--check needs the file to look at", hint="Name it: --out FILE. Nothing was written."
         )
     path = Path(options.out) if options.out else None
-    with opened(where, console.report, create=False, log=False) as ledger:
-        say_target(ledger, console)
-        text = rowtypes.write(ledger.connection, options.schema, options.lang)
+    with migrator_for(where, console.report, create=False, log=False) as migrator:
+        show_target(migrator, console)
+        text = rowtypes.write(migrator.connection, options.schema, options.lang)
         old = _read(path) if path else None
         code, state, diff = DONE, "printed", list[str]()
         if not path:
@@ -48,7 +48,7 @@ def types(where: Settings, options: Options, console: Console) -> int:
         document(
             console,
             options,
-            ledger,
+            migrator,
             exit_code=code,
             schema=options.schema,
             language=options.lang,
@@ -61,11 +61,11 @@ def types(where: Settings, options: Options, console: Console) -> int:
 
 
 def diagram(where: Settings, options: Options, console: Console) -> int:
-    """Draw the schema of the catalogue: to stdout, or to a file."""
+    """Draw the schema of the catalog: to stdout, or to a file."""
     path = Path(options.out) if options.out else None
-    with opened(where, console.report, create=False, log=False) as ledger:
-        say_target(ledger, console)
-        text = FORMATS[options.format](ledger.connection, options.schema)
+    with migrator_for(where, console.report, create=False, log=False) as migrator:
+        show_target(migrator, console)
+        text = FORMATS[options.format](migrator.connection, options.schema)
         state = "printed"
         if path:
             state = "unchanged" if _read(path) == text else "written"
@@ -77,7 +77,7 @@ def diagram(where: Settings, options: Options, console: Console) -> int:
         document(
             console,
             options,
-            ledger,
+            migrator,
             schema=options.schema,
             format=options.format,
             file=path,
@@ -89,7 +89,7 @@ def diagram(where: Settings, options: Options, console: Console) -> int:
 
 def _difference(path: Path, old: str, new: str) -> list[str]:
     lines = old.splitlines(), new.splitlines()
-    return list(difflib.unified_diff(*lines, str(path), "catalogue", lineterm=""))
+    return list(difflib.unified_diff(*lines, str(path), "catalog", lineterm=""))
 
 
 def _show(diff: list[str], console: Console) -> None:

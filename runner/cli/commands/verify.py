@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from runner.cli.commands.common import Options, document, say_target
+from runner.cli.commands.common import Options, document, show_target
 from runner.cli.console import Console
 from runner.errors import DONE, PROOF_FAILED, ServerError, UsageError
 from runner.files import loader
@@ -19,8 +19,8 @@ from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import export
 from runner.isolation.report import summary as grid
 from runner.isolation.verdict import Breach, Verdict
-from runner.migrate.migrator import Ledger
-from runner.migrate.session import opened
+from runner.migrate.migrator import Migrator
+from runner.migrate.session import migrator_for
 from runner.schema import snapshot
 from runner.settings import Settings
 
@@ -32,22 +32,22 @@ def verify(where: Settings, options: Options, console: Console) -> int:
     """Prove on the database itself that no tenant reaches another. Leaves nothing behind."""
     if options.self_test:
         return _self_test(where, options, console)
-    with opened(where, console.report, create=False, log=False) as ledger:
-        say_target(ledger, console)
-        verdict = _verdict(ledger, where, options, console)
-        if ledger.target:
-            verdict = replace(verdict, facts={**verdict.facts, "target": ledger.target.url()})
+    with migrator_for(where, console.report, create=False, log=False) as migrator:
+        show_target(migrator, console)
+        verdict = _verdict(migrator, where, options, console)
+        if migrator.target:
+            verdict = replace(verdict, facts={**verdict.facts, "target": migrator.target.url()})
         for name, page in ((options.html, export.html), (options.junit, export.junit)):
             if name:
                 _write(Path(name), page(verdict))
         if options.save:
-            _write(Path(options.save), snapshot.snapshot(ledger.connection).text)
+            _write(Path(options.save), snapshot.take(migrator.connection).text)
         code = DONE if verdict.proven else PROOF_FAILED
         _show(verdict, options, console)
         document(
             console,
             options,
-            ledger,
+            migrator,
             ok=verdict.proven,
             exit_code=code,
             facts=verdict.facts,
@@ -61,15 +61,15 @@ def verify(where: Settings, options: Options, console: Console) -> int:
     return code
 
 
-def _verdict(ledger: Ledger, where: Settings, options: Options, console: Console) -> Verdict:
+def _verdict(migrator: Migrator, where: Settings, options: Options, console: Console) -> Verdict:
     """Prove that the database is what its files say, then that it keeps its tenants apart."""
     verdict = Verdict()
     if options.only in (None, drift.NAME):
-        verdict = _drift(ledger, where, console)
+        verdict = _drift(migrator, where, console)
     if options.only == drift.NAME:
         return verdict
     isolated = isolation.prove(
-        ledger.connection,
+        migrator.connection,
         only=options.only,
         schemas=options.schema or ("public",),
         report=console.report,
@@ -77,10 +77,10 @@ def _verdict(ledger: Ledger, where: Settings, options: Options, console: Console
     return verdict.with_more(isolated)
 
 
-def _drift(ledger: Ledger, where: Settings, console: Console) -> Verdict:
+def _drift(migrator: Migrator, where: Settings, console: Console) -> Verdict:
     started = time.monotonic()
     try:
-        audit = drift.audit(ledger, loader.read(where.sql_dir), report=console.report)
+        audit = drift.audit(migrator, loader.read(where.sql_dir), report=console.report)
     except (UsageError, ServerError) as error:  # no files here, or nothing to make them on
         return Verdict(warnings=(f"The files were not compared: {error.message}",))
     return Verdict(
@@ -142,12 +142,12 @@ def _show_breaches(breaches: Iterable[Breach], console: Console) -> None:
     """Print one breach of each fault in full, and name the others."""
     by_fault: dict[tuple[str, str, str], list[Breach]] = {}
     for breach in breaches:
-        by_fault.setdefault((breach.subject, breach.fault, breach.mend), []).append(breach)
+        by_fault.setdefault((breach.subject, breach.fault, breach.fix), []).append(breach)
     for number, same in enumerate(by_fault.values(), start=1):
         first, *others = same
         title = f"breach {number}: {first.proof}"
         console.say(console.paint(title, "red"))
-        for name in ("what", "who", "sql", "reached", "fault", "mend"):
+        for name in ("what", "who", "sql", "reached", "fault", "fix"):
             if value := getattr(first, name):
                 console.say(_field(name, value))
         times = Counter(breach.proof for breach in others)
@@ -161,7 +161,7 @@ def _show_breaches(breaches: Iterable[Breach], console: Console) -> None:
 
 def _field(name: str, value: str) -> str:
     """Return a breach's line; statements stay as they are, to be pasted."""
-    verbatim = name in ("sql", "mend", "so too")
+    verbatim = name in ("sql", "fix", "so too")
     lines = value.splitlines() if verbatim else textwrap.wrap(value, 68, break_long_words=False)
     return "\n".join(f"  {name if not n else '':<8} {line}" for n, line in enumerate(lines))
 

@@ -1,4 +1,4 @@
-"""A schema as a picture, drawn from its catalogue: tables, columns, references, enums."""
+"""A schema as a picture, drawn from its catalog: tables, columns, references, enums."""
 
 from __future__ import annotations
 

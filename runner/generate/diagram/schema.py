@@ -1,4 +1,4 @@
-"""What a diagram shows of a schema, as its catalogue says."""
+"""What a diagram shows of a schema, as its catalog says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Row types of a schema, written from its catalogue: Python dataclasses or TypeScript."""
+"""Row types of a schema, written from its catalog: Python dataclasses or TypeScript."""
 
 from __future__ import annotations
 

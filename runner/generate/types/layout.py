@@ -38,7 +38,7 @@ def written_by(schema: str, language: str) -> str:
         *(() if language == "python" else ("--lang", language)),
         *(() if schema == "public" else ("--schema", shlex.quote(schema))),
     ]
-    return f"Written by `{' '.join(words)}` from the catalogue. Do not edit."
+    return f"Written by `{' '.join(words)}` from the catalog. Do not edit."
 
 
 def _broken(line: str, width: int) -> list[str]:

@@ -159,8 +159,8 @@ def _field(column: Column, name: str, names: _Names, *, inside: bool) -> list[st
     type_ = "dict[str, typing.Any]" if column.is_object else _type(column.type, inside=inside)
     remarks = []
     if name != column.name:
-        mend = "" if inside else f': select it "as {name}"'
-        remarks.append(f"No field can be called {quoted(column.name)}{mend}.")
+        fix = "" if inside else f': select it "as {name}"'
+        remarks.append(f"No field can be called {quoted(column.name)}{fix}.")
     if not type_:
         remarks.append(f"psycopg does not know {column.type.qualified}: it comes as text.")
     annotation = names.spelled(type_ or "typing.Any") + (" | None" if column.nullable else "")

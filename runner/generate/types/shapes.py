@@ -1,4 +1,4 @@
-"""What the rows of a schema look like, as its catalogue says."""
+"""What the rows of a schema look like, as its catalog says."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Schema:
 def read(connection: Connection, name: str) -> Schema:
     """Return the shape of a schema. Raises UsageError when there is none, or no table in it."""
     with connection.transaction():
-        # Expressions in the catalogue are then shown as the query expects them.
+        # Expressions in the catalog are then shown as the query expects them.
         connection.execute("set transaction read only; set local search_path = pg_catalog, pg_temp")
         row = connection.execute(query("generate/row_types"), {"schema": name}).fetchone()
     schemas, relations, types = row or ([], [], {})

@@ -46,7 +46,7 @@ def could_not_be_tried(try_: Try, outcome: Outcome, why: str) -> Breach:
         who=_whom(try_),
         sql=preamble(try_.actor, try_.sql),
         fault=why or outcome.message,
-        mend="run verify again when that session is done",
+        fix="run verify again when that session is done",
     )
 
 
@@ -89,7 +89,7 @@ def _invariants(try_: Try) -> Sequence[str]:
 
 def _got_through(try_: Try, outcome: Outcome, faults: Faults, *, belt: bool) -> Breach:
     right, role = try_.right, try_.actor.role
-    fault, mend = faults.let_through(
+    fault, fix = faults.let_through(
         right.table,
         right.command,
         role,
@@ -101,7 +101,7 @@ def _got_through(try_: Try, outcome: Outcome, faults: Faults, *, belt: bool) -> 
     else:
         what = f"{try_.who} {_DEEDS[right.command]} {outcome} of {right.table} in "
         what += f"{_PLACES[try_.own_org]} ({try_.what})"
-    breach = _breach(try_, what, reached=_reached(outcome), fault=fault, mend=mend)
+    breach = _breach(try_, what, reached=_reached(outcome), fault=fault, fix=fix)
     if belt:
         return breach
     return replace(
@@ -113,22 +113,22 @@ def _got_through(try_: Try, outcome: Outcome, faults: Faults, *, belt: bool) -> 
 
 def holds(try_: Try, faults: Faults) -> Breach:
     right, role = try_.right, try_.actor.role
-    fault, mend = faults.held(right.table, right.command, role)
+    fault, fix = faults.held(right.table, right.command, role)
     what = f"{role} holds {right.command.upper()} on public.{right.table}, which nobody gave it"
-    return _breach(try_, what, reached="the privilege itself", fault=fault, mend=mend)
+    return _breach(try_, what, reached="the privilege itself", fault=fault, fix=fix)
 
 
 def _refused(try_: Try, outcome: Outcome, faults: Faults) -> Breach:
     right = try_.right
-    fault, mend = faults.stood_in_the_way(
+    fault, fix = faults.stood_in_the_way(
         right.table, right.command, try_.actor.role, outcome.sqlstate, outcome.message
     )
     what = f"{try_.who} may {right.command} {right.table} in {_PLACES[try_.own_org]}"
     what += f" ({right.what}), and was refused: {outcome}"
-    return _breach(try_, what, reached=outcome.message, fault=fault, mend=mend)
+    return _breach(try_, what, reached=outcome.message, fault=fault, fix=fix)
 
 
-def _breach(try_: Try, what: str, *, reached: str, fault: str, mend: str) -> Breach:
+def _breach(try_: Try, what: str, *, reached: str, fault: str, fix: str) -> Breach:
     return Breach(
         proof=try_.title,
         subject=f"public.{try_.right.table}",
@@ -137,7 +137,7 @@ def _breach(try_: Try, what: str, *, reached: str, fault: str, mend: str) -> Bre
         sql=preamble(try_.actor, try_.sql),
         reached=reached,
         fault=fault,
-        mend=mend,
+        fix=fix,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which grant, policy or switch let something through, or is missing, and how to mend it."""
+"""Which grant, policy or switch let something through, or is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class Faults:
         if not guarded:
             helpers = [f for f in found if f.kind == "helper"]
             fault = _joined([*policies, *helpers, *grants])
-            mend = f"{_POLICIES}  -- puts its policies and grants back; drop any others"
+            fix = f"{_POLICIES}  -- puts its policies and grants back; drop any others"
             if helpers:
-                mend = f"{_HELPERS}  -- puts back what they ask\n{mend}"
-            return fault or f"no grant or policy of public.{table} explains it", mend
+                fix = f"{_HELPERS}  -- puts back what they ask\n{fix}"
+            return fault or f"no grant or policy of public.{table} explains it", fix
         triggers = [f for f in found if f.kind == "trigger"]
         standing = ", ".join(f.words.removeprefix("trigger ") for f in triggers)
         fault = (

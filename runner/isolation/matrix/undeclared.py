@@ -85,7 +85,7 @@ def _breach(connection: Connection, relation: Relation) -> Breach:
         sql=preamble(actor, text) if worst else "",
         reached="; ".join(reached),
         fault="; ".join(filter(None, (said, grants))) or "no privileges yet, and no decision",
-        mend=f"revoke all on {relation.qualified} from public, {', '.join(API_ROLES)};  -- then "
+        fix=f"revoke all on {relation.qualified} from public, {', '.join(API_ROLES)};  -- then "
         "write its rights into runner/isolation/matrix/permissions.toml, or move it to a schema "
         "that is not exposed",
     )

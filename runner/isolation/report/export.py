@@ -13,7 +13,7 @@ from runner.isolation.report import summary
 from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.verdict import Breach, Cell, Check, Verdict
 
-_FIELDS = ("who", "sql", "reached", "fault", "mend")
+_FIELDS = ("who", "sql", "reached", "fault", "fix")
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -131,7 +131,7 @@ def _warnings(warnings: Iterable[str]) -> str:
 def _definitions(pairs: Iterable[tuple[str, str]]) -> str:
     items = "".join(
         f"<dt>{_text(name)}</dt><dd>"
-        + (f"<pre>{_text(value)}</pre>" if name in ("sql", "mend") else _text(value))
+        + (f"<pre>{_text(value)}</pre>" if name in ("sql", "fix") else _text(value))
         + "</dd>"
         for name, value in pairs
     )

@@ -1,6 +1,6 @@
 """Proof that the proof can fail: weaken a copy in one way at a time, and verify has to see it.
 
-The ways are generated from the catalogue, by the queries in mutants/*.sql. Each yields rows of
+The ways are generated from the catalog, by the queries in mutants/*.sql. Each yields rows of
 kind, name (what was weakened), object (what a breach has to name), sql, and where the whole cluster
 is touched, undo. mutants.toml says which change nothing, and the layer that still holds.
 
@@ -38,7 +38,7 @@ from runner.isolation.self_test.score import Mutant, Score, Trial
 from runner.isolation.sql_cases import rule_runner
 from runner.isolation.transactions import read
 from runner.isolation.verdict import Breach, Verdict
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import Connection
 
@@ -46,7 +46,7 @@ _SOUND = "sound"
 
 
 def generate(connection: Connection) -> list[Mutant]:
-    """Return every mutant of a database's schema. Reads the catalogue, changes nothing."""
+    """Return every mutant of a database's schema. Reads the catalog, changes nothing."""
     found: list[Mutant] = []
     queries = (files("runner.isolation.self_test") / "mutants").iterdir()
     with (
@@ -67,8 +67,8 @@ def sample(mutants: Sequence[Mutant], limit: int | None) -> list[Mutant]:
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         kinds[mutant.kind].append(mutant)
-    turns = zip_longest(*kinds.values())
-    return [mutant for turn in turns for mutant in turn if mutant][:limit]
+    lock_waits = zip_longest(*kinds.values())
+    return [mutant for lock_wait in lock_waits for mutant in lock_wait if mutant][:limit]
 
 
 def self_test(
@@ -166,7 +166,7 @@ def names(breach: Breach, thing: str) -> bool:
     """
     if " or " in thing:
         return any(names(breach, one) for one in thing.split(" or "))
-    text = "\n".join((breach.subject, breach.what, breach.fault, breach.mend))
+    text = "\n".join((breach.subject, breach.what, breach.fault, breach.fix))
     if thing.startswith(("schema ", "role ")):
         return thing in text or breach.subject == thing.partition(" ")[2]
     bare = thing.partition("(")[0].rpartition(".")[2].strip('"')
@@ -190,9 +190,9 @@ def make_sound(server: embedded.Server, sql_dir: Path) -> str:
     with _connected(server.url("postgres")) as admin:
         admin.execute(sql.SQL("create database {}").format(sql.Identifier(_SOUND)))
     with _connected(server.url(_SOUND)) as connection:
-        ledger = Ledger(connection)
-        with ledger.lock():
-            ledger.apply(loader.read(sql_dir))
+        migrator = Migrator(connection)
+        with migrator.lock():
+            migrator.apply(loader.read(sql_dir))
         return f"PostgreSQL {connection.info.parameter_status('server_version')}"
 
 

@@ -49,12 +49,12 @@ def _race(url: str, watcher: Connection, level: IsolationLevel) -> Check:
         def follow() -> None:
             outcomes[1] = _outcome(second, org, fixture.HOME.id(people[1]))
 
-        late = threading.Thread(target=follow, daemon=True)
-        late.start()
-        _until_blocked_or_done(watcher, second, late)
+        out_of_order = threading.Thread(target=follow, daemon=True)
+        out_of_order.start()
+        _until_blocked_or_done(watcher, second, out_of_order)
         outcomes[0] = _committed(first)
-        late.join(_PATIENCE)
-        if not late.is_alive() and not outcomes[1]:
+        out_of_order.join(_PATIENCE)
+        if not out_of_order.is_alive() and not outcomes[1]:
             outcomes[1] = _committed(second)
     (left,) = watcher.execute(_LEFT.encode(), [org]).fetchone() or (0,)
     refused = [outcome for outcome in outcomes if outcome]

@@ -1,8 +1,8 @@
-"""What has to be true of the catalogue, asked of the catalogue: one rule, one file of rules/.
+"""What has to be true of the catalog, asked of the catalog: one rule, one file of rules/.
 
-A rule is a query that finds objects which break it: (object, problem, mend). No rows is clean. It
+A rule is a query that finds objects which break it: (object, problem, fix). No rows is clean. It
 is written in the words of rules/words.sql, which stand before it. Nothing is changed, nothing but
-the catalogue is read.
+the catalog is read.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ def run(connection: Connection, only: str | None = None) -> tuple[list[Check], l
 def warnings(connection: Connection) -> list[str]:
     """What the rules of level warning find, in sentences."""
     return [
-        f"{thing}: {problem}. {mend}"
+        f"{thing}: {problem}. {fix}"
         for rule in rules()
         if _is_warning(rule)
-        for thing, problem, mend in ask(connection, rule)
+        for thing, problem, fix in ask(connection, rule)
     ]
 
 
 def ask(connection: Connection, rule: Sheet) -> list[tuple[str, str, str]]:
-    """Return what breaks one rule: object, problem, mend."""
+    """Return what breaks one rule: object, problem, fix."""
     connection.execute("savepoint rule; set local search_path = pg_catalog, pg_temp")
     try:
         return connection.execute(query(rule).encode()).fetchall()
@@ -121,17 +121,17 @@ def _unasked(rule: Sheet, error: psycopg.Error) -> Breach:
         subject=f"rule {rule.name}",
         what=f"{rule.title} It could not be asked.",
         reached=rule.fields["why"],
-        fault=f"the catalogue holds what the rule does not understand: {error.sqlstate}: {said}",
-        mend="python -m runner verify  -- again, once the other breaches are mended",
+        fault=f"the catalog holds what the rule does not understand: {error.sqlstate}: {said}",
+        fix="python -m runner verify  -- again, once the other breaches are fixed",
     )
 
 
-def _breach(rule: Sheet, thing: str, problem: str, mend: str) -> Breach:
+def _breach(rule: Sheet, thing: str, problem: str, fix: str) -> Breach:
     return Breach(
         proof=rule.name,
         subject=thing,
         what=f"{thing}: {problem}",
         reached=rule.fields["why"],
         fault=thing,
-        mend=mend,
+        fix=fix,
     )

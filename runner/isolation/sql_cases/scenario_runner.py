@@ -184,7 +184,7 @@ def _breach(
     table: str,
     by: tuple[str, str],
 ) -> Breach:
-    """Say what got through; `by` is what let it, and how to mend that."""
+    """Say what got through; `by` is what let it, and how to fix that."""
     actor = step.actor
     safe = f"Safe would be: {attack.fields['safe']}"
     if outcome.sqlstate in _UNDECIDED:
@@ -198,7 +198,7 @@ def _breach(
         sql=statement,
         reached=f"{reached}; expected {' or '.join(step.expected)}",
         fault=by[0],
-        mend=by[1],
+        fix=by[1],
     )
 
 
@@ -216,7 +216,7 @@ def _aim(attack: Sheet, step: Step, statement: str) -> str:
 def _let_by(
     attack: Sheet, step: Step, before: Step | None, table: str, faults: Faults
 ) -> tuple[str, str]:
-    """Return what let a step through, and how to mend it.
+    """Return what let a step through, and how to fix it.
 
     Where the owner only looks what came of it, the one who did it is asked about: `before`.
     """

@@ -68,7 +68,7 @@ comment on table yoyo.progress is 'Statements already run of a non-transactional
 
 alter table yoyo._yoyo_log add column if not exists fingerprint text;
 
-comment on column yoyo._yoyo_log.fingerprint is 'Of the catalogue, when the run that wrote this ended.';
+comment on column yoyo._yoyo_log.fingerprint is 'Of the catalog, when the run that wrote this ended.';
 
 -- Default privileges may open whatever is new; an API must reach nothing of this.
 do $$

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from runner.errors import ServerError
 from runner.postgres.embedded import os_user, postmaster
-from runner.postgres.embedded.os_user import Account, Report
+from runner.postgres.embedded.os_user import OsUser, Report
 
 with contextlib.suppress(ImportError):  # Windows: home() refuses before it is missed
     import fcntl
@@ -160,7 +160,7 @@ def followed(path: Path) -> Path:
         return path if owner != path and beside(owner, "place").exists() else data
 
 
-def settle(path: Path, report: Report) -> tuple[Account, Path]:
+def settle(path: Path, report: Report) -> tuple[OsUser, Path]:
     """Who runs the server, and where its data is or shall be."""
     data = followed(path)
     with explained(data):
@@ -226,7 +226,7 @@ def check(data: Path, version: int) -> None:
         )
 
 
-def make(user: Account, bin_dir: Path, data: Path, version: int, *, durable: bool) -> None:
+def make(user: OsUser, bin_dir: Path, data: Path, version: int, *, durable: bool) -> None:
     """initdb under another name, then rename: one that was interrupted is never taken for data."""
     prefix = f".{data.name}.new-"
     for half_done in data.parent.glob(f"{prefix}*"):

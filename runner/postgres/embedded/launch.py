@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 from runner.errors import ServerError
 from runner.postgres.embedded import data_folder, os_user, postmaster, wheel
-from runner.postgres.embedded.os_user import Account
+from runner.postgres.embedded.os_user import OsUser
 from runner.postgres.embedded.postmaster import Postmaster
 
 LOG_LIMIT = 5_000_000
@@ -42,7 +42,7 @@ echo $!
 
 
 def launch(
-    user: Account,
+    user: OsUser,
     bin_dir: Path,
     data: Path,
     *,
@@ -104,7 +104,7 @@ def launch(
     )
 
 
-def _socket_folder(user: Account, data: Path) -> Path:
+def _socket_folder(user: OsUser, data: Path) -> Path:
     """The data folder itself, or a short private one where a socket cannot be in it."""
     if "," not in str(data) and _takes_sockets(data):  # libpq takes a comma for two hosts
         return data

@@ -31,7 +31,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True)
-class Account:
+class OsUser:
     """An operating-system user that starts programs: ourselves, or, for root, somebody lesser."""
 
     name: str
@@ -104,22 +104,22 @@ def invoker() -> str:
         ) from None
 
 
-def server_user(owner: int | None = None) -> Account:
+def server_user(owner: int | None = None) -> OsUser:
     """Who runs the server: ourselves, or for root the first unprivileged user that works.
 
     `owner` is the uid that owns an existing data folder; that candidate is then preferred.
     """
     invoker()
     if os.geteuid() != 0:
-        return Account(invoker(), os.geteuid(), os.getegid())
-    found: list[Account] = []
+        return OsUser(invoker(), os.geteuid(), os.getegid())
+    found: list[OsUser] = []
     for name in CANDIDATES:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         if entry.pw_uid > 0:
-            found.append(Account(name, entry.pw_uid, entry.pw_gid))
+            found.append(OsUser(name, entry.pw_uid, entry.pw_gid))
     for account in sorted(found, key=lambda account: account.uid != owner):
         if _can_become(account):
             return account
@@ -131,7 +131,7 @@ def server_user(owner: int | None = None) -> Account:
 
 
 @functools.cache
-def _can_become(account: Account) -> bool:
+def _can_become(account: OsUser) -> bool:
     try:
         return account.run("/bin/sh", "-c", ":").returncode == 0
     except (OSError, ValueError, subprocess.SubprocessError):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.errors import ServerError
 from runner.postgres.embedded import os_user
-from runner.postgres.embedded.os_user import Account, Report
+from runner.postgres.embedded.os_user import OsUser, Report
 
 FOLDERS = {16: "pginstall", 18: "pginstall18"}
 
@@ -36,7 +36,7 @@ def folder(version: int) -> Path:
     )
 
 
-def programs(user: Account, version: int, report: Report) -> Path:
+def programs(user: OsUser, version: int, report: Report) -> Path:
     """The bin folder that `user` can run the server from: the wheel's, or a copy of it."""
     original = folder(version)
     if user.is_us or _runs(user, original):
@@ -60,7 +60,7 @@ def programs(user: Account, version: int, report: Report) -> Path:
     return copied / "bin"
 
 
-def _runs(user: Account, path: Path) -> bool:
+def _runs(user: OsUser, path: Path) -> bool:
     """Can the user read what the server reads, and start it?"""
     script = 'test -r "$0/share/postgresql/postgres.bki" && exec "$0/bin/postgres" --version'
     said = user.run("/bin/sh", "-c", script, path).stdout  # a shell "runs" an empty file, too

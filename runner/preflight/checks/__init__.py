@@ -13,14 +13,14 @@ from runner.errors import RunnerError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
-from runner.files.sql_file import Script
-from runner.migrate.migrator import Ledger
+from runner.files.sql_file import SqlFile
+from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.checks import apply_paths, lint
 from runner.preflight.checks.apply_paths import run_again
 from runner.preflight.checks.finding import PROOFS, Finding, Findings, Line, broken
-from runner.preflight.scratch import Workshop, apply
+from runner.preflight.scratch import ScratchServer, apply
 from runner.queries import query
 from runner.schema import snapshot
 from runner.schema.diff import difference
@@ -28,13 +28,13 @@ from runner.schema.snapshot import Snapshot
 
 _RE_RUN, _ROLLBACK, _OVER_DATA, _LINT = PROOFS
 
-Proof = Callable[[Ledger, Migration], Iterator[Finding]]
+Proof = Callable[[Migrator, Migration], Iterator[Finding]]
 
 
 def check(
-    shop: Workshop,
+    scratch: ScratchServer,
     files: Sequence[Migration],
-    seeds: Sequence[Script] = (),
+    seeds: Sequence[SqlFile] = (),
     *,
     only: Migration | None = None,
     report: Report = silent,
@@ -50,7 +50,7 @@ def check(
     chosen = [file for file in files if only in (None, file)]
 
     def along(proof: Proof) -> None:
-        for file, findings, seconds in _along(shop, until, chosen, proof):
+        for file, findings, seconds in _along(scratch, until, chosen, proof):
             report(Working(f"check {file.id}"))
             took[file.id] += seconds
             found.failed += findings
@@ -65,24 +65,24 @@ def check(
     if only is None:
         for name, road in apply_paths.ROADS.items():
             report(Working(f"check: {name}"))
-            found.whole(name, road(shop, files, states[files[-1].id]))
+            found.whole(name, road(scratch, files, states[files[-1].id]))
     if lint.squawk() is None:
         found.notes.append("squawk is not installed, so it was not asked: pip install squawk-cli")
     return found
 
 
 def _along(
-    shop: Workshop, files: Sequence[Migration], chosen: Sequence[Migration], proof: Proof
+    scratch: ScratchServer, files: Sequence[Migration], chosen: Sequence[Migration], proof: Proof
 ) -> Iterator[tuple[Migration, list[Finding], float]]:
     """Apply file after file, each by its proof; after one that failed, on a database made anew."""
     done = 0
     while done < len(files):
-        with shop.database() as ledger:
-            apply(ledger, files[:done])
+        with scratch.database() as migrator:
+            apply(migrator, files[:done])
             for file in files[done:]:
                 done += 1
                 started = time.monotonic()
-                found = list(proof(ledger, file))
+                found = list(proof(migrator, file))
                 if file in chosen:
                     yield file, found, time.monotonic() - started
                 if found:
@@ -90,47 +90,47 @@ def _along(
 
 
 def _there_and_back(
-    states: dict[str, Snapshot], ledger: Ledger, file: Migration
+    states: dict[str, Snapshot], migrator: Migrator, file: Migration
 ) -> Iterator[Finding]:
     """Apply a file; then again with its record forgotten; then back, and there again."""
-    before = snapshot.snapshot(ledger.connection)
-    apply(ledger, [file])
-    after = states[file.id] = snapshot.snapshot(ledger.connection)
-    kept = _digests(ledger.connection)
-    again = run_again(ledger, file, _RE_RUN)
+    before = snapshot.take(migrator.connection)
+    apply(migrator, [file])
+    after = states[file.id] = snapshot.take(migrator.connection)
+    kept = _digests(migrator.connection)
+    again = run_again(migrator, file, _RE_RUN)
     if again:
         yield again
         return
-    found = difference(after, snapshot.snapshot(ledger.connection))
+    found = difference(after, snapshot.take(migrator.connection))
     words = tuple(d.as_effect() for d in found)
-    if _digests(ledger.connection) != kept:
+    if _digests(migrator.connection) != kept:
         words += ("changes rows",)
     if words:
         yield Finding(_RE_RUN, file.id, "changes something when it is run again", words)
         return
-    yield from _back_and_there(ledger, file, before, after)
+    yield from _back_and_there(migrator, file, before, after)
 
 
 def _back_and_there(
-    ledger: Ledger, file: Migration, before: Snapshot, after: Snapshot
+    migrator: Migrator, file: Migration, before: Snapshot, after: Snapshot
 ) -> Iterator[Finding]:
     try:
-        with ledger.lock():
-            ledger.roll_back([file])
+        with migrator.lock():
+            migrator.roll_back([file])
     except RunnerError as error:
         yield broken(_ROLLBACK, file, "cannot be taken back", error)
         return
-    left = difference(snapshot.snapshot(ledger.connection), before)
+    left = difference(snapshot.take(migrator.connection), before)
     if left:
         words = tuple(d.as_drift("after the way back", "before the file") for d in left)
         yield Finding(_ROLLBACK, file.id, "is not wholly taken back", words)
         return
     try:
-        apply(ledger, [file])
+        apply(migrator, [file])
     except RunnerError as error:
         yield broken(_ROLLBACK, file, "cannot be applied again after its way back", error)
         return
-    found = difference(after, snapshot.snapshot(ledger.connection))
+    found = difference(after, snapshot.take(migrator.connection))
     if found:
         words = tuple(d.as_drift("the first time", "after the way back") for d in found)
         yield Finding(_ROLLBACK, file.id, "makes something else after its way back", words)
@@ -138,38 +138,38 @@ def _back_and_there(
 
 def _over_data(
     states: dict[str, Snapshot],
-    seeds: Sequence[Script],
+    seeds: Sequence[SqlFile],
     kept: Findings,
-    ledger: Ledger,
+    migrator: Migrator,
     file: Migration,
 ) -> Iterator[Finding]:
     """Apply a file where every table has rows, and again."""
-    _pour_what_fits(ledger.connection, seeds)
-    for made in sample_rows.fill(ledger.connection):
+    _pour_what_fits(migrator.connection, seeds)
+    for made in sample_rows.fill(migrator.connection):
         note = f"no rows could be made for {made.table}: {made.why_not}"
         if made.why_not and not made.rows and note not in kept.notes:
             kept.notes.append(note)
     try:
-        apply(ledger, [file])
+        apply(migrator, [file])
     except RunnerError as error:
         yield broken(_OVER_DATA, file, "fails where the tables have rows", error)
         return
-    found = difference(states[file.id], snapshot.snapshot(ledger.connection))
+    found = difference(states[file.id], snapshot.take(migrator.connection))
     if found:
         words = tuple(d.as_drift("without rows", "with rows") for d in found)
         yield Finding(_OVER_DATA, file.id, "makes something else where the tables have rows", words)
-    digests = _digests(ledger.connection)
-    again = run_again(ledger, file, _OVER_DATA)
+    digests = _digests(migrator.connection)
+    again = run_again(migrator, file, _OVER_DATA)
     if again:
         yield again
         return
-    now = _digests(ledger.connection)
+    now = _digests(migrator.connection)
     changed = tuple(f"rows of {name}" for name in now if now[name] != digests.get(name))
     if changed:
         yield Finding(_OVER_DATA, file.id, "changes rows when it is run again", changed)
 
 
-def _pour_what_fits(connection: Connection, seeds: Sequence[Script]) -> None:
+def _pour_what_fits(connection: Connection, seeds: Sequence[SqlFile]) -> None:
     """Pour in each seed that the schema takes at this point."""
     for script in seeds:
         try:
@@ -178,7 +178,7 @@ def _pour_what_fits(connection: Connection, seeds: Sequence[Script]) -> None:
         except RunnerError:  # made for a later schema, or an earlier one
             continue
         finally:
-            connection.execute(transactional.PUT_SESSION_BACK.encode())
+            connection.execute(transactional.RESET_SESSION.encode())
 
 
 def _digests(connection: Connection) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from runner.errors import FileError
 from runner.files import statements
 from runner.files.loader import Migration
-from runner.files.sql_file import Script
+from runner.files.sql_file import SqlFile
 from runner.preflight.checks.finding import Finding
 
 NAME = "lint"
@@ -38,7 +38,7 @@ def squawk() -> Path | None:
 
 
 def _of_file(file: Migration) -> Iterator[Finding]:
-    scripts: list[Script] = [file]
+    scripts: list[SqlFile] = [file]
     with contextlib.suppress(FileError):  # that there is no way back is told by another proof
         scripts.append(file.rollback)
     for script in scripts:

@@ -13,27 +13,27 @@ from runner.errors import FileError, RunnerError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.preflight.checks.finding import Finding
-from runner.preflight.scratch import Workshop
+from runner.preflight.scratch import ScratchServer
 from runner.schema.diff import difference
 
 NAME = "late files"
 
 
 def check(
-    shop: Workshop, files: Sequence[Migration], late: Sequence[Migration]
+    scratch: ScratchServer, files: Sequence[Migration], out_of_order: Sequence[Migration]
 ) -> tuple[str, list[Finding]]:
     """Apply the files in their order, and once more with the late ones at the end.
 
     Returns what was proved, in words, and what failed.
     """
-    ids = ", ".join(file.id for file in late)
-    last = [file for file in files if file not in late] + list(late)
+    ids = ", ".join(file.id for file in out_of_order)
+    last = [file for file in files if file not in out_of_order] + list(out_of_order)
     if last == list(files):
         return f"{NAME}: {f'{ids} comes last anyway' if ids else 'none'}", []
     early_or_late: list[Finding] = []
     for file in files:
-        needed = [m.id for m in late if m.id in file.header.depends]
-        if file not in late and needed:
+        needed = [m.id for m in out_of_order if m.id in file.header.depends]
+        if file not in out_of_order and needed:
             what = f"depends on {', '.join(needed)}, which would come after it"
             early_or_late.append(Finding(NAME, file.id, what))
     if early_or_late:
@@ -41,7 +41,7 @@ def check(
     made = []
     for order, how in ((files, "in the order of their numbers"), (last, f"with {ids} last")):
         try:
-            made.append(shop.made(order))
+            made.append(scratch.snapshot_of(order))
         except RunnerError as error:
             what = f"the files do not apply {how}: {error.message}"
             return NAME, [Finding(NAME, "", what, (), error.place)]

@@ -1,5 +1,5 @@
--- How many rows of the catalogue this transaction has written so far; the same number before and
--- after a statement: it changed nothing that a snapshot of the catalogue could show. -1 where the
+-- How many rows of the catalog this transaction has written so far; the same number before and
+-- after a statement: it changed nothing that a snapshot of the catalog could show. -1 where the
 -- server does not count.
 select
     case

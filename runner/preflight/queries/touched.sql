@@ -1,6 +1,6 @@
 -- What this transaction has done so far to the tables that were there before it: locks held, another
 -- file on disk, rows read one after the other, rows changed. %(tables)s: their oids. The locks are
--- listed once and the counters asked for by table: the view of them joins the whole catalogue.
+-- listed once and the counters asked for by table: the view of them joins the whole catalog.
 with held as (
     select
         l.relation,

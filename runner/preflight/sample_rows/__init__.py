@@ -1,6 +1,6 @@
 """Rows for every table of a scratch database, varied in the ways that trip migrations.
 
-They satisfy the schema as it is: the catalogue says what a row needs, PostgreSQL says which values
+They satisfy the schema as it is: the catalog says what a row needs, PostgreSQL says which values
 fit, and what it then refuses all the same, as a trigger may, is left out.
 """
 

@@ -1,4 +1,4 @@
-"""What a row of each table has to satisfy, as the catalogue has it: the lines of shapes.sql."""
+"""What a row of each table has to satisfy, as the catalog has it: the lines of shapes.sql."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Column:
     kind: str  # pg_type.typname of what it is made of
     category: str  # its pg_type.typcategory; e, c, r, m for enum, composite, range, multirange
     is_array: bool
-    size: int  # the type modifier as the catalogue has it, -1 for none
+    size: int  # the type modifier as the catalog has it, -1 for none
     width: int  # of a composite: how many attributes
     labels: list[str]  # of an enum
     conditions: list[str]  # of its domains

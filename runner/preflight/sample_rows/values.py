@@ -41,7 +41,7 @@ def unusual(column: Column, said: str, n: int) -> list[str]:
 
 def _whole(column: Column, said: str, found: list[str]) -> list[str]:
     """Return the values as they are, or as arrays: of none, of several, of those named, of one."""
-    if column.category == "S" and column.size > 4:  # the catalogue counts a header of four
+    if column.category == "S" and column.size > 4:  # the catalog counts a header of four
         found = [text[4 - column.size :] for text in found]  # where the number is
     if not column.is_array:
         return found

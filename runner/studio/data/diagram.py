@@ -1,4 +1,4 @@
-"""The entity-relationship diagram, drawn from the live catalogue."""
+"""The entity-relationship diagram, drawn from the live catalog."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from runner.errors import FileError, RunnerError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import plan, recorder
-from runner.migrate.migrator import Ledger
+from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.preflight import edits
 from runner.queries import query
@@ -46,7 +46,7 @@ class History:
     @property
     def pending(self) -> list[Entry]:
         """What an apply would run, if nothing stands in the way."""
-        return self.plan.of(State.PENDING, State.LATE, State.HALFWAY)
+        return self.plan.of(State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ def file(connections: Pool, person: Person, sql_dir: Path, id_: str) -> FileView
     with through(connections, person) as connection:
         if entry.migration is None:
             return FileView(entry, recorder.content(connection, id_) or "", "")
-        edited = entry.state in (State.EDITED, State.REWORDED)
+        edited = entry.state in (State.EDITED, State.COSMETIC)
         return FileView(
             entry,
             entry.migration.text,
             _way_back(entry.migration),
-            edits.lines(Ledger(connection), entry.migration) if edited else [],
+            edits.lines(Migrator(connection), entry.migration) if edited else [],
         )
 
 

@@ -189,7 +189,7 @@ def _on(
     asked = [p for p in given if p.applies and p.command in (right.command, "all")]
     permissive = " or ".join(f"({p.using or 'true'})" for p in asked if p.permissive)
     both = [f"({permissive})", *(f"({p.using or 'true'})" for p in asked if not p.permissive)]
-    # The expressions are the catalogue's own, which PostgreSQL runs for this person anyway.
+    # The expressions are the catalog's own, which PostgreSQL runs for this person anyway.
     condition = sql.SQL(" and ".join(both).replace("%", "%%"))
     text = sql.SQL("select ({}) is true from {} where {}").format(
         condition,
@@ -231,7 +231,7 @@ class _Answers:
         return policy_conditions.answered(condition, self._known)
 
     def _ask(self, helper: str) -> None:
-        text = sql.SQL("select {}::text").format(sql.SQL(helper))  # the catalogue's own text
+        text = sql.SQL("select {}::text").format(sql.SQL(helper))  # the catalog's own text
         with suppress(psycopg.Error), self._connection.transaction():
             row = self._connection.execute(text.as_bytes(None)).fetchone()
             self._known[helper] = row[0] if row else None

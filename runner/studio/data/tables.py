@@ -1,4 +1,4 @@
-"""What a table is: its columns, keys, indexes and references, from the live catalogue."""
+"""What a table is: its columns, keys, indexes and references, from the live catalog."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
 select
     format('view %s', v.title) as object,
     'it reads its tables as its owner, past row-level security' as problem,
-    format('alter view %s set (security_invoker = true);', v.title) as mend
+    format('alter view %s set (security_invoker = true);', v.title) as fix
 from relation as v
 where v.exposed
     and v.kind = 'v'

@@ -6,7 +6,7 @@
 select
     format('materialized view %s', m.title) as object,
     'a materialized view cannot have policies' as problem,
-    format('alter materialized view %s set schema app;', m.title) as mend
+    format('alter materialized view %s set schema app;', m.title) as fix
 from relation as m
 where m.exposed
     and m.kind = 'm'

@@ -6,7 +6,7 @@
 select
     format('foreign table %s', f.title) as object,
     'a foreign table cannot have policies' as problem,
-    format('alter foreign table %s set schema app;', f.title) as mend
+    format('alter foreign table %s set schema app;', f.title) as fix
 from relation as f
 where f.exposed
     and f.kind = 'f'

@@ -7,7 +7,7 @@ select distinct
     format('table %s', p.title) as object,
     format('it is a part of another table, and %s may %s it', p.grantee_name, p.right_title)
         as problem,
-    format('revoke all on %s from %s;', p.title, p.grantee_name) as mend
+    format('revoke all on %s from %s;', p.title, p.grantee_name) as fix
 from privilege as p
 where p.exposed
     and p.is_part

@@ -6,6 +6,6 @@
 select
     format('table %s', t.title) as object,
     'row-level security is not enabled' as problem,
-    format('alter table %s enable row level security;', t.title) as mend
+    format('alter table %s enable row level security;', t.title) as fix
 from tenant_table as t
 where not t.is_secured

@@ -14,7 +14,7 @@ select
         'alter table %s %sforce row level security;',
         t.title,
         case when t.is_forced then 'no ' end
-    ) as mend
+    ) as fix
 from tenant_table as t
 inner join pg_roles as o on o.oid = t.owner
 where t.is_secured

@@ -8,7 +8,7 @@
 select
     owned.title as object,
     format('it belongs to %I', owner.rolname) as problem,
-    format('alter %s owner to %s;', owned.title, o.names) as mend
+    format('alter %s owner to %s;', owned.title, o.names) as fix
 from (
     select format('schema %I', n.nspname), n.nspowner
     from pg_namespace as n

@@ -6,7 +6,7 @@
 select
     p.title as object,
     format('it is for %s', coalesce(r.rolname, 'public')) as problem,
-    format('alter policy %I on %s to authenticated;', p.name, p.table_title) as mend
+    format('alter policy %I on %s to authenticated;', p.name, p.table_title) as fix
 from policy as p
 cross join lateral unnest(p.roles) as named (oid)
 left join pg_roles as r on r.oid = named.oid

@@ -15,7 +15,7 @@ select
     ) as problem,
     string_agg(
         format('drop policy %I on %s;', p.name, p.table_title), '  -- or: ' order by p.oid desc
-    ) as mend
+    ) as fix
 from policy as p
 cross join (values ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd'))
     as c (name, letter)

@@ -19,7 +19,7 @@ select
         'create policy tenant_isolation on %1$s as restrictive for all to %2$s '
         'using (%3$I = (select app.caller_org())) with check (%3$I = (select app.caller_org()));',
         t.title, tenant.role, t.key
-    ) as mend
+    ) as fix
 from tenant_table as t
 cross join lateral (
     select distinct named.oid, coalesce(r.rolname, 'public') as role

@@ -6,7 +6,7 @@
 select
     c.title as object,
     format('its %s compares by something else than "=": %s', c.clause, c.text) as problem,
-    c.mend as mend
+    c.fix as fix
 from condition as c
 where c.is_for_tenants
     and (

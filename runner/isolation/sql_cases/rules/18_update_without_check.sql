@@ -12,7 +12,7 @@ select
         else format(
             'alter policy %I on %s %s (%s);', p.name, p.table_title, missing.clause, other.text
         )
-    end as mend
+    end as fix
 from policy as p
 cross join (values ('using'), ('with check')) as missing (clause)
 left join condition as other on other.oid = p.oid and other.clause <> missing.clause

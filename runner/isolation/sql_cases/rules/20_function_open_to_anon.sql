@@ -7,7 +7,7 @@
 select
     format('function %s', f.title) as object,
     format('%s may execute it', coalesce(g.rolname, 'public')) as problem,
-    format('revoke execute on routine %s from %s;', f.title, coalesce(g.rolname, 'public')) as mend
+    format('revoke execute on routine %s from %s;', f.title, coalesce(g.rolname, 'public')) as fix
 from routine as f
 cross join lateral aclexplode(coalesce(f.acl, acldefault('f', f.owner))) as acl
 left join pg_roles as g on g.oid = acl.grantee

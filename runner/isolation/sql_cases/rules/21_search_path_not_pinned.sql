@@ -17,7 +17,7 @@ select
         ),
         'its search_path is whatever the caller set'
     ) as problem,
-    format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as mend
+    format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as fix
 from routine as f
 where f.kind <> 'a'
     and (f.is_definer or f.place in ('public', 'app', 'auth') and not f.is_parsed)

@@ -7,7 +7,7 @@
 select
     format('function %s', f.title) as object,
     format('it runs as %I, who does not own the tables', pg_get_userbyid(f.owner)) as problem,
-    format('alter routine %s owner to %s;', f.title, o.name) as mend
+    format('alter routine %s owner to %s;', f.title, o.name) as fix
 from routine as f
 cross join (
     select coalesce(min(quote_ident(t.name)), 'current_user') as name

@@ -8,7 +8,7 @@ select
     format('function %s', f.title) as object,
     format('%s calls it through the API, and it runs as %I', who.names, pg_get_userbyid(f.owner))
         as problem,
-    format('alter routine %s security invoker;', f.title) as mend
+    format('alter routine %s security invoker;', f.title) as fix
 from routine as f
 cross join lateral (
     select string_agg(r.name, ', ' order by r.name) as names

@@ -23,7 +23,7 @@ select
     case
         when l.lanname <> 'plpgsql' then 'psql -1 -f sql/0006_create_caller_helpers.sql'
         else format('alter function %s stable parallel safe security definer;', f.oid::regprocedure)
-    end as mend
+    end as fix
 from pg_proc as f
 inner join pg_namespace as n on n.oid = f.pronamespace
 inner join pg_language as l on l.oid = f.prolang

@@ -6,6 +6,6 @@
 select
     format('function %s', f.title) as object,
     'it is run before the policies, on every row' as problem,
-    format('alter routine %s not leakproof;', f.title) as mend
+    format('alter routine %s not leakproof;', f.title) as fix
 from routine as f
 where f.is_leakproof

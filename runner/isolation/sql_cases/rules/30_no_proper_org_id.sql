@@ -20,7 +20,7 @@ select
         when not a.attnotnull
             then format('alter table %s alter column %I set not null;', t.title, t.key)
         else format('alter table %s alter column %I type text collate "C";', t.title, t.key)
-    end as mend
+    end as fix
 from tenant_table as t
 left join pg_attribute as a on a.attrelid = t.oid and a.attnum = t.key_number
 where t.key_number is null

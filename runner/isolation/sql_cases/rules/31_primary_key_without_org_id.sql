@@ -13,7 +13,7 @@ select
         t.title,
         coalesce(' drop constraint ' || quote_ident(k.conname) || ',', ''),
         case t.key when 'id' then 'id' else format('%I, id', t.key) end
-    ) as mend
+    ) as fix
 from tenant_table as t
 left join pg_constraint as k on k.conrelid = t.oid and k.contype = 'p'
 where k.conkey[1] is distinct from t.key_number

@@ -9,6 +9,6 @@ select
     format('constraint %I on %s', k.conname, k.table_title) as object,
     format('it does not carry the organization: %s', pg_get_constraintdef(k.oid)) as problem,
     format('alter table %s drop constraint %I;  -- and add it with %I on both sides',
-        k.table_title, k.conname, k.key) as mend
+        k.table_title, k.conname, k.key) as fix
 from reference as k
 where not k.is_bound

@@ -9,7 +9,7 @@ select
     format('it acts by itself: %s', pg_get_constraintdef(k.oid)) as problem,
     format(
         'alter table %s drop constraint %I;  -- and add it without an action', t.title, k.conname
-    ) as mend
+    ) as fix
 from pg_constraint as k
 inner join tenant_table as t on t.oid = k.conrelid
 where k.contype = 'f'

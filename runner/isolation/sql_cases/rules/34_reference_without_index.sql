@@ -15,7 +15,7 @@ select
             from unnest(k.conkey) with ordinality as c (number, place)
             inner join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = c.number
         )
-    ) as mend
+    ) as fix
 from reference as k
 where k.is_bound  -- else rule 32 names it
     and not exists (

@@ -15,7 +15,7 @@ select
             'alter table %s drop constraint %I;  -- and make it with %I in it',
             t.title, k.conname, t.key
         )
-    end as mend
+    end as fix
 from pg_index as i
 inner join tenant_table as t on t.oid = i.indrelid
 left join pg_constraint as k

@@ -6,7 +6,7 @@
 select
     format('constraint %I on %s', k.conname, t.title) as object,
     'it is not valid for every row' as problem,
-    format('alter table %s validate constraint %I;', t.title, k.conname) as mend
+    format('alter table %s validate constraint %I;', t.title, k.conname) as fix
 from pg_constraint as k
 inner join tenant_table as t on t.oid = k.conrelid
 where not k.convalidated
@@ -15,7 +15,7 @@ union all
 select
     format('index %s', i.indexrelid::regclass) as object,
     'it was left over half made' as problem,
-    format('drop index concurrently %s;', i.indexrelid::regclass) as mend
+    format('drop index concurrently %s;', i.indexrelid::regclass) as fix
 from pg_index as i
 inner join tenant_table as t on t.oid = i.indrelid
 where not i.indisvalid

@@ -11,7 +11,7 @@ select
         'alter table %s add constraint %I foreign key (%s) references %s (%s)%s;',
         wanted.title, wanted.constraint_name, wanted.columns, wanted.target,
         wanted.target_columns, wanted.timing
-    ) as mend
+    ) as fix
 from (
     select
         t.oid, t.title, array[t.key_number] as numbers, 'org_id' as columns,

@@ -9,7 +9,7 @@ select
     format(
         'alter table %s add constraint %I unique (%I);',
         t.title, format('%s_%s_key', t.name, a.attname), a.attname
-    ) as mend
+    ) as fix
 from tenant_table as t
 inner join pg_attribute as a
     on a.attrelid = t.oid and a.attname in ('auth_user_id', 'email') and not a.attisdropped

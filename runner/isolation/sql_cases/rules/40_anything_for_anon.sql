@@ -7,7 +7,7 @@
 select
     format('relation %s', p.title) as object,
     format('%s may %s', p.grantee_name, p.right_title) as problem,
-    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as mend
+    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
 where p.kind <> 'S'
     and p.grantee_name in ('anon', 'public')

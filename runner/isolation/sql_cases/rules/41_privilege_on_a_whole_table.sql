@@ -18,7 +18,7 @@ select
                 and w.column_name is not null
         ) then e'\npsql -1 -f sql/0009_enable_row_level_security.sql  -- puts those by column back'
         else ''
-    end as mend
+    end as fix
 from privilege as p
 inner join api_role as r on r.oid = p.grantee and r.name <> 'anon'
 where p.exposed

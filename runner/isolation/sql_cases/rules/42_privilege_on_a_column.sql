@@ -6,7 +6,7 @@
 select
     format('column %s.%I', p.title, p.column_name) as object,
     format('%s may %s it', p.grantee_name, lower(p.name_of_it)) as problem,
-    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as mend
+    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
 inner join api_role as r on r.oid = p.grantee and r.name <> 'anon'
 where p.exposed

@@ -7,7 +7,7 @@
 select
     format('relation %s', p.title) as object,
     format('service_role may %s', p.right_title) as problem,
-    format('revoke %s on %s from service_role;', p.right_title, p.title) as mend
+    format('revoke %s on %s from service_role;', p.right_title, p.title) as fix
 from privilege as p
 where p.grantee_name = 'service_role'
     and p.kind in ('r', 'p')

@@ -7,7 +7,7 @@ select
     format('relation %s', p.title) as object,
     format('%s may pass on %s', p.grantee_name, p.right_title) as problem,
     format('revoke grant option for %s on %s from %s cascade;',
-        p.right_title, p.title, p.grantee_name) as mend
+        p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
 where p.is_grantable
     and (p.grantee_name = 'service_role' or p.grantee in (select r.oid from api_role as r))
@@ -16,7 +16,7 @@ select
     format('function %s', f.title) as object,
     format('%s may pass on execute', g.rolname) as problem,
     format('revoke grant option for execute on routine %s from %I cascade;', f.title, g.rolname)
-        as mend
+        as fix
 from routine as f
 cross join lateral aclexplode(f.acl) as acl
 inner join pg_roles as g on g.oid = acl.grantee

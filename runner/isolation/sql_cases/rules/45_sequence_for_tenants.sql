@@ -6,7 +6,7 @@
 select
     format('sequence %s', p.title) as object,
     format('%s may use it: %s', p.grantee_name, p.right_title) as problem,
-    format('revoke all on sequence %s from %s;', p.title, p.grantee_name) as mend
+    format('revoke all on sequence %s from %s;', p.title, p.grantee_name) as fix
 from privilege as p
 where p.kind = 'S'
     and (p.grantee = 0 or p.grantee in (select r.oid from api_role as r))

@@ -7,7 +7,7 @@
 select
     format('schema %I', n.nspname) as object,
     format('%s may use it', coalesce(g.rolname, 'public')) as problem,
-    format('revoke all on schema %I from %s;', n.nspname, coalesce(g.rolname, 'public')) as mend
+    format('revoke all on schema %I from %s;', n.nspname, coalesce(g.rolname, 'public')) as fix
 from pg_namespace as n
 inner join place as p on p.oid = n.oid and not p.exposed
 cross join lateral aclexplode(n.nspacl) as acl
@@ -26,7 +26,7 @@ union all
 select
     format('relation %s', p.title) as object,
     format('%s may %s', p.grantee_name, p.right_title) as problem,
-    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as mend
+    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
 inner join api_role as r on r.oid = p.grantee and r.name <> 'anon'
 where not p.exposed

@@ -6,7 +6,7 @@
 select distinct
     format('schema %I', n.nspname) as object,
     format('%s may create objects in it', given.grantee) as problem,
-    format('revoke create on schema %I from %s;', n.nspname, given.grantee) as mend
+    format('revoke create on schema %I from %s;', n.nspname, given.grantee) as fix
 from pg_namespace as n
 cross join (
     select a.oid, a.name
@@ -29,6 +29,6 @@ union all
 select
     format('database %I', current_database()) as object,
     format('%s may create schemas in it', r.name) as problem,
-    format('revoke create on database %I from public, %I;', current_database(), r.name) as mend
+    format('revoke create on database %I from public, %I;', current_database(), r.name) as fix
 from api_role as r
 where has_database_privilege(r.oid, current_database(), 'create')

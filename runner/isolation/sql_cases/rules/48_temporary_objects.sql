@@ -8,7 +8,7 @@ select
     format('database %I', d.datname) as object,
     format('%s may make temporary objects in it', coalesce(g.rolname, 'public')) as problem,
     format('revoke temporary on database %I from %s;', d.datname, coalesce(g.rolname, 'public'))
-        as mend
+        as fix
 from pg_database as d
 cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as acl
 left join pg_roles as g on g.oid = acl.grantee

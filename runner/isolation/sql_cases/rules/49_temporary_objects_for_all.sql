@@ -9,7 +9,7 @@ select
     'PUBLIC, and so every tenant, may make temporary objects in it' as problem,
     format(
         'revoke temporary on database %I from public;  -- as the owner of the database', d.datname
-    ) as mend
+    ) as fix
 from pg_database as d
 cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as acl
 where d.datname = current_database()

@@ -16,7 +16,7 @@ select
         'alter default privileges for role %I%s revoke all on %s from %s;',
         o.name, coalesce(' in schema ' || quote_ident(n.name), ''), kind.plural,
         coalesce(g.rolname, 'public')
-    ) as mend
+    ) as fix
 from (
     select r.owner as oid, pg_get_userbyid(r.owner) as name
     from relation as r

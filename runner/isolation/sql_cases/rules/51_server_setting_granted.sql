@@ -7,7 +7,7 @@ select
     format('parameter %s', p.parname) as object,
     format('%s may %s it', coalesce(g.rolname, 'public'), lower(acl.privilege_type)) as problem,
     format('revoke %s on parameter %s from %s;',
-        lower(acl.privilege_type), p.parname, coalesce(g.rolname, 'public')) as mend
+        lower(acl.privilege_type), p.parname, coalesce(g.rolname, 'public')) as fix
 from pg_parameter_acl as p
 cross join lateral aclexplode(p.paracl) as acl
 left join pg_roles as g on g.oid = acl.grantee

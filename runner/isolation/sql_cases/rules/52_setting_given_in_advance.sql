@@ -18,7 +18,7 @@ select
             'database ' || quote_ident(d.datname)
         ),
         quote_ident(split_part(setting, '=', 1))
-    ) as mend
+    ) as fix
 from pg_db_role_setting as s
 left join pg_roles as r on r.oid = s.setrole
 left join pg_database as d on d.oid = s.setdatabase

@@ -6,7 +6,7 @@
 select
     format('role %I', r.rolname) as object,
     format('it has %s', has.attribute) as problem,
-    format('alter role %I no%s;', r.rolname, lower(has.attribute)) as mend
+    format('alter role %I no%s;', r.rolname, lower(has.attribute)) as fix
 from pg_roles as r
 cross join lateral (
     values

@@ -8,7 +8,7 @@ select
     format('it is a member of %I%s', s.rolname, ', and through it of ' || beyond.names) as problem,
     format(
         'revoke %I from %I;%s', s.rolname, r.rolname, '  -- it leads on to ' || beyond.names
-    ) as mend
+    ) as fix
 from pg_roles as r
 inner join (select distinct m.member, m.step from membership as m) as first on first.member = r.oid
 inner join pg_roles as s on s.oid = first.step

@@ -20,7 +20,7 @@ select
         when r.rolsuper then format('alter role %I nosuperuser;', r.rolname)
         when r.rolbypassrls then format('alter role %I nobypassrls;', r.rolname)
         else format('revoke %s from %I;', owner.steps, r.rolname)
-    end as mend
+    end as fix
 from pg_roles as r
 cross join lateral (
     select string_agg(distinct a.name, ', ') as names

@@ -8,7 +8,7 @@ select
     'role service_role' as object,
     'it has BYPASSRLS: on Supabase that is how it comes, and its policies here change nothing'
         as problem,
-    'alter role service_role nobypassrls;  -- on Supabase: keep its key on servers only' as mend
+    'alter role service_role nobypassrls;  -- on Supabase: keep its key on servers only' as fix
 from pg_roles as r
 where r.rolname = 'service_role'
     and r.rolbypassrls

@@ -22,7 +22,7 @@ select
             wanted.guard, wanted.argument
         )
         else format('alter table %s enable trigger %I;', wanted.table_title, found.name)
-    end as mend
+    end as fix
 from (
     -- bits: 1 each row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate
     select

@@ -6,7 +6,7 @@
 select
     format('trigger %I on %s', g.tgname, t.title) as object,
     format('it runs %s', g.tgfoid::regprocedure) as problem,
-    format('drop trigger %I on %s;', g.tgname, t.title) as mend
+    format('drop trigger %I on %s;', g.tgname, t.title) as fix
 from pg_trigger as g
 inner join tenant_table as t on t.oid = g.tgrelid
 inner join pg_proc as f on f.oid = g.tgfoid

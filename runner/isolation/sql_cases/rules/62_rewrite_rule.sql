@@ -6,6 +6,6 @@
 select
     format('rule %I on %s', r.rulename, t.title) as object,
     format('it rewrites what is done there: %s', pg_get_ruledef(r.oid)) as problem,
-    format('drop rule %I on %s;', r.rulename, t.title) as mend
+    format('drop rule %I on %s;', r.rulename, t.title) as fix
 from pg_rewrite as r
 inner join tenant_table as t on t.oid = r.ev_class

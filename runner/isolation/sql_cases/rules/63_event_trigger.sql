@@ -6,7 +6,7 @@
 select
     format('event trigger %I', e.evtname) as object,
     format('on %s it runs %s', e.evtevent, f.title) as problem,
-    format('drop event trigger %I;', e.evtname) as mend
+    format('drop event trigger %I;', e.evtname) as fix
 from pg_event_trigger as e
 inner join routine as f on f.oid = e.evtfoid
 where e.evtenabled <> 'D'

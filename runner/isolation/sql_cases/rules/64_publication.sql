@@ -8,7 +8,7 @@ select
     format('publication %I', p.pubname) as object,
     format('it sends %s away, past their policies', string_agg(t.title, ', ' order by t.title))
         as problem,
-    format('drop publication %I;  -- or make it without these tables', p.pubname) as mend
+    format('drop publication %I;  -- or make it without these tables', p.pubname) as fix
 from pg_publication as p
 inner join tenant_table as t on p.puballtables or exists (
     select from pg_publication_rel as r

@@ -14,7 +14,7 @@ select distinct
         case g.tgenabled when 'D' then 'switched off' else 'fires for a replica alone' end
     ) as problem,
     format('alter table %s enable trigger all;', t.title)
-    || case when k.conname is null then '' else '  -- as a superuser' end as mend
+    || case when k.conname is null then '' else '  -- as a superuser' end as fix
 from pg_trigger as g
 inner join tenant_table as t on t.oid = g.tgrelid
 inner join pg_proc as f on f.oid = g.tgfoid

@@ -1,5 +1,5 @@
 -- The words that every rule is written in. They stand before each query, so that what a rule looks
--- at is found in the catalogue of the database it looks at: a new table or role needs no new rule.
+-- at is found in the catalog of the database it looks at: a new table or role needs no new rule.
 -- Names are read under search_path = pg_catalog: every other name comes with its schema.
 
 with recursive
@@ -122,7 +122,7 @@ condition as (
                 'drop policy %I on %s;  -- and make it with %I = (select app.caller_org()) and ...',
                 p.name, p.table_title, p.key
             )
-        end as mend
+        end as fix
     from policy as p
     inner join pg_policy as raw on raw.oid = p.oid
     cross join lateral (
