@@ -1,32 +1,32 @@
--- 0001_create_auth_and_roles, the way back
--- Returns every privilege that was taken; the roles stay, for they belong to the whole cluster.
+-- 0001_create_auth_and_roles: rollback
+-- Restore the revoked privileges. The roles stay, because the whole cluster shares them.
 
 do $$
 declare
-    taken record;
-    taker regrole;
+    revoked record;
+    revoker regrole;
 begin
     if to_regclass('app.privileges_before') is null then
         return;
     end if;
 
-    -- Default privileges bind the role that set them, which need not be the one rolling back.
-    select relowner into taker from pg_class where oid = 'app.privileges_before'::regclass;
+    -- Default privileges belong to the role that set them, which may not be the current role.
+    select relowner into revoker from pg_class where oid = 'app.privileges_before'::regclass;
 
-    for taken in select * from app.privileges_before
+    for revoked in select * from app.privileges_before
     loop
-        if taken.objects = 'database' then
+        if revoked.objects = 'database' then
             execute format(
                 'grant %s on database %I to %s',
-                taken.privilege, current_database(), taken.grantee
+                revoked.privilege, current_database(), revoked.grantee
             );
-        elsif taken.objects = 'schema public' then
-            execute format('grant %s on schema public to %s', taken.privilege, taken.grantee);
+        elsif revoked.objects = 'schema public' then
+            execute format('grant %s on schema public to %s', revoked.privilege, revoked.grantee);
         else
             execute format(
                 'alter default privileges for role %s %s grant %s on %s to %s %s',
-                taker, taken.clause, taken.privilege, taken.objects, taken.grantee,
-                taken.grant_option
+                revoker, revoked.clause, revoked.privilege, revoked.objects, revoked.grantee,
+                revoked.grant_option
             );
         end if;
     end loop;
@@ -36,7 +36,7 @@ $$;
 drop table if exists app.privileges_before;
 drop schema if exists app;
 
--- Only the stand-in: a Supabase's own schema carries another comment, or none.
+-- Drop only the stand-in: Supabase's own schema has another comment, or none.
 do $$
 begin
     if obj_description(to_regnamespace('auth'), 'pg_namespace')

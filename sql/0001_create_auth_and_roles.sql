@@ -1,7 +1,7 @@
 -- 0001_create_auth_and_roles
--- The ground the schema stands on, checked first and supplied where a plain PostgreSQL lacks it.
+-- Check the prerequisites, then create the API roles, schema app and a stand-in for schema auth.
 
--- Preflight. Whatever is missing is said here, before anything is made.
+-- Preflight: report a missing prerequisite before anything is created.
 do $$
 declare
     needs_schema boolean := to_regnamespace('app') is null or to_regnamespace('auth') is null;
@@ -9,7 +9,7 @@ declare
     foreign_owned text;
 begin
     if current_setting('server_version_num')::int < 150000 then
-        raise exception 'PostgreSQL 15 or later is needed; this is %',
+        raise exception 'PostgreSQL 15 or later is required; this server runs %',
             current_setting('server_version');
     end if;
 
@@ -17,14 +17,15 @@ begin
         raise exception 'role % may not create schemas in database %',
             current_user, current_database()
             using errcode = 'insufficient_privilege', hint = format(
-                'As the owner of the database: grant create on database %I to %I;',
+                'As the owner of the database, run: grant create on database %I to %I;',
                 current_database(), current_user);
     end if;
 
     if not has_schema_privilege('public', 'create') then
         raise exception 'role % may not create tables in schema public', current_user
             using errcode = 'insufficient_privilege', hint = format(
-                'As the owner of the schema: grant create on schema public to %I;', current_user);
+                'As the owner of the schema, run: grant create on schema public to %I;',
+                current_user);
     end if;
 
     select string_agg(wanted.name, ', ')
@@ -35,10 +36,10 @@ begin
     if absent_roles is not null and not exists (
         select from pg_roles where rolname = current_user and (rolcreaterole or rolsuper)
     ) then
-        raise exception 'these roles are missing and % may not create them: %',
+        raise exception 'role % may not create the missing roles: %',
             current_user, absent_roles
             using errcode = 'insufficient_privilege',
-            hint = 'As a role with CREATEROLE: create role <name> nologin noinherit;';
+            hint = 'As a role with CREATEROLE, run: create role <name> nologin noinherit;';
     end if;
 
     if exists (
@@ -48,29 +49,31 @@ begin
     ) then
         raise exception 'authenticated and service_role need USAGE on schema public'
             using errcode = 'insufficient_privilege', hint =
-                'As the owner of the schema: '
+                'As the owner of the schema, run: '
                 'grant usage on schema public to authenticated, service_role;';
     end if;
 
-    -- Asked in this order: without USAGE, the question after auth.uid() is itself an error.
+    -- USAGE is checked first: without it, looking up auth.uid() raises an error of its own.
     if to_regnamespace('auth') is not null then
         if not has_schema_privilege('auth', 'usage') then
             raise exception 'role % may not use schema auth', current_user
                 using errcode = 'insufficient_privilege', hint = format(
-                    'As the owner of the schema: grant usage on schema auth to %I;', current_user);
+                    'As the owner of the schema, run: grant usage on schema auth to %I;',
+                    current_user);
         elsif to_regprocedure('auth.uid()') is null then
-            raise exception 'schema auth is here, but it has no function auth.uid()'
+            raise exception 'schema auth exists but has no function auth.uid()'
                 using errcode = 'undefined_function', hint =
-                    'This is not Supabase''s schema auth. Give it a function auth.uid() '
+                    'This is not Supabase''s schema auth. Create a function auth.uid() '
                     'that returns uuid, or rename the schema.';
         elsif not has_function_privilege('auth.uid()', 'execute') then
             raise exception 'role % may not execute auth.uid()', current_user
                 using errcode = 'insufficient_privilege', hint = format(
-                    'As its owner: grant execute on function auth.uid() to %I;', current_user);
+                    'As its owner, run: grant execute on function auth.uid() to %I;',
+                    current_user);
         end if;
     end if;
 
-    -- "if not exists" would skip over somebody else's object, and a later page trip over it.
+    -- "if not exists" would skip an object of another owner, and a later migration would fail.
     select string_agg(found.name, ', ')
     into foreign_owned
     from (
@@ -93,14 +96,16 @@ begin
     where not pg_has_role(found.owner, 'usage');
 
     if foreign_owned is not null then
-        raise exception 'already here, and not owned by %: %', current_user, foreign_owned
+        raise exception 'these objects already exist and are not owned by %: %',
+            current_user, foreign_owned
             using errcode = 'insufficient_privilege',
-            hint = 'Rename or drop what is in the way, or apply these files as its owner.';
+            hint = 'Rename or drop these objects, or run the migrations as their owner.';
     end if;
 end
 $$;
 
--- Roles belong to the whole cluster: Supabase has them, another database may be making them now.
+-- Roles are shared by the whole cluster: Supabase already has them, and a migration of another
+-- database may be creating them at the same time.
 do $$
 declare
     api_role record;
@@ -109,9 +114,9 @@ begin
         select *
         from (
             values
-            ('anon', 'A request without a user. Is granted nothing.'),
-            ('authenticated', 'A signed-in user. Sees and changes what row-level security allows.'),
-            ('service_role', 'The platform''s own back end. Crosses tenants, keeps the invariants.')
+            ('anon', 'Requests without a signed-in user. Has no privileges.'),
+            ('authenticated', 'Requests of a signed-in user. Restricted by row-level security.'),
+            ('service_role', 'The platform''s back end. Accesses every tenant; invariants apply.')
         ) as wanted (name, purpose)
         where to_regrole(wanted.name) is null
     loop
@@ -120,14 +125,14 @@ begin
             execute format('comment on role %I is %L', api_role.name, api_role.purpose);
         exception
             when duplicate_object or unique_violation then
-                null;  -- made by somebody else between our look and our deed
+                null;  -- created by another session since the check
         end;
     end loop;
 end
 $$;
 
--- Supabase's contract for "who is asking", word for word, where there is no Supabase. The schema's
--- comment marks it as ours: the way back removes nothing that does not carry it.
+-- Without Supabase, create functions that behave exactly like Supabase's own. The comment on the
+-- schema marks it as a stand-in: the rollback drops only a schema with this comment.
 do $$
 begin
     if to_regnamespace('auth') is not null then
@@ -138,8 +143,8 @@ begin
     comment on schema auth is
         'Stand-in for Supabase''s schema auth, made by 0001_create_auth_and_roles.';
 
-    -- Bodies that are parsed here and now look nothing up later, so no search_path is pinned: it
-    -- would keep them from being inlined, as Supabase's own are, into the helpers of 0006.
+    -- SQL-standard bodies resolve names at creation, so search_path is not set. Setting it would
+    -- prevent these functions from being inlined into the helpers of 0006, as Supabase's own are.
     create function auth.jwt()
     returns jsonb
     language sql
@@ -150,9 +155,9 @@ begin
         nullif(current_setting('request.jwt.claims', true), '')
     )::jsonb;
     comment on function auth.jwt() is
-        'All claims of the request, null outside one. An error when they are not JSON.';
+        'All claims of the request; null outside a request. Raises an error on invalid JSON.';
 
-    -- json, not jsonb: one claim of many is read.
+    -- json, not jsonb, because only one claim is read.
     create function auth.uid()
     returns uuid
     language sql
@@ -166,7 +171,7 @@ begin
         ''
     )::uuid;
     comment on function auth.uid() is
-        'The signed-in user (claim sub), null without one. An error when it is not a uuid.';
+        'The signed-in user (claim sub); null without one. Raises an error on an invalid uuid.';
 
     create function auth.role()
     returns text
@@ -178,7 +183,7 @@ begin
         nullif(current_setting('request.jwt.claims', true), '')::json ->> 'role'
     );
     comment on function auth.role() is
-        'The claim role, null without one. For reading only: no policy here is decided by it.';
+        'The claim role; null without one. For information only: no policy depends on it.';
 
     revoke all on all functions in schema auth from public;
     grant usage on schema auth to authenticated, service_role;
@@ -186,7 +191,7 @@ begin
 end
 $$;
 
--- A look, for "create schema if not exists" asks for CREATE even where there is nothing to do.
+-- Checked first, because "create schema if not exists" needs CREATE even if the schema exists.
 do $$
 begin
     if to_regnamespace('app') is null then
@@ -195,36 +200,36 @@ begin
 end
 $$;
 comment on schema app is
-    'Helpers, guards and the id generator. Not exposed by the API; holds no tenant''s data.';
+    'Helpers, trigger functions and the id generator. Not exposed by the API; no tenant data.';
 revoke all on schema app from public;
 grant usage on schema app to authenticated, service_role;
 
--- What the next statements take away, so that the way back can return exactly that and no more.
+-- The privileges that the next statements revoke, so that the rollback restores exactly these.
 create table if not exists app.privileges_before as
 select
     kind.objects,
-    place.clause,
+    scope.clause,
     acl.privilege_type as privilege,
     case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee,
     case when acl.is_grantable then 'with grant option' else '' end as grant_option
-from pg_roles as me
+from pg_roles as this_role
 cross join (
     values ('r', 'tables'), ('S', 'sequences'), ('f', 'functions')
 ) as kind (letter, objects)
 cross join (
     values (0::oid, ''), ('public'::regnamespace::oid, 'in schema public')
-) as place (namespace, clause)
+) as scope (namespace, clause)
 left join pg_default_acl as changed
-    on changed.defaclrole = me.oid
-    and changed.defaclnamespace = place.namespace
+    on changed.defaclrole = this_role.oid
+    and changed.defaclnamespace = scope.namespace
     and changed.defaclobjtype = kind.letter::"char"
 cross join lateral aclexplode(
     coalesce(
         changed.defaclacl,
-        case when place.namespace = 0 then acldefault(lower(kind.letter)::"char", me.oid) end
+        case when scope.namespace = 0 then acldefault(lower(kind.letter)::"char", this_role.oid) end
     )
 ) as acl
-where me.rolname = current_user
+where this_role.rolname = current_user
     and acl.grantee in (0, 'anon'::regrole, 'authenticated'::regrole, 'service_role'::regrole)
 union all
 select
@@ -233,12 +238,12 @@ select
     acl.privilege_type as privilege,
     'public' as grantee,
     '' as grant_option
-from pg_database as here
-cross join lateral aclexplode(coalesce(here.datacl, acldefault('d', here.datdba))) as acl
-where here.datname = current_database()
+from pg_database as db
+cross join lateral aclexplode(coalesce(db.datacl, acldefault('d', db.datdba))) as acl
+where db.datname = current_database()
     and acl.grantee = 0
     and acl.privilege_type = 'TEMPORARY'
-    and pg_has_role(here.datdba, 'usage')
+    and pg_has_role(db.datdba, 'usage')
 union all
 select
     'schema public' as objects,
@@ -246,18 +251,19 @@ select
     acl.privilege_type as privilege,
     'public' as grantee,
     '' as grant_option
-from pg_namespace as here
-cross join lateral aclexplode(coalesce(here.nspacl, acldefault('n', here.nspowner))) as acl
-where here.nspname = 'public'
+from pg_namespace as nsp
+cross join lateral aclexplode(coalesce(nsp.nspacl, acldefault('n', nsp.nspowner))) as acl
+where nsp.nspname = 'public'
     and acl.grantee = 0
     and acl.privilege_type = 'CREATE'
-    and pg_has_role(here.nspowner, 'usage');
+    and pg_has_role(nsp.nspowner, 'usage');
 comment on table app.privileges_before is
-    'Privileges that 0001_create_auth_and_roles took away. Its way back grants them again.';
+    'Privileges revoked by 0001_create_auth_and_roles. Its rollback grants them again.';
 revoke all on app.privileges_before from public, anon, authenticated, service_role;
 
--- Whatever this role makes from now on is closed until somebody is named. Supabase opens every new
--- table to anon; PostgreSQL opens every new function to PUBLIC, and only the first form stops that.
+-- Objects that this role creates from now on grant nothing until a grant names a role. By default,
+-- Supabase grants anon every new table and PostgreSQL grants PUBLIC every new function. The latter
+-- is only revoked by the form without "in schema".
 alter default privileges
 revoke all on functions from public, anon, authenticated, service_role;
 alter default privileges
@@ -271,8 +277,8 @@ revoke all on tables from public, anon, authenticated, service_role;
 alter default privileges in schema public
 revoke all on sequences from public, anon, authenticated, service_role;
 
--- A tenant who can create anything, be it temporary, can plant a name that others then run.
--- Both need the owner's say; anybody else is told, not stopped.
+-- A tenant who can create objects, even temporary ones, can shadow a name that other code uses.
+-- Only the owner can revoke these two privileges; any other role gets a notice, not an error.
 do $$
 begin
     if has_database_privilege('public', current_database(), 'temporary') then

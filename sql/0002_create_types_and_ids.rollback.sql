@@ -1,5 +1,5 @@
--- 0002_create_types_and_ids, the way back
--- Drops the id generator and the enums.
+-- 0002_create_types_and_ids: rollback
+-- Drop the id generator and the enum types.
 
 drop function if exists app.new_id();
 drop type if exists public.workflow_gate;

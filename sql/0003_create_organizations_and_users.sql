@@ -1,5 +1,5 @@
 -- 0003_create_organizations_and_users
--- The tenants, and the people in them.
+-- Create the tables of tenants and their users.
 -- depends: 0002_create_types_and_ids
 
 create table if not exists public.organizations (
@@ -17,17 +17,18 @@ create table if not exists public.organizations (
     constraint organizations_limits_check check (jsonb_typeof(limits) = 'object')
 );
 comment on table public.organizations is
-    'One row per tenant. Its id is the org_id of every other table.';
+    'One row per tenant. Its id is the org_id in every other table.';
 comment on column public.organizations.settings is
-    'What the organization chooses for itself; its OWNER writes it.';
+    'Settings of the organization; written by its OWNER.';
 comment on column public.organizations.limits is
-    'What the platform allows it; only service_role writes it.';
+    'Limits set by the platform; written by service_role only.';
 
 create index if not exists organizations_created_at_id_idx
 on public.organizations (created_at desc, id desc);
 
--- (org_id, id) is the key here and in every table below: no index tells one tenant that another's
--- id exists, a reference cannot cross organizations, and rows can be placed by org_id.
+-- The primary key is (org_id, id) here and in every later table: no unique index reveals to a
+-- tenant that an id exists in another one, no foreign key can cross organizations, and rows can be
+-- sharded by org_id.
 create table if not exists public.users (
     org_id text collate "C" not null,
     id text collate "C" not null default app.new_id(),
@@ -39,7 +40,7 @@ create table if not exists public.users (
     updated_at timestamptz not null default now(),
 
     constraint users_pkey primary key (org_id, id),
-    -- Deferrable, as in every table: an organization can only go whole, and it goes first.
+    -- Deferrable in every table, because removing an organization deletes its own row first.
     constraint users_org_id_fkey foreign key (org_id)
     references public.organizations (id) deferrable initially immediate,
     constraint users_email_key unique (email),
@@ -47,7 +48,7 @@ create table if not exists public.users (
     constraint users_id_check check (id ~ '^c[a-z0-9]{24}$'),
     constraint users_email_check check (email = lower(email) and email ~ '^[^@\s]+@[^@\s]+$'),
     constraint users_name_check check (name ~ '\S'),
-    -- A flat list of one to three different roles: as many entries as roles found in it.
+    -- A flat array of one to three distinct roles: its length is the number of roles found.
     constraint users_roles_check check (
         coalesce(array_ndims(roles), 0) = 1
         and num_nulls(variadic roles) = 0
@@ -58,11 +59,11 @@ create table if not exists public.users (
     )
 );
 comment on table public.users is
-    'The people of each organization. Once they acted they are unlinked or renamed, never deleted.';
+    'The users of each organization. Those who have acted are unlinked or renamed, never deleted.';
 comment on column public.users.email is
-    'Lower case; unique on the whole platform.';
+    'Lower case; unique across all organizations.';
 comment on column public.users.auth_user_id is
-    'auth.uid() of the account that signs in as this user. Null ends access at once.';
+    'auth.uid() of the account that signs in as this user. Null ends access immediately.';
 
 create index if not exists users_org_id_created_at_id_idx
 on public.users (org_id, created_at desc, id desc);

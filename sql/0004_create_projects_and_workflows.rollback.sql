@@ -1,5 +1,5 @@
--- 0004_create_projects_and_workflows, the way back
--- Drops both tables with all their rows.
+-- 0004_create_projects_and_workflows: rollback
+-- Drop both tables and all their rows.
 
 drop table if exists public.workflows;
 drop table if exists public.projects;

@@ -1,9 +1,9 @@
 -- 0004_create_projects_and_workflows
--- What an organization builds, and the gates it has to pass.
+-- Create the tables of projects and their workflows.
 -- depends: 0003_create_organizations_and_users
 
--- A status is text with a check, not an enum: comparing enums is not leakproof, so under row-level
--- security a filter on one could not use an index.
+-- A status is text with a check, not an enum: enum comparison is not leakproof, so under row-level
+-- security a filter on an enum could not use an index.
 create table if not exists public.projects (
     org_id text collate "C" not null,
     id text collate "C" not null default app.new_id(),
@@ -50,23 +50,23 @@ create table if not exists public.workflows (
         status in ('pending', 'in_review', 'approved', 'rejected')
     ),
     constraint workflows_metadata_check check (jsonb_typeof(metadata) = 'object'),
-    -- Approved means by somebody, at some time; anything else means by nobody.
+    -- An approved workflow has an approver and a time; any other workflow has neither.
     constraint workflows_approval_check check (
         num_nonnulls(approver_id, approved_at) = case status when 'approved' then 2 else 0 end
     )
 );
 comment on table public.workflows is
-    'The passage of a project through one gate. Approved ones are fixed until un-approved.';
+    'A project at one gate. Approved workflows cannot change until un-approved.';
 comment on column public.workflows.org_id is
-    'The project''s organization, held to it by the foreign key.';
+    'The organization of the project, enforced by the foreign key.';
 comment on column public.workflows.approver_id is
     'The OWNER or ADMIN who approved. Written by the database, never by a tenant.';
 
--- By project and gate. org_id is in it so that the index itself answers for one tenant only.
+-- For lookups by project and gate. With org_id, an index scan reads the rows of one tenant only.
 create index if not exists workflows_project_id_gate_org_id_idx
 on public.workflows (project_id, gate, org_id);
 
--- For the two references above, when what they point to is changed or removed.
+-- For the two foreign keys above, when a referenced row is changed or deleted.
 create index if not exists workflows_org_id_project_id_idx
 on public.workflows (org_id, project_id);
 

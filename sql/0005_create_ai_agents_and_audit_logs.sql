@@ -1,5 +1,5 @@
 -- 0005_create_ai_agents_and_audit_logs
--- Who else works in an organization, and what was done there by whom.
+-- Create the tables of AI agents and audit logs.
 -- depends: 0004_create_projects_and_workflows
 
 create table if not exists public.ai_agents (
@@ -19,11 +19,11 @@ create table if not exists public.ai_agents (
     constraint ai_agents_performance_check check (jsonb_typeof(performance) = 'object')
 );
 comment on table public.ai_agents is
-    'The AI agents an organization employs.';
+    'The AI agents of each organization.';
 comment on column public.ai_agents.type is
-    'What the agent does. Free text: new types appear faster than migrations.';
+    'What the agent does. Free text, because new types are more frequent than migrations.';
 comment on column public.ai_agents.performance is
-    'What was measured of it.';
+    'Measured results of the agent.';
 
 create index if not exists ai_agents_org_id_created_at_id_idx
 on public.ai_agents (org_id, created_at desc, id desc);
@@ -36,7 +36,7 @@ create table if not exists public.audit_logs (
     meta jsonb not null default '{}',
     target_type text,
     target_id text collate "C",
-    -- The clock, not the transaction: the deeds of one transaction keep their order.
+    -- clock_timestamp(), not now(), so that rows of one transaction keep their order.
     created_at timestamptz not null default clock_timestamp(),
 
     constraint audit_logs_pkey primary key (org_id, id),
@@ -45,20 +45,20 @@ create table if not exists public.audit_logs (
     constraint audit_logs_org_id_actor_id_fkey foreign key (org_id, actor_id)
     references public.users (org_id, id),
     constraint audit_logs_id_check check (id ~ '^c[a-z0-9]{24}$'),
-    -- One form, so that no spelling of insert passes for the database's own.
+    -- Lower case only, so that no spelling of "insert" looks like a row written by the database.
     constraint audit_logs_action_check check (action ~ '^[a-z][a-z0-9_.:-]*$'),
     constraint audit_logs_meta_check check (jsonb_typeof(meta) = 'object')
 );
 comment on table public.audit_logs is
-    'What happened in an organization. Append-only; nothing refers to it.';
+    'The audit log of each organization. Append-only; no foreign key references it.';
 comment on column public.audit_logs.actor_id is
-    'The user who acted; null when it was the platform, or nobody known to the organization.';
+    'The user who acted; null for the platform and for callers outside the organization.';
 comment on column public.audit_logs.action is
-    'insert, update, delete: written by the database alone. Other words are the application''s.';
+    'insert, update and delete are written by the database; other values by the application.';
 comment on column public.audit_logs.meta is
-    'For an update, {"columns": [...]}: the names of what changed, never the values.';
+    'For an update, {"columns": [...]}: the names of changed columns, never their values.';
 comment on column public.audit_logs.target_type is
-    'The table, or what the application names; null when the action has no target.';
+    'The table, or a type named by the application; null if the action has no target.';
 
 create index if not exists audit_logs_org_id_created_at_id_idx
 on public.audit_logs (org_id, created_at desc, id desc);

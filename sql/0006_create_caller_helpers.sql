@@ -1,14 +1,16 @@
 -- 0006_create_caller_helpers
--- Who is asking. Every policy is made of these three answers.
+-- Create the three functions that identify the caller. Every policy is based on them.
 -- depends: 0005_create_ai_agents_and_audit_logs
 
--- Decided from the users row alone: of the token only "sub" is believed, so whoever is demoted or
--- unlinked is so from the next statement on. No row, no answer, and null equals nothing.
+-- The result depends on the row in users alone: the only trusted claim is "sub", so demoting or
+-- unlinking a user takes effect with the next statement. Without a row in users the result is null,
+-- which equals no org_id.
 --
--- Definer, for a policy on users that reads users as the caller would ask itself for ever.
--- plpgsql, for its plan is kept for the session. parallel safe, or big reads lose their workers.
--- search_path names pg_temp last: left out, it is searched first for types, and a tenant's own
--- pg_temp.uuid would run here as the owner.
+-- The functions are security definer, because a policy on users that read users as the caller would
+-- recurse infinitely; plpgsql, because its plans are cached per session; and parallel safe, because
+-- otherwise parallel plans would be disabled.
+-- search_path names pg_temp last: if it is omitted, pg_temp is searched first for types, and a
+-- tenant's own pg_temp.uuid would run here as the owner.
 
 create or replace function app.caller_org()
 returns text
@@ -29,7 +31,7 @@ begin
 end
 $$;
 comment on function app.caller_org() is
-    'The organization of whoever is asking; null for nobody.';
+    'The organization of the caller; null if the caller is not a linked user.';
 revoke all on function app.caller_org() from public;
 grant execute on function app.caller_org() to authenticated, service_role;
 
@@ -53,7 +55,7 @@ begin
 end
 $$;
 comment on function app.caller_org_as(public.user_role[]) is
-    'The organization of whoever is asking, if they hold one of these roles in it; else null.';
+    'The organization of the caller, if they have one of these roles in it; otherwise null.';
 revoke all on function app.caller_org_as(public.user_role[]) from public;
 grant execute on function app.caller_org_as(public.user_role[]) to authenticated, service_role;
 
@@ -76,6 +78,6 @@ begin
 end
 $$;
 comment on function app.caller_user() is
-    'The users.id of whoever is asking; null for nobody.';
+    'The users.id of the caller; null if the caller is not a linked user.';
 revoke all on function app.caller_user() from public;
 grant execute on function app.caller_user() to authenticated, service_role;

@@ -1,5 +1,5 @@
--- 0007_guard_rows, the way back
--- Drops the guards.
+-- 0007_guard_rows: rollback
+-- Drop the triggers and their functions.
 
 drop trigger if exists guard_approval on public.workflows;
 drop trigger if exists keep_id on public.organizations;

@@ -1,14 +1,14 @@
 -- 0007_guard_rows
--- What a policy cannot say: which change of a row is allowed, and what must hold whoever writes.
+-- Add triggers for rules that policies cannot express: restrictions on changes, and invariants.
 -- depends: 0006_create_caller_helpers
 
--- Two kinds of rule. A permission binds tenants, and its breach is 42501. An invariant binds
--- everybody, service_role and the owner too, and its breach is 23514.
+-- There are two kinds of rule. A permission applies to tenants; a violation raises 42501. An
+-- invariant applies to every role, including service_role and the owner; a violation raises 23514.
 --
--- Guards are invoker, to see which role writes, and stable, to judge every row of a statement by
--- what the statement found, not by what it has half done.
+-- Unless noted, the functions are security invoker, to see which role writes, and stable, so that
+-- each row is checked against the state before the statement and not against a partial update.
 
--- who is a tenant ---------------------------------------------------------------------------------
+-- tenants -----------------------------------------------------------------------------------------
 
 create or replace function app.is_tenant(relation oid)
 returns boolean
@@ -18,12 +18,12 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- Asked of the role, never of the token: no missing claim turns a tenant into the platform.
+    -- Depends on the role, not on the token: a missing claim must not make a tenant the platform.
     return row_security_active(relation) and not pg_has_role('service_role', 'usage');
 end
 $$;
 comment on function app.is_tenant(oid) is
-    'Whether the current role is held by row-level security on this table and is not service_role.';
+    'Whether row-level security applies to the current role on this table. False for service_role.';
 revoke all on function app.is_tenant(oid) from public;
 grant execute on function app.is_tenant(oid) to authenticated, service_role;
 
@@ -37,7 +37,7 @@ parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    new.updated_at := old.updated_at;  -- whatever was sent: this column is the database's
+    new.updated_at := old.updated_at;  -- ignore any value that was sent
 
     if new is distinct from old then
         new.updated_at := now();
@@ -47,7 +47,7 @@ begin
 end
 $$;
 comment on function app.touch_updated_at() is
-    'Moves updated_at when, and only when, something else moved.';
+    'Sets updated_at if, and only if, another column changed.';
 revoke all on function app.touch_updated_at() from public;
 
 create or replace trigger touch_updated_at
@@ -77,12 +77,12 @@ begin
     end if;
 
     if app.caller_org_as('ADMIN') is distinct from new.org_id then
-        raise exception 'only an OWNER or ADMIN changes roles'
+        raise exception 'only an OWNER or ADMIN may change roles'
             using errcode = 'insufficient_privilege';
     end if;
 
     if 'OWNER' = any (old.roles || new.roles) then
-        raise exception 'only an OWNER gives or takes the role OWNER'
+        raise exception 'only an OWNER may grant or revoke the role OWNER'
             using errcode = 'insufficient_privilege';
     end if;
 
@@ -90,7 +90,7 @@ begin
 end
 $$;
 comment on function app.guard_roles() is
-    'Roles are changed by an OWNER; by an ADMIN only where OWNER is not among them.';
+    'An OWNER may change any roles, an ADMIN only roles that do not include OWNER.';
 revoke all on function app.guard_roles() from public;
 
 create or replace trigger guard_roles
@@ -101,9 +101,10 @@ execute function app.guard_roles();
 
 -- the last owner ----------------------------------------------------------------------------------
 
--- Definer, for whoever steps down may not update the organization. After, so that one statement may
--- hand the role over. The update is the lock: a second session stepping down waits for it, then
--- counts again, or under REPEATABLE READ fails to serialize. "for update" would let it pass there.
+-- Security definer, because a user who has just stepped down may not update the organization. An
+-- after trigger, because one statement may transfer the role. The update serves as a lock: a second
+-- session that removes an OWNER waits for it, then counts again or, under REPEATABLE READ, fails
+-- with a serialization error. "for update" would not cause that error.
 create or replace function app.keep_last_owner()
 returns trigger
 language plpgsql
@@ -128,7 +129,7 @@ begin
     where id = old.org_id;
 
     if not found then
-        return null;  -- the organization itself is going, in this transaction
+        return null;  -- this transaction deletes the organization itself
     end if;
 
     if not exists (
@@ -139,14 +140,14 @@ begin
     ) then
         raise exception 'organization % would be left without an OWNER', old.org_id
             using errcode = 'check_violation', constraint = 'keep_last_owner',
-            hint = 'Make somebody else OWNER first.';
+            hint = 'Make another user OWNER first.';
     end if;
 
     return null;
 end
 $$;
 comment on function app.keep_last_owner() is
-    'An organization never loses its last OWNER, not even to two who step down at once.';
+    'An organization never loses its last OWNER, even if two step down concurrently.';
 revoke all on function app.keep_last_owner() from public;
 
 create or replace trigger keep_last_owner
@@ -155,9 +156,10 @@ for each row execute function app.keep_last_owner();
 
 -- the organization's id ---------------------------------------------------------------------------
 
--- References to an organization may wait for the end of the transaction (0003 says why). Until then
--- its row could go and another come under the same id, with nobody to ask who the owners are.
--- After, for an insert that only meets a conflict gives no id.
+-- Foreign keys to an organization can be deferred to the end of the transaction (see 0003). Until
+-- then its row could be deleted and inserted again with the same id, which would bypass
+-- keep_last_owner in between. An after trigger, because an insert may end in a conflict and add no
+-- row.
 create or replace function app.keep_id()
 returns trigger
 language plpgsql
@@ -180,16 +182,16 @@ begin
         from public.audit_logs as l
         where l.org_id = new.id
     ) then
-        raise exception 'the id % belongs to an organization with a history', new.id
+        raise exception 'id % belongs to an organization that has audit logs', new.id
             using errcode = 'check_violation', constraint = 'keep_id',
-            hint = 'Leave the id to its default.';
+            hint = 'Omit the id to use its default.';
     end if;
 
     return null;
 end
 $$;
 comment on function app.keep_id() is
-    'An organization''s id never changes, and is never given again while its log is there.';
+    'The id of an organization never changes and is never reused while it has audit logs.';
 revoke all on function app.keep_id() from public;
 
 create or replace trigger keep_id
@@ -210,30 +212,31 @@ declare
     was_approved boolean := tg_op = 'UPDATE' and old.status = 'approved';
     is_approved boolean := new.status = 'approved';
 begin
-    -- What was approved stays what was approved.
+    -- The project, gate and metadata of an approved workflow cannot change.
     if was_approved
         and (new.org_id, new.project_id, new.gate, new.metadata)
         is distinct from (old.org_id, old.project_id, old.gate, old.metadata)
     then
-        raise exception 'workflow % is approved: its project, gate and metadata are fixed', old.id
+        raise exception 'workflow % is approved: its project, gate and metadata cannot change',
+            old.id
             using errcode = 'check_violation', constraint = 'guard_approval',
             hint = 'Un-approve it first.';
     end if;
 
-    -- Who may.
+    -- Tenants: only an OWNER or ADMIN may approve or un-approve.
     if is_tenant and is_approved <> was_approved then
         if tg_op = 'INSERT' then
-            raise exception 'a workflow starts unapproved'
+            raise exception 'a workflow cannot be created as approved'
                 using errcode = 'insufficient_privilege';
         end if;
 
         if app.caller_org_as('OWNER', 'ADMIN') is distinct from new.org_id then
-            raise exception 'only an OWNER or ADMIN approves or un-approves'
+            raise exception 'only an OWNER or ADMIN may approve or un-approve'
                 using errcode = 'insufficient_privilege';
         end if;
     end if;
 
-    -- Who did, and when. An approver of something unapproved fails workflows_approval_check.
+    -- Set approver and time. An approver without approval violates workflows_approval_check.
     if was_approved and not is_approved then
         new.approver_id := null;
         new.approved_at := null;
@@ -246,8 +249,8 @@ begin
         new.approver_id := app.caller_user();
         new.approved_at := now();
 
-    -- The platform names the approver, and may say when. An approval that stands is not judged
-    -- again, for its approver may have left the role since.
+    -- The platform sets the approver and optionally the time. An unchanged approval is not
+    -- checked again, because its approver may have lost the role since.
     elsif is_approved
         and (was_approved, new.approver_id, new.approved_at)
         is distinct from (true, old.approver_id, old.approved_at)
@@ -255,7 +258,7 @@ begin
         new.approved_at := coalesce(new.approved_at, now());
 
         if new.approved_at > clock_timestamp() then
-            raise exception 'an approval is not dated in the future: %', new.approved_at
+            raise exception 'approved_at cannot be in the future: %', new.approved_at
                 using errcode = 'check_violation', constraint = 'guard_approval';
         end if;
 
@@ -266,7 +269,7 @@ begin
                 and u.id = new.approver_id
                 and u.roles && '{OWNER,ADMIN}'
         ) then
-            raise exception 'an approval needs an OWNER or ADMIN of the organization as approver_id'
+            raise exception 'approver_id must be an OWNER or ADMIN of the organization'
                 using errcode = 'check_violation', constraint = 'guard_approval';
         end if;
     end if;
@@ -275,7 +278,7 @@ begin
 end
 $$;
 comment on function app.guard_approval() is
-    'Approver and time are written and cleared together, and are true.';
+    'Approver and approval time are set and cleared together, and are validated.';
 revoke all on function app.guard_approval() from public;
 
 create or replace trigger guard_approval

@@ -1,5 +1,5 @@
--- 0008_record_audit, the way back
--- Stops recording, and lets go of the log.
+-- 0008_record_audit: rollback
+-- Stop recording changes, and remove the append-only protection of the log.
 
 drop trigger if exists keep_audit_whole on public.audit_logs;
 drop trigger if exists keep_audit on public.audit_logs;

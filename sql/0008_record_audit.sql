@@ -1,12 +1,12 @@
 -- 0008_record_audit
--- Every change leaves an audit row by itself, and an audit row stays as it was written.
+-- Record every change in the audit log, and make the log append-only.
 -- depends: 0007_guard_rows
 
--- Two functions, both definer, for nobody else may write the actions insert, update and delete. The
--- table's name comes as an argument: on a sharded PostgreSQL tg_table_name is the name of a shard.
+-- Both functions are security definer, because tenants may not write the actions insert, update and
+-- delete. The table name is an argument: on a sharded PostgreSQL tg_table_name is that of a shard.
 --
--- An insert is written down by the statement, for rows are poured in by the thousand: in the order
--- of org_id, as the indexes of the log lie.
+-- Inserts are recorded per statement, because bulk loads insert thousands of rows. They are sorted
+-- by org_id, which is the order of the indexes of the log.
 create or replace function app.record_insert()
 returns trigger
 language plpgsql
@@ -41,7 +41,7 @@ begin
 end
 $$;
 comment on function app.record_insert() is
-    'Writes down who inserted which rows.';
+    'Records who inserted which rows.';
 revoke all on function app.record_insert() from public;
 
 create or replace function app.record_audit()
@@ -57,7 +57,7 @@ declare
     subject record;
     subject_org text;
     before jsonb;
-    what jsonb := '{}';
+    details jsonb := '{}';
 begin
     if tg_op = 'DELETE' then
         subject := old;
@@ -75,18 +75,18 @@ begin
         before := to_jsonb(old);
 
         select jsonb_build_object('columns', jsonb_agg(after.key order by after.key))
-        into what
+        into details
         from jsonb_each(to_jsonb(new)) as after (key, value)
         where after.value is distinct from before -> after.key
             and after.key <> 'updated_at'
         having count(*) > 0;
 
-        if what is null then
+        if details is null then
             return null;  -- nothing changed
         end if;
     end if;
 
-    -- An organization goes with its history, not after it: nowhere is left to write this down.
+    -- The organization row is already gone, so there is no parent for an audit row.
     if tg_op = 'DELETE' and not exists (
         select
         from public.organizations as o
@@ -107,14 +107,14 @@ begin
         lower(tg_op),
         tg_argv[0],
         subject.id,
-        what
+        details
     );
 
     return null;
 end
 $$;
 comment on function app.record_audit() is
-    'Writes down who updated or deleted which row, and the names of changed columns.';
+    'Records who updated or deleted which row, and the names of changed columns.';
 revoke all on function app.record_audit() from public;
 
 create or replace trigger record_insert
@@ -162,17 +162,17 @@ create or replace trigger record_audit
 after update or delete on public.ai_agents
 for each row execute function app.record_audit('ai_agents');
 
--- Retention is the one way through, and the table's owner takes it on purpose, for one transaction:
+-- For retention, the owner of the table can delete rows in a transaction that requests it:
 --
 --     begin;
 --     select set_config('app.audit_retention', pg_current_xact_id()::text, true);
 --     delete from public.audit_logs where org_id = '...' and created_at < '...';
 --     commit;
 --
--- The setting has to name the transaction, so one left behind in a session opens nothing.
+-- The setting must be the id of the transaction, so a value left over in a session has no effect.
 --
--- It is also how an organization is removed for good. One with history cannot be deleted; with
--- "set constraints all deferred" besides, delete it first, then everything that carries its org_id.
+-- This is also how to remove an organization that has audit logs: in such a transaction, run
+-- "set constraints all deferred", delete the organization first, then all rows with its org_id.
 create or replace function app.keep_audit()
 returns trigger
 language plpgsql
@@ -181,32 +181,32 @@ parallel unsafe
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    deed text := lower(tg_op);
+    operation text := lower(tg_op);
 begin
     if tg_op = 'DELETE'
         and current_setting('app.audit_retention', true) = pg_current_xact_id()::text
         and exists (
             select
-            from pg_class as here
-            where here.oid = tg_relid
-                and pg_has_role(here.relowner, 'usage')
+            from pg_class as rel
+            where rel.oid = tg_relid
+                and pg_has_role(rel.relowner, 'usage')
         )
     then
         return old;
     end if;
 
     if tg_level = 'ROW' then
-        deed := format('%s of %s', deed, old.id);
+        operation := format('%s of %s', operation, old.id);
     end if;
 
-    raise exception 'audit_logs is append-only: % refused', deed
+    raise exception 'audit_logs is append-only: % refused', operation
         using errcode = 'check_violation', constraint = 'keep_audit',
-        hint = 'What is to be said now goes into a new row. The comment on this function names the '
-            'way for old rows to go.';
+        hint = 'Insert a new audit row instead. For retention, see the comment on function '
+            'app.keep_audit().';
 end
 $$;
 comment on function app.keep_audit() is
-    'Refuses UPDATE, DELETE and TRUNCATE. The owner alone may delete, in a transaction that says '
+    'Rejects UPDATE, DELETE and TRUNCATE. Only the owner may delete, in a transaction that runs '
     'set_config(''app.audit_retention'', pg_current_xact_id()::text, true).';
 revoke all on function app.keep_audit() from public;
 

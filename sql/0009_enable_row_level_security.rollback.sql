@@ -1,20 +1,20 @@
--- 0009_enable_row_level_security, the way back
--- Takes back the grants first, so that no table is ever open without its policies.
+-- 0009_enable_row_level_security: rollback
+-- Revoke the grants, then drop the policies, so that no table is accessible without its policies.
 
 do $$
 declare
-    fenced regclass;
+    tenant_table regclass;
 begin
-    for fenced in
-        select tenant.oid
-        from pg_class as tenant
-        where tenant.relnamespace = 'public'::regnamespace
-            and tenant.relname in (
+    for tenant_table in
+        select rel.oid
+        from pg_class as rel
+        where rel.relnamespace = 'public'::regnamespace
+            and rel.relname in (
                 'organizations', 'users', 'projects', 'workflows', 'ai_agents', 'audit_logs'
             )
     loop
         execute format(
-            'revoke all on %s from public, anon, authenticated, service_role', fenced
+            'revoke all on %s from public, anon, authenticated, service_role', tenant_table
         );
     end loop;
 end

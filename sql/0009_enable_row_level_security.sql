@@ -1,40 +1,42 @@
 -- 0009_enable_row_level_security
--- Who may do what, in their own organization; everything that is not written here is refused.
+-- Enable row-level security, and limit tenants to granted access within their own organization.
 -- depends: 0008_record_audit
 
--- How to read this page. Per table: the grants, which name every column a tenant may write; then
--- one permissive policy per command, right on its own; then tenant_isolation, a second lock that
--- holds even where a later policy is written too wide.
+-- For each table: the grants, which list every column that a tenant may write; one permissive
+-- policy per command, sufficient on its own; then the restrictive policy tenant_isolation, which
+-- limits access even if a permissive policy added later is too broad.
 --
--- A condition is always "org_id = (select app.helper(...))": asked once per statement, and answered
--- by an index on org_id. Written with "in", "exists" or per row, it reads every tenant's rows.
+-- A condition always has the form "org_id = (select app.helper(...))", which is evaluated once per
+-- statement and can use an index on org_id. With "in", "exists" or a call per row, a query would
+-- read the rows of every tenant.
 --
--- Not granted anywhere to authenticated, and why:
---   DELETE                    what was acted on stays: projects are archived, users are unlinked
---   UPDATE, table-wide        would allow LOCK TABLE, and every column added later
---   TRUNCATE                  is not held by row-level security
---   TRIGGER, REFERENCES       would plant code that others run, and tell whether a row exists
---   id, created_at            are the database's own, as is updated_at
--- anon is granted nothing at all.
+-- Never granted to authenticated, and why:
+--   DELETE                    rows are kept: projects are archived, users are unlinked
+--   UPDATE, table-wide        would allow LOCK TABLE, and updates of columns added later
+--   TRUNCATE                  is not restricted by row-level security
+--   TRIGGER, REFERENCES       would run a tenant's code as other roles, or reveal that a row exists
+--   id, created_at            are set by the database, as is updated_at
+-- anon is granted nothing.
 --
--- By hand on a live database: psql -1 -f. Statement by statement it is as safe, but for a moment
--- between revoke and grant, or drop and create, it refuses what it should allow.
+-- To run this file by hand on a live database, use psql -1 -f. Without a single transaction it is
+-- just as safe, but briefly denies valid access between revoke and grant, or drop and create.
 
--- FORCE exactly where the owner passes anyway (superuser, BYPASSRLS): then nothing depends on it.
--- A plain owner must not be forced: the helpers run as the owner, and would see no users.
+-- FORCE only where the owner bypasses row-level security anyway (superuser, BYPASSRLS), so that no
+-- access depends on it. A plain owner must not be forced: the helpers run as the owner, and would
+-- see no users.
 do $$
 declare
-    fenced record;
+    tenant_table record;
 begin
-    for fenced in
+    for tenant_table in
         select
-            tenant.oid::regclass as name,
-            tenant.relrowsecurity as is_enabled,
-            tenant.relforcerowsecurity as is_forced,
+            rel.oid::regclass as name,
+            rel.relrowsecurity as is_enabled,
+            rel.relforcerowsecurity as is_forced,
             owner.rolsuper or owner.rolbypassrls as should_be_forced
-        from pg_class as tenant
-        inner join pg_roles as owner on owner.oid = tenant.relowner
-        where tenant.oid in (
+        from pg_class as rel
+        inner join pg_roles as owner on owner.oid = rel.relowner
+        where rel.oid in (
             'public.organizations'::regclass,
             'public.users'::regclass,
             'public.projects'::regclass,
@@ -43,21 +45,22 @@ begin
             'public.audit_logs'::regclass
         )
     loop
-        if not fenced.is_enabled then
-            execute format('alter table %s enable row level security', fenced.name);
+        if not tenant_table.is_enabled then
+            execute format('alter table %s enable row level security', tenant_table.name);
         end if;
 
-        if fenced.should_be_forced and not fenced.is_forced then
-            execute format('alter table %s force row level security', fenced.name);
-        elsif fenced.is_forced and not fenced.should_be_forced then
-            execute format('alter table %s no force row level security', fenced.name);
+        if tenant_table.should_be_forced and not tenant_table.is_forced then
+            execute format('alter table %s force row level security', tenant_table.name);
+        elsif tenant_table.is_forced and not tenant_table.should_be_forced then
+            execute format('alter table %s no force row level security', tenant_table.name);
         end if;
     end loop;
 end
 $$;
 
 -- organizations -----------------------------------------------------------------------------------
--- Not granted: INSERT, for signing up is the platform's; billing_plan and limits, which are paid.
+-- Not granted: INSERT, because the platform signs up organizations; billing_plan and limits,
+-- because they are paid for.
 
 revoke all on public.organizations from public, anon, authenticated, service_role;
 grant select on public.organizations to authenticated;
@@ -77,7 +80,7 @@ for update to authenticated
 using (id = (select app.caller_org_as('OWNER')))
 with check (id = (select app.caller_org_as('OWNER')));
 comment on policy update_owner on public.organizations is
-    'An OWNER changes its name and settings.';
+    'An OWNER changes the name and settings of their organization.';
 
 drop policy if exists tenant_isolation on public.organizations;
 create policy tenant_isolation on public.organizations
@@ -85,7 +88,7 @@ as restrictive for all to authenticated
 using (id = (select app.caller_org()))
 with check (id = (select app.caller_org()));
 comment on policy tenant_isolation on public.organizations is
-    'Second lock: nothing outside the caller''s organization, whatever other policies say.';
+    'Defense in depth: no access outside the caller''s organization, whatever other policies say.';
 
 drop policy if exists all_service_role on public.organizations;
 create policy all_service_role on public.organizations
@@ -93,11 +96,11 @@ for all to service_role
 using (true)
 with check (true);
 comment on policy all_service_role on public.organizations is
-    'The platform''s back end crosses tenants, also where its role cannot have BYPASSRLS.';
+    'The platform''s back end accesses every tenant, even if its role cannot have BYPASSRLS.';
 
 -- users -------------------------------------------------------------------------------------------
--- Not granted: auth_user_id, for whoever writes it chooses who signs in; email, once written.
--- Which roles may become which is judged by guard_roles: a policy sees only one side of a change.
+-- Not granted: auth_user_id, because it decides which account signs in as the user; updates of
+-- email. guard_roles checks role changes, because a policy cannot compare old and new row.
 
 revoke all on public.users from public, anon, authenticated, service_role;
 grant select on public.users to authenticated;
@@ -110,7 +113,7 @@ create policy select_member on public.users
 for select to authenticated
 using (org_id = (select app.caller_org()));
 comment on policy select_member on public.users is
-    'A member sees the people of their own organization.';
+    'A member sees the users of their own organization.';
 
 drop policy if exists insert_admin on public.users;
 create policy insert_admin on public.users
@@ -123,7 +126,7 @@ with check (
     )
 );
 comment on policy insert_admin on public.users is
-    'An OWNER invites with any roles, an ADMIN with any but OWNER.';
+    'An OWNER invites users with any roles, an ADMIN with any roles except OWNER.';
 
 drop policy if exists update_member on public.users;
 create policy update_member on public.users
@@ -151,7 +154,7 @@ with check (
     )
 );
 comment on policy update_member on public.users is
-    'Everybody changes themselves, an ADMIN whoever is not OWNER, an OWNER everybody.';
+    'A member changes their own row, an ADMIN any row except an OWNER''s, an OWNER any row.';
 
 drop policy if exists tenant_isolation on public.users;
 create policy tenant_isolation on public.users
@@ -159,7 +162,7 @@ as restrictive for all to authenticated
 using (org_id = (select app.caller_org()))
 with check (org_id = (select app.caller_org()));
 comment on policy tenant_isolation on public.users is
-    'Second lock: nothing outside the caller''s organization, whatever other policies say.';
+    'Defense in depth: no access outside the caller''s organization, whatever other policies say.';
 
 drop policy if exists all_service_role on public.users;
 create policy all_service_role on public.users
@@ -167,10 +170,10 @@ for all to service_role
 using (true)
 with check (true);
 comment on policy all_service_role on public.users is
-    'The platform''s back end crosses tenants, also where its role cannot have BYPASSRLS.';
+    'The platform''s back end accesses every tenant, even if its role cannot have BYPASSRLS.';
 
 -- projects ----------------------------------------------------------------------------------------
--- Not granted: org_id, once written; a project does not change hands.
+-- Not granted: updates of org_id, because a project cannot move to another organization.
 
 revoke all on public.projects from public, anon, authenticated, service_role;
 grant select on public.projects to authenticated;
@@ -206,7 +209,7 @@ as restrictive for all to authenticated
 using (org_id = (select app.caller_org()))
 with check (org_id = (select app.caller_org()));
 comment on policy tenant_isolation on public.projects is
-    'Second lock: nothing outside the caller''s organization, whatever other policies say.';
+    'Defense in depth: no access outside the caller''s organization, whatever other policies say.';
 
 drop policy if exists all_service_role on public.projects;
 create policy all_service_role on public.projects
@@ -214,12 +217,11 @@ for all to service_role
 using (true)
 with check (true);
 comment on policy all_service_role on public.projects is
-    'The platform''s back end crosses tenants, also where its role cannot have BYPASSRLS.';
+    'The platform''s back end accesses every tenant, even if its role cannot have BYPASSRLS.';
 
 -- workflows ---------------------------------------------------------------------------------------
--- Not granted: approver_id and approved_at, for the database writes who approved and when;
--- project_id and gate, once written.
--- Who may set or leave the status 'approved' is judged by guard_approval.
+-- Not granted: approver_id and approved_at, because the database sets them; updates of project_id
+-- and gate. guard_approval checks who may approve and un-approve.
 
 revoke all on public.workflows from public, anon, authenticated, service_role;
 grant select on public.workflows to authenticated;
@@ -239,7 +241,7 @@ create policy insert_member on public.workflows
 for insert to authenticated
 with check (org_id = (select app.caller_org()));
 comment on policy insert_member on public.workflows is
-    'A member brings a project to a gate, unapproved.';
+    'A member adds an unapproved workflow to a project.';
 
 drop policy if exists update_member on public.workflows;
 create policy update_member on public.workflows
@@ -247,7 +249,7 @@ for update to authenticated
 using (org_id = (select app.caller_org()))
 with check (org_id = (select app.caller_org()));
 comment on policy update_member on public.workflows is
-    'A member moves it along, short of approval; an OWNER or ADMIN approves and un-approves.';
+    'A member changes status and metadata; only an OWNER or ADMIN approves and un-approves.';
 
 drop policy if exists tenant_isolation on public.workflows;
 create policy tenant_isolation on public.workflows
@@ -255,7 +257,7 @@ as restrictive for all to authenticated
 using (org_id = (select app.caller_org()))
 with check (org_id = (select app.caller_org()));
 comment on policy tenant_isolation on public.workflows is
-    'Second lock: nothing outside the caller''s organization, whatever other policies say.';
+    'Defense in depth: no access outside the caller''s organization, whatever other policies say.';
 
 drop policy if exists all_service_role on public.workflows;
 create policy all_service_role on public.workflows
@@ -263,10 +265,10 @@ for all to service_role
 using (true)
 with check (true);
 comment on policy all_service_role on public.workflows is
-    'The platform''s back end crosses tenants, also where its role cannot have BYPASSRLS.';
+    'The platform''s back end accesses every tenant, even if its role cannot have BYPASSRLS.';
 
 -- ai_agents ---------------------------------------------------------------------------------------
--- Not granted: org_id, once written; an agent does not change employers.
+-- Not granted: updates of org_id, because an agent cannot move to another organization.
 
 revoke all on public.ai_agents from public, anon, authenticated, service_role;
 grant select on public.ai_agents to authenticated;
@@ -286,7 +288,7 @@ create policy insert_admin on public.ai_agents
 for insert to authenticated
 with check (org_id = (select app.caller_org_as('OWNER', 'ADMIN')));
 comment on policy insert_admin on public.ai_agents is
-    'An OWNER or ADMIN employs an agent.';
+    'An OWNER or ADMIN adds an agent.';
 
 drop policy if exists update_admin on public.ai_agents;
 create policy update_admin on public.ai_agents
@@ -302,7 +304,7 @@ as restrictive for all to authenticated
 using (org_id = (select app.caller_org()))
 with check (org_id = (select app.caller_org()));
 comment on policy tenant_isolation on public.ai_agents is
-    'Second lock: nothing outside the caller''s organization, whatever other policies say.';
+    'Defense in depth: no access outside the caller''s organization, whatever other policies say.';
 
 drop policy if exists all_service_role on public.ai_agents;
 create policy all_service_role on public.ai_agents
@@ -310,10 +312,10 @@ for all to service_role
 using (true)
 with check (true);
 comment on policy all_service_role on public.ai_agents is
-    'The platform''s back end crosses tenants, also where its role cannot have BYPASSRLS.';
+    'The platform''s back end accesses every tenant, even if its role cannot have BYPASSRLS.';
 
 -- audit_logs --------------------------------------------------------------------------------------
--- Not granted: UPDATE and DELETE, to nobody, service_role included; what happened has happened.
+-- Not granted to any role, not even service_role: UPDATE and DELETE; the log is append-only.
 
 revoke all on public.audit_logs from public, anon, authenticated, service_role;
 grant select on public.audit_logs to authenticated;
@@ -337,7 +339,7 @@ with check (
     and action not in ('insert', 'update', 'delete')
 );
 comment on policy insert_member on public.audit_logs is
-    'A member writes down what they did themselves, never in the words of record_audit.';
+    'A member records their own actions, except insert, update and delete.';
 
 drop policy if exists tenant_isolation on public.audit_logs;
 create policy tenant_isolation on public.audit_logs
@@ -345,7 +347,7 @@ as restrictive for all to authenticated
 using (org_id = (select app.caller_org()))
 with check (org_id = (select app.caller_org()));
 comment on policy tenant_isolation on public.audit_logs is
-    'Second lock: nothing outside the caller''s organization, whatever other policies say.';
+    'Defense in depth: no access outside the caller''s organization, whatever other policies say.';
 
 drop policy if exists all_service_role on public.audit_logs;
 create policy all_service_role on public.audit_logs
@@ -353,4 +355,4 @@ for all to service_role
 using (true)
 with check (true);
 comment on policy all_service_role on public.audit_logs is
-    'The platform''s back end crosses tenants, also where its role cannot have BYPASSRLS.';
+    'The platform''s back end accesses every tenant, even if its role cannot have BYPASSRLS.';
