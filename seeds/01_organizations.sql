@@ -1,14 +1,14 @@
 -- 01_organizations
--- Two companies that share a database and never meet: a ferry line and a bakery.
+-- Two organizations in one database: a ferry line and a bakery.
 --
--- Every page of seeds/ converges: a row that is missing is inserted, a row that differs from this
--- file is brought back to it, a row that is the same is not touched. So pour them as often as you
--- like, after any edit. What these files do not name is left alone.
+-- All files in seeds/ are idempotent: a missing row is inserted, a row that differs from the file
+-- is updated to match it, and an equal row is not touched. Run them again after any edit. Rows that
+-- are not in these files are left alone.
 
 insert into public.organizations as organization
     (id, name, billing_plan, settings, limits, created_at)
 values
-    -- Nine small ferries, forty-one islands, and more weather than anyone ordered.
+    -- The ferry line: nine ferries, forty-one islands.
     (
         'cskerryline00000000000000',
         'Skerry Line',
@@ -30,7 +30,7 @@ values
         }',
         '2025-01-13 08:05:00+00'
     ),
-    -- Three ovens, one van, and bread with character.
+    -- The bakery: three ovens, one van.
     (
         'coddloaf00000000000000000',
         'Odd Loaf',

@@ -1,17 +1,17 @@
 -- 02_users
--- Who works where: in each company an owner, an admin and members.
+-- Users of both organizations: an owner, an admin and members in each.
 --
--- auth_user_id is the "sub" of a person's token. To be Maren in psql, as the API would have her:
+-- auth_user_id is the "sub" claim of a user's token. To act as Maren in psql, as the API does:
 --     begin;
 --     set local request.jwt.claims = '{"sub": "5ea51de0-0000-4000-8000-000000000001"}';
 --     set local role authenticated;
 --
--- updated_at is given at birth only; from then on the database moves it.
+-- updated_at is set on insert only; afterwards the database maintains it.
 
 insert into public.users as person
     (org_id, id, email, name, roles, auth_user_id, created_at, updated_at)
 values
-    -- Skerry Line. Maren runs it, Tobias runs the harbour, and the rest run for the boat.
+    -- Skerry Line
     (
         'cskerryline00000000000000', 'cskerryuser01maren0000000',
         'maren@skerryline.example', 'Maren Skaill', '{OWNER}',
@@ -36,8 +36,7 @@ values
         '5ea51de0-0000-4000-8000-000000000004',
         '2025-02-03 08:00:00+00', '2025-06-17 10:20:00+00'
     ),
-    -- Odd Loaf. Odalys bakes, Benno counts, Wilma drives. Pip starts on Monday: invited, on the
-    -- payroll, but never signed in, so no token in the world is Pip yet.
+    -- Odd Loaf. Pip is invited but has never signed in, so auth_user_id is null.
     (
         'coddloaf00000000000000000', 'coddloafuser01odalys00000',
         'odalys@oddloaf.example', 'Odalys Krume', '{OWNER}',

@@ -1,7 +1,7 @@
 -- 03_projects
--- What each company is making up its mind about: drafts, work under way, work at rest, and history.
+-- Projects of both organizations, at least one in each status.
 --
--- updated_at is given at birth only; from then on the database moves it.
+-- updated_at is set on insert only; afterwards the database maintains it.
 
 insert into public.projects as project
     (org_id, id, name, description, status, config, created_at, updated_at)
@@ -28,8 +28,8 @@ values
         'cskerryline00000000000000',
         'cskerryproj02parcels00000',
         'Parcel Cousins',
-        'Freight for people who all know each other: your parcel travels with whoever is crossing'
-        ' anyway. Paused until somebody settles the matter of the sheep.',
+        'Freight for people who all know each other: your parcel travels with anyone crossing'
+        ' anyway. Paused until someone settles the matter of the sheep.',
         'paused',
         '{
             "target_gate": "G6",
@@ -77,7 +77,7 @@ values
         'coddloaf00000000000000000',
         'coddloafproj01second00000',
         'Second Rise',
-        'At four in the afternoon the loaves nobody chose find the neighbours who would have,'
+        'At four in the afternoon the loaves no one chose find the neighbours who would have,'
         ' at half the price and twice the character.',
         'active',
         '{

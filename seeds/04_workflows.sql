@@ -1,8 +1,8 @@
 -- 04_workflows
--- How far each project has come through the gates, and who let it pass.
+-- Workflows of the projects: the status at each gate, and who approved it.
 --
--- An approved workflow is fixed, so one that was edited here takes two steps, which a single insert
--- cannot make: it is reopened, then approved as this page says. The rest is as on the other pages.
+-- An approved workflow cannot change, so one that was edited here takes two statements: un-approve
+-- it, then upsert it. Otherwise this file works like the other ones.
 
 do $$
 declare
@@ -11,7 +11,7 @@ begin
     for seed in
         with page (org_id, id, project_id, gate, status, approver_id, approved_at, metadata) as (
             values
-            -- Tidebook: in sight of land. The blueprint is being read aloud.
+            -- Tidebook: approved up to G6, in review at G7.
             (
                 'cskerryline00000000000000', 'cskerryflow01g0tidebook00',
                 'cskerryproj01tidebook0000', 'G0',
@@ -27,7 +27,7 @@ begin
                 'cskerryproj01tidebook0000', 'G1',
                 'approved', 'cskerryuser01maren0000000', '2025-02-14 11:20:00+00',
                 '{
-                    "title": "Nobody trusts the timetable, so everybody phones the harbour",
+                    "title": "No one trusts the timetable, so everyone phones the harbour",
                     "confidence": 0.88,
                     "evidence": {"calls_logged": 1904, "calls_answered_with_a_shrug": 611}
                 }'
@@ -97,13 +97,13 @@ begin
                     "planned_for": "after the autumn storms"
                 }'
             ),
-            -- Parcel Cousins: stopped at the people gate, because some of the people are sheep.
+            -- Parcel Cousins: rejected at G2.
             (
                 'cskerryline00000000000000', 'cskerryflow02g0parcels000',
                 'cskerryproj02parcels00000', 'G0',
                 'approved', 'cskerryuser02tobias000000', '2025-03-21 12:00:00+00',
                 '{
-                    "title": "Your parcel goes with whoever is crossing anyway",
+                    "title": "Your parcel goes with anyone crossing anyway",
                     "confidence": 0.66,
                     "raised_by": "Isbel"
                 }'
@@ -128,7 +128,7 @@ begin
                     "reason": "The plan assumes that sheep queue. Dag has met sheep."
                 }'
             ),
-            -- Quiet Crossing: an idea on the table. Foghorn: an idea that met a window.
+            -- Quiet Crossing: in review at G0. Foghorn: rejected at G1.
             (
                 'cskerryline00000000000000', 'cskerryflow03g0quiet00000',
                 'cskerryproj03quiet0000000', 'G0',
@@ -155,7 +155,7 @@ begin
                     "reason": "Nineteen of twenty had noticed. The twentieth was asleep."
                 }'
             ),
-            -- Second Rise: the whole road, G0 to G8, walked in six months between bakes.
+            -- Second Rise: approved at all gates, G0 to G8.
             (
                 'coddloaf00000000000000000', 'coddloafflow01g0second000',
                 'coddloafproj01second00000', 'G0',
@@ -246,7 +246,8 @@ begin
                     "first_day": {"loaves": 19, "minutes": 20, "ducks_disappointed": 34}
                 }'
             ),
-            -- Van Go: halfway. Loaf of the Moon: waning. Starter Sitter: not yet bubbling.
+            -- Van Go: in review at G4. Starter Sitter: pending at G0.
+            -- Loaf of the Moon: rejected at G1.
             (
                 'coddloaf00000000000000000', 'coddloafflow02g0vango0000',
                 'coddloafproj02vango000000', 'G0',

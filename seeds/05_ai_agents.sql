@@ -1,12 +1,12 @@
 -- 05_ai_agents
--- The tireless colleagues: researcher, planner, critic, estimator and scribe.
+-- AI agents of both organizations: researcher, planner, critic, estimator and scribe.
 --
--- config is what an agent is told, performance is what became of it.
+-- config holds the agent's instructions, performance its measured results.
 
 insert into public.ai_agents as agent
     (org_id, id, type, config, performance, created_at)
 values
-    -- Skerry Line has the full crew.
+    -- Skerry Line has one agent of each type.
     (
         'cskerryline00000000000000',
         'cskerryagent01researcher0',
@@ -61,7 +61,7 @@ values
             "temperature": 0.7,
             "gates": ["G1", "G2", "G3", "G4", "G5", "G6", "G7"],
             "tools": ["checklist"],
-            "instructions": "Ask the question nobody in the boat wants to ask. Once. Politely."
+            "instructions": "Ask the question no one in the boat wants to ask. Once. Politely."
         }',
         '{
             "runs": 530,
@@ -121,7 +121,7 @@ values
         }',
         '2025-02-03 08:31:00+00'
     ),
-    -- Odd Loaf has the three that the free plan allows. One of them has only just been hired.
+    -- Odd Loaf has the three agents that its limits allow. The last one has no runs yet.
     (
         'coddloaf00000000000000000',
         'coddloafagent01researcher',
@@ -132,7 +132,7 @@ values
             "temperature": 0.3,
             "gates": ["G0", "G1", "G2"],
             "tools": ["web_search", "till_receipts"],
-            "instructions": "Find out what the street eats when it thinks nobody is looking."
+            "instructions": "Find out what the street eats when it thinks no one is looking."
         }',
         '{
             "runs": 83,

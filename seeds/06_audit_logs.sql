@@ -1,9 +1,9 @@
 -- 06_audit_logs
--- What happened, in the platform's own words; rows without an actor are the machine's doing.
+-- Audit logs as the application writes them; rows without an actor are agent runs.
 --
--- Beside these stand the rows the database writes by itself (insert, update, delete), one for each
--- row the other pages pour. History is append-only, so this page differs from them in one thing: a
--- row edited here is refused by the table. Tell it anew, under a new id.
+-- The database adds its own audit rows (insert, update, delete) for the rows of the other files.
+-- The log is append-only, so this file differs from the others: a row edited here is rejected. Add
+-- a new row with a new id instead.
 
 insert into public.audit_logs as entry
     (org_id, id, actor_id, action, target_type, target_id, meta, created_at)
@@ -59,7 +59,7 @@ values
     (
         'cskerryline00000000000000', 'cskerryaudit08sheep000000', 'cskerryuser01maren0000000',
         'project.paused', 'projects', 'cskerryproj02parcels00000',
-        '{"comment": "Until somebody settles the matter of the sheep."}',
+        '{"comment": "Until someone settles the matter of the sheep."}',
         '2025-06-05 16:40:00+00'
     ),
     (

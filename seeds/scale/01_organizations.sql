@@ -1,15 +1,15 @@
 -- 01_organizations
--- Made-up organizations for load tests, as many as seed.orgs says: a few giants, many tiny ones.
+-- Generated organizations for load tests, seed.orgs in number: a few large ones, many small ones.
 -- statement_timeout: 0
 --
--- `python -m runner seed --scale 1000` pours these pages in; plain `seed` does not. psql does, too:
+-- `python -m runner seed --scale 1000` loads these files; plain `seed` does not. With psql:
 --     export PGOPTIONS='-c seed.orgs=1000'
 --     cat seeds/scale/*.sql | psql -1 -v ON_ERROR_STOP=1
 --
--- All is arithmetic on the number k of an organization and the number n of a row in it, so the same
--- size gives the same rows, and a larger one adds to them. Organization k has a k-th of what the
--- first one has, as in most tables of sizes. A row that is there is left as it is. Ids begin with
--- cscale, a row's goes on with its organization's number: up to 9,999,999 of them.
+-- All values are computed from the number k of the organization and the number n of the row in it,
+-- so the same size gives the same rows, and a larger size only adds rows. The size of organization k
+-- is proportional to 1/k. Existing rows are left alone. Ids begin with cscale and the number of the
+-- organization, at most 9,999,999.
 
 insert into public.organizations (id, name, billing_plan, settings, limits, created_at)
 select

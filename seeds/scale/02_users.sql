@@ -1,8 +1,8 @@
 -- 02_users
--- The people of each organization: the first is its OWNER, the second an ADMIN, then one in fifty.
+-- Users of each organization: the first is OWNER; the second and every fiftieth are ADMIN.
 -- statement_timeout: 0
 --
--- The "sub" of a person's token is md5(id)::uuid. One in ten has never signed in.
+-- The "sub" claim of a user's token is md5(id)::uuid. One user in ten has never signed in.
 
 insert into public.users
     (org_id, id, email, name, roles, auth_user_id, created_at, updated_at)

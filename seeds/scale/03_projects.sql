@@ -1,5 +1,5 @@
 -- 03_projects
--- What each organization builds: half as many projects as it has people.
+-- Projects of each organization: half as many as it has users.
 -- statement_timeout: 0
 
 insert into public.projects

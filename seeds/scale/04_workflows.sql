@@ -1,8 +1,8 @@
 -- 04_workflows
--- How far each project has come: most through a few gates, one in ten through all nine.
+-- Workflows of each project: most have reached G0 to G3, one in ten has reached G8.
 -- statement_timeout: 0
 --
--- The gates behind it are approved, by the OWNER of its organization.
+-- The earlier gates are approved by the OWNER of the organization.
 
 insert into public.workflows
     (org_id, id, project_id, gate, status, metadata, approver_id, approved_at)

@@ -1,5 +1,5 @@
 -- 05_ai_agents
--- The agents that each organization employs: one for each eight of its people.
+-- AI agents of each organization: one for every eight users.
 -- statement_timeout: 0
 
 insert into public.ai_agents (org_id, id, type, config, performance, created_at)

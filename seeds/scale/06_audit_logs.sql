@@ -1,6 +1,6 @@
 -- 06_audit_logs
--- What happened: one row for each approval, at its time, beside those that the database wrote by
--- itself for each row of the other pages.
+-- Audit logs: one row for each approval, at its time. The database has already added its own audit
+-- rows for the rows of the other files.
 -- statement_timeout: 0
 
 insert into public.audit_logs
@@ -24,7 +24,7 @@ where flow.id like 'cscale%'
             and there.id = overlay(flow.id placing 'l' from 14 for 1)
     );
 
--- What is known of a table decides how it is read, and a load test should not wait for autovacuum.
+-- The planner needs statistics, and a load test should not have to wait for autovacuum.
 analyze
     public.organizations,
     public.users,
