@@ -1,26 +1,26 @@
-"""Everything that can go wrong, drawn as a tree.
+"""Every error the runner raises, and the exit codes.
 
-    RunnerError            exit 1
-    ├── UsageError         exit 64  the command line or a setting makes no sense
-    ├── FileError          exit 1   a file of sql/ or seeds/ cannot be used as it stands
-    ├── PlanError          exit 1   files and ledger contradict each other (edited, missing, late)
-    ├── SqlError           exit 1   PostgreSQL refused a statement of a file
-    ├── Unreachable        exit 1   no database there, or it went away
-    ├── LockTimeout        exit 3   another run holds the lock
-    ├── ProofError         exit 1   the rows that a proof is tried on cannot be made
-    ├── ServerError        exit 1   the embedded PostgreSQL cannot be started or stopped
-    ├── Refused            exit 1   a destructive act without its second signal
-    └── Interrupted        exit 130 somebody pressed Ctrl-C; exit 143 for SIGTERM
+    RunnerError                  exit 1
+    ├── UsageError               exit 64   invalid command line or setting
+    ├── FileError                exit 1    a file of sql/ or seeds/ cannot be used as it is
+    ├── PlanError                exit 1    files and recorded migrations contradict each other
+    ├── SqlError                 exit 1    PostgreSQL rejected a statement
+    ├── DatabaseUnreachable      exit 1    no connection, or the connection was lost
+    ├── LockTimeout              exit 3    another run, or another session, holds a lock
+    ├── ProofError               exit 1    the fixture rows of a proof cannot be made
+    ├── ServerError              exit 1    the embedded PostgreSQL cannot be started or stopped
+    ├── ConfirmationRequired     exit 1    a destructive command without its confirmation
+    └── Interrupted              exit 130  Ctrl-C; exit 143 for SIGTERM
 
-Every error has two halves: `message`, what happened, naming the thing; and `hint`, what to do and
-what state things are in. Neither ever holds a password.
+An error has three parts: `message`, what happened, naming the object; `state`, what the database
+and files contain now; `hint`, what to do. None of them ever contains a password.
 """
 
 from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DONE = 0
 ERROR = 1
@@ -28,12 +28,13 @@ SOMETHING_TO_DO = 2
 LOCKED = 3
 PROOF_FAILED = 4
 WRONG_USAGE = 64
-INTERRUPTED = 130  # what a shell says of a program that SIGINT ended
-TERMINATED = 143  # and SIGTERM
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+TERMINATED = 143  # 128 + SIGTERM
 
+NO_CHANGES = "No changes were made."
 
-# In a URL, in a libpq string, in SQL: each may stand where nobody expects it, a URL as a command
-# or a folder, `alter role` as what the holder of a lock runs.
+# In a URL, in a libpq string, in SQL. Any text may contain one: a URL typed as a command, or
+# `alter role … password` as the current statement of a session that holds a lock.
 _PASSWORD = re.compile(
     r"""
     (?P<before> \b [a-z][\w+.-]* :/{1,3} [^\s/@:]* : ) (?!password@) \S* (?=@)
@@ -45,59 +46,72 @@ _PASSWORD = re.compile(
 
 
 def masked(text: str) -> str:
-    """Return a text with *** for what looks like a password in it."""
+    """Return the text with *** in place of anything that looks like a password."""
     return _PASSWORD.sub(
         lambda match: f"{match['before'] or match['word'] or match['sql']}***", text
     )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where in a file: path as the user would type it, line and column counted from 1."""
+class Place(NamedTuple):
+    """A position in a file: the path as the user typed it, line and column counted from 1."""
 
     file: str
     line: int | None = None
     column: int | None = None
-    text: str = ""
+    text: str = ""  # the line itself
 
     def __str__(self) -> str:
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
 
 class RunnerError(Exception):
-    """What every room raises; cli and yoyo_backend turn it into words and an exit code."""
+    """Base class; only cli and yoyo_backend turn it into output and an exit code.
+
+    Args:
+        message: what happened, one sentence without a period at its end.
+        hint: what the user can do, one or more lines.
+        state: what was changed or kept; the class's own default where None.
+        place: where in a file.
+    """
 
     exit_code = ERROR
     code = "error"
+    default_state = ""
 
-    def __init__(self, message: str, *, hint: str = "", place: Place | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", state: str | None = None, place: Place | None = None
+    ) -> None:
         self.message = masked(message)
         self.hint = masked(hint)
+        self.state = masked(self.default_state if state is None else state)
         super().__init__(self.message)
         self.place = place
 
 
 class UsageError(RunnerError):
-    """The command line or a setting makes no sense."""
+    """Invalid command line or setting; raised before anything is changed."""
 
     exit_code = WRONG_USAGE
     code = "usage"
+    default_state = NO_CHANGES
 
 
 class FileError(RunnerError):
-    """A file of sql/ or seeds/ cannot be used as it stands."""
+    """A file of sql/ or seeds/ cannot be used as it is; found before anything runs."""
 
     code = "file"
+    default_state = NO_CHANGES
 
 
 class PlanError(RunnerError):
-    """Files and ledger contradict each other."""
+    """Files and recorded migrations contradict each other."""
 
     code = "plan"
+    default_state = NO_CHANGES
 
 
 class SqlError(RunnerError):
-    """PostgreSQL refused a statement of a file."""
+    """PostgreSQL rejected a statement; the fields are those of its error report."""
 
     code = "sql"
 
@@ -106,36 +120,39 @@ class SqlError(RunnerError):
         message: str,
         *,
         hint: str = "",
+        state: str | None = None,
         place: Place | None = None,
         sqlstate: str = "",
         detail: str = "",
         server_hint: str = "",
         context: str = "",
     ) -> None:
-        super().__init__(message, hint=hint, place=place)
+        super().__init__(message, hint=hint, state=state, place=place)
         self.sqlstate = sqlstate
         self.detail = masked(detail)
         self.server_hint = masked(server_hint)
         self.context = masked(context)
 
 
-class DatabaseUnreachable(RunnerError):  # noqa: N818 - it reads better where it is raised
-    """No database there, or it went away."""
+class DatabaseUnreachable(RunnerError):  # noqa: N818 - names what happened
+    """No connection could be opened, or the connection was lost."""
 
     code = "connection"
 
 
 class LockTimeout(RunnerError):  # noqa: N818
-    """Another run holds the lock."""
+    """Another run holds the advisory lock, or another session a table that is needed."""
 
     exit_code = LOCKED
     code = "locked"
+    default_state = NO_CHANGES
 
 
 class ProofError(RunnerError):
-    """The rows that a proof is tried on cannot be made."""
+    """The fixture rows that a proof needs cannot be made."""
 
     code = "proof"
+    default_state = NO_CHANGES
 
 
 class ServerError(RunnerError):
@@ -145,24 +162,21 @@ class ServerError(RunnerError):
 
 
 class ConfirmationRequired(RunnerError):  # noqa: N818
-    """A destructive act without its second signal."""
+    """A destructive command without its confirmation."""
 
-    code = "refused"
+    code = "confirmation_required"
+    default_state = NO_CHANGES
 
 
 class Interrupted(RunnerError):  # noqa: N818
-    """Somebody pressed Ctrl-C, or SIGTERM asked the program to end; `hint` is what stays."""
+    """Ctrl-C or SIGTERM ended the command; `number` is the signal's."""
 
     exit_code = INTERRUPTED
     code = "interrupted"
+    default_state = "Completed work stays; run the same command again."
 
-    def __init__(
-        self,
-        number: int = signal.SIGINT,
-        *,
-        hint: str = "What was reported as done stays; the same command again does the rest.",
-    ) -> None:
+    def __init__(self, number: int = signal.SIGINT, *, state: str | None = None) -> None:
         terminated = number == signal.SIGTERM
-        super().__init__("Ended by SIGTERM." if terminated else "Interrupted.", hint=hint)
+        super().__init__("Terminated by SIGTERM." if terminated else "Interrupted.", state=state)
         if terminated:
             self.exit_code = TERMINATED

@@ -1,14 +1,13 @@
-"""What a room says while it works; the gates decide how it looks and where it is kept."""
+"""Progress events emitted by the packages; cli decides how to show them and where to keep them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Done:
-    """One file was applied, rolled back, marked, accepted, seeded, and the disk has it."""
+class Done(NamedTuple):
+    """One file was applied, rolled back, marked, accepted or seeded, and the disk has it."""
 
     operation: str
     id: str
@@ -16,16 +15,14 @@ class Done:
     ms: float
 
 
-@dataclass(frozen=True)
-class Working:
-    """What is going on right now; worth a line only while somebody watches."""
+class Working(NamedTuple):
+    """The current activity; shown only while it lasts."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Note:
-    """Something the reader should know although all is well."""
+class Note(NamedTuple):
+    """Something the user should know although nothing failed."""
 
     text: str
 
@@ -35,4 +32,4 @@ Report = Callable[[Event], None]
 
 
 def silent(_: Event) -> None:
-    """Say nothing."""
+    """Ignore the event."""

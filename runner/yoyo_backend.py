@@ -1,8 +1,8 @@
-"""yoyo's PostgreSQL backend, as yoyo.ini names it: each verb is the ledger's.
+"""The backend for yoyo that yoyo.ini names: each operation is the migrator's.
 
-yoyo finds it through the entry point group `yoyo.backends`. The only room that imports yoyo; with
-bare `yoyo apply`, `yoyo list`, `yoyo rollback`, `yoyo mark` the files take the same path, under
-the same lock and with the same guarantees, as with `python -m runner`.
+yoyo finds it through the entry point group `yoyo.backends`. No other module imports yoyo. Plain
+`yoyo apply`, `yoyo list`, `yoyo rollback` and `yoyo mark` take the same code path, under the same
+lock and with the same guarantees, as `python -m runner`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from runner import settings, signals
 from runner.cli.console import Console
 from runner.errors import FileError, Interrupted, PlanError, RunnerError
 from runner.files import loader
-from runner.migrate.plan import Plan, check_known, compare
+from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
 from runner.postgres.connection import translate_errors
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
-    """The runner's ledger in the shape that yoyo's commands expect."""
+    """The migrator in the shape that yoyo's commands expect."""
 
     def __init__(self, dburi: Any, migration_table: str) -> None:
         self._console = Console()
@@ -36,37 +36,37 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         super().__init__(dburi, migration_table)
 
     def connect(self, dburi: Any) -> Any:
-        """Open the database of the settings, or the one after runner:// in `-d`."""
+        """Connect to the database of the settings, or to the one after runner:// in `-d`."""
         self._closing.enter_context(signals.installed())
         with self._plain_errors():
-            said = {
+            parts = {
                 "host": dburi.hostname,
                 "port": dburi.port,
                 "user": dburi.username,
                 "password": dburi.password,
                 "dbname": dburi.database or None,
             }
-            named = make_conninfo(**{**said, **dburi.args})
-            where = settings.load(database_url=named or None)
-            self.migrator = self._closing.enter_context(migrator_for(where, self._console.report))
+            named = make_conninfo(**{**parts, **dburi.args})
+            found = settings.load(database_url=named or None)
+            self.migrator = self._closing.enter_context(migrator_for(found, self._console.report))
         return self.migrator.connection
 
     def init_database(self) -> None:
-        """Do nothing: yoyo would make a lock table and try out its transactions here."""
+        """Do nothing: yoyo would create a lock table and test transactions here."""
 
     def ensure_internal_schema_updated(self) -> None:
-        """Do nothing: the ledger makes its tables when the first record is written."""
+        """Do nothing: the tables are created with the first record."""
 
     @contextmanager
     def lock(self, timeout: float = 10) -> Iterator[None]:
-        """Hold the ledger's lock; every command of yoyo works inside, so errors end here."""
+        """Hold the advisory lock; every command of yoyo runs inside, so errors are handled here."""
         del timeout  # RUNNER_LOCK_WAIT is the one setting for it
         with self._plain_errors(), self.migrator.lock():
             yield
 
     def break_lock(self) -> None:
-        """Say why there is nothing to break."""
-        self._console.say("There is no lock to break: it ends with the connection that holds it.")
+        """Explain that there is nothing to break."""
+        self._console.say("There is no lock to break: it is released when its connection ends.")
 
     def get_applied_migration_hashes(self) -> list[str]:
         """Return yoyo's hash of the name of each applied migration."""
@@ -96,30 +96,28 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def mark_migrations(self, migration_list: MigrationList) -> None:
         """Record them as applied."""
         for file in _files(migration_list):
-            check_known(self.migrator.records(), file, applied=False)
+            require_recorded(self.migrator.records(), file, applied=False)
             self.migrator.mark(file)
 
     def unmark_migrations(self, migration_list: MigrationList) -> None:
-        """Forget their records."""
+        """Delete their records."""
         for file in _files(migration_list):
-            check_known(self.migrator.records(), file, applied=True)
+            require_recorded(self.migrator.records(), file, applied=True)
             self.migrator.unmark(file)
 
     def _plan(self, migration_list: MigrationList) -> Plan:
-        return compare(_shelf(migration_list), self.migrator.records())
+        return compare(_all_files(migration_list), self.migrator.records())
 
     def _chosen(self, migration_list: MigrationList, ids: Iterable[str]) -> MigrationList:
         by_id: dict[str, YoyoMigration] = {m.id: m for m in migration_list}
         return migration_list.replace([by_id[id_] for id_ in ids if id_ in by_id])
 
     def _summary(self, operation: str, count: int) -> None:
-        self._console.say(
-            f"{count or 'nothing'} {operation}" if count else f"nothing to be {operation}"
-        )
+        self._console.say(f"{count} {operation}" if count else f"nothing to be {operation}")
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
-        """End the program with words and an exit code: yoyo would show a traceback."""
+        """Print errors and exit with their code; yoyo would show a traceback."""
         try:
             with translate_errors():
                 yield
@@ -137,26 +135,25 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         raise SystemExit(error.exit_code) from None
 
 
-def _shelf(migration_list: MigrationList) -> list[loader.Migration]:
-    """Return the files beside those that yoyo chose: the order depends on all of them."""
+def _all_files(migration_list: MigrationList) -> list[loader.Migration]:
+    """Return all files of the folders yoyo chose from: the order depends on all of them."""
     folders = {Path(migration.path).parent for migration in migration_list}
     return [file for folder in sorted(folders) for file in loader.read(folder)]
 
 
 def _files(migration_list: MigrationList) -> list[loader.Migration]:
-    by_id = {file.id: file for file in _shelf(migration_list)}
+    by_id = {file.id: file for file in _all_files(migration_list)}
     return [by_id[migration.id] for migration in migration_list]
 
 
 def _refuse(force: bool, migration_list: MigrationList) -> None:
     if force:
         raise PlanError(
-            "--force would record a migration of which a part failed",
-            hint="Fix the file, or `yoyo mark` it when its work was done by hand.",
+            "--force would record a migration that partly failed",
+            hint="Fix the file, or `yoyo mark` it if its work was done by hand.",
         )
     if migration_list.post_apply:
         raise FileError(
-            "post-apply files are not supported: what must hold after each run belongs in seeds/ "
-            "or in a migration",
-            hint="Nothing was applied.",
+            "post-apply files are not supported",
+            hint="Put what has to run after each apply into seeds/ or a migration.",
         )

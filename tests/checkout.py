@@ -1,4 +1,4 @@
-"""A checkout in a temporary folder, with its own sql/ and seeds/, and the two command lines."""
+"""A checkout in a temporary folder with its own sql/ and seeds/, and both command lines on it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from runner.migrate import session
 from runner.migrate.migrator import Migrator
 
 ROOT = Path(__file__).parents[1]
-OURS = ("PG", "RUNNER_", "SUPABASE_")
-PATIENCE = 60.0  # seconds: an end to waiting for what never comes; no test is slower for it
+CLEARED_PREFIXES = ("PG", "RUNNER_", "SUPABASE_")
+TIMEOUT = 60.0  # seconds: limit of a wait that should end much earlier
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a program said, and how it ended."""
+class Result:
+    """Exit code and output of a finished program."""
 
     code: int
     out: str
@@ -38,7 +38,7 @@ class Said:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The one JSON document of stdout; anything beside it fails."""
+        """The JSON document on stdout; fails if stdout contains anything else."""
         document = json.loads(self.out)
         assert isinstance(document, dict)
         return document
@@ -46,11 +46,11 @@ class Said:
 
 @dataclass
 class Checkout:
-    """A folder that somebody works in, and the database that DATABASE_URL names there."""
+    """A working folder, and the database that DATABASE_URL names in its environment."""
 
     folder: Path
     database: Database | None = None
-    environ: dict[str, str] = field(default_factory=dict, repr=False)  # not for a CI log
+    environ: dict[str, str] = field(default_factory=dict, repr=False)  # must not appear in a CI log
 
     def __post_init__(self) -> None:
         self.environ = clean_environ(self.environ)
@@ -58,34 +58,37 @@ class Checkout:
             self.environ["DATABASE_URL"] = self.database.conninfo()
 
     def write(self, **files: str) -> None:
-        """Write migrations; a double underscore before the last word stands for its dot."""
+        """Write files of sql/: `_0001_a="…"`, `_0001_a__rollback="…"` for 0001_a.rollback.sql."""
         for name, text in files.items():
             self.file(f"sql/{name.lstrip('_').replace('__', '.')}.sql", text)
 
     def file(self, name: str, text: str) -> Path:
+        """Write a file, dedented, and return its path; `name` is relative to the folder."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(dedent(text), encoding="utf-8")
         return path
 
     def seed(self, **files: str) -> None:
+        """Write files of seeds/: `_01_people="…"`."""
         for name, text in files.items():
             self.file(f"seeds/{name.lstrip('_')}.sql", text)
 
-    def runner(self, *words: str, **more: str) -> Said:
-        """Run `python -m runner`; a warning would end it."""
-        return self.run(sys.executable, "-W", "error", "-m", "runner", *words, **more)
+    def runner(self, *args: str, **more: str) -> Result:
+        """Run `python -m runner` with warnings as errors; `more` are environment variables."""
+        return self.run(sys.executable, "-W", "error", "-m", "runner", *args, **more)
 
-    def yoyo(self, *words: str, **more: str) -> Said:
+    def yoyo(self, *args: str, **more: str) -> Result:
         """Run yoyo with this repository's own yoyo.ini."""
         ini = self.folder / "yoyo.ini"
         ini.write_text((ROOT / "yoyo.ini").read_text(encoding="utf-8"), encoding="utf-8")
-        return self.run(str(Path(sys.executable).with_name("yoyo")), *words, **more)
+        return self.run(str(Path(sys.executable).with_name("yoyo")), *args, **more)
 
-    def run(self, *command: str, **more: str) -> Said:
+    def run(self, *command: str, **more: str) -> Result:
+        """Run a command to its end, and return its exit code and output."""
         with self.start(*command, **more) as process:
-            out, err = process.communicate(timeout=PATIENCE)
-        return Said(process.returncode, out, err)
+            out, err = process.communicate(timeout=TIMEOUT)
+        return Result(process.returncode, out, err)
 
     def start(self, *command: str, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -98,15 +101,15 @@ class Checkout:
             text=True,
         )
 
-    def start_runner(self, *words: str) -> subprocess.Popen[str]:
-        return self.start(sys.executable, "-W", "error", "-m", "runner", *words)
+    def start_runner(self, *args: str) -> subprocess.Popen[str]:
+        return self.start(sys.executable, "-W", "error", "-m", "runner", *args)
 
     def migrations(self) -> list[Migration]:
         return loader.read(self.folder / "sql")
 
     @contextmanager
     def migrator(self, report: Report = silent, lock_wait: float = 60.0) -> Iterator[Migrator]:
-        """The ledger inside this process, under its lock."""
+        """A migrator in this process, holding the lock; `lock_wait` is in seconds."""
         where = settings.load(
             sql_dir=str(self.folder / "sql"),
             seeds_dir=str(self.folder / "seeds"),
@@ -117,12 +120,12 @@ class Checkout:
             yield opened
 
     def apply(self, report: Report = silent) -> None:
-        """Apply everything, in this process."""
+        """Apply every migration, in this process."""
         with self.migrator(report) as migrator:
             migrator.apply(self.migrations())
 
     def apply_rest(self, count: int | None = None) -> None:
-        """Apply the first `count` of what is not recorded yet."""
+        """Apply the first `count` migrations that are not recorded yet, or all of them."""
         with self.migrator() as migrator:
             known = migrator.records()
             migrator.apply([file for file in self.migrations() if file.id not in known][:count])
@@ -133,42 +136,43 @@ class Checkout:
             return conn.execute(sql).fetchall()
 
     def do(self, sql: str) -> None:
-        """Run statements of somebody else, each by itself."""
+        """Run statements in another session that does not belong to the runner."""
         assert self.database
         with self.database.connect(autocommit=True) as conn:
             conn.execute(sql)
 
     def value(self, sql: str) -> Any:
+        """Return the single value of a query."""
         ((value,),) = self.rows(sql)
         return value
 
     def applied(self) -> list[str]:
-        """The ids that yoyo's own table records."""
+        """Return the ids recorded in yoyo's table, sorted."""
         if self.value("select to_regclass('yoyo._yoyo_migration')") is None:
             return []
         ids = self.rows("select migration_id from yoyo._yoyo_migration order by migration_id")
         return [id_ for (id_,) in ids]
 
     def log_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of the default run log."""
         log = self.folder / ".runner" / "runs.jsonl"
         return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def clean_environ(more: Mapping[str, str]) -> dict[str, str]:
-    """The environment without anything that names a database or colours the output."""
+    """Return the environment without variables that select a database or affect color."""
     unwanted = ("DATABASE_URL", "DIRECT_URL", "NO_COLOR", "FORCE_COLOR", "TERM")
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(OURS) and name not in unwanted
+        if not name.startswith(CLEARED_PREFIXES) and name not in unwanted
     }
     return {**kept, **more}
 
 
-def until(condition: Callable[[], bool], patience: float = PATIENCE) -> None:
-    """Wait until something is so; the deadline is for what will never be."""
-
-    deadline = time.monotonic() + patience
+def until(condition: Callable[[], bool], timeout: float = TIMEOUT) -> None:
+    """Wait until a condition is true; fail after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.01)

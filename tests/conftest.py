@@ -1,8 +1,8 @@
-"""The servers, databases and callers that tests meet.
+"""Servers, databases and callers for the tests.
 
-Every test that touches a database runs on each server: the embedded PostgreSQL 18 and 16, and the
-one of TEST_DATABASE_URL (a superuser's URL) when that is set. A template is filled once per server
-by our own apply; a test gets a clone of it, made and dropped by pytest-postgresql.
+A test that uses a database runs once on each server: the embedded PostgreSQL 18 and 16, and the
+server of TEST_DATABASE_URL (a superuser's URL) when that is set. One template database per server
+is created by our own apply; a test gets a clone of it, created and dropped by pytest-postgresql.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from xdist.scheduler import LoadScopeScheduling
 from runner.files import loader
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
+from runner.preflight.temporary_server import temporary_server
 
 SQL_DIR = Path(__file__).parents[1] / "sql"
 API_ROLES = ("anon", "authenticated", "service_role")
@@ -40,7 +41,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Server:
-    """A running PostgreSQL, reached as a superuser."""
+    """A running PostgreSQL, connected to as a superuser."""
 
     name: str
     host: str
@@ -63,6 +64,7 @@ class Server:
     def janitor(
         self, name: str, *, of: str | None = None, template: bool = False
     ) -> DatabaseJanitor:
+        """Return a context manager that creates database `name`, a clone of `of`, and drops it."""
         return DatabaseJanitor(
             user=self.user,
             password=self.password,
@@ -76,7 +78,7 @@ class Server:
 
     @contextmanager
     def database(self, *, of: str | None = None) -> Iterator[Database]:
-        """A throw-away database, empty or a clone of another."""
+        """A temporary database, empty or a clone of database `of`."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
         with self.janitor(name, of=of):
             yield Database(self, name)
@@ -84,7 +86,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Database:
-    """A database of a server, and the ways into it."""
+    """A database on a server, and how to connect to it."""
 
     server: Server
     name: str
@@ -93,7 +95,7 @@ class Database:
         return self.server.conninfo(self.name, **parts)
 
     def connect(self, *, autocommit: bool = False, **parts: str) -> Connection[TupleRow]:
-        """No prepared plans by themselves: what a statement may see is decided when it is sent."""
+        """Connect without automatic prepared statements: each statement is planned when sent."""
         return psycopg.connect(
             self.conninfo(**parts), autocommit=autocommit, prepare_threshold=None
         )
@@ -101,7 +103,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who comes in through the API: a role and the claims of a token."""
+    """An API caller: a database role and the claims of its token."""
 
     name: str
     role: str
@@ -120,7 +122,10 @@ SERVICE = Caller("service_role", "service_role")
 
 @contextmanager
 def act_as(conn: Connection[TupleRow], who: Caller) -> Iterator[None]:
-    """The one door for policy tests: does what PostgREST does, and takes everything back after."""
+    """Set role and claims as PostgREST does, for one transaction that is rolled back.
+
+    Every policy test goes through this function.
+    """
     with conn.transaction(force_rollback=True):
         conn.execute(f"set local role {who.role}")
         conn.execute("select set_config('request.jwt.claims', %s, true)", [who.claims])
@@ -130,7 +135,7 @@ def act_as(conn: Connection[TupleRow], who: Caller) -> Iterator[None]:
 def apply_schema(
     *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
 ) -> None:
-    """Fill a database with our own apply; pytest-postgresql calls it as a loader."""
+    """Apply sql/ to a database with our own migrator; pytest-postgresql calls it as a loader."""
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
     with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
         migrator = Migrator(conn)
@@ -139,15 +144,15 @@ def apply_schema(
 
 
 def migration_files() -> list[Path]:
-    """The files of sql/ in their order, without the ways back."""
+    """Return the migrations of sql/ in order, without the rollback files."""
     return sorted(f for f in SQL_DIR.glob("*.sql") if not f.name.endswith(".rollback.sql"))
 
 
 @contextmanager
 def start_server(name: str) -> Iterator[Server]:
-    """An embedded server of its own, or the given one."""
+    """Start an embedded server, or use the one of TEST_DATABASE_URL."""
     if name in EMBEDDED:
-        with embedded.scratch(EMBEDDED[name]) as scratch:
+        with temporary_server(EMBEDDED[name]) as scratch:
             yield _server(name, scratch.url("postgres"))
     else:
         yield _server(name, GIVEN_URL)
@@ -174,19 +179,19 @@ def _roles(server: Server) -> set[str]:
 
 @pytest.fixture(scope="session", params=[*EMBEDDED, *(["given"] if GIVEN_URL else [])])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Each PostgreSQL in turn; roles that tests leave behind are dropped with their databases."""
+    """Each PostgreSQL in turn; roles that tests leave behind are dropped at the end."""
     with start_server(request.param) as server:
         before = _roles(server)
         yield server
         with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
             for role in sorted(_roles(server) - before):
-                with suppress(psycopg.errors.DependentObjectsStillExist):  # another run is here
+                with suppress(psycopg.errors.DependentObjectsStillExist):  # used by another run
                     conn.execute(f'drop role "{role}"')
 
 
 @pytest.fixture(scope="session")
 def template(server: Server) -> Iterator[str]:
-    """The name of a database made by our own apply, to be cloned."""
+    """The name of a template database, created by our own apply."""
     name = f"template_{os.getpid()}_{server.name}"
     janitor = server.janitor(name, template=True)
     with janitor:
@@ -196,44 +201,45 @@ def template(server: Server) -> Iterator[str]:
 
 @pytest.fixture
 def database(server: Server, template: str) -> Iterator[Database]:
-    """A clone of the template, for one test."""
+    """A clone of the template for one test: the schema of sql/, no rows."""
     with server.database(of=template) as database:
         yield database
 
 
 @pytest.fixture
 def empty_database(server: Server) -> Iterator[Database]:
-    """A database that nobody has applied anything to."""
+    """A database without any migration applied."""
     with server.database() as database:
         yield database
 
 
 @pytest.fixture
 def new_database(server: Server) -> Iterator[Callable[..., Database]]:
-    """Makes more databases of one test: `new_database(of=...)`."""
+    """A function that creates further databases for one test: `new_database(of=...)`."""
     with ExitStack() as stack:
         yield lambda of=None: stack.enter_context(server.database(of=of))
 
 
+# Marks a test whose result does not depend on the PostgreSQL version.
 one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes for the whole; none beside this one for tests that are named."""
+    """Two worker processes for the whole suite, none for tests named on the command line."""
     return 2 if config.args_source == pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Keeps the tests of one server in one process, and those of one file that meet none.
+    """Run all tests of one server in one process, and other tests grouped by file.
 
-    So a server and its templates are made once, and roles, which all its databases share, are made
-    and dropped by one test at a time, on a given server too. By name, because xdist's own groups
-    need pytest to let it rename tests, which 9.2 does not.
+    So each server and its template are created once, and roles, which all databases of a server
+    share, are created and dropped by one test at a time. The group is read from the test's id,
+    because xdist's own groups rename tests, which pytest 9.2 does not allow.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         server = re.search(rf"[\[-]({'|'.join((*EMBEDDED, 'given'))})[\]-]", nodeid)
-        if "test_crash_matrix" in nodeid:  # the longest file, shared between the two at the end
+        if "test_crash_matrix" in nodeid:  # the slowest file: spread over both processes
             return nodeid
         return server[1] if server else nodeid.partition("::")[0]
 
@@ -243,7 +249,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 
 def pytest_report_header() -> list[str]:
-    """Which PostgreSQL is under test."""
+    """Name the PostgreSQL versions under test."""
     versions = [_embedded_version(major) for major in EMBEDDED.values()]
     if GIVEN_URL:
         with psycopg.connect(GIVEN_URL) as conn:
@@ -252,7 +258,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many points the crash matrix hit: the reports of its tests bring the figures here."""
+    """Print how many points the crash matrix hit, from the properties of its test reports."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
     hit: Counter[str] = Counter()
     helped = 0
@@ -263,11 +269,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if hit:
         each = ", ".join(f"{count} {operation}" for operation, count in hit.items())
         terminalreporter.write_line(
-            f"crash matrix: {hit.total()} points hit ({each}), {helped} needed help"
+            f"crash matrix: {hit.total()} points hit ({each}), {helped} not recovered by one run"
         )
 
 
 def _embedded_version(major: int) -> str:
     postgres = embedded.program("postgres", major)
-    said = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True)
-    return said.stdout.split()[-1]
+    result = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True)
+    return result.stdout.split()[-1]

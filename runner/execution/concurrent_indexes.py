@@ -1,7 +1,7 @@
-"""Indexes built CONCURRENTLY: recognized, found broken or half built, their duplicates named.
+"""Recognize indexes built CONCURRENTLY, find invalid ones, name rows that violate uniqueness.
 
-A build that breaks leaves an index that costs writes, serves no read, and that `if not exists`
-takes for the finished one.
+A build that fails leaves an invalid index, which costs writes, serves no reads, and satisfies
+`if not exists`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _CONCURRENTLY = re.compile(
     rf"(?P<table>{_NAME}(?:\s*\.\s*{_NAME})*)",
     re.IGNORECASE | re.DOTALL,
 )
-_SHOWN = 5  # duplicates
+_SHOWN = 5  # duplicate keys
 
 
 @dataclass(frozen=True)
 class Index:
-    """What a statement builds, as it names it."""
+    """The index that a statement builds, named as in the statement."""
 
     name: str
     table: str
@@ -38,7 +38,7 @@ class Index:
 
 @dataclass(frozen=True)
 class State:
-    """An index that is there: its whole name, whether it can be used, and who builds it now."""
+    """An existing index: its qualified name, whether it is valid, the PID that is building it."""
 
     name: str
     valid: bool
@@ -46,33 +46,32 @@ class State:
 
 
 def built_by(statement: str) -> Index | None:
-    """Return the index that a statement builds concurrently."""
+    """Return the index that a statement builds concurrently, None for any other statement."""
     match = _CONCURRENTLY.match(statement)
     return Index(match["name"], match["table"]) if match else None
 
 
-def refuse_nameless(script: SqlFile) -> None:
-    """Raise FileError for an index without a name: after a break nobody could find it again."""
+def require_names(script: SqlFile) -> None:
+    """Raise FileError for an index without a name: after a failure it could not be found again."""
     for statement in script.statements:
         match = _CONCURRENTLY.match(statement.text)
         if match and not match["name"]:
             raise FileError(
-                f"{script} builds an index without a name",
+                f"{script} builds an index without a name concurrently",
                 place=statements.place(script.text, statement.start, str(script)),
-                hint="A build that breaks leaves an index behind, which the next run can only find "
-                f"by name: create index concurrently if not exists NAME on {match['table']} …\n"
-                "Nothing of it was run.",
+                hint="A failed build leaves an invalid index, which the next run finds by name: "
+                f"create index concurrently if not exists NAME on {match['table']} …",
             )
 
 
 def look(connection: Connection, index: Index) -> State | None:
-    """Return how far an index is, or None when there is none of this name on this table."""
+    """Return the state of an index, or None when the table has none of this name."""
     row = connection.execute(query("execution/index_state"), vars(index)).fetchone()
     return State(*row) if row else None
 
 
 def duplicates(connection: Connection, index: Index) -> str:
-    """Name the keys that keep an index from being unique; empty when they cannot be had soon."""
+    """Return a sentence naming duplicate keys; empty when the query takes over 10 seconds."""
     row = connection.execute(
         query("execution/duplicates"), {**vars(index), "limit": _SHOWN + 1}
     ).fetchone()
@@ -84,4 +83,4 @@ def duplicates(connection: Connection, index: Index) -> str:
         return ""
     shown = ", ".join(f"{key} {count} times" for key, count in found[:_SHOWN])
     more = " and more" if found[_SHOWN:] else ""
-    return f"In the table more than once: {shown}{more}." if shown else ""
+    return f"Duplicate keys: {shown}{more}." if shown else ""

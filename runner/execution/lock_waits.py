@@ -1,8 +1,8 @@
-"""Busy tables: wait a moment for each lock, say who is in the way, give way, come again.
+"""Lock acquisition with a timeout per attempt, a report of the blocker, and retries.
 
-A statement that waits for a strong lock makes all who come after it wait too: one long transaction
-and one `alter table` behind it stop an application. So a file waits for a lock only as long as the
-application can bear, gives way to those who queue, and is tried again.
+A statement that waits for a strong lock blocks every later statement on that table: one long
+transaction and one `alter table` behind it stop an application. So a file waits for a lock only
+briefly, is rolled back to let the queue pass, and is tried again.
 """
 
 from __future__ import annotations
@@ -10,178 +10,171 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.pq.abc import PGresult
 
 from runner import signals
-from runner.errors import SqlError
+from runner.errors import SqlError, masked
 from runner.events import Report, Working
 from runner.files import statements
 from runner.files.sql_file import Header
 from runner.postgres.connection import Connection, open_second
+from runner.postgres.retry import Backoff
+from runner.postgres.waiting import polling
 from runner.queries import query
+from runner.settings import Timeouts
 
-BUSY = ("55P03", "40P01")  # a lock that was not had in time, a deadlock
-_PAUSES = (0.25, 5.0)  # seconds between two tries: the first and the longest
+LOCK_FAILURES = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+_PAUSES = (0.25, 5.0)  # seconds between attempts: the first and the longest
 _LOOK_EVERY = 1.0  # seconds
-_TELL_EVERY = 10.0
-# Only a machine that stands still leaves us idle in a transaction: then the locks must go.
-_IDLE = 60_000  # milliseconds
+_REPORT_EVERY = 10.0  # seconds
+# A client idle in its transaction has stopped running; its locks have to go.
+_IDLE_TIMEOUT = 60_000  # milliseconds
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class LockWaits:
-    """How the files of a run take their turns: how long they may wait for others, in seconds."""
+    """The lock waits of a run's files on one connection."""
 
     connection: Connection
     report: Report
-    lock_timeout: float = 2.0  # for one lock, while others queue behind; 0: without end
-    busy_wait: float = 60.0  # in all, over any number of tries
-    backend: int = 0  # the server's own number of our session, where a pooler hides it
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    backend_pid: int = 0  # as the server sees it, where a pooler hides it
 
-    def of(self, header: Header, *, lock_timeout: float | None = None) -> LockWait:
-        """Return the turn of a file; `lock_timeout` is for one that does not ask for its own."""
-        seconds = self.lock_timeout if lock_timeout is None else lock_timeout
+    def for_file(self, header: Header, *, lock_timeout: float | None = None) -> LockWait:
+        """Return the lock wait of a file; its header ranks above `lock_timeout` (seconds)."""
+        seconds = self.timeouts.table_lock if lock_timeout is None else lock_timeout
         usual = max(1, round(seconds * 1000)) if seconds else 0
         return LockWait(self, header, usual if header.lock_timeout is None else header.lock_timeout)
 
 
 class LockWait:
-    """One file's turn at tables that others use too."""
+    """How one file waits for locks; `lock_timeout` in milliseconds, 0 for no limit."""
 
     def __init__(self, lock_waits: LockWaits, header: Header, lock_timeout: int) -> None:
-        self._turns = lock_waits
+        self._waits = lock_waits
         self._header = header
-        self._lock_timeout = lock_timeout  # milliseconds
-        self.in_the_way = ""  # which table, and who holds it, as the last look had it
+        self._lock_timeout = lock_timeout
+        self.blocker = ""  # the table and who holds it, when last looked at
         self._pid = 0
-        self._told = (0, 0.0)  # of which pid, and when
+        self._reported = (0, 0.0)  # pid, and when
 
-    def in_transaction(self) -> list[str]:
-        """Return the settings of the file's transaction; they end with it."""
+    def transaction_settings(self) -> list[str]:
+        """Return the statements that configure the file's transaction; they end with it."""
         idle = self._header.idle_in_transaction_session_timeout
+        timeout = _IDLE_TIMEOUT if idle is None else idle
         return [
-            f"set local idle_in_transaction_session_timeout = {_IDLE if idle is None else idle}",
+            f"set local idle_in_transaction_session_timeout = {timeout}",
             *self._settings("set local", self._lock_timeout),
         ]
 
-    def of_statement(self, text: str) -> str:
-        """Return the settings of one statement outside a transaction.
+    def statement_settings(self, text: str) -> str:
+        """Return the statements that configure one statement outside a transaction.
 
-        What runs CONCURRENTLY waits for old transactions by design, and nobody queues behind it:
-        a lock timeout would break it again and again.
+        CONCURRENTLY waits for old transactions by design and blocks no one, so a lock timeout
+        would only make it fail again and again.
         """
-        patient = "concurrently" in (word.lower() for word in statements.code(text))
-        return "; ".join(self._settings("set", 0 if patient else self._lock_timeout))
+        concurrent = "concurrently" in (word.lower() for word in statements.code(text))
+        return "; ".join(self._settings("set", 0 if concurrent else self._lock_timeout))
 
-    def retry(self, attempt: Callable[[], Answer], *, on_failure: Callable[[], object]) -> Answer:
-        """Try until nobody is in the way; `give_way` undoes what a try has left.
+    def retry(self, attempt: Callable[[], Result], *, on_failure: Callable[[], object]) -> Result:
+        """Run `attempt` until it gets its locks; `on_failure` rolls back between attempts.
 
-        Raises SqlError when the patience is at an end, naming who was in the way.
+        Raises SqlError naming the blocker when the time for busy tables is used up.
         """
-        started = time.monotonic()
-        self.in_the_way, self._pid = "", 0
-        pause, longest = _PAUSES
-        tries = 1
+        limit = self._waits.timeouts.busy
+        backoff = Backoff(*_PAUSES, factor=2.0, limit=limit, sleep=signals.sleep)
+        self.blocker, self._pid = "", 0
+        attempts = 1
         while True:
             try:
                 return attempt()
             except SqlError as error:
-                left = started + self._turns.busy_wait - time.monotonic()
-                if error.sqlstate not in BUSY:
+                if error.sqlstate not in LOCK_FAILURES:
                     raise
-                if left < pause:
-                    raise self._in_vain(error, tries) from None
+                if backoff.exhausted:
+                    raise self._timed_out(error, attempts) from None
                 on_failure()
-                self._tell(f"; next try in {pause:g} s")
-            signals.sleep(pause)
-            pause = min(2 * pause, longest)
-            tries += 1
+                self._report(f"; next attempt in {backoff.pause:.2g} s")
+            backoff.sleep()
+            attempts += 1
 
-    def watched(self, answer: PQGen[list[PGresult]]) -> PQGen[list[PGresult]]:
-        """Wait for the answer to a statement as psycopg does, and look who is in its way.
+    def watch(self, generator: PQGen[Result]) -> PQGen[Result]:
+        """Wait for the result of a statement, and look who blocks it while it takes long.
 
-        It takes a second connection to look, opened for a statement that takes long, and closed
-        with the statement.
+        Looking takes a second connection, which is opened only then and closed with the statement.
         """
-        look = self._first_look()
         second: Connection | None = None
-        interrupted: BaseException | None = None
+        stopped: BaseException | None = None
+        # The first look comes before the lock timeout ends the statement.
+        look = time.monotonic() + min(_LOOK_EVERY, self._lock_timeout / 2000 or _LOOK_EVERY)
+
+        def poll() -> None:
+            nonlocal second, stopped, look
+            if time.monotonic() < look or stopped:
+                return
+            try:
+                if second is None:
+                    second = open_second(self._waits.connection)
+                    second.execute("set statement_timeout = '2s'")
+                self._look(second)
+            except psycopg.Error:  # no connection available: the blocker is not named
+                pass
+            except BaseException as stop:  # the statement has to end first
+                stopped = stop
+                with suppress(psycopg.Error):
+                    self._waits.connection.cancel_safe()
+            look = time.monotonic() + _LOOK_EVERY
+
         try:
-            state = next(answer)
-            while True:
-                ready = yield state
-                if not ready and time.monotonic() >= look and not interrupted:
-                    try:
-                        if second is None:
-                            second = open_second(self._turns.connection)
-                            second.execute("set statement_timeout = '2s'")
-                        self._look(second)
-                    except psycopg.Error:  # no connection to spare: then nobody is named
-                        pass
-                    except BaseException as stop:  # the statement must end before we do
-                        interrupted = stop
-                        with suppress(psycopg.Error):
-                            self._turns.connection.cancel_safe()
-                    look = time.monotonic() + _LOOK_EVERY
-                state = answer.send(ready)
-        except StopIteration as done:
-            if interrupted:
-                raise interrupted from None
-            return done.value  # type: ignore[no-any-return]
+            result = yield from polling(generator, poll)
         finally:
             if second:
                 second.close()
-
-    def _first_look(self) -> float:
-        """Return when to look first: before the lock timeout strikes."""
-        return time.monotonic() + min(_LOOK_EVERY, self._lock_timeout / 2000 or _LOOK_EVERY)
+        if stopped:
+            raise stopped
+        return result
 
     def _look(self, second: Connection) -> None:
-        rows = second.execute(
-            query("execution/blockers"),
-            {"pid": self._turns.backend or self._turns.connection.info.backend_pid},
-        ).fetchall()
+        pid = self._waits.backend_pid or self._waits.connection.info.backend_pid
+        rows = second.execute(query("execution/blockers"), {"pid": pid}).fetchall()
         if not rows:
             return
-        what, pid, program, user, host, state, since, age, statement = rows[0]
+        what, self._pid, program, user, host, state, since, age, statement = rows[0]
         others = f" and {len(rows) - 1} more" if rows[1:] else ""
         doing = f"{state} for {since}, in a transaction of {age}" if since else state
-        self._pid = pid
-        self.in_the_way = (
-            f"{what}: held by pid {pid} ({program} as {user} from {host}){others}, {doing}"
+        self.blocker = (
+            f"{what}: held by pid {self._pid} ({program} as {user} from {host}){others}, {doing}"
             + (f": {statement}" if statement else "")
         )
-        told, when = self._told
-        if told != pid or time.monotonic() >= when + _TELL_EVERY:
-            self._tell("")
+        reported, when = self._reported
+        if reported != self._pid or time.monotonic() >= when + _REPORT_EVERY:
+            self._report("")
 
-    def _tell(self, more: str) -> None:
-        self._told = (self._pid, time.monotonic())
-        self._turns.report(Working(f"waiting for {self.in_the_way or 'a lock'}{more}"))
+    def _report(self, suffix: str) -> None:
+        self._reported = (self._pid, time.monotonic())
+        self._waits.report(Working(f"waiting for {self.blocker or 'a lock'}{suffix}"))
 
-    def _settings(self, word: str, lock_timeout: int) -> list[str]:
-        settings = [f"{word} lock_timeout = {lock_timeout}"]
+    def _settings(self, command: str, lock_timeout: int) -> list[str]:
+        settings = [f"{command} lock_timeout = {lock_timeout}"]
         if self._header.statement_timeout is not None:
-            settings.append(f"{word} statement_timeout = {self._header.statement_timeout}")
+            settings.append(f"{command} statement_timeout = {self._header.statement_timeout}")
         return settings
 
-    def _in_vain(self, error: SqlError, tries: int) -> SqlError:
-        """Return the error of the last try, with what stood in the way."""
-        end_it = f" To end that session: select pg_terminate_backend({self._pid})."
-        return SqlError(
-            f"Waited in vain for {self.in_the_way or 'a lock'}",
-            hint=f"Tried {tries} times in {self._turns.busy_wait:g} s; wait longer: --busy-wait "
-            f"SECONDS.{end_it if self._pid else ''}\n{error.hint}".strip(),
-            place=error.place,
-            sqlstate=error.sqlstate,
-            detail=error.detail,
-            server_hint=error.server_hint,
-            context=error.context,
-        )
+    def _timed_out(self, error: SqlError, attempts: int) -> SqlError:
+        """Return the error of the last attempt, naming the blocker."""
+        limit = self._waits.timeouts.busy
+        tried = f"{attempts} attempt{'' if attempts == 1 else 's'}"
+        error.message = masked(f"Lock timeout on {self.blocker or 'a lock'}")
+        error.args = (error.message,)
+        error.hint = (
+            f"{tried} in {limit:g} s; to wait longer: --busy-wait SECONDS."
+            + (f" To end that session: select pg_terminate_backend({self._pid})." * bool(self._pid))
+            + f"\n{error.hint}"
+        ).strip()
+        return error

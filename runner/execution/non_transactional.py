@@ -1,7 +1,7 @@
-"""One file outside a transaction: statement by statement, each once, and no broken index is left.
+"""Run one SQL file outside a transaction: each statement once, invalid indexes dropped and rebuilt.
 
-A statement and the note that it is done are one transaction wherever PostgreSQL lets it run in one.
-What it does not, such as `create index concurrently`, may run a second time after a crash.
+A statement and the note that it is done are one transaction wherever PostgreSQL lets it run in
+one. Others, such as `create index concurrently`, may run a second time after a crash.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from functools import partial
 
 import psycopg
 
-from runner.errors import FileError, Place, SqlError
+from runner.errors import FileError, SqlError
 from runner.execution import concurrent_indexes
 from runner.execution.concurrent_indexes import Index
 from runner.execution.lock_waits import LockWait
-from runner.execution.sql_errors import sql_error
+from runner.execution.sql_errors import own_sql_error, sql_error
 from runner.execution.transactional import RESET_SESSION, check_encoding, send
 from runner.files import statements
 from runner.files.sql_file import SqlFile
 from runner.files.statements import Statement
 from runner.postgres.connection import Connection
 
-# Not in a transaction at all, or in one that may not write the note.
+# Not allowed in a transaction, or only in one that must not write the note.
 _ONLY_ALONE = ("25001", "25006")
 _MAY_COMMIT = ("call", "do")
 
@@ -38,14 +38,20 @@ def run(
     record: Callable[[int, str], str],
     state: str,
 ) -> Iterator[int]:
-    """Run a file outside any transaction, each statement by itself, and again where it met a lock.
+    """Run a file outside any transaction, each statement on its own; retry while locks are busy.
 
-    `done` are the SHA-256s of the statements that an earlier run finished; they are skipped.
-    `record` returns what writes down that a statement is done. Yields how many are, after each.
-    Raises SqlError with the place for what PostgreSQL refuses, FileError when a finished statement
-    was edited since.
+    Args:
+        done: SHA-256 of each statement that an earlier run completed; these are skipped.
+        record: returns the SQL that notes a statement's number and SHA-256 as done.
+        state: the state sentence of what ran before this file.
+
+    Yields the number of completed statements, after each.
+
+    Raises:
+        SqlError: with the place, for what PostgreSQL rejects.
+        FileError: a completed statement was edited since.
     """
-    settings: list[str] = []  # the session is put back after each statement, so they are set anew
+    settings: list[str] = []  # the session is reset after each statement, so they are repeated
     for number, statement in enumerate(script.statements):
         if statement.words[:1] == ["set"]:
             settings.append(statement.text)
@@ -56,10 +62,11 @@ def run(
                     f"{script} was interrupted after statement {len(done)}, and its statement "
                     f"{number + 1} was edited since",
                     place=statements.place(script.text, statement.start, str(script)),
-                    hint="Put that statement back as it ran; write what is new after the last one.",
+                    hint="Restore that statement; add new ones after the last one.",
+                    state=f"{state} {progress(len(done))}".strip(),
                 )
             continue
-        one = _One(connection, script, statement, lock_wait, f"{state} {so_far(number)}".strip())
+        one = _Execution(connection, script, statement, lock_wait, f"{state} {progress(number)}")
         lock_wait.retry(
             partial(one.run, settings, record(number, digest)),
             on_failure=partial(send, connection, f"rollback; {RESET_SESSION}"),
@@ -68,8 +75,8 @@ def run(
 
 
 @dataclass(frozen=True)
-class _One:
-    """One statement of a file outside a transaction."""
+class _Execution:
+    """The execution of one statement."""
 
     connection: Connection
     script: SqlFile
@@ -78,14 +85,14 @@ class _One:
     state: str
 
     def run(self, settings: list[str], record: str) -> None:
-        """Run it together with its record, so that it runs once; alone where it must be."""
+        """Run it in one transaction with its record, or alone where it has to be."""
         index = concurrent_indexes.built_by(self.statement.text)
         if index:
-            self._drop_unfinished(index)
-        for setting in (self.lock_wait.of_statement(self.statement.text), *settings):
+            self._drop_invalid(index)
+        for setting in (self.lock_wait.statement_settings(self.statement.text), *settings):
             send(self.connection, setting)
         if not index and not set(self.statement.words[:1]) & set(_MAY_COMMIT):
-            error = self._together(record)
+            error = self._with_record(record)
             if not error:
                 return
             send(self.connection, "rollback")
@@ -96,13 +103,13 @@ class _One:
             raise self._error(error, index)
         check_encoding(self.connection, self.script, self.state)
         if index:
-            self._check(index)
+            self._require_valid(index)
         send(self.connection, RESET_SESSION)
         _, error = send(self.connection, record)
         if error:
             raise self._error(error)
 
-    def _together(self, record: str) -> psycopg.Error | None:
+    def _with_record(self, record: str) -> psycopg.Error | None:
         for text in ("begin", self.statement.text, f"{RESET_SESSION}; {record}; commit"):
             _, error = send(self.connection, text, self.lock_wait)
             if error:
@@ -110,67 +117,57 @@ class _One:
             check_encoding(self.connection, self.script, self.state)
         return None
 
-    def _drop_unfinished(self, index: Index) -> None:
+    def _drop_invalid(self, index: Index) -> None:
         found = concurrent_indexes.look(self.connection, index)
         if found and not found.valid:
-            self._refuse_half_built(found)
-            _, error = send(
-                self.connection, f"drop index concurrently {found.name}", self.lock_wait
-            )
+            self._refuse_unfinished(found)
+            drop = f"drop index concurrently {found.name}"
+            _, error = send(self.connection, drop, self.lock_wait)
             if error:
-                raise SqlError(
-                    f"The unfinished index {found.name} of an earlier run cannot be dropped: "
-                    f"{error.diag.message_primary}",
-                    hint=f"Drop it by hand, then run the same command again. {self.state}",
-                    sqlstate=error.sqlstate or "",
-                )
+                where = f"dropping the invalid index {found.name} of an earlier run"
+                hint = "Drop it by hand, then run the same command again."
+                raise own_sql_error(error, where, state=self.state.strip(), hint=hint)
 
-    def _check(self, index: Index) -> None:
-        """Raise SqlError unless the index is there and can be used."""
+    def _require_valid(self, index: Index) -> None:
+        """Raise SqlError unless the index is valid."""
         found = concurrent_indexes.look(self.connection, index)
         if found and not found.valid:
-            self._refuse_half_built(found)
-            raise SqlError(
-                f"{self.script}: the index {found.name} was made but is not valid",
-                place=self._place(),
-                hint=f"{self.state} It is dropped and built again by the next run.",
+            self._refuse_unfinished(found)
+            raise self._problem(
+                f"the index {found.name} was created but is not valid",
+                hint="The next run drops it and builds it again.",
             )
 
-    def _refuse_half_built(self, found: concurrent_indexes.State) -> None:
+    def _refuse_unfinished(self, found: concurrent_indexes.State) -> None:
         if found.builder:
-            raise SqlError(
-                f"{self.script}: the index {found.name} is being built by another session, "
-                f"pid {found.builder}",
-                place=self._place(),
-                hint=f"When that is done, run the same command again. {self.state}",
+            raise self._problem(
+                f"the index {found.name} is being built by another session, pid {found.builder}",
+                hint="Run the same command again when that has ended.",
             )
 
     def _error(self, error: psycopg.Error, index: Index | None = None) -> SqlError:
-        told = sql_error(
+        found = sql_error(
             error,
             self.script,
             self.statement,
-            state=self.state,
+            state=self.state.strip(),
             sent_from=self.statement.start,
         )
-        if index and told.sqlstate == "23505":
-            told.hint = (
-                f"{concurrent_indexes.duplicates(self.connection, index)}\n{told.hint}".strip()
-            )
-        if index and told.sqlstate == "42P07":
-            told.hint = f"If an earlier run of this file made it: `if not exists`.\n{told.hint}"
-        return told
+        if index and found.sqlstate == "23505":
+            duplicates = concurrent_indexes.duplicates(self.connection, index)
+            found.hint = f"{duplicates}\n{found.hint}".strip()
+        if index and found.sqlstate == "42P07":
+            found.hint = f"If an earlier run created it, add `if not exists`.\n{found.hint}"
+        return found
 
-    def _place(self) -> Place:
-        return statements.place(self.script.text, self.statement.start, str(self.script))
+    def _problem(self, message: str, hint: str) -> SqlError:
+        place = statements.place(self.script.text, self.statement.start, str(self.script))
+        message = f"{self.script}: {message}"
+        return SqlError(message, hint=hint, state=self.state.strip(), place=place)
 
 
-def so_far(number: int) -> str:
-    """Say how many statements of a file outside a transaction are done."""
+def progress(number: int) -> str:
+    """Return the state sentence for the completed statements of a file outside a transaction."""
     if not number:
-        return "None of its statements is done."
-    return (
-        f"Its statements 1–{number} are done and stay."
-        if number > 1
-        else ("Its first statement is done and stays.")
-    )
+        return "None of its statements ran."
+    return f"Its statements 1–{number} are done." if number > 1 else "Its first statement is done."

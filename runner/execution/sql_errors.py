@@ -1,4 +1,4 @@
-"""What PostgreSQL refused, in words: file, line and column, advice, and what is kept."""
+"""Turn an error of PostgreSQL into a SqlError: file, line and column, advice, state."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ADVICE = {
     "25001": f"PostgreSQL runs this only outside a transaction: {_OUTSIDE}",
     "2D000": "A commit or rollback in a block or procedure works only outside a transaction: "
     + _OUTSIDE,
-    "55P04": "PostgreSQL lets a new enum value be used only after it is committed: put the "
-    "statements that use it into the next migration.",
-    "42501": "The role you connect as, or the one that the file sets, may not do this.",
+    "55P04": "A new enum value can be used only after it is committed: move the statements that "
+    "use it to the next migration.",
+    "42501": "The role that is connected, or that the file sets, lacks a privilege.",
     "53100": DISK_FULL,
-    "57014": "Somebody cancelled it, or it met a statement_timeout: a file gets one of its own by "
-    "`-- statement_timeout: 10min` in its header; `off` is none.",
+    "57014": "It was canceled, or reached a statement_timeout: set one for this file with "
+    "`-- statement_timeout: 10min` in its header; `off` for none.",
 }
-# For a file that is outside a transaction already.
+# For a file that already runs outside a transaction.
 _ADVICE_OUTSIDE = {
-    "25001": "PostgreSQL runs this only as a statement of its own, in no block or function.",
-    "2D000": "PostgreSQL lets a procedure or block end a transaction, and no function.",
+    "25001": "PostgreSQL runs this only as a single statement, not in a block or function.",
+    "2D000": "A procedure or block may end a transaction, a function may not.",
 }
-_LONGEST = 1000  # characters of what the server says: it may quote the rest of a large file
+_LONGEST = 1000  # characters of a server message, which may quote the rest of a large file
 _LINE_OF_BLOCK = re.compile(r"inline_code_block line (\d+)")
 
 
@@ -42,30 +42,32 @@ def sql_error(
     state: str,
     sent_from: int = 0,
 ) -> SqlError:
-    """Tell where a statement failed: where PostgreSQL points, or else where it begins.
+    """Return a SqlError with the place PostgreSQL points to, or the start of the statement.
 
-    `sent_from` is the offset in the file of what was sent, from which PostgreSQL counts; below 0
-    where something was sent before the file.
+    Args:
+        statement: the one that failed, where known.
+        state: the state sentence.
+        sent_from: offset in the file (characters) at which the sent text began, from which
+            PostgreSQL counts; negative where statements were sent before the file.
     """
     diag = error.diag
     sqlstate = diag.sqlstate or ""
     context = diag.context or ""
     if diag.internal_query:
         context = f'SQL statement "{diag.internal_query}"\n{context}'.strip()
-    advice = ""
+    invisible = ""
     if diag.statement_position:
         offset = sent_from + int(diag.statement_position) - 1
         offset = min(max(offset, 0), len(script.text))
-        advice = _about_the_invisible(sqlstate, script.text, offset)
+        invisible = _invisible_character(sqlstate, script.text, offset)
     elif statement:
         offset = statement.start + _line_in_block(statement, context)
     else:
         offset = max(sent_from, 0)
     return SqlError(
         _message(diag.message_primary or "PostgreSQL gave no reason", sqlstate),
-        hint=advised(
-            sqlstate, f"{advice}\n{state}".strip(), transactional=script.header.transactional
-        ),
+        hint=f"{advice(sqlstate, transactional=script.header.transactional)}\n{invisible}".strip(),
+        state=state,
         place=statements.place(script.text, offset, str(script)),
         sqlstate=sqlstate,
         detail=_cut(diag.message_detail or ""),
@@ -74,16 +76,28 @@ def sql_error(
     )
 
 
-def advised(sqlstate: str, state: str, *, transactional: bool = True) -> str:
-    """Return what to do about an error, where we know it, and what state things are in."""
-    advice = _ADVICE.get(sqlstate, "")
-    if not transactional:
-        advice = _ADVICE_OUTSIDE.get(sqlstate, advice)
-    return f"{advice}\n{state}".strip()
+def own_sql_error(error: psycopg.Error, where: str, *, state: str, hint: str = "") -> SqlError:
+    """Return a SqlError for the runner's own SQL, which has no place in a file."""
+    diag = error.diag
+    return SqlError(
+        f"{diag.message_primary} ({where})",
+        hint=f"{advice(diag.sqlstate or '')}\n{hint}".strip(),
+        state=state,
+        sqlstate=diag.sqlstate or "",
+        detail=diag.message_detail or "",
+        server_hint=diag.message_hint or "",
+    )
+
+
+def advice(sqlstate: str, *, transactional: bool = True) -> str:
+    """Return what to do about an error, or '' where nothing general is known."""
+    if not transactional and sqlstate in _ADVICE_OUTSIDE:
+        return _ADVICE_OUTSIDE[sqlstate]
+    return _ADVICE.get(sqlstate, "")
 
 
 def _message(text: str, sqlstate: str) -> str:
-    """Return what was wrong; of an unclosed quote PostgreSQL repeats all that follows it."""
+    """Return the message; for an unclosed quote PostgreSQL repeats everything after it."""
     first, *more = text.splitlines()
     if sqlstate == "42601" and (more or len(first) > 200):
         return f'{first[:200]}…"'
@@ -95,7 +109,7 @@ def _cut(text: str) -> str:
 
 
 def _line_in_block(statement: Statement, context: str) -> int:
-    """Return the offset of the line of a DO block that failed; PL/pgSQL counts from its quote."""
+    """Return the offset of the failing line of a DO block; PL/pgSQL counts from its quote."""
     lines = _LINE_OF_BLOCK.findall(context)
     block = next(statements.parts(statement.text, statements.QUOTES), None)
     if statement.words[:1] != ["do"] or not lines or not block:
@@ -108,13 +122,13 @@ def _line_in_block(statement: Statement, context: str) -> int:
     return offset + len(re.match(r"\s*", statement.text[offset:])[0])  # type: ignore[index]
 
 
-def _about_the_invisible(sqlstate: str, text: str, offset: int) -> str:
-    """Name a character that hides in the word at fault, as texts copied from a page have it."""
+def _invisible_character(sqlstate: str, text: str, offset: int) -> str:
+    """Name an invisible character in the word at fault, as in text copied from a web page."""
     word = re.compile(r"[^ \t\n\r\f\v'\"]{,64}").match(text, offset)
     if not word or not sqlstate.startswith("42"):
         return ""
     for character in word.group():
         if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs"):
             name = unicodedata.name(character, "a control character")
-            return f"A character that nobody sees is in the way: U+{ord(character):04X} {name}."
+            return f"Invisible character at this position: U+{ord(character):04X} {name}."
     return ""

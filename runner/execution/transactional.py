@@ -1,6 +1,6 @@
-"""One file on one connection, whole, in a transaction; what goes wrong is told with its place.
+"""Run one SQL file whole, in a transaction; report errors with their place in the file.
 
-The file is sent as it is, and PostgreSQL's own parser reads it; nothing is cut up before.
+The file is sent as it is and parsed by PostgreSQL alone.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from runner.execution.sql_errors import sql_error
 from runner.files.sql_file import SqlFile
 from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
 
-# What a file may leave behind in the session. DISCARD ALL would also drop our advisory lock, and
-# cannot run in a transaction.
+# Undoes what a file may leave in the session. DISCARD ALL would also release the advisory lock,
+# and is not allowed in a transaction.
 RESET_SESSION = (
     "close all; reset session authorization; reset role; reset all; "
     f"deallocate all; unlisten *; discard temp; discard sequences; {ENABLE_CLIENT_CONNECTION_CHECK}"
 )
 
 _COPYING = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
-_CANCELLED = b"57014"
+_CANCELED = b"57014"
 
 
 def send(
@@ -37,48 +37,55 @@ def send(
 ) -> tuple[int, psycopg.Error | None]:
     """Send a text of any number of statements as one simple query.
 
-    `turn`: to be told who is in the way when it takes long; `meanwhile`: what to do while the
-    server is at it. Returns how many statements succeeded
-    and the error that ended it, if any. Raises Unreachable when the connection is lost, Interrupt
-    when a signal stopped it.
+    Args:
+        lock_wait: reports who blocks a statement that takes long.
+        while_waiting: called once, while the server is working.
+
+    Returns how many statements succeeded, and the error that ended it, if any.
+
+    Raises:
+        DatabaseUnreachable: the connection was lost.
+        Interrupt: a signal arrived.
+        FileError: a COPY that only psql can serve; the connection is then closed.
     """
     try:
         with connection.lock, signals.deferred():
             signals.check()
             connection.pgconn.send_query(text.encode())
-            answer = _answers(connection.pgconn, while_waiting)
-            results = connection.wait(lock_wait.watched(answer) if lock_wait else answer)
-            if results and results[-1].error_field(pq.DiagnosticField.SQLSTATE) == _CANCELLED:
+            results_of = _results(connection.pgconn, while_waiting)
+            results = connection.wait(lock_wait.watch(results_of) if lock_wait else results_of)
+            if results and results[-1].error_field(pq.DiagnosticField.SQLSTATE) == _CANCELED:
                 signals.check()
-    except psycopg.OperationalError as gone:
-        raise connection_lost(gone) from None
+    except psycopg.OperationalError as error:
+        raise connection_lost(error) from None
     for done, result in enumerate(results):
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            error = errors.error_from_result(result, "utf-8")
+            failed = errors.error_from_result(result, "utf-8")
             if connection.pgconn.status != pq.ConnStatus.OK:
-                raise connection_lost(error)
-            return done, error
+                raise connection_lost(failed)
+            return done, failed
         if result.status in _COPYING:
             connection.close()
             raise FileError(
                 "COPY TO STDOUT needs psql to read it"
                 if result.status == pq.ExecStatus.COPY_OUT
-                else "COPY FROM STDIN needs psql to feed it",
-                hint="Write insert statements. An open transaction was rolled back.",
+                else "COPY FROM STDIN needs psql to supply it",
+                hint="Use insert statements.",
+                state="An open transaction was rolled back.",
             )
     return len(results), None
 
 
-def _answers(
+def _results(
     connection: pq.abc.PGconn, while_waiting: Callable[[], object] | None
 ) -> PQGen[list[pq.abc.PGresult]]:
-    """Return a result for each statement; of those that succeeded only one takes memory."""
+    """Return a result for each statement; those that succeeded share one, to save memory."""
     yield from generators.send(connection)
     if while_waiting:
         while_waiting()
     results: list[pq.abc.PGresult] = []
     success: pq.abc.PGresult | None = None
-    while result := (yield from _answer(connection, results)):
+    while result := (yield from _next_result(connection, results)):
         if result.status not in (*_COPYING, pq.ExecStatus.FATAL_ERROR):
             result = success = success or result
         results.append(result)
@@ -87,10 +94,10 @@ def _answers(
     return results
 
 
-def _answer(
+def _next_result(
     connection: pq.abc.PGconn, before: list[pq.abc.PGresult]
 ) -> PQGen[pq.abc.PGresult | None]:
-    """Return the next result; after the one with which a server says farewell comes none."""
+    """Return the next result; None once the server has closed the connection after an error."""
     try:
         result: pq.abc.PGresult | None = yield from generators.fetch(connection)
     except psycopg.OperationalError:
@@ -101,10 +108,10 @@ def _answer(
 
 
 def wait_for_disk(durable: bool) -> str:
-    """Return the statement that decides whether the commit after it waits for the disk."""
+    """Return the statement that makes the next commit wait for the disk, or not."""
     if not durable:
         return "set local synchronous_commit = off"
-    # A server set to `off` as a whole must still not let us report what it could lose.
+    # On a server set to `off` as a whole, success must still not be reported before it is durable.
     return (
         "do $$ begin if current_setting('synchronous_commit') = 'off' then "
         "set local synchronous_commit = on; end if; end $$"
@@ -122,8 +129,14 @@ def run_whole(
 ) -> None:
     """Run a file inside the open transaction, or in the one that `begin` opens.
 
-    Raises FileError for what only psql can run, SqlError with the place for what PostgreSQL
-    refuses; `state` tells what the database holds then. `meanwhile` is as for `send`.
+    Args:
+        state: the state sentence of an error: what the database contains after it.
+        begin: statements sent before the file, in the same message.
+        lock_wait, while_waiting: as for `send`.
+
+    Raises:
+        FileError: for what only psql can run.
+        SqlError: with the place, for what PostgreSQL rejects.
     """
     parsed = script.statements
     before = "".join(f"{statement}; " for statement in begin)
@@ -135,16 +148,18 @@ def run_whole(
     check_encoding(connection, script, state)
     if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
         raise FileError(
-            f"{script} ended the transaction that holds effect and record together",
-            hint="Look for a commit or rollback in it. " + state,
+            f"{script} ended the transaction of the file and its record",
+            hint="Look for a commit or rollback in it.",
+            state=state,
         )
 
 
 def check_encoding(connection: Connection, script: SqlFile, state: str) -> None:
-    """Raise FileError when the server would take what follows for another encoding."""
+    """Raise FileError when the session's client_encoding is no longer UTF-8."""
     encoding = connection.info.parameter_status("client_encoding") or ""
-    if encoding.upper() != "UTF8":  # a pooler repeats it as we wrote it
+    if encoding.upper() != "UTF8":  # a pooler repeats the spelling it was given
         raise FileError(
             f"{script} changes client_encoding to {encoding}, but files are UTF-8",
-            hint=f"Remove that statement. {state}",
+            hint="Remove that statement.",
+            state=state,
         )

@@ -1,4 +1,4 @@
-"""One SQL file, read: its hash, its header, its text, its statements. Knows no database."""
+"""One SQL file: hash, header directives, text, statements. No database access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.files import statements
 
 _LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 DIRECTIVES = tuple(sorted(("depends", "independent", "transactional", *_LIMITS)))
-# Words that people write before a colon in a header and that no tool acts on.
+# Common words before a colon in a header that are no directives.
 _ANNOTATIONS = (
     "author",
     "date",
@@ -36,30 +36,30 @@ _LONGEST = 2**31 - 1  # milliseconds: what PostgreSQL takes
 
 _DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z_-]*)\s*:\s*(?P<value>.*)\Z")
 _HEADER = re.compile(r"(?:[ \t]*+(?:--[^\r\n]*+)?[\r\n])*+(?:[ \t]*+--[^\r\n]*+\Z)?")
-# What looks like a directive to a reader, whatever the case and the sign behind it.
+# What a reader would take for a directive, in any case, with : or =.
 _LIKE_ONE = re.compile(
     rf"(?:--|/\*)[ \t]*(?P<word>{'|'.join(DIRECTIVES)})[ \t]*[:=]", re.IGNORECASE
 )
 _BOM = b"\xef\xbb\xbf"
-_BLOCK = 2**16  # bytes: so much of a file is hashed at a time
-_LARGEST = 2**30 - 2  # bytes: the longest message of its protocol
+_BLOCK = 2**16  # bytes hashed at a time
+_LARGEST = 2**30 - 2  # bytes: the longest message of PostgreSQL's protocol
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the leading run of `--` lines tells the runner."""
+    """The directives in the leading `--` lines of a file."""
 
     depends: tuple[str, ...] = ()
     transactional: bool = True
     independent: bool = False
-    lock_timeout: int | None = None  # milliseconds; 0: no limit, None: nothing said
+    lock_timeout: int | None = None  # milliseconds, 0: no limit, None: not given
     statement_timeout: int | None = None
     idle_in_transaction_session_timeout: int | None = None
 
 
 @dataclass(frozen=True)
 class SqlFile:
-    """One SQL file: a migration, its way back, or a seed."""
+    """A migration, its rollback file, or a seed file."""
 
     path: Path
 
@@ -68,16 +68,16 @@ class SqlFile:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the content; line endings, trailing space and a BOM do not count."""
+        """SHA-256 of the content without line ending style, trailing space and BOM."""
         return self._first_read[0]
 
     @cached_property
     def header(self) -> Header:
-        """The directives. Raises FileError for one that is unknown or has no such value."""
+        """The directives. Raises FileError for an unknown one or an invalid value."""
         return _parse_header(self._first_read[1], self)
 
     def find_in_header(self, word: str) -> Place | None:
-        """Return where the header has a word, to point at it."""
+        """Return the place of a word in the header."""
         for number, line in enumerate(self._first_read[1], start=1):
             if match := re.search(rf"(?<!\S){re.escape(word)}(?!\S)", line):
                 return Place(str(self), number, match.start() + 1, line)
@@ -85,7 +85,7 @@ class SqlFile:
 
     @cached_property
     def text(self) -> str:
-        """The file as PostgreSQL gets it. Raises FileError when it is not UTF-8 text."""
+        """The text as sent to PostgreSQL. Raises FileError when it is not UTF-8."""
         data = _read(self.path).removeprefix(_BOM)
         try:
             text = data.decode("utf-8")
@@ -99,19 +99,18 @@ class SqlFile:
             raise FileError(
                 f"{self} is not UTF-8: byte 0x{data[error.start]:02x}",
                 place=place,
-                hint=f"{looks}Save the file as UTF-8. Nothing of it was run.",
+                hint=f"{looks}Save the file as UTF-8.",
             ) from None
         if "\0" in text:
             raise FileError(
-                f"{self} holds a NUL character, which PostgreSQL cannot store",
+                f"{self} contains a NUL character, which PostgreSQL cannot store",
                 place=statements.place(text.replace("\0", "\ufffd"), text.index("\0"), str(self)),
-                hint="Nothing of it was run.",
             )
         return text
 
     @cached_property
     def code_sha256(self) -> str:
-        """SHA-256 of the code alone: equal for files that differ in comments and spacing only."""
+        """SHA-256 of the code: equal for files that differ in comments and white space only."""
         digest = hashlib.sha256()
         pieces = statements.code(self.text)
         while some := list(islice(pieces, 10_000)):
@@ -120,21 +119,20 @@ class SqlFile:
 
     @cached_property
     def statements(self) -> list[statements.Statement]:
-        """Its statements. Raises FileError for what only psql can run, or a lost directive."""
-        found = statements.refuse_what_only_psql_can(
+        """The statements. Raises FileError for what only psql can run and misplaced directives."""
+        found = statements.checked_statements(
             self.text, str(self), transactional=self.header.transactional
         )
-        if (lost := self._lost_directive()) is not None:
+        if (misplaced := self._misplaced_directive()) is not None:
             raise FileError(
-                f"{self} has a directive below its header, where it counts for nothing",
-                place=statements.place(self.text, lost, str(self)),
-                hint="Directives belong to the `--` lines at the top of the file. "
-                "Nothing of it was run.",
+                f"{self} has a directive below its header, where it has no effect",
+                place=statements.place(self.text, misplaced, str(self)),
+                hint="Directives belong in the `--` lines at the top of the file.",
             )
         return found
 
-    def _lost_directive(self) -> int | None:
-        """Return where a line below the header looks like a directive and is a comment."""
+    def _misplaced_directive(self) -> int | None:
+        """Return the offset of a comment line below the header that looks like a directive."""
         header = _HEADER.match(self.text)
         like = list(_LIKE_ONE.finditer(self.text, header.end() if header else 0))
         comments: set[int] = set()
@@ -149,7 +147,7 @@ class SqlFile:
 
     @cached_property
     def _first_read(self) -> tuple[str, tuple[str, ...]]:
-        """Hash and header lines in one pass, so that a large file is never held whole."""
+        """Hash and header lines in one pass that never keeps a whole large file in memory."""
         digest = hashlib.sha256()
         header: list[str] = []
         find_in_header = True
@@ -158,14 +156,14 @@ class SqlFile:
             with self.path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size > _LARGEST:
                     raise FileError(
-                        f"{self} is larger than a gigabyte: PostgreSQL takes no more at once",
-                        hint="Cut it into several. Nothing of it was run.",
+                        f"{self} is larger than 1 GB, the most that PostgreSQL accepts at once",
+                        hint="Split it into several files.",
                     )
                 for lines in _blocks(file):
                     text = lines.rstrip(b"\n")
                     if text:
                         digest.update(b"\n" * blank_lines + text + b"\n")
-                        blank_lines = -1  # for the end of the last line of the text
+                        blank_lines = -1  # accounts for the end of the last line
                     blank_lines += lines.count(b"\n", len(text))
                     for line in lines.splitlines() if find_in_header else ():
                         header.append(line.decode("utf-8", "replace"))
@@ -178,7 +176,7 @@ class SqlFile:
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield some lines at a time: no BOM, ends as on Unix, no trailing space."""
+    """Yield blocks of lines without BOM and trailing space, with Unix line endings."""
     block = file.read(_BLOCK).removeprefix(_BOM)
     while block:
         block += file.readline()
@@ -202,18 +200,16 @@ def _parse_header(lines: tuple[str, ...], script: SqlFile) -> Header:
         match = _DIRECTIVE.match(line.strip())
         if not match and (like := _LIKE_ONE.match(line.strip())):
             raise FileError(
-                f"{script} has a directive that is not written as one",
+                f"{script} has a misspelled directive",
                 place=here,
                 hint=f"Write `-- {like['word'].lower()}: …`, in lower case and with a colon. "
-                "If it is prose, word it otherwise. Nothing was run.",
+                "If it is prose, reword it.",
             )
         if not match or match["word"] in _ANNOTATIONS:
             continue
         word, value = match["word"], match["value"].strip()
         if word in seen and word != "depends":
-            raise FileError(
-                f"{script} says {word} twice", place=here, hint="Keep one. Nothing was run."
-            )
+            raise FileError(f"{script} has {word} twice", place=here, hint="Keep one.")
         seen.add(word)
         if word == "depends":
             depends += value.split()
@@ -223,21 +219,18 @@ def _parse_header(lines: tuple[str, ...], script: SqlFile) -> Header:
                 raise FileError(
                     f"{script}: {word} is a time, not {value!r}",
                     place=here,
-                    hint="Write 500ms, 5s, 10min or 2h, at most 24d; off for no limit. "
-                    "Nothing was run.",
+                    hint="Write 500ms, 5s, 10min or 2h, at most 24d, or off for no limit.",
                 )
         elif word not in flags:
             raise FileError(
-                f"{script} has a directive that nobody knows: {word}",
+                f"{script} has an unknown directive: {word}",
                 place=here,
-                hint=f"Known are {', '.join(DIRECTIVES)}. If it is prose, begin it with a capital. "
-                "Nothing was run.",
+                hint=f"Known: {', '.join(DIRECTIVES)}. If it is prose, begin it with a capital.",
             )
         elif value.lower() not in ("true", "false"):
             raise FileError(
                 f"{script}: {word} is true or false, not {value!r}",
                 place=here,
-                hint="Nothing was run.",
             )
         else:
             flags[word] = value.lower() == "true"
@@ -252,14 +245,14 @@ def _parse_header(lines: tuple[str, ...], script: SqlFile) -> Header:
 
 
 def _milliseconds(value: str) -> int | None:
-    """Return a duration as PostgreSQL writes it, or None when it is none."""
+    """Return a duration in PostgreSQL's notation in milliseconds, or None for anything else."""
     if value.lower() == "off":
         return 0
     match = _DURATION.fullmatch(value)
     if not match:
         return None
     exact = float(match["number"]) * _IN_MS[match["unit"]]
-    # Less than one would be rounded to 0, which is no limit at all.
+    # Below one it would be rounded to 0, which means no limit.
     return max(1, round(exact)) if 0 < exact <= _LONGEST else (0 if exact == 0 else None)
 
 
@@ -271,4 +264,4 @@ def _read(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> FileError:
-    return FileError(f"{path} cannot be read: {error.strerror}", hint="Nothing of it was run.")
+    return FileError(f"{path} cannot be read: {error.strerror}")

@@ -1,10 +1,10 @@
-"""Where one SQL statement ends and the next begins.
+"""Split SQL text into statements.
 
-Follows PostgreSQL's lexer (scan.l) and psql's (psqlscan.l): nested comments, all five ways to
-quote; semicolons in parentheses (create rule) and in `begin atomic` bodies do not end a statement.
-Used to run the files that stay outside a transaction, to name the statement that failed, and to
-refuse what only psql understands. Nothing here changes the text. Repetitions are possessive (`*+`),
-so that none is ever tried again: time grows with the length of a text and with nothing else.
+Follows PostgreSQL's lexer (scan.l) and psql's (psqlscan.l): nested comments, all five quoting
+forms; semicolons in parentheses (create rule) and in `begin atomic` bodies do not end a statement.
+Used to run files outside a transaction, to locate the statement that failed, and to reject what
+only psql understands. Nothing here changes the text. Repetitions are possessive (`*+`), without
+backtracking, so that time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from itertools import islice, pairwise
 
 from runner.errors import FileError, Place
 
-# As PostgreSQL has it, every character beyond ASCII may stand in a name, and none is white space.
-# Written as all that is no other character of ASCII, which compiles twenty times as fast.
+# In PostgreSQL every non-ASCII character may be part of a name, and none is white space. Written
+# as the complement of the other ASCII characters, which compiles twenty times as fast.
 _LETTER = r"[^\x00-@\[-^`{-\x7f]"
 _LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
-_IN_NAME = r"[^\x00-#%-/:-@\[-^`{-\x7f]"  # and the dollar sign
+_IN_NAME = r"[^\x00-#%-/:-@\[-^`{-\x7f]"  # and $
 _TAG = rf"\$ (?: {_LETTER} {_LETTER_OR_DIGIT}*+ )? \$"
 _ESCAPED = r"' (?: [^'\\]++ | \\. | '' )*+ (?: ' | \\?\Z )"
 _NEXT = re.compile(
@@ -62,7 +62,7 @@ _WATCHED = re.compile(
 class Statement:
     """One statement, without the comments around it: from `start` to `end` in the file's text."""
 
-    file: str = field(repr=False)  # the whole text: a large file is held once
+    file: str = field(repr=False)  # the whole text, so that a large file is kept once
     start: int
     end: int
     line: int
@@ -74,12 +74,12 @@ class Statement:
 
     @property
     def words(self) -> list[str]:
-        """Its first three words, lower case; none from behind a quote or a parenthesis."""
+        """Its first three words in lower case, up to a quote or parenthesis."""
         return _words(self.text, 0, 3)
 
 
 def place(text: str, offset: int, file: str) -> Place:
-    """Turn an offset into file, line and column, with the line itself."""
+    """Return file, line, column and text of the line at an offset (characters) of a text."""
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     end = re.compile(r"[\r\n]|\Z").search(text, offset)
     line = _line_ends(text, 0, start) + 1
@@ -87,17 +87,17 @@ def place(text: str, offset: int, file: str) -> Place:
 
 
 def split(text: str, file: str = "") -> list[Statement]:
-    """Return the statements of a file in order.
+    """Return the statements of a text in order.
 
-    Raises FileError at a backslash outside quotes: no SQL has one there, psql commands do.
+    Raises FileError at a backslash outside quotes: in psql commands only, never in SQL.
     """
     return list(_split(text, file))
 
 
 def code(text: str) -> Iterator[str]:
-    """Yield the words of a text, comments and the white space between them dropped.
+    """Yield the words of a text without comments and white space.
 
-    Two files with the same code differ in nothing that PostgreSQL acts on.
+    Texts with the same code are the same to PostgreSQL.
     """
     position = 0
     for kind, begin, end in _tokens(text):
@@ -112,11 +112,11 @@ def parts(text: str, kinds: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     return ((begin, end) for kind, begin, end in _tokens(text) if kind in kinds)
 
 
-def refuse_what_only_psql_can(text: str, file: str, *, transactional: bool) -> list[Statement]:
-    """Split a file and refuse what cannot work when a program sends it to the server.
+def checked_statements(text: str, file: str, *, transactional: bool) -> list[Statement]:
+    """Return the statements of a text, rejecting those that cannot be sent by a program.
 
-    Raises FileError with the place: for transaction control (it would cut the transaction that
-    holds effect and record together), for COPY from or to psql, for the end of the runner's lock.
+    Raises FileError with the place for a psql command, for transaction control (it would split the
+    transaction of file and record), for COPY from or to psql, for what releases the run's lock.
     """
     statements: list[Statement] = []
     for statement in _split(text, file):
@@ -127,37 +127,37 @@ def refuse_what_only_psql_can(text: str, file: str, *, transactional: bool) -> l
             raise FileError(
                 f"{file} {what}",
                 place=place(text, statement.start, file),
-                hint=f"{hint} Nothing was run.",
+                hint=hint,
             )
     return statements
 
 
 def _problem(statement: Statement, transactional: bool) -> tuple[str, str] | None:
-    """Return what is wrong with a statement and what to do, when it cannot be sent."""
+    """Return what is wrong with a statement, and what to do; None for one that can be sent."""
     words = statement.words
     if words[0] in _TRANSACTION_WORDS or (
         words[0] in ("start", "prepare") and words[1:2] == ["transaction"]
     ):
         hint = (
-            "A migration and its record are one transaction, opened and committed by the runner. "
+            "The runner opens and commits one transaction for a migration and its record. "
             "Remove the statement."
         )
         if transactional:
             hint += (
-                " If each statement must stand alone, put `-- transactional: false` into the "
+                " To run each statement on its own, put `-- transactional: false` into the "
                 "header instead."
             )
-        return f"holds transaction control: {words[0]}", hint
+        return f"contains transaction control: {words[0]}", hint
     if words[0] == "copy":
         pairs = set(pairwise(piece.lower() for piece in code(statement.text)))
         if ("from", "stdin") in pairs:
             hint = "Write the rows as `insert into … values …`."
-            return "copies from stdin, which only psql can feed", hint
+            return "copies from stdin, which only psql can supply", hint
         if ("to", "stdout") in pairs:
             return "copies to stdout, which only psql can read", "Remove the statement."
     if words[:2] == ["discard", "all"]:
-        hint = "Remove it: the session is put back after each file anyway."
-        return "discards the whole session, and with it the lock of this run", hint
+        hint = "Remove it: the session is reset after each file anyway."
+        return "discards the whole session, including the lock of this run", hint
     return None
 
 
@@ -171,7 +171,7 @@ def _split(text: str, file: str) -> Iterator[Statement]:
 
 
 def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end offset of each statement, its semicolon left out."""
+    """Yield start and end offset of each statement without its semicolon."""
     start: int | None = None
     position = looked = parentheses = bodies = 0
     for kind, begin, end in _tokens(text):
@@ -182,10 +182,9 @@ def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
                 bodies = 0
         if kind == "backslash":
             raise FileError(
-                f"{file} holds a psql command, which PostgreSQL itself does not know",
+                f"{file} contains a psql command, which PostgreSQL does not understand",
                 place=place(text, begin, file),
-                hint="Plain SQL only: a migration must run the same from psql and from a program. "
-                "Nothing was run.",
+                hint="Plain SQL only: a migration must run the same from psql and from a program.",
             )
         if kind == "open":
             parentheses += 1
@@ -214,7 +213,7 @@ def _makes_routine(text: str, start: int) -> bool:
 
 
 def _open_bodies(text: str, start: int, end: int, depth: int) -> int:
-    """Count the `begin atomic` and `case` that are open at `end`, when `depth` are at `start`."""
+    """Return how many `begin atomic` and `case` are open at `end`, given `depth` at `start`."""
     bare = []
     position, parentheses = start, 0
     for kind, begin, after in _tokens(text, start):
@@ -233,7 +232,7 @@ def _open_bodies(text: str, start: int, end: int, depth: int) -> int:
 
 
 def _words(text: str, start: int, count: int) -> list[str]:
-    """Return so many words, lower case, or as many as come before more than words and comments."""
+    """Return up to `count` words in lower case, skipping comments and stopping at anything else."""
     words: list[str] = []
     position = start
     for kind, begin, end in _tokens(text, start):
@@ -246,20 +245,20 @@ def _words(text: str, start: int, count: int) -> list[str]:
 
 
 def _tokens(text: str, start: int = 0) -> Iterator[tuple[str, int, int]]:
-    """Yield kind, start and end of all that is more than words, and at last the end."""
+    """Yield kind, start and end of each token other than words, then the end."""
     position = start
     while match := _NEXT.match(text, position):
         kind = match.lastgroup or ""
         begin, position = match.span(kind)
         if kind == "block_comment":
             closing = _end_of_comment(text, position)
-            # One that never ends would hide all the rest: PostgreSQL must see it, and refuse it.
+            # An unclosed one would hide the rest: sent as it is, so that PostgreSQL rejects it.
             kind, position = (kind, closing) if closing else ("open_comment", len(text))
         elif kind == "dollar":
             closing = text.find(match[kind], position)
             position = len(text) if closing < 0 else closing + len(match[kind])
         elif kind == "escaped":
-            begin -= 1  # the E belongs to it
+            begin -= 1  # include the E
         yield kind, begin, position
     yield "end", len(text), len(text)
 
@@ -276,6 +275,6 @@ def _end_of_comment(text: str, position: int) -> int | None:
 
 
 def _line_ends(text: str, start: int, end: int) -> int:
-    """Count line ends between two offsets; a CR with its LF behind it is one."""
+    """Count line ends between two offsets; CR LF is one."""
     feeds, returns = text.count("\n", start, end), text.count("\r", start, end)
     return feeds + returns - (text.count("\r\n", start, end) if feeds and returns else 0)

@@ -1,12 +1,12 @@
-"""What the database remembers: connect, lock, apply and record in one transaction, roll back.
+"""The public API: read records, apply and roll back migrations under one lock.
 
-The records are yoyo's own tables, so yoyo reads them and this reads yoyo's. Four things differ
-from yoyo's stock backend, each for a loss that users of it met:
+The records are in yoyo's own tables, so yoyo and the runner read each other's. Four things differ
+from yoyo's stock backend, each because of a loss that its users met:
 
-- effect and record are one transaction, so a crash leaves both or neither;
-- the lock belongs to the connection, so it cannot outlive a crash;
-- a record holds the file's SHA-256, so an edit after the fact is seen;
-- the session is put back after each file, so no file can disturb the next one, or the record.
+- a file and its record are one transaction, so a crash leaves both or neither;
+- the lock belongs to the connection, so it does not outlive a crash;
+- a record contains the file's SHA-256, so a later edit is detected;
+- the session is reset after each file, so no file affects the next one, or the record.
 """
 
 from __future__ import annotations
@@ -25,14 +25,25 @@ from runner.migrate.run_log import RunLog
 from runner.migrate.run_state import RunState
 from runner.postgres.connection import Connection
 from runner.postgres.target import Target
+from runner.settings import Timeouts
 
-if TYPE_CHECKING:  # what a run needs is loaded for one, not to find that there is nothing to do
+if TYPE_CHECKING:  # imported when a file is run, not to find that there is nothing to do
     from runner.execution.lock_waits import LockWaits
-    from runner.migrate.executor import Run
+    from runner.migrate.executor import Executor
 
 
 class Migrator:
-    """The records of one database, over one connection in autocommit mode."""
+    """The migrations of one database, over one connection in autocommit mode.
+
+    Args:
+        connection: in autocommit mode; it is not closed here.
+        target: what the connection reaches, for messages.
+        report: gets the progress events.
+        log: where to write a line for each file; None for no run log.
+        timeouts: how long to wait for the lock and for tables.
+        fingerprints: store a catalog fingerprint after each run; off for scratch databases.
+        backend_pid: the server's own PID of the session, where a pooler hides it.
+    """
 
     def __init__(
         self,
@@ -41,40 +52,39 @@ class Migrator:
         target: Target | None = None,
         report: Report = silent,
         log: RunLog | None = None,
-        lock_wait: float = 60.0,
+        timeouts: Timeouts | None = None,
         fingerprints: bool = True,
-        lock_timeout: float = 2.0,
-        busy_wait: float = 60.0,
-        backend: int = 0,
+        backend_pid: int = 0,
     ) -> None:
         self.connection = connection
         self.target = target
         self.report = report
-        self._patience = (lock_timeout, busy_wait, backend)
+        self._timeouts = timeouts or Timeouts()
+        self._backend_pid = backend_pid
         self._run_state = RunState(report, log)
-        self._lock_wait = lock_wait
-        self._fingerprints = fingerprints  # kept of the catalog; a scratch database needs none
+        self._fingerprints = fingerprints
         self._locked = False
 
     @property
     def server_version(self) -> str:
-        """The server's version as it names itself, for instance 18.4."""
+        """The server's version as it reports it, for example 18.4."""
         return (self.connection.info.parameter_status("server_version") or "?").split()[0]
 
     def records(self) -> dict[str, Record]:
-        """Return what is applied, by id. Reads only; raises SqlError."""
+        """Return the records of applied migrations by id. Reads only; raises SqlError."""
         return recorder.read(self.connection)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the lock of this database's ledger; inside itself it does nothing more.
+        """Hold the advisory lock of this database; nested use does nothing more.
 
         Raises LockTimeout, naming the holder.
         """
         if self._locked:
             yield
             return
-        with advisory_lock.hold(self.connection, wait=self._lock_wait, report=self.report):
+        wait = self._timeouts.run_lock
+        with advisory_lock.hold(self.connection, wait=wait, report=self.report):
             self._locked = True
             try:
                 yield
@@ -82,55 +92,49 @@ class Migrator:
                 self._locked = False
 
     def apply(self, migrations: Sequence[Migration]) -> None:
-        """Apply files in the given order, each with its record; to be called under the lock.
+        """Apply files in the given order, each with its record. Call under the lock.
 
         Raises FileError or SqlError for the first that fails; those before it stay applied.
         """
         if migrations:
-            self._run.apply(migrations)
+            self._executor.apply(migrations)
 
     def roll_back(self, migrations: Sequence[Migration]) -> None:
-        """Run the way back of each, in the given order, and forget the record."""
+        """Run the rollback file of each, in the given order, and delete its record."""
         if migrations:
-            self._run.roll_back(migrations)
+            self._executor.roll_back(migrations)
 
     def mark(self, migration: Migration) -> None:
         """Record a migration as applied without running it."""
-        self._run.record(migration, "mark")
+        self._executor.record(migration, "mark")
 
     def unmark(self, migration: Migration) -> None:
-        """Forget a record without rolling back."""
-        self._run.record(migration, "unmark")
+        """Delete a record without rolling back."""
+        self._executor.record(migration, "unmark")
 
     def accept(self, migration: Migration) -> None:
-        """Record what an applied file says now as what was applied."""
-        self._run.accept(migration)
+        """Record the present text of an applied file as the one that was applied."""
+        self._executor.accept(migration)
 
     def seeded(self, loaded: Sequence[Done]) -> None:
-        """Note that seeds were poured in."""
+        """Report seed files, which one durable commit has loaded."""
         for done in loaded:
-            self._run_state.note(done)
-        self._run_state.deliver()
+            self._run_state.committed(done)
+        self._run_state.durable()
 
     def failed(self, attempt: Done, error: RunnerError) -> None:
-        """Keep in the run log what failed, and why."""
+        """Write a failure to the run log."""
         self._run_state.failed(attempt, error)
 
     @cached_property
     def lock_waits(self) -> LockWaits:
-        """How files take their turns at tables that others use too."""
+        """How files wait for tables that other sessions use."""
         from runner.execution.lock_waits import LockWaits  # noqa: PLC0415
 
-        return LockWaits(self.connection, self.report, *self._patience)
+        return LockWaits(self.connection, self.report, self._timeouts, self._backend_pid)
 
     @cached_property
-    def _run(self) -> Run:
-        from runner.migrate.executor import Run  # noqa: PLC0415
+    def _executor(self) -> Executor:
+        from runner.migrate.executor import Executor  # noqa: PLC0415
 
-        return Run(
-            self.connection,
-            self._run_state,
-            self.lock_waits,
-            self.report,
-            fingerprints=self._fingerprints,
-        )
+        return Executor(self.lock_waits, self._run_state, fingerprints=self._fingerprints)

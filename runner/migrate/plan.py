@@ -1,4 +1,4 @@
-"""Files against ledger: what is applied, pending, edited, missing, late, halfway. Pure."""
+"""Compare migration files with the recorded migrations. No I/O."""
 
 from __future__ import annotations
 
@@ -13,49 +13,48 @@ from runner.files.loader import Migration
 
 
 class Record(NamedTuple):
-    """What the ledger remembers of one migration. Stock yoyo leaves the later fields empty."""
+    """The record of one applied migration; stock yoyo leaves the later fields empty."""
 
     id: str
-    applied_at: datetime | None = None
+    applied_at: datetime | None = None  # UTC, without time zone
     sha256: str | None = None
     code_sha256: str | None = None
     ms: float | None = None
     applied_by: str | None = None
-    # Its rollback was begun, outside a transaction, and not finished.
-    partially_rolled_back: bool = False
+    partially_rolled_back: bool = False  # a rollback outside a transaction is not complete
 
 
 class State(StrEnum):
-    """What the plan says of one migration."""
+    """The state of one migration."""
 
     APPLIED = "applied"
     PENDING = "pending"
-    OUT_OF_ORDER = "out_of_order"  # pending, numbered below the newest applied one
-    EDITED = "edited"  # applied, and the file's code is not what was applied
-    COSMETIC = "cosmetic"  # applied; the file differs in comments or spacing only
+    OUT_OF_ORDER = "out_of_order"  # pending, with a number below the newest applied one
+    EDITED = "edited"  # applied, and the code of the file is not what was applied
+    COSMETIC = "cosmetic"  # applied; the file differs in comments or white space only
     MISSING = "missing"  # applied, and there is no such file
-    PARTIAL = "partial"  # its rollback was begun, outside a transaction, and not finished
+    PARTIAL = "partial"  # applied, and partially rolled back
 
     @property
     def label(self) -> str:
-        """The state as a reader writes it."""
+        """The state in words."""
         return self.value.replace("_", " ")
 
 
 ADVICE = {
-    State.PENDING: "apply them: python -m runner apply",
-    State.OUT_OF_ORDER: "numbered below an applied one; if that does not matter: "
-    "apply --out-of-order",
-    State.EDITED: "put the file back, and write the change as a new migration",
-    State.MISSING: "applied, but there is no such file: another branch, or a newer release?",
-    State.PARTIAL: "taken back in part: apply makes it whole again, rollback takes the rest back",
-    State.COSMETIC: "comments or spacing differ from what was applied; that does no harm",
+    State.PENDING: "run python -m runner apply",
+    State.OUT_OF_ORDER: "numbered below an applied one; if the order does not matter: "
+    "python -m runner apply --out-of-order",
+    State.EDITED: "restore the file, and write the change as a new migration",
+    State.MISSING: "applied, but without a file: of another branch, or a newer release?",
+    State.PARTIAL: "partially rolled back: apply runs it again, rollback completes the rollback",
+    State.COSMETIC: "only comments or white space differ from what was applied",
 }
 _NOTHING_TO_DO = (State.APPLIED, State.COSMETIC)
 
 
 class Entry(NamedTuple):
-    """One line of the plan. Missing ones have no file, pending ones no record."""
+    """One migration of a plan; `migration` is None if missing, `record` None if pending."""
 
     id: str
     state: State
@@ -65,7 +64,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The comparison, in the order of the files; missing ones stand where they sort."""
+    """The comparison, in the order of the files; missing ones where their id sorts."""
 
     entries: tuple[Entry, ...]
 
@@ -75,33 +74,29 @@ class Plan:
 
     @property
     def clean(self) -> bool:
-        """Whether files and ledger agree in everything PostgreSQL acts on."""
+        """Whether there is nothing to do."""
         return all(entry.state in _NOTHING_TO_DO for entry in self.entries)
 
     def pending(
         self, *, to: Migration | None = None, out_of_order: bool = False
     ) -> list[Migration]:
-        """Return what apply has to run, in order, up to and with `to`.
+        """Return the migrations that apply has to run, in order, up to and including `to`.
 
-        Late files are among them when `late` is set or when they call themselves independent.
-        Raises PlanError for any other late file, and for an edited one: going on would build
-        upon something else than the files say.
+        Out-of-order ones are included if `out_of_order` is set or their header says independent.
+        Raises PlanError for any other of these, and for an edited one.
         """
         edited = self.of(State.EDITED)
         if edited:
             raise PlanError(
                 f"{_ids(edited)} {'was' if len(edited) == 1 else 'were'} edited after being "
-                "applied: the database holds what the file said before",
-                hint="Put the file back as it was and write the change as a new migration. "
-                "Nothing was run.",
+                "applied: the database contains what the file said before",
+                hint="Restore the file, and write the change as a new migration.",
             )
         stop = len(self.entries)
         wanted = (State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)
         if to:
             stop = next(i for i, e in enumerate(self.entries, 1) if e.migration == to)
-        chosen = [
-            entry for entry in self.entries[:stop] if entry.state in wanted and entry.migration
-        ]
+        chosen = [e for e in self.entries[:stop] if e.state in wanted and e.migration]
         refused = [
             entry
             for entry in chosen
@@ -113,7 +108,7 @@ class Plan:
                 f"{_ids(refused)} {'is' if len(refused) == 1 else 'are'} out of order: a migration "
                 "with a higher number is already applied",
                 hint="If the order does not matter: python -m runner apply --out-of-order, or add "
-                "`-- independent: true` to its header. Nothing was run.",
+                "`-- independent: true` to its header.",
             )
         return [entry.migration for entry in chosen if entry.migration]
 
@@ -123,14 +118,14 @@ class Plan:
 
 
 def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
-    """Hold the files against the ledger's records."""
+    """Return the state of every file and every record."""
     newest = max((m.number for m in files if m.id in records), default=-1)
-    held = ((file, records.get(file.id)) for file in files)
-    entries = [Entry(file.id, _state(file, kept, newest), file, kept) for file, kept in held]
+    pairs = ((file, records.get(file.id)) for file in files)
+    entries = [Entry(file.id, _state(file, record, newest), file, record) for file, record in pairs]
     known = {file.id for file in files}
     for id_ in sorted(records.keys() - known):
-        place = next((i for i, entry in enumerate(entries) if entry.id > id_), len(entries))
-        entries.insert(place, Entry(id_, State.MISSING, None, records[id_]))
+        index = next((i for i, entry in enumerate(entries) if entry.id > id_), len(entries))
+        entries.insert(index, Entry(id_, State.MISSING, None, records[id_]))
     return Plan(tuple(entries))
 
 
@@ -148,10 +143,7 @@ def _ids(entries: Iterable[Entry]) -> str:
     return ", ".join(entry.id for entry in entries)
 
 
-def check_known(records: Mapping[str, Record], migration: Migration, *, applied: bool) -> None:
-    """Raise PlanError unless the migration is recorded as `applied` says."""
+def require_recorded(records: Mapping[str, Record], migration: Migration, *, applied: bool) -> None:
+    """Raise PlanError unless the migration is recorded (`applied`) or not recorded."""
     if (migration.id in records) is not applied:
-        raise PlanError(
-            f"{migration.id} is {'not ' if applied else 'already '}applied",
-            hint="Nothing was done.",
-        )
+        raise PlanError(f"{migration.id} is {'not ' if applied else 'already '}applied")

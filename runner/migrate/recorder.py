@@ -1,6 +1,6 @@
-"""The ledger's tables: yoyo's own, in a schema `yoyo`, with our columns beside them.
+"""The migration records: yoyo's tables in a schema `yoyo`, with our columns added.
 
-What is written here is text to be sent together with the commit that it records.
+Records are returned as SQL text, which is sent together with the commit that they record.
 """
 
 from __future__ import annotations
@@ -16,38 +16,39 @@ import psycopg
 from psycopg import pq
 from psycopg.rows import TupleRow
 
-from runner.errors import SqlError
+from runner.errors import NO_CHANGES, SqlError
 from runner.files.loader import Migration
 from runner.migrate.plan import Record
 from runner.postgres.connection import Connection
 from runner.queries import query
 
-_LONGEST_KEPT = 256 * 1024  # characters of a file's text kept beside its record
+_LONGEST_KEPT = 256 * 1024  # characters of a file's text stored with its record
 
 
 def read(connection: Connection) -> dict[str, Record]:
-    """Return what is applied, by id. A database without a ledger has none; nothing is written.
+    """Return the records by id; none where the tables do not exist. Writes nothing.
 
-    Raises SqlError when the role may not read it.
+    Raises SqlError when the role may not read them.
     """
     try:
         try:
-            rows = _asked(connection, "records")
+            rows = _rows(connection, "records")
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-            rows = _asked(connection, "records_of_stock_yoyo")
+            rows = _rows(connection, "records_of_stock_yoyo")
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
     except psycopg.errors.InsufficientPrivilege as error:
         raise SqlError(
-            f"The ledger cannot be read: {error.diag.message_primary}",
-            hint="Connect as the role that applied the migrations. Nothing was done.",
+            f"The migration records cannot be read: {error.diag.message_primary}",
+            hint="Connect as the role that applied the migrations.",
+            state=NO_CHANGES,
             sqlstate=error.sqlstate or "",
         ) from None
     return {row[0]: Record(*row) for row in rows}
 
 
-def _asked(connection: Connection, name: str) -> list[TupleRow]:
-    """Ask; where that fails inside a transaction, the transaction is as it was."""
+def _rows(connection: Connection, name: str) -> list[TupleRow]:
+    """Run a query; if it fails inside a transaction, that transaction stays usable."""
     if connection.info.transaction_status == pq.TransactionStatus.IDLE:
         return connection.execute(query(f"migrate/{name}")).fetchall()
     with connection.transaction():
@@ -55,12 +56,12 @@ def _asked(connection: Connection, name: str) -> list[TupleRow]:
 
 
 def unfinished(connection: Connection) -> set[str]:
-    """Return what was begun outside a transaction and is not done, as `progress` names it."""
+    """Return the names of unfinished runs outside a transaction: operation and id."""
     return {name for (name,) in connection.execute(query("migrate/unfinished"))}
 
 
-def are_complete(connection: Connection) -> bool:
-    """Return whether the tables are there as this version makes them; what is made last tells."""
+def tables_are_complete(connection: Connection) -> bool:
+    """Return whether the tables have this version's form: its newest column exists."""
     row = connection.execute(
         "select from pg_catalog.pg_attribute"
         " where attrelid = to_regclass('yoyo._yoyo_log') and attname = 'fingerprint'"
@@ -68,7 +69,7 @@ def are_complete(connection: Connection) -> bool:
     return row is not None
 
 
-def entry(
+def sql_of(
     connection: Connection,
     migration: Migration,
     operation: str,
@@ -76,31 +77,33 @@ def entry(
     *,
     unfinished: bool = True,
 ) -> str:
-    """Return the statements that record an operation.
+    """Return the SQL that records an operation.
 
-    `ms`: how long it took; None where the server finds out, or outside a transaction nobody does.
-    `unfinished`: something may be under way that is not any more.
+    Args:
+        operation: "apply", "mark", "rollback" or "unmark".
+        ms: duration; None to let the server measure it, which it can in a transaction.
+        unfinished: also delete the progress of a run outside a transaction.
     """
     if operation in ("apply", "mark"):
         timed = {"ms": ms, "in_transaction": migration.header.transactional}
         change, known = "mark", {**facts(migration, operation), **timed}
     else:
-        change, known = "unmark", _operation(migration, operation)
+        change, known = "unmark", _actor(migration, operation)
     names = (change, "forget_progress", "log") if unfinished else (change, "log")
-    return filled(connection, known, *names)
+    return fill(connection, known, *names)
 
 
 def facts(migration: Migration, operation: str) -> dict[str, Any]:
-    """Return what a record holds of a file, and of who does what with it."""
+    """Return the values of a record: the file, the operation, and who ran it."""
     return {
-        **_operation(migration, operation),
+        **_actor(migration, operation),
         "sha256": migration.sha256,
         "code_sha256": migration.code_sha256,
         "content": migration.text if len(migration.text) <= _LONGEST_KEPT else None,
     }
 
 
-def _operation(migration: Migration, operation: str) -> dict[str, Any]:
+def _actor(migration: Migration, operation: str) -> dict[str, Any]:
     return {
         "hash": hashlib.sha256(migration.id.encode()).hexdigest(),
         "id": migration.id,
@@ -111,22 +114,22 @@ def _operation(migration: Migration, operation: str) -> dict[str, Any]:
 
 
 def content(connection: Connection, id_: str) -> str | None:
-    """Return a file as it was applied; None where that was not kept. Reads only."""
+    """Return the text of a file as it was applied; None where that is not stored. Reads only."""
     row = connection.execute(query("migrate/content"), {"id": id_}).fetchone()
     return str(row[0]) if row and row[0] is not None else None
 
 
-def filled(connection: Connection, values: dict[str, Any], *names: str) -> str:
-    """Return queries with their values in them, to be sent together with others."""
+def fill(connection: Connection, values: dict[str, Any], *names: str) -> str:
+    """Return queries with their values filled in, to be sent together with others."""
     text = "; ".join(query(f"migrate/{name}") for name in names)
     return psycopg.ClientCursor(connection).mogrify(text, values)
 
 
 @cache
 def operating_system_user() -> str:
-    """Return who runs this, as the system calls them; LOGNAME may hold anything."""
+    """Return the operating system's name of the user, at most 100 characters."""
     try:
         name = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a container user without a name
         name = str(os.getuid())
     return name.encode("utf-8", "replace").decode()[:100]

@@ -1,4 +1,4 @@
-"""The run log: one JSON line for every file that was applied, rolled back or seeded, or failed."""
+"""The run log: a JSON line for every file that was applied, rolled back, seeded, or that failed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from runner.events import Note, Report, silent
 class RunLog:
     """Appends to a file that only its owner can read.
 
-    A log that was asked for must be writable at the start (UsageError). The default one must not
-    stand in the way of a migration, for instance in a read-only checkout, and neither may later,
-    on a disk that fills up: why it is not kept is reported.
+    A log named by the user has to be writable at the start (UsageError). The default one must not
+    prevent a migration, for example in a read-only checkout or on a full disk: a note says why it
+    is not written.
     """
 
     def __init__(
@@ -34,19 +34,19 @@ class RunLog:
         except OSError as error:
             if chosen:
                 raise UsageError(
-                    self._problem(error), hint="Choose another file: --log FILE. Nothing was done."
+                    self._problem(error), hint="Choose another file: --log FILE."
                 ) from None
             report(Note(self._problem(error)))
 
     def write(self, **what: Any) -> None:
-        """Append one line; several runs may do so at once."""
+        """Append one line; concurrent runs may do so."""
         if self._file is None:
             return
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **what, **self._facts}
-        # One write in append mode: lines of two runs do not mix.
+        # One write in append mode, so that lines of two runs do not mix.
         text = json.dumps(line, ensure_ascii=False) + "\n"
         try:
-            os.write(self._file, text.encode("utf-8", "backslashreplace"))  # names may be any
+            os.write(self._file, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             self._report(Note(self._problem(error)))
             self.close()

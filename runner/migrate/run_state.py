@@ -1,69 +1,66 @@
-"""What a run has done: reported once the disk has it, and said when it ends early."""
+"""What a run has completed: reported once it is durable, and described when the run ends early."""
 
 from __future__ import annotations
 
 import time
 
-from runner.errors import RunnerError
+from runner.errors import NO_CHANGES, RunnerError
 from runner.events import Done, Report
 from runner.migrate.run_log import RunLog
 
-_DEEDS = {"apply": "applied", "rollback": "rolled back"}
+_PARTICIPLES = {"apply": "applied", "rollback": "rolled back"}
 
 
 class RunState:
-    """Kept by the ledger, of one run after the other."""
+    """Completed files, and those awaiting a durable commit."""
 
     def __init__(self, report: Report, log: RunLog | None) -> None:
         self.finished: list[str] = []  # ids
         self.unreported: list[Done] = []
-        self.under_way = ""  # what is to be said of the file in hand, if the run ends now
+        self.current = ""  # the state sentence of the file being run, if the run ends now
         self.last_durable = time.monotonic()
-        self._operation = ""
+        self._participle = ""
         self._report = report
         self._log = log
 
     def begin(self, operation: str) -> None:
-        """Begin with a new run."""
-        self.finished, self.under_way, self._operation = [], "", _DEEDS[operation]
+        """Start a new run."""
+        self.finished, self.current, self._participle = [], "", _PARTICIPLES[operation]
 
-    def note(self, done: Done) -> None:
-        """Note what is committed; the disk may still lose it."""
-        self.under_way = ""
+    def committed(self, done: Done) -> None:
+        """Record a commit that is not durable yet."""
+        self.current = ""
         self.unreported.append(done)
         self.finished.append(done.id)
 
-    def deliver(self) -> None:
-        """Report what is done, now that the disk has it."""
+    def durable(self) -> None:
+        """Report everything committed: a later commit has waited for the disk."""
         self.last_durable = time.monotonic()
         for done in self.unreported:
             if self._log:
-                self._log.write(**vars(done), outcome="done")
+                self._log.write(**done._asdict(), outcome="done")
             self._report(done)
         self.unreported = []
 
     def failed(self, attempt: Done, error: RunnerError) -> None:
-        """Keep in the run log what failed, and why."""
+        """Write a failure to the run log."""
         if self._log:
             sqlstate = getattr(error, "sqlstate", "")
             self._log.write(
-                **vars(attempt), outcome="failed", error=error.message, sqlstate=sqlstate
+                **attempt._asdict(), outcome="failed", error=error.message, sqlstate=sqlstate
             )
 
-    def state(self, failing: str = "") -> str:
-        """Say what the database holds if a file fails: half of every error.
-
-        `failing` is the id of one of which nothing is kept.
-        """
-        said = []
+    def sentence(self, failing: str = "") -> str:
+        """Return the state sentence: what is finished, and that `failing` (an id) left nothing."""
+        sentences = []
         if self.finished:
             first, last = self.finished[0], self.finished[-1]
             which = f"{first} stays" if first == last else f"{first} to {last} stay"
-            said.append(f"{which} {self._operation}.")
+            sentences.append(f"{which} {self._participle}.")
         if failing:
-            said.append(f"Nothing of {failing} was kept.")
-        return " ".join(said)
+            sentences.append(f"No changes of {failing} were kept.")
+        return " ".join(sentences)
 
-    def what_stays(self) -> str:
-        """Say what the database holds if the run ends now."""
-        return f"{self.state()} {self.under_way}".strip() or "Nothing was changed."
+    def if_ended_now(self) -> str:
+        """Return the state sentence for a run that ends at this moment."""
+        return f"{self.sentence()} {self.current}".strip() or NO_CHANGES

@@ -1,7 +1,7 @@
-"""Pours seeds/*.sql in: all files or none, as often as you like.
+"""Load seeds/*.sql in one transaction.
 
-The files converge by themselves (`on conflict … do update … where … is distinct from …`); nothing
-is remembered about them, so an edited seed simply takes effect at the next run.
+The files are idempotent (`on conflict … do update … where … is distinct from …`). No record of them
+is kept, so an edited seed takes effect at the next run.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from psycopg import pq, sql
 
 from runner import signals
-from runner.errors import FileError, RunnerError, SqlError, UsageError
+from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
 from runner.events import Done, Working
 from runner.execution import transactional
 from runner.execution.lock_waits import LockWait
+from runner.execution.sql_errors import own_sql_error
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
@@ -30,7 +31,7 @@ _INSERT = re.compile(rf"insert\s+into\s+(?P<table>{_NAME}(?:\.{_NAME})?)", re.IG
 
 @dataclass(frozen=True)
 class TableCount:
-    """What a seed run did to one table, in rows. `unchanged` counts every row left as it was."""
+    """Rows of one table that a seed run changed, and `unchanged`, all its other rows."""
 
     table: str
     inserted: int
@@ -46,10 +47,10 @@ def read(folder: Path) -> list[SqlFile]:
     if not files:
         what = "does not exist"
         if folder.exists():
-            what = "holds no .sql file" if folder.is_dir() else "is not a folder"
+            what = "contains no .sql file" if folder.is_dir() else "is not a folder"
         raise UsageError(
             f"The folder of seeds {folder} {what}",
-            hint="Name another one: --seeds-dir DIR. Nothing was seeded.",
+            hint="Name another one: --seeds-dir DIR",
         )
     return [SqlFile(path) for path in files]
 
@@ -57,12 +58,13 @@ def read(folder: Path) -> list[SqlFile]:
 def load(
     migrator: Migrator, scripts: list[SqlFile], settings: Mapping[str, int] | None = None
 ) -> list[TableCount]:
-    """Run all files in one transaction; to be called under the ledger's lock.
+    """Run all files in one transaction. Call under the lock.
 
-    `settings`: parameters of the session that the files read.
+    Args:
+        settings: session parameters that the files read, for example seed.orgs.
 
-    Returns a count for each table that the files name or that changed. Raises FileError or
-    SqlError for the first file that fails; then nothing of any was kept.
+    Returns a count for each table that the files insert into or that changed. Raises FileError or
+    SqlError for the first file that fails; then no changes were made.
     """
     tables = [
         match["table"]
@@ -73,47 +75,40 @@ def load(
     for script in scripts:
         if not script.header.transactional:
             raise FileError(
-                f"{script} asks to run outside a transaction; seeds are all or nothing",
-                hint="Remove the directive. Nothing was seeded.",
+                f"{script} asks to run outside a transaction, but seeds are loaded in one",
+                hint="Remove the directive.",
             )
-    state = "Nothing was seeded."
+    state = NO_CHANGES
     with signals.graceful(lambda: state):
-        counts = _pour_all(migrator, scripts, tables, settings or {})
-        state = "All seeds are in."
+        counts = _load_all(migrator, scripts, tables, settings or {})
+        state = "All seeds are loaded."
     return counts
 
 
-def _pour_all(
-    migrator: Migrator, scripts: list[SqlFile], tables: list[str], given: Mapping[str, int]
+def _load_all(
+    migrator: Migrator, scripts: list[SqlFile], tables: list[str], parameters: Mapping[str, int]
 ) -> list[TableCount]:
     connection = migrator.connection
-    lock_waits = [migrator.lock_waits.of(script.header, lock_timeout=0) for script in scripts]
-    more = [f"set local {name} = {value}" for name, value in given.items()]
-    settings = ["; ".join((*lock_wait.in_transaction(), *more)) for lock_wait in lock_waits]
+    waits = [migrator.lock_waits.for_file(script.header, lock_timeout=0) for script in scripts]
+    more = [f"set local {name} = {value}" for name, value in parameters.items()]
+    settings = ["; ".join((*wait.transaction_settings(), *more)) for wait in waits]
     transactional.send(connection, f"begin; {settings[0]}")
     try:
         before = _counters(connection, tables)
         loaded = [
-            _pour_one(
+            _load_one(
                 migrator,
                 script,
-                lock_wait,
+                wait,
                 which=f"{number} of {len(scripts)}",
                 then="; ".join((transactional.RESET_SESSION, *settings[number : number + 1])),
             )
-            for number, (script, lock_wait) in enumerate(
-                zip(scripts, lock_waits, strict=True), start=1
-            )
+            for number, (script, wait) in enumerate(zip(scripts, waits, strict=True), start=1)
         ]
         counts = _compare(connection, before, _counters(connection, tables))
         _, error = transactional.send(connection, "commit")
         if error:
-            failed = SqlError(
-                f"{error.diag.message_primary} (at the commit of the seeds)",
-                hint="Nothing was seeded.",
-                sqlstate=error.sqlstate or "",
-                detail=error.diag.message_detail or "",
-            )
+            failed = own_sql_error(error, "at the commit of the seeds", state=NO_CHANGES)
             migrator.failed(loaded[-1], failed)
             raise failed
     finally:
@@ -126,10 +121,10 @@ def _pour_all(
     return counts
 
 
-def _pour_one(
+def _load_one(
     migrator: Migrator, script: SqlFile, lock_wait: LockWait, *, which: str, then: str
 ) -> Done:
-    """Run one file inside the open transaction, and `then` what prepares for the next."""
+    """Run one file inside the open transaction, and `then` the SQL that prepares for the next."""
     migrator.report(Working(f"seed {script.path.name} ({which})"))
     started = time.monotonic()
 
@@ -138,9 +133,7 @@ def _pour_one(
         return Done("seed", script.path.stem, script.sha256, ms)
 
     try:
-        transactional.run_whole(
-            migrator.connection, script, state="Nothing was seeded.", lock_wait=lock_wait
-        )
+        transactional.run_whole(migrator.connection, script, state=NO_CHANGES, lock_wait=lock_wait)
     except RunnerError as error:
         migrator.failed(attempt(), error)
         raise
@@ -164,7 +157,7 @@ def _compare(
         inserted, updated, deleted = (b - a for a, b in zip(earlier, now, strict=True))
         if not (named or inserted or updated or deleted):
             continue
-        # A row may be updated twice; what carries this transaction's number was touched at all.
+        # A row may be updated twice; xmin tells which rows this transaction wrote.
         rows = sql.SQL(
             "select count(*), count(*) filter (where xmin = pg_current_xact_id_if_assigned()::xid)"
             " from {}"

@@ -1,4 +1,4 @@
-"""One command's time with a database: reached, its ledger opened, its run log kept."""
+"""Connect to the database of the settings, for one command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.postgres.connection import (
     refuse_read_only,
     translate_errors,
 )
-from runner.postgres.target import resolve
+from runner.postgres.target import locate
 from runner.settings import Settings
 
 
@@ -30,43 +30,44 @@ def migrator_for(
     log: bool = True,
     write: bool = True,
 ) -> Iterator[Migrator]:
-    """Reach the database of the settings and open its ledger.
+    """Yield the migrator of the settings' database; psycopg errors inside become RunnerErrors.
 
-    `create`: make the embedded database if there is none; `log`: keep the run log; `write`: refuse
-    a database that cannot be written or locked. Raises whatever `target`,
-    `reach.connect` and `pooler.session` raise.
+    Args:
+        create: create the embedded database if there is none.
+        log: write the run log.
+        write: reject a database that cannot be written to or locked.
+
+    Raises what `target.locate`, `connection.connect` and `pooler.backend_pid` raise.
     """
-    target = resolve(settings, create=create, report=report)
+    target = locate(settings, create=create, report=report)
     if write:
         pooler.refuse_by_name(target)
-    backend = 0
+    backend_pid = 0
     run_log: RunLog | None = None
-    connection = connect(target, wait=settings.wait, report=report)
+    connection = connect(target, wait=settings.timeouts.connect, report=report)
     try:
-        if write and not target.embedded:
-            refuse_read_only(connection, target)
-            with translate_errors():
-                backend = pooler.session(connection, target)
-        if write:
-            with translate_errors():
-                connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
-        if log:
-            facts = {
-                "server_version": connection.info.parameter_status("server_version") or "",
-                "target": target.url(),
-                "by": f"{recorder.operating_system_user()}@{socket.gethostname()}",
-            }
-            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts, report=report)
         with translate_errors():
+            if write and not target.embedded:
+                refuse_read_only(connection, target)
+                backend_pid = pooler.backend_pid(connection, target)
+            if write:
+                connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
+            if log:
+                facts = {
+                    "server_version": connection.info.parameter_status("server_version") or "",
+                    "target": target.url(),
+                    "by": f"{recorder.operating_system_user()}@{socket.gethostname()}",
+                }
+                run_log = RunLog(
+                    settings.log, chosen=settings.log_chosen, facts=facts, report=report
+                )
             yield Migrator(
                 connection,
                 target=target,
                 report=report,
                 log=run_log,
-                lock_wait=settings.lock_wait,
-                lock_timeout=settings.lock_timeout,
-                busy_wait=settings.busy_wait,
-                backend=backend,
+                timeouts=settings.timeouts,
+                backend_pid=backend_pid,
             )
     finally:
         if run_log:

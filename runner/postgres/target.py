@@ -1,8 +1,7 @@
-"""The database a command works on: named in any common spelling, and its password never shown."""
+"""The database a command works on: any common spelling is accepted, no password is ever shown."""
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg import conninfo, pq
 
-from runner.errors import DatabaseUnreachable, UsageError
+from runner.errors import NO_CHANGES, DatabaseUnreachable, UsageError
 from runner.events import Report, Working, silent
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 _SCHEMES = re.compile(
     r"(?:postgres|postgresql|postgresql\+psycopg2?|psql|runner)://", re.IGNORECASE
 )
-# What Prisma's URLs tell Prisma about its own connections. Not `schema`: that one would be missed.
+# Prisma's own parameters in its URLs. Not `schema`: ignoring it would mean another schema.
 _PRISMAS = re.compile(
     r"(?<=[?&])(?:pgbouncer|connection_limit|pool_timeout|socket_timeout|statement_cache_size)"
     r"=[^&@]*(?:&|\Z)"
@@ -36,20 +35,20 @@ _SECRET = (
 
 @dataclass(frozen=True)
 class Target:
-    """A database, resolved: what libpq needs to reach it, and what may be said of it."""
+    """A database: what libpq needs to connect to it, and where that came from."""
 
-    parameters: dict[str, str] = field(repr=False)  # libpq's keywords, the password among them
-    source: str
+    parameters: dict[str, str] = field(repr=False)  # libpq's keywords, including the password
+    source: str  # the setting that named it, for messages
     embedded: bool
 
     @property
     def name(self) -> str:
-        """The database's name."""
+        """The name of the database."""
         return self.parameters.get("dbname") or self.parameters.get("user") or ""
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine: a socket or the loopback address."""
+        """Whether it is on this machine: a Unix socket or the loopback address."""
         hosts = self.parameters.get("hostaddr") or self.parameters.get("host") or ""
         return all(
             not host or host.startswith(("/", "@")) or host in _LOOPBACK
@@ -57,23 +56,23 @@ class Target:
         )
 
     def url(self, *, show_password: bool = False) -> str:
-        """Return a URL that other programs take; the password is *** unless asked for."""
+        """Return a URL that other programs accept; the password is *** unless `show_password`."""
         given = dict(self.parameters)
         user, password, host, port, name = (
             given.pop(key, "") for key in ("user", "password", "host", "port", "dbname")
         )
         if password and not show_password:
             password = "***"  # noqa: S105
-        if port == "5432":  # the default says nothing
+        if port == "5432":  # the default
             port = ""
-        elsewhere = host.startswith(("/", "@")) or "," in host
+        in_query = host.startswith(("/", "@")) or "," in host
         login = quote(user, safe="") + (
             ":" + (password if password == "***" else quote(password, safe="")) if password else ""  # noqa: S105
         )
-        address = "" if elsewhere else (f"[{host}]" if ":" in host else host)
+        address = "" if in_query else (f"[{host}]" if ":" in host else host)
         if address and port:
             address += f":{port}"
-        if elsewhere:
+        if in_query:
             given = {"host": host, **({"port": port} if port else {}), **given}
         for key in _SECRET:
             if key in given and not show_password:
@@ -84,9 +83,9 @@ class Target:
         )
 
     def environ(self, base: Mapping[str, str]) -> dict[str, str]:
-        """Return `base` changed so that libpq programs find this database.
+        """Return the environment `base`, changed so that libpq programs use this database.
 
-        A password stays out of the argument list, where every user of the machine could read it.
+        Passwords go here and not into an argument list, which every local user can read.
         """
         names = _variables()
         return {
@@ -95,33 +94,50 @@ class Target:
         }
 
 
-def resolve(settings: Settings, *, create: bool = True, report: Report = silent) -> Target:
-    """Resolve the settings; the embedded server is started where it is meant.
+def locate(settings: Settings, *, create: bool = True, report: Report = silent) -> Target:
+    """Return the database the settings mean; the embedded server is started for that.
 
-    Raises UsageError for a URL that cannot be understood, Unreachable when `create` is false and
-    there is no embedded database yet, ServerError when the embedded server does not start.
+    Raises what `resolve` and `start_embedded` raise.
     """
     if settings.embedded:
-        from runner.postgres import embedded  # noqa: PLC0415 - not needed for any other target
+        return start_embedded(settings, create=create, report=report)
+    return resolve(settings)
 
-        # The lock is there since the first start; the data may lie elsewhere, where root runs it.
-        if not create and not embedded.exists(settings.data_dir):
-            raise DatabaseUnreachable(
-                f"There is no embedded database yet in {settings.data_dir}",
-                hint="Make one: python -m runner up\nOr name another database in DATABASE_URL.",
-            )
-        server = embedded.start(
-            settings.data_dir,
-            version=settings.embedded_version,
-            report=lambda text: report(Working(text)),
+
+def start_embedded(settings: Settings, *, create: bool = True, report: Report = silent) -> Target:
+    """Start the embedded server if it is not running, and return its database.
+
+    Raises:
+        DatabaseUnreachable: `create` is false and there is no embedded database yet.
+        ServerError: the server does not start.
+    """
+    from runner.postgres import embedded  # noqa: PLC0415 - not needed for any other target
+
+    # Its lock file exists since the first start; for root the data may be in another place.
+    if not create and not embedded.exists(settings.data_dir):
+        raise DatabaseUnreachable(
+            f"There is no embedded database yet in {settings.data_dir}",
+            hint="Make one: python -m runner up\nOr name another database in DATABASE_URL.",
+            state=NO_CHANGES,
         )
-        return Target(parse(server.url()), settings.database_source, embedded=True)
+    server = embedded.start(
+        settings.data_dir,
+        version=settings.embedded_version,
+        report=lambda text: report(Working(text)),
+    )
+    return Target(parse(server.url()), settings.database_source, embedded=True)
+
+
+def resolve(settings: Settings) -> Target:
+    """Return the database that a URL or libpq's PG* variables name, without connecting to it.
+
+    Raises UsageError for a URL, a service or a value that cannot be used.
+    """
     parameters = parse(settings.database_url or "")
     if "PGSERVICE" in settings.environ:
         parameters.setdefault("service", settings.environ["PGSERVICE"])
-    if service := parameters.get("service"):
+    if service := parameters.pop("service", ""):
         parameters = {**_service(service, settings.environ), **parameters}
-        del parameters["service"]
     for keyword, name in _variables().items():
         if name in settings.environ and keyword != "service":
             parameters.setdefault(keyword, settings.environ[name])
@@ -129,7 +145,7 @@ def resolve(settings: Settings, *, create: bool = True, report: Report = silent)
         if value.encode("utf-8", "replace").decode() != value:
             raise UsageError(
                 f"The {keyword} of the database is not UTF-8 in the environment or its file",
-                hint="Write it as UTF-8. Nothing was done.",
+                hint="Write it as UTF-8.",
             )
     return Target(parameters, settings.database_source, embedded=False)
 
@@ -137,14 +153,14 @@ def resolve(settings: Settings, *, create: bool = True, report: Report = silent)
 def parse(url: str) -> dict[str, str]:
     """Return libpq's keywords for a URL or a `key=value` string, in any common spelling.
 
-    Takes postgres://, postgresql:// and SQLAlchemy's and yoyo's +psycopg, +psycopg2, and Prisma's
-    parameters of a pool. Raises UsageError without ever repeating the password.
+    Accepts postgres://, postgresql://, the +psycopg and +psycopg2 of SQLAlchemy and yoyo, and
+    Prisma's pool parameters, which are dropped. Raises UsageError, which never repeats a password.
     """
     url = url.strip()  # a secret is often stored with a line break at its end
     scheme = re.match(r"[A-Za-z][\w+.-]*://", url)
     if scheme and not _SCHEMES.fullmatch(scheme.group()):
         raise UsageError(
-            f"This is no PostgreSQL URL: it begins with {scheme.group()}",
+            f"Not a PostgreSQL URL: it begins with {scheme.group()}",
             hint="DATABASE_URL looks like postgresql://user:password@host:5432/database",
         )
     if scheme:
@@ -152,9 +168,9 @@ def parse(url: str) -> dict[str, str]:
         login, _, path = rest.partition("/")
         query_begun = "?" in login and "@" not in login
         if login.count("@") > 1 or ("@" in path.partition("?")[0] and not query_begun):
-            # libpq would take a piece of the password for the host, or for the database's name.
+            # libpq would read part of the password as the host or the database name.
             raise UsageError(
-                "The database URL has an @ where none can be",
+                "The database URL contains an unescaped @",
                 hint="In a user name or password write @ as %40, : as %3A, / as %2F.",
             )
         plain = _PRISMAS.sub("", rest)
@@ -162,7 +178,7 @@ def parse(url: str) -> dict[str, str]:
     try:
         parameters = conninfo.conninfo_to_dict(url)
     except (psycopg.ProgrammingError, UnicodeError) as error:
-        # libpq quotes the part it stumbled over, which may be a piece of the password.
+        # libpq quotes the part it cannot parse, which may be part of the password.
         reason = re.sub(r'".*"', '"…"', str(error), flags=re.DOTALL).strip()
         raise UsageError(
             f"The database URL cannot be understood: {reason}",
@@ -173,32 +189,38 @@ def parse(url: str) -> dict[str, str]:
 
 
 def _service(name: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what the user's service file says, which libpq puts above the environment.
+    """Return the parameters of a service, which libpq ranks above the environment.
 
-    Without it nobody could tell whether the database is local, or what it is called. Raises
-    UsageError for a service that is not there.
+    Read here and not left to libpq, so that the database's host and name are known. Raises
+    UsageError for a service that does not exist.
     """
+    import configparser  # noqa: PLC0415 - only where a service is named
+
     path = Path(environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf")
-    found: dict[str, str] | None = None
-    with contextlib.suppress(OSError):
-        for line in path.read_text("utf-8", "surrogateescape").splitlines():
-            if line.strip() == f"[{name}]":
-                found = {}
-            elif line.startswith("[") and found is not None:
-                break
-            elif found is not None and "=" in line and not line.lstrip().startswith("#"):
-                key, _, value = line.partition("=")
-                found[key.strip()] = value.strip()
-    if found is None:
+    services = configparser.RawConfigParser(
+        delimiters="=", comment_prefixes="#", default_section="", strict=False, allow_no_value=True
+    )
+    services.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        # libpq ignores leading space, which configparser reads as the continuation of a value.
+        lines = path.read_text("utf-8", "surrogateescape").splitlines()
+        services.read_string("\n".join(line.strip() for line in lines))
+        found = services[name]
+    except configparser.Error as error:  # its text may repeat a password
+        where = f", line {error.lineno}" if hasattr(error, "lineno") else ""
+        raise UsageError(
+            f"{path} is not a service file{where}", hint="Expected: [name], then key=value lines."
+        ) from None
+    except (OSError, KeyError):
         raise UsageError(
             f"The service {name!r} is not in {path}",
             hint="Write it there, or name another file in PGSERVICEFILE.",
-        )
-    return found
+        ) from None
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _variables() -> dict[str, str]:
-    """Return libpq's keywords with the environment variable of each."""
+    """Return libpq's keywords, each with its environment variable."""
     return {
         option.keyword.decode(): option.envvar.decode()
         for option in pq.Conninfo.get_defaults()

@@ -1,4 +1,4 @@
-"""What two catalogs do not agree on, object by object, and the statements that would fix it."""
+"""Compare two catalogs object by object, and generate the statements that fix a difference."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from dataclasses import dataclass, replace
 
 from runner.schema.snapshot import Fact, Object, Snapshot
 
-# What cannot be changed in place: it is taken away first, and made again.
-_MADE_ANEW = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
-# What `add column` has said already.
+# Kinds that cannot be changed in place: they are dropped and created again.
+_RECREATED = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
+# Facts that `add column` includes.
 _ADDED_WITH_A_COLUMN = ("default", "generated", "identity", "not null", "type")
-_SHORT = 72  # characters of a value that are shown within a sentence
+_SHORT = 72  # characters of a value shown within a sentence
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One object that two catalogs do not agree on: in a trait, or in its being there."""
+    """One object that differs between two catalogs: in a trait, or in existing at all."""
 
     kind: str
     name: str
     trait: str  # "" for the whole object
-    before: str | None  # None: not there
+    before: str | None  # None: does not exist
     after: str | None
-    of: str | None = None  # the table it goes with
-    fix: str = ""  # what makes `after` of `before`, where that is certain and loses no data
-    with_it: tuple[str, ...] = ()  # the kinds of what comes or goes along with a whole table
+    of: str | None = None  # the table it belongs to
+    fix: str = ""  # turns `before` into `after`; empty where uncertain or losing data
+    with_it: tuple[str, ...] = ()  # kinds of the objects added or dropped with a table
 
     @property
     def object(self) -> str:
-        """The object, as a reader calls it."""
+        """Kind and name."""
         return f"{self.kind} {self.name}"
 
     @property
     def is_whole(self) -> bool:
-        """Whether the object is on one side only."""
+        """Whether the object exists on one side only."""
         return not self.trait
 
     def as_drift(self, here: str = "here", there: str = "in the files") -> str:
-        """Say it of two databases: `here` the one before, `there` the one after."""
+        """Describe it for two databases: `here` is the one before, `there` the one after."""
         if self.is_whole:
             one, other = (there, here) if self.before is None else (here, there)
             return f"{self.object}: {one} and not {other}{self._along()}"
         return f"{self.object}: {self._compared(here, there)}"
 
     def as_effect(self) -> str:
-        """Say it of one database, before and after something was done to it."""
+        """Describe it for one database, before and after a change."""
         if self.is_whole:
-            return f"{'makes' if self.before is None else 'drops'} {self.object}{self._along()}"
+            return f"{'creates' if self.before is None else 'drops'} {self.object}{self._along()}"
         if self.before is None or self.after is None:
             operation, value = (
                 ("adds", self.after) if self.before is None else ("removes", self.before)
@@ -61,7 +61,7 @@ class Difference:
         return f"{self.object}: {self.trait} {old} → {new}"
 
     def lines(self) -> list[str]:
-        """Return a value that is too long for a sentence line by line, as `diff` would."""
+        """Return the line diff of values that are too long for a sentence."""
         values = [value for value in (self.before, self.after) if value]
         if self.is_whole or len(values) < 2 or all(len(v) <= _SHORT for v in values):
             return []
@@ -69,7 +69,7 @@ class Difference:
         return [line for line in difflib.ndiff(*sides) if line[0] in "+-"]
 
     def _compared(self, here: str, there: str) -> str:
-        if not self.before and not self.after:  # a privilege, NOT NULL: there or not
+        if not self.before and not self.after:  # a privilege or NOT NULL: exists or not
             return f"{self.trait} {here if self.after is None else there} only"
         if self.lines():
             return f"another {self.trait} {here} than {there}"
@@ -92,9 +92,9 @@ class Difference:
 
 
 def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
-    """Return what differs, a table that is on one side only as one with all that goes with it.
+    """Return the differences; a table on one side only counts once, with all that belongs to it.
 
-    Between servers of different major versions, what only the newer one can say is left out.
+    Between major versions, what only the newer one has is ignored.
     """
     if before.facts == after.facts:
         return []
@@ -132,16 +132,18 @@ def _within(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Iter
             before.value if before else None,
             after.value if after else None,
             either.of,
-            _mended(trait, old, new),
+            _fix_of(trait, old, new),
         )
 
 
-def _mended(trait: str, old: dict[str, Fact], new: dict[str, Fact]) -> str:
-    """Return what changes one trait of an object that is on both sides."""
+def _fix_of(trait: str, old: dict[str, Fact], new: dict[str, Fact]) -> str:
+    """Return the statements that change one trait of an object on both sides."""
     before, after = old.get(trait), new.get(trait)
     fact, base = (after, _base(new)) if after else (before, _base(old))
-    if fact and base and fact.make and fact.make == base.make:  # part of what makes the whole
-        return _made_anew(new)
+    if (
+        fact and base and fact.make and fact.make == base.make
+    ):  # part of the statement that creates it
+        return _recreated(new)
     if before and after and trait == "labels":
         return _labels_added(before.value, after)
     if after:
@@ -149,18 +151,18 @@ def _mended(trait: str, old: dict[str, Fact], new: dict[str, Fact]) -> str:
     return _statements(before.unmake if before else None)
 
 
-def _made_anew(facts: dict[str, Fact]) -> str:
-    """Return what makes an object again; what cannot be replaced goes first, its comment too."""
+def _recreated(facts: dict[str, Fact]) -> str:
+    """Return the statements that create an object again, dropping it first without `or replace`."""
     base = _base(facts)
     if base is None or not base.make:
         return ""
-    if base.kind not in _MADE_ANEW:
+    if base.kind not in _RECREATED:
         return _statements(base.make)
     return _statements(base.unmake, base.make, *(fact.make for fact in facts.values()))
 
 
 def _labels_added(labels: str, after: Fact) -> str:
-    """Return how an enum gets its new labels; '' where one is gone or the order is another."""
+    """Return the statements that add labels to an enum; '' where one is missing or moved."""
     had, wanted = labels.split(", "), after.value.split(", ")
     if [label for label in wanted if label in had] != had:
         return ""
@@ -187,7 +189,7 @@ def _whole(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Diffe
 
 
 def _folded(found: list[Difference]) -> list[Difference]:
-    """Leave out what comes or goes with its table, view or domain, and count it there."""
+    """Fold objects into the table, view or domain that they are added or dropped with."""
     tables = {d.name: d for d in found if d.is_whole and d.of is None}
     kinds: dict[str, list[str]] = {}
     kept = []
@@ -202,7 +204,7 @@ def _folded(found: list[Difference]) -> list[Difference]:
 
 
 def _statements(*statements: str | None) -> str:
-    """Return the statements in order, each once, each ended."""
+    """Return the statements in order, without duplicates, each with a semicolon."""
     return "\n".join(f"{s.rstrip().rstrip(';')};" for s in dict.fromkeys(statements) if s)
 
 

@@ -1,4 +1,4 @@
-"""The catalog's fingerprint: kept when a run ends, so that a change by hand is seen later."""
+"""The catalog fingerprint kept at the end of a run, by which later manual changes are detected."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from runner.queries import query
 from runner.schema import snapshot
 
 
-def entry(connection: Connection) -> str:
-    """Return the statements that keep the catalog's fingerprint with the newest entry."""
+def store_sql(connection: Connection) -> str:
+    """Return the statements that store the fingerprint with the newest log entry."""
     fingerprint = snapshot.fingerprint_sql(connection.info.server_version // 10000)
-    keep = query("schema/keep_fingerprint").replace("{fingerprint}", fingerprint)
+    keep = query("schema/store_fingerprint").replace("{fingerprint}", fingerprint)
     return f"{snapshot.PATH}; {keep}"
 
 
 @dataclass(frozen=True)
 class Changed:
-    """Somebody other than a run has changed the catalog."""
+    """The catalog was changed outside of a run."""
 
-    after: str  # the migration that was the last before it
-    since: datetime  # UTC, without saying so
+    after: str  # id of the last migration before it
+    since: datetime  # UTC, without time zone
 
     def __str__(self) -> str:
         return (
@@ -33,13 +33,13 @@ class Changed:
 
 
 def changed_since(connection: Connection) -> Changed | None:
-    """Return when somebody else changed the catalog. Reads only.
+    """Return since when the catalog differs from what the last run left. Reads only.
 
-    None where it is as the last run left it, and where nobody knows how that was: another release
-    or another server kept its fingerprint, or none was kept.
+    None where it does not, and where that is unknown: no fingerprint is stored, or one of another
+    format or major version.
     """
     try:
-        row = connection.execute(query("schema/kept_fingerprint")).fetchone()
+        row = connection.execute(query("schema/stored_fingerprint")).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return None
     prefix = snapshot.fingerprint_prefix(connection.info.server_version // 10000)

@@ -1,4 +1,4 @@
-"""What a database *is*: a snapshot of its catalog as sorted facts, and its fingerprint."""
+"""A snapshot of a database's catalog as sorted facts, and its fingerprint."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from itertools import groupby
 from runner.postgres.connection import Connection
 from runner.queries import query
 
-# A fingerprint that an older release kept, of other facts, compares to nothing.
+# Of the facts; fingerprints of another format are not compared.
 _FORMAT = 1
 PATH = "set local search_path = pg_catalog, pg_temp"
 PLATFORM = "platform's schema"
-_BASE = ("", "definition", "function", "runs")  # what is said of an object by its being there
+_BASE = ("", "definition", "function", "runs")  # traits that every object of a kind has
 
 Object = tuple[str, str]  # kind and name
 Key = tuple[str, str, str]  # kind, name and trait
@@ -24,7 +24,7 @@ Key = tuple[str, str, str]  # kind, name and trait
 
 @dataclass(frozen=True, order=True)
 class Fact:
-    """One thing that is so of one object; queries/catalog.sql says what each field holds."""
+    """One property of one object; queries/catalog.sql explains each field."""
 
     kind: str
     name: str
@@ -36,26 +36,26 @@ class Fact:
 
     @property
     def object(self) -> Object:
-        """What it is said of."""
+        """The object it belongs to."""
         return self.kind, self.name
 
     @property
     def key(self) -> Key:
-        """What can be said once only."""
+        """What identifies it: no two facts share it."""
         return self.kind, self.name, self.trait
 
     @property
     def is_base(self) -> bool:
-        """Whether it says that the object is there at all."""
+        """Whether it states that the object exists."""
         return self.trait in _BASE
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A database's catalog at one moment: its facts, sorted."""
+    """The catalog of a database at one moment: its facts, sorted."""
 
     facts: tuple[Fact, ...]
-    version: int  # the server's major one
+    version: int  # major version of the server
 
     @cached_property
     def by_object(self) -> dict[Object, dict[str, Fact]]:
@@ -67,36 +67,36 @@ class Snapshot:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Format, major version and SHA-256 of the facts, as `fingerprint_sql` has them.
+        """Format, major version and SHA-256 of the facts, as `fingerprint_sql` returns them.
 
-        Equal for equal catalogs on one major version, whoever owns them.
+        Equal for equal catalogs on one major version, independent of who owns the objects.
         """
         lines = "\n".join(f"{f.kind}|{f.name}|{f.trait}|{f.value}" for f in self.facts)
         return f"{fingerprint_prefix(self.version)}{hashlib.sha256(lines.encode()).hexdigest()}"
 
     def without(self, schemas: Collection[str]) -> Snapshot:
-        """The same without some schemas and all in them."""
+        """Return the same without some schemas and everything in them."""
         if not schemas:
-            return self  # with all that is known of it by now
+            return self  # keeps what is cached
         inside = tuple(f"{schema}." for schema in schemas)
         kept = (f for f in self.facts if f.name not in schemas and not f.name.startswith(inside))
         return replace(self, facts=tuple(kept))
 
     @property
     def platform(self) -> frozenset[str]:
-        """The schemas that a platform such as Supabase brought along; nothing is said of them."""
+        """The schemas of a platform such as Supabase, which are not compared."""
         return frozenset(fact.name for fact in self.facts if fact.kind == PLATFORM)
 
     @property
     def text(self) -> str:
-        """The snapshot to read and to keep: a block for each object, its facts below it."""
+        """The snapshot as text: a block for each object, its facts indented below."""
         return "\n".join(
             _block(object_, facts.values()) for object_, facts in self.by_object.items()
         )
 
 
 def take(connection: Connection) -> Snapshot:
-    """Return what the database is now, also inside an open transaction. Changes nothing."""
+    """Return the catalog as it is now, also inside an open transaction. Changes nothing."""
     with connection.transaction(force_rollback=True):
         connection.execute(PATH)
         rows = connection.execute(query("schema/catalog").encode()).fetchall()
@@ -108,12 +108,12 @@ def take(connection: Connection) -> Snapshot:
 
 
 def fingerprint_prefix(version: int) -> str:
-    """Return what a fingerprint begins with: only those that share it can be compared."""
+    """Return the prefix of a fingerprint; only those with the same one can be compared."""
     return f"{_FORMAT}:{version}:"
 
 
 def fingerprint(connection: Connection) -> str:
-    """Return the fingerprint of what the database is now, as `Snapshot` has it."""
+    """Return the fingerprint of the catalog as it is now, equal to `Snapshot.fingerprint`."""
     with connection.transaction(force_rollback=True):
         connection.execute(PATH)
         version = connection.info.server_version // 10000
@@ -122,7 +122,7 @@ def fingerprint(connection: Connection) -> str:
 
 
 def fingerprint_sql(version: int) -> str:
-    """Return a query for the fingerprint alone, to be asked under the search_path of `PATH`."""
+    """Return a query for the fingerprint alone, to be run under the search_path of `PATH`."""
     return (
         f"select '{fingerprint_prefix(version)}' || encode(sha256(convert_to(string_agg("  # noqa: S608
         "format('%s|%s|%s|%s', kind, name, trait, value), E'\\n' "

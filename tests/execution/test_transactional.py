@@ -1,4 +1,4 @@
-"""One file on one connection: what an error says, and how a file runs outside a transaction."""
+"""Execution of one file: error positions and hints, and files outside a transaction."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
 
 
 def failed(checkout: Checkout) -> RunnerError:
+    """Apply what is pending, and return the error that it must raise."""
     with pytest.raises(RunnerError) as caught:
         checkout.apply_rest()
     return caught.value
@@ -29,7 +30,7 @@ def sql_error(checkout: Checkout) -> SqlError:
     return error
 
 
-# --- where an error is --------------------------------------------------------------------------
+# --- error positions ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def sql_error(checkout: Checkout) -> SqlError:
     [("select ", 8), ("select 'äöü😀漢', ", 17), ("\tselect\t", 9), ("select /* ж */ ", 16)],
 )
 @pytest.mark.parametrize("header", ["", "-- ü\r\n\r\n", "\ufeff-- x\n"])
-def test_a_syntax_error_has_line_and_column_also_after_wide_characters(
+def test_sql_error_has_line_and_column_after_wide_characters(
     checkout: Checkout, header: str, before: str, column: int
 ) -> None:
     path = checkout.folder / "sql" / "0001_a.sql"
@@ -56,13 +57,13 @@ def test_a_syntax_error_has_line_and_column_also_after_wide_characters(
     assert checkout.value("select to_regclass('a')") is None
 
 
-def test_an_error_without_a_position_points_at_its_statement(checkout: Checkout) -> None:
+def test_error_without_position_points_at_its_statement(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="""\
         create table a (n int primary key);
         insert into a values (1);
 
-        -- and again
+        -- a duplicate
           insert into a values (2), (1);
         select 1;
         """
@@ -74,7 +75,7 @@ def test_an_error_without_a_position_points_at_its_statement(checkout: Checkout)
     assert error.detail == "Key (n)=(1) already exists."
 
 
-def test_an_error_inside_a_function_has_its_context(checkout: Checkout) -> None:
+def test_error_in_function_has_context(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="""\
         create table a ();
@@ -90,7 +91,7 @@ def test_an_error_inside_a_function_has_its_context(checkout: Checkout) -> None:
     assert (error.place.line, error.place.column) == (3, 5)
 
 
-def test_empty_statements_and_comments_do_not_shift_the_blame(checkout: Checkout) -> None:
+def test_empty_statements_and_comments_do_not_shift_the_position(checkout: Checkout) -> None:
     checkout.write(_0001_a=";; -- nothing\nselect 1;;\n/* ; */;\nselect 1 / 0;\nselect 2;")
     error = sql_error(checkout)
     assert error.place
@@ -105,10 +106,10 @@ def test_empty_statements_and_comments_do_not_shift_the_blame(checkout: Checkout
             "create type t as enum ('a'); alter type t add value 'b'; select 'b'::t;",
             "",
         ),
-        ("create table x (); set role nobody_here; ", ""),
+        ("create table x (); set role no_such_role; ", ""),
     ],
 )
-def test_what_postgresql_refuses_here_comes_with_advice(
+def test_sql_error_hint_has_advice_for_known_causes(
     checkout: Checkout, text: str, advice: str
 ) -> None:
     checkout.write(_0001_a="create type u as enum ('a');", _0002_b=text)
@@ -117,22 +118,22 @@ def test_what_postgresql_refuses_here_comes_with_advice(
         advice = "only after it is committed"
     error = sql_error(checkout)
     assert advice in error.hint
-    assert "0001_a stays applied. Nothing of 0002_b was kept." in error.hint
+    assert "0001_a stays applied. No changes of 0002_b were kept." in error.state
 
 
-def test_a_file_with_only_comments_is_applied(checkout: Checkout) -> None:
+def test_file_with_only_comments_is_applied(checkout: Checkout) -> None:
     checkout.write(_0001_a="-- nothing yet\n", _0002_b="")
     checkout.apply()
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_percent_signs_and_colons_are_only_text(checkout: Checkout) -> None:
+def test_percent_signs_and_colons_are_not_placeholders(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a as select '%s %(a)s :name %%' as text, 7 % 4 as n;")
     checkout.apply()
     assert checkout.rows("select * from a") == [("%s %(a)s :name %%", 3)]
 
 
-def test_what_one_file_says_many_times_is_sent_at_once(checkout: Checkout) -> None:
+def test_transactional_file_is_sent_as_one_query(checkout: Checkout) -> None:
     """yoyo: a savepoint per statement, and sqlparse over every file."""
     checkout.write(
         _0001_a="""\
@@ -148,13 +149,13 @@ def test_what_one_file_says_many_times_is_sent_at_once(checkout: Checkout) -> No
     assert "select 1;" in query
 
 
-# --- what would break the frame -----------------------------------------------------------------
+# --- statements that would end the transaction --------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "text", ["select 1; commit; select 2;", "copy pg_class from stdin;\n1\n\\.\n", "\\d\n"]
 )
-def test_what_only_psql_can_run_is_refused_before_the_first_file(
+def test_unsupported_statement_is_refused_before_any_file_runs(
     checkout: Checkout, text: str
 ) -> None:
     checkout.write(_0001_a="create table a ();", _0002_b=text)
@@ -163,8 +164,8 @@ def test_what_only_psql_can_run_is_refused_before_the_first_file(
     assert checkout.applied() == []
 
 
-def test_a_server_that_asks_for_data_ends_the_run(checkout: Checkout) -> None:
-    """Should the splitter miss a COPY: the run ends, and nothing of it was kept."""
+def test_copy_missed_by_the_splitter_stops_the_run(checkout: Checkout) -> None:
+    """If the splitter misses a COPY, the run stops and nothing of the file is kept."""
     with checkout.migrator() as migrator, pytest.raises(FileError, match="COPY FROM STDIN"):
         transactional.send(
             migrator.connection, "create table a (n int); copy a from stdin; select 1"
@@ -172,8 +173,8 @@ def test_a_server_that_asks_for_data_ends_the_run(checkout: Checkout) -> None:
     assert checkout.value("select to_regclass('a')") is None
 
 
-def test_a_transaction_ended_inside_is_found_out(checkout: Checkout) -> None:
-    """Should the splitter miss a COMMIT."""
+def test_commit_missed_by_the_splitter_is_detected(checkout: Checkout) -> None:
+    """If the splitter misses a COMMIT, the run stops."""
     checkout.write(_0001_a="select 1; commit; select 2;")
     (migration,) = checkout.migrations()
     vars(migration)["statements"] = []
@@ -183,7 +184,7 @@ def test_a_transaction_ended_inside_is_found_out(checkout: Checkout) -> None:
             transactional.run_whole(migrator.connection, migration, state="")
 
 
-def test_a_lost_connection_is_told_as_one(checkout: Checkout) -> None:
+def test_terminated_backend_is_reported_as_lost_connection(checkout: Checkout) -> None:
     with (
         checkout.migrator() as migrator,
         pytest.raises(DatabaseUnreachable, match="connection was lost"),
@@ -193,29 +194,31 @@ def test_a_lost_connection_is_told_as_one(checkout: Checkout) -> None:
 
 # --- outside a transaction ----------------------------------------------------------------------
 
-OUTSIDE = "-- transactional: false\n\n"
+NON_TRANSACTIONAL = "-- transactional: false\n\n"
 
 
-def test_each_statement_outside_commits_by_itself(checkout: Checkout) -> None:
-    checkout.write(_0001_a=OUTSIDE + "create table a (); vacuum a; create table b (); select 1/0;")
+def test_non_transactional_statements_commit_one_by_one(checkout: Checkout) -> None:
+    checkout.write(
+        _0001_a=NON_TRANSACTIONAL + "create table a (); vacuum a; create table b (); select 1/0;"
+    )
     error = sql_error(checkout)
     assert error.place
     assert (error.place.line, error.place.column) == (3, 49)
-    assert "Its statements 1–3 are done and stay." in error.hint
+    assert "Its statements 1–3 are done." in error.state
     assert checkout.value("select to_regclass('b')") == "b"
     assert checkout.applied() == []
 
 
-def test_a_file_goes_on_where_it_stopped(checkout: Checkout) -> None:
+def test_non_transactional_file_resumes_where_it_stopped(checkout: Checkout) -> None:
     checkout.write(
-        _0001_a=f"""{OUTSIDE}
+        _0001_a=f"""{NON_TRANSACTIONAL}
         create table a (n int);
         insert into a values (1);
         insert into b values (1);
         insert into a values (2);
         """
     )
-    assert "statements 1–2 are done" in sql_error(checkout).hint
+    assert "statements 1–2 are done" in sql_error(checkout).state
     checkout.do("create table b (n int)")
     checkout.apply()
     assert checkout.rows("select n from a order by n") == [(1,), (2,)]
@@ -224,10 +227,10 @@ def test_a_file_goes_on_where_it_stopped(checkout: Checkout) -> None:
     assert checkout.rows("select * from yoyo.progress") == []
 
 
-def test_a_failing_statement_may_be_mended_and_a_finished_one_may_not(checkout: Checkout) -> None:
-    text = OUTSIDE + "create table a ();\nselect nothing;\n"
+def test_failed_statement_may_be_edited_but_completed_one_may_not(checkout: Checkout) -> None:
+    text = NON_TRANSACTIONAL + "create table a ();\nselect nothing;\n"
     checkout.write(_0001_a=text)
-    assert "Its first statement is done and stays." in sql_error(checkout).hint
+    assert "Its first statement is done." in sql_error(checkout).state
     checkout.write(_0001_a=text.replace("table a", "table b").replace("nothing", "1"))
     error = failed(checkout)
     assert isinstance(error, FileError)
@@ -239,8 +242,8 @@ def test_a_failing_statement_may_be_mended_and_a_finished_one_may_not(checkout: 
     assert checkout.value("select to_regclass('c')") == "c"
 
 
-def test_a_setting_of_the_file_holds_for_each_of_its_statements(checkout: Checkout) -> None:
-    text = f"""{OUTSIDE}
+def test_setting_in_file_still_applies_after_resuming(checkout: Checkout) -> None:
+    text = f"""{NON_TRANSACTIONAL}
         set lock_timeout = '7s';
         set search_path = pg_catalog;
         create table public.a as select current_setting('lock_timeout') as t, 1 as n;
@@ -254,20 +257,22 @@ def test_a_setting_of_the_file_holds_for_each_of_its_statements(checkout: Checko
     assert checkout.rows("select * from a") == [("7s", 1), ("7s", 1)]
 
 
-def test_a_role_set_in_the_file_does_not_reach_its_record(checkout: Checkout) -> None:
-    checkout.write(_0001_a=OUTSIDE + "set role pg_monitor;\nselect 1;")
+def test_set_role_in_file_does_not_affect_its_record(checkout: Checkout) -> None:
+    checkout.write(_0001_a=NON_TRANSACTIONAL + "set role pg_monitor;\nselect 1;")
     checkout.apply()
     assert checkout.applied() == ["0001_a"]
 
 
 DUPLICATES = "create table a (n int); insert into a values (1), (1);"
-INDEX = OUTSIDE + "create unique index concurrently if not exists a_n_idx on public.a (n);"
+INDEX = (
+    NON_TRANSACTIONAL + "create unique index concurrently if not exists a_n_idx on public.a (n);"
+)
 VALID = "select i.indisvalid from pg_index as i where i.indexrelid = to_regclass('a_n_idx')"
 
 
-def test_a_broken_concurrent_index_is_never_recorded_and_is_built_again(checkout: Checkout) -> None:
+def test_invalid_concurrent_index_is_not_recorded_and_is_rebuilt(checkout: Checkout) -> None:
     checkout.write(_0001_a=DUPLICATES, _0002_b=INDEX)
-    for _ in range(2):  # the second run must not take the invalid one for the finished one
+    for _ in range(2):  # the second run must not accept the invalid index as built
         error = sql_error(checkout)
         assert error.sqlstate == "23505"
         assert error.detail == "Key (n)=(1) is duplicated."
@@ -279,7 +284,7 @@ def test_a_broken_concurrent_index_is_never_recorded_and_is_built_again(checkout
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_an_index_that_is_already_there_and_valid_is_left_alone(checkout: Checkout) -> None:
+def test_valid_existing_index_is_not_rebuilt(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a (n int); create index a_n_idx on a (n);", _0002_b=INDEX)
     checkout.apply_rest(1)
     before = checkout.value("select 'a_n_idx'::regclass::oid")
@@ -287,7 +292,7 @@ def test_an_index_that_is_already_there_and_valid_is_left_alone(checkout: Checko
     assert checkout.value("select 'a_n_idx'::regclass::oid") == before
 
 
-def test_a_quoted_index_name_is_looked_up_as_written(checkout: Checkout) -> None:
+def test_quoted_index_name_is_found(checkout: Checkout) -> None:
     text = INDEX.replace("a_n_idx", '"A ""n"""')
     checkout.write(_0001_a=DUPLICATES, _0002_b=text)
     sql_error(checkout)

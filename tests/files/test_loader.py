@@ -1,4 +1,4 @@
-"""Migration files: names, numbers, order, and what may not lie there."""
+"""Discovery of migration files: names, numbers, order, and files that are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def lay(folder: Path, *names: str, **headers: str) -> Path:
+def write_files(folder: Path, *names: str, **headers: str) -> Path:
+    """Write migrations: `names` without a header, `headers` as `_0002_b="depends: 0001_a"`."""
     for name in names:
         (folder / f"{name}.sql").write_text("select 1;\n", encoding="utf-8")
     for name, header in headers.items():
@@ -29,175 +30,175 @@ def ids(folder: Path) -> list[str]:
     return [migration.id for migration in loader.read(folder)]
 
 
-def test_files_come_in_the_order_of_their_numbers(folder: Path) -> None:
-    lay(folder, "0010_c", "0002_b", "0001_a", "0003-with.dots-and-dashes")
+def test_files_are_ordered_by_number(folder: Path) -> None:
+    write_files(folder, "0010_c", "0002_b", "0001_a", "0003-with.dots-and-dashes")
     assert ids(folder) == ["0001_a", "0002_b", "0003-with.dots-and-dashes", "0010_c"]
     assert [m.number for m in loader.read(folder)] == [1, 2, 3, 10]
 
 
 def test_numbers_may_be_timestamps(folder: Path) -> None:
-    lay(folder, "20240102030405_b", "20230102030405_a")
+    write_files(folder, "20240102030405_b", "20230102030405_a")
     assert ids(folder) == ["20230102030405_a", "20240102030405_b"]
 
 
-def test_other_files_are_left_alone(folder: Path) -> None:
-    lay(folder, "0001_a", ".hidden", "_draft")
+def test_other_files_are_ignored(folder: Path) -> None:
+    write_files(folder, "0001_a", ".hidden", "_draft")
     (folder / "README.md").write_text("about")
     (folder / "__pycache__").mkdir()
     assert ids(folder) == ["0001_a"]
 
 
-def test_a_dependency_comes_first_whatever_its_number(folder: Path) -> None:
-    lay(folder, "0003_c", _0001_a="depends: 0002_b", _0002_b="depends: 0003_c")
+def test_dependency_precedes_its_dependent_regardless_of_number(folder: Path) -> None:
+    write_files(folder, "0003_c", _0001_a="depends: 0002_b", _0002_b="depends: 0003_c")
     assert ids(folder) == ["0003_c", "0002_b", "0001_a"]
 
 
-def test_a_way_back_lies_beside_its_migration(folder: Path) -> None:
-    lay(folder, "0001_a", "0001_a.rollback", "0002_b")
+def test_rollback_file_is_found_beside_its_migration(folder: Path) -> None:
+    write_files(folder, "0001_a", "0001_a.rollback", "0002_b")
     first, second = loader.read(folder)
     assert first.rollback.path == folder / "0001_a.rollback.sql"
-    with pytest.raises(FileError, match="0002_b has no way back") as caught:
+    with pytest.raises(FileError, match="0002_b has no rollback file") as caught:
         _ = second.rollback
     assert "0002_b.rollback.sql" in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["a", "0001", "0001_", "0001 a", "0001_a b", "a_0001", "0001_a "])
-def test_a_file_named_otherwise_is_refused_by_name(folder: Path, name: str) -> None:
-    lay(folder, "0009_good", name)
-    with pytest.raises(FileError, match="not named like a migration") as caught:
+def test_file_with_malformed_name_is_refused(folder: Path, name: str) -> None:
+    write_files(folder, "0009_good", name)
+    with pytest.raises(FileError, match="does not have the name of a migration") as caught:
         loader.read(folder)
     assert f"{name}.sql" in caught.value.message
 
 
-def test_a_folder_named_like_a_migration_is_refused(folder: Path) -> None:
-    lay(folder, "0001_a")
+def test_folder_named_like_a_migration_is_refused(folder: Path) -> None:
+    write_files(folder, "0001_a")
     (folder / "0002_b.sql").mkdir()
-    with pytest.raises(FileError, match=r"0002_b\.sql is named like a migration but is not a file"):
+    with pytest.raises(FileError, match=r"0002_b\.sql is not a file"):
         loader.read(folder)
 
 
-def test_a_python_migration_is_refused(folder: Path) -> None:
-    lay(folder, "0001_a")
+def test_python_migration_is_refused(folder: Path) -> None:
+    write_files(folder, "0001_a")
     (folder / "0002_b.py").write_text("steps = []")
     with pytest.raises(FileError, match=r"0002_b\.py is a Python migration"):
         loader.read(folder)
 
 
-def test_a_name_longer_than_the_ledgers_column_is_refused(
+def test_name_longer_than_id_column_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loader, "_LONGEST_ID", 20)
-    lay(folder, "0001_" + "a" * 16)
+    write_files(folder, "0001_" + "a" * 16)
     with pytest.raises(FileError, match="more than 20 characters"):
         loader.read(folder)
 
 
 @pytest.mark.parametrize(("one", "other"), [("0002_b", "0002_c"), ("0002_b", "02_c")])
-def test_a_number_given_twice_is_refused_with_both_names(
-    folder: Path, one: str, other: str
-) -> None:
-    lay(folder, one, other)
+def test_duplicate_number_is_refused_with_both_names(folder: Path, one: str, other: str) -> None:
+    write_files(folder, one, other)
     with pytest.raises(FileError, match="have the number 2") as caught:
         loader.read(folder)
     assert f"{one}.sql" in caught.value.message
     assert f"{other}.sql" in caught.value.message
 
 
-def test_numbers_that_sort_otherwise_as_text_are_refused(folder: Path) -> None:
-    lay(folder, "2_b", "10_c")
+def test_numbers_whose_text_order_differs_are_refused(folder: Path) -> None:
+    write_files(folder, "2_b", "10_c")
     with pytest.raises(FileError, match=r"10_c\.sql sorts before 2_b\.sql") as caught:
         loader.read(folder)
     assert "Pad" in caught.value.hint
 
 
-def test_a_way_back_without_its_migration_is_refused(folder: Path) -> None:
-    lay(folder, "0001_a", "0002_b.rollback")
-    with pytest.raises(FileError, match=r"0002_b\.rollback\.sql is the way back of a migration"):
+def test_rollback_file_without_migration_is_refused(folder: Path) -> None:
+    write_files(folder, "0001_a", "0002_b.rollback")
+    with pytest.raises(
+        FileError, match=r"0002_b\.rollback\.sql is the rollback file of a migration"
+    ):
         loader.read(folder)
 
 
-def test_a_dependency_that_is_missing_is_refused_with_the_nearest_name(folder: Path) -> None:
-    lay(folder, "0001_create_users", _0002_b="depends: 0001_create_user")
+def test_missing_dependency_is_refused_with_closest_name(folder: Path) -> None:
+    write_files(folder, "0001_create_users", _0002_b="depends: 0001_create_user")
     with pytest.raises(FileError, match="depends on 0001_create_user, which") as caught:
         loader.read(folder)
-    assert caught.value.hint == "Did you mean 0001_create_users? Nothing was run."
+    assert caught.value.hint == "Did you mean 0001_create_users?"
     assert str(caught.value.place) == f"{folder}/0002_b.sql:1:13"
 
 
-def test_dependencies_in_a_circle_are_refused_with_the_circle(folder: Path) -> None:
-    lay(
+def test_circular_dependency_is_refused_with_the_cycle(folder: Path) -> None:
+    write_files(
         folder,
         "0001_a",
         _0002_b="depends: 0004_d",
         _0003_c="depends: 0002_b 0001_a",
         _0004_d="depends: 0003_c",
     )
-    with pytest.raises(FileError, match="circle") as caught:
+    with pytest.raises(FileError, match="cycle") as caught:
         loader.read(folder)
     assert "0002_b → 0004_d → 0003_c → 0002_b" in caught.value.message
 
 
-def test_a_chain_of_dependencies_may_have_any_length(folder: Path) -> None:
-    count = 1200  # more than Python's own stack takes
+def test_dependency_chain_may_exceed_recursion_limit(folder: Path) -> None:
+    count = 1200  # more than Python's recursion limit
     for number in range(count):
-        lay(folder, **{f"_{number:04}_x": f"depends: {number + 1:04}_x"})
-    lay(folder, f"{count:04}_x")
+        write_files(folder, **{f"_{number:04}_x": f"depends: {number + 1:04}_x"})
+    write_files(folder, f"{count:04}_x")
     assert ids(folder) == [f"{number:04}_x" for number in range(count, -1, -1)]
 
 
-def test_a_file_that_depends_on_itself_is_a_circle(folder: Path) -> None:
-    lay(folder, _0001_a="depends: 0001_a")
+def test_file_that_depends_on_itself_is_refused(folder: Path) -> None:
+    write_files(folder, _0001_a="depends: 0001_a")
     with pytest.raises(FileError, match="0001_a → 0001_a"):
         loader.read(folder)
 
 
-def test_a_folder_that_is_missing_or_empty_is_never_nothing_to_do(folder: Path) -> None:
-    """yoyo: a missing directory reads as 'nothing to do'."""
+def test_missing_or_empty_folder_is_a_usage_error(folder: Path) -> None:
+    """yoyo: a missing directory counts as nothing to do."""
     with pytest.raises(UsageError, match="does not exist"):
         loader.read(folder / "sqll")
     (folder / "file").write_text("")
     with pytest.raises(UsageError, match="is not a folder"):
         loader.read(folder / "file")
-    with pytest.raises(UsageError, match=r"holds no \.sql file"):
+    with pytest.raises(UsageError, match=r"contains no \.sql file"):
         loader.read(folder)
     assert UsageError.exit_code == 64
 
 
 @pytest.mark.parametrize("name", ["0002_bee", "2", "0002", "002", "0002_b"])
-def test_a_migration_is_found_by_id_number_or_beginning(folder: Path, name: str) -> None:
-    lay(folder, "0001_bee", "0002_bee", "0020_bee")
+def test_find_accepts_id_number_or_unambiguous_prefix(folder: Path, name: str) -> None:
+    write_files(folder, "0001_bee", "0002_bee", "0020_bee")
     assert loader.find(loader.read(folder), name).id == "0002_bee"
 
 
 @pytest.mark.parametrize(
     ("name", "problem"), [("000", "more than one migration"), ("7", "no migration"), ("", "more")]
 )
-def test_a_name_that_fits_none_or_many_is_refused_with_the_list(
+def test_find_refuses_unknown_or_ambiguous_name_with_the_list(
     folder: Path, name: str, problem: str
 ) -> None:
-    lay(folder, "0001_a", "0002_b")
+    write_files(folder, "0001_a", "0002_b")
     with pytest.raises(UsageError, match=problem) as caught:
         loader.find(loader.read(folder), name)
-    assert caught.value.hint == "There are: 0001_a, 0002_b"
+    assert caught.value.hint == "Migrations: 0001_a, 0002_b"
 
 
-def test_the_next_name_has_the_next_number_in_the_width_in_use(folder: Path) -> None:
+def test_next_name_uses_next_number_in_current_width(folder: Path) -> None:
     assert loader.next_name(folder / "none", "Create Users!") == "0001_create_users"
-    lay(folder, "009_a", "009_a.rollback")
+    write_files(folder, "009_a", "009_a.rollback")
     assert loader.next_name(folder, "Add  teams, to-projects") == "010_add_teams_to_projects"
 
 
-def test_a_name_without_words_is_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="makes no file name"):
+def test_next_name_without_letters_or_digits_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match="contains no letters or digits"):
         loader.next_name(folder, "../…")
 
 
 @given(st.lists(st.text("0129_.-ab Ä%;'\"", min_size=1, max_size=9), max_size=6, unique=True))
-def test_any_names_are_read_in_order_or_refused_in_words(
+def test_any_names_are_read_in_order_or_refused(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("folder")
-    lay(folder, *names)
+    write_files(folder, *names)
     try:
         found = loader.read(folder)
     except RunnerError as error:

@@ -1,4 +1,4 @@
-"""One SQL file, read: what its hash sees, what its header says, what makes it unusable."""
+"""One SQL file: its hashes, its header, and contents that are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "0001_a.sql"
 
 
-def script(path: Path, content: str | bytes) -> SqlFile:
+def sql_file(path: Path, content: str | bytes) -> SqlFile:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return SqlFile(path)
 
@@ -37,10 +37,10 @@ def script(path: Path, content: str | bytes) -> SqlFile:
         "\ufeff" + TEXT.replace("\n", " \r\n").rstrip(),
     ],
 )
-def test_the_hash_ignores_line_ends_trailing_space_a_bom_and_the_final_newline(
+def test_hash_ignores_line_endings_trailing_space_bom_and_final_newline(
     path: Path, same: str
 ) -> None:
-    assert script(path, same).sha256 == script(path, TEXT).sha256
+    assert sql_file(path, same).sha256 == sql_file(path, TEXT).sha256
 
 
 @pytest.mark.parametrize(
@@ -56,18 +56,18 @@ def test_the_hash_ignores_line_ends_trailing_space_a_bom_and_the_final_newline(
         TEXT.replace("tables.", "tables.\ufeff"),
     ],
 )
-def test_the_hash_sees_every_other_difference(path: Path, other: str) -> None:
-    assert script(path, other).sha256 != script(path, TEXT).sha256
+def test_hash_changes_with_any_other_difference(path: Path, other: str) -> None:
+    assert sql_file(path, other).sha256 != sql_file(path, TEXT).sha256
 
 
-def test_the_hash_of_the_code_sees_the_code_alone(path: Path) -> None:
-    before = script(path, TEXT).code_sha256
-    reworded = TEXT.replace("Two tables.", "A pair.").replace("  create", "create")
-    assert script(path, reworded).code_sha256 == before
-    assert script(path, TEXT.replace("table b", "table c")).code_sha256 != before
+def test_code_hash_ignores_comments_and_spacing(path: Path) -> None:
+    before = sql_file(path, TEXT).code_sha256
+    cosmetic = TEXT.replace("Two tables.", "A pair.").replace("  create", "create")
+    assert sql_file(path, cosmetic).code_sha256 == before
+    assert sql_file(path, TEXT.replace("table b", "table c")).code_sha256 != before
 
 
-def test_a_large_file_is_hashed_and_its_header_read_without_being_held(path: Path) -> None:
+def test_large_file_is_hashed_without_loading_it_into_memory(path: Path) -> None:
     line = b"insert into t values ('" + b"x" * 80 + b"');\n"
     size = path.write_bytes(b"-- depends: 0000_z\n" + line * 100_000)
     large = SqlFile(path)
@@ -82,8 +82,8 @@ def test_a_large_file_is_hashed_and_its_header_read_without_being_held(path: Pat
     assert peak < 1_000_000
 
 
-def test_a_file_without_directives_runs_in_a_transaction_and_waits_for_nobody(path: Path) -> None:
-    assert script(path, TEXT).header == Header((), transactional=True, independent=False)
+def test_file_without_directives_has_default_header(path: Path) -> None:
+    assert sql_file(path, TEXT).header == Header((), transactional=True, independent=False)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -97,12 +97,12 @@ def test_directives_are_read_from_the_leading_comment_lines(path: Path, end: str
         "--   independent :  true",
         "create table c ();",
     ]
-    found = script(path, end.join(lines)).header
+    found = sql_file(path, end.join(lines)).header
     assert found == Header(("0001_a", "0002_b", "0000_z"), transactional=False, independent=True)
 
 
 @pytest.mark.parametrize(
-    ("said", "milliseconds"),
+    ("value", "milliseconds"),
     [
         ("250", 250),
         ("500ms", 500),
@@ -111,7 +111,7 @@ def test_directives_are_read_from_the_leading_comment_lines(path: Path, end: str
         ("10min", 600_000),
         ("2h", 7_200_000),
         ("1d", 86_400_000),
-        ("1us", 1),  # PostgreSQL rounds it to 0, which is no limit at all
+        ("1us", 1),  # PostgreSQL would round it to 0, which means no limit
         ("0", 0),
         ("0s", 0),
         ("off", 0),
@@ -119,22 +119,22 @@ def test_directives_are_read_from_the_leading_comment_lines(path: Path, end: str
         ("2147483647", 2**31 - 1),
     ],
 )
-def test_a_time_limit_is_written_as_postgresql_writes_it(
-    path: Path, said: str, milliseconds: int
+def test_timeout_directive_accepts_postgresql_units(
+    path: Path, value: str, milliseconds: int
 ) -> None:
-    header = script(path, f"-- lock_timeout: {said}\nselect 1;").header
+    header = sql_file(path, f"-- lock_timeout: {value}\nselect 1;").header
     assert header == Header(lock_timeout=milliseconds)
-    header = script(path, f"-- statement_timeout: {said}\nselect 1;").header
+    header = sql_file(path, f"-- statement_timeout: {value}\nselect 1;").header
     assert header == Header(statement_timeout=milliseconds)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     ["", "soon", "5 seconds", "5S", "-1", "1e3s", "none", "5s 6s", "25d", "2147483648", "٣s"],
 )
-def test_a_time_limit_that_is_none_is_an_error_with_its_line(path: Path, said: str) -> None:
+def test_invalid_timeout_directive_is_refused_with_its_line(path: Path, value: str) -> None:
     with pytest.raises(FileError, match="lock_timeout is a time, not ") as caught:
-        _ = script(path, f"-- x\n-- lock_timeout: {said}\nselect 1;").header
+        _ = sql_file(path, f"-- x\n-- lock_timeout: {value}\nselect 1;").header
     assert caught.value.place
     assert caught.value.place.line == 2
     assert "off for no limit" in caught.value.hint
@@ -150,20 +150,20 @@ def test_a_time_limit_that_is_none_is_an_error_with_its_line(path: Path, said: s
         "-- author: us",
     ],
 )
-def test_prose_with_a_colon_is_no_directive(path: Path, prose: str) -> None:
-    assert script(path, f"{prose}\nselect 1;").header == Header()
+def test_comment_with_colon_is_not_a_directive(path: Path, prose: str) -> None:
+    assert sql_file(path, f"{prose}\nselect 1;").header == Header()
 
 
-def test_an_unknown_directive_is_an_error_with_its_line(path: Path) -> None:
-    with pytest.raises(FileError, match="nobody knows: transaction") as caught:
-        _ = script(path, "-- x\n-- transaction: false\nselect 1;").header
+def test_unknown_directive_is_refused_with_its_line(path: Path) -> None:
+    with pytest.raises(FileError, match="unknown directive: transaction") as caught:
+        _ = sql_file(path, "-- x\n-- transaction: false\nselect 1;").header
     assert str(caught.value.place) == f"{path}:2:1"
-    assert "Known are depends, idle_in_transaction_session_timeout, " in caught.value.hint
+    assert "Known: depends, idle_in_transaction_session_timeout, " in caught.value.hint
 
 
-def test_a_directive_with_an_impossible_value_is_an_error_with_its_line(path: Path) -> None:
+def test_invalid_directive_value_is_refused_with_its_line(path: Path) -> None:
     with pytest.raises(FileError, match="true or false, not 'no'") as caught:
-        _ = script(path, "-- transactional: no\nselect 1;").header
+        _ = sql_file(path, "-- transactional: no\nselect 1;").header
     assert str(caught.value.place) == f"{path}:1:1"
 
 
@@ -171,42 +171,40 @@ def test_a_directive_with_an_impossible_value_is_an_error_with_its_line(path: Pa
     ("text", "line"),
     [
         ("create table a ();\n-- transactional: false\n", 2),
-        ("/* a licence */\n-- transactional: false\ncreate table a ();", 2),
+        ("/* a license */\n-- transactional: false\ncreate table a ();", 2),
         ("-- x\n\ncreate table a ();\n\t-- depends: 0001_a", 4),
         ("create table a ();\r-- independent: true\r", 2),
     ],
 )
-def test_a_directive_below_the_header_is_an_error_with_its_line(
-    path: Path, text: str, line: int
-) -> None:
+def test_directive_below_header_is_refused_with_its_line(path: Path, text: str, line: int) -> None:
     with pytest.raises(FileError, match="below its header") as caught:
-        _ = script(path, text).statements
+        _ = sql_file(path, text).statements
     assert caught.value.place
     assert caught.value.place.line == line
 
 
-def test_a_directive_in_the_header_is_not_below_it(path: Path) -> None:
-    assert len(script(path, "\n-- a\n\n-- transactional: false\n\nvacuum;").statements) == 1
+def test_directive_anywhere_in_header_is_accepted(path: Path) -> None:
+    assert len(sql_file(path, "\n-- a\n\n-- transactional: false\n\nvacuum;").statements) == 1
 
 
-def test_bytes_that_are_no_utf8_are_named_with_their_line(path: Path) -> None:
+def test_invalid_utf8_is_refused_with_byte_and_line(path: Path) -> None:
     with pytest.raises(FileError, match="byte 0xe9") as caught:
-        _ = script(path, "-- ü\nselect 'caf".encode() + b"\xe9';").text
+        _ = sql_file(path, "-- ü\nselect 'caf".encode() + b"\xe9';").text
     assert caught.value.place
     assert caught.value.place.line == 2
 
 
-def test_a_nul_is_named_with_its_line_and_column(path: Path) -> None:
+def test_nul_character_is_refused_with_line_and_column(path: Path) -> None:
     with pytest.raises(FileError, match="NUL") as caught:
-        _ = script(path, "select 1;\nselect '\0';").text
+        _ = sql_file(path, "select 1;\nselect '\0';").text
     assert str(caught.value.place) == f"{path}:2:9"
 
 
-def test_the_text_that_is_sent_has_no_bom(path: Path) -> None:
-    assert script(path, "\ufeffselect 1").text == "select 1"
+def test_text_has_no_bom(path: Path) -> None:
+    assert sql_file(path, "\ufeffselect 1").text == "select 1"
 
 
-def test_a_file_that_is_gone_is_an_error_in_words(path: Path) -> None:
+def test_missing_file_is_a_file_error(path: Path) -> None:
     for read in ("sha256", "header", "text"):
         with pytest.raises(FileError, match="No such file"):
             getattr(SqlFile(path), read)

@@ -1,4 +1,4 @@
-"""Cutting a file into statements, and what is refused before PostgreSQL sees it."""
+"""Splitting a file into statements, and what is refused before PostgreSQL sees it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ begin atomic
     select case when n > 0 then case n when 1 then 2 end else 3 end;
 end"""
 
-# What stands in a file, and the statements that PostgreSQL makes of it.
+# Content of a file, and its statements; None: two statements separated by "; ".
 FILES = {
     "two statements": ("select 1; select 2;", ["select 1", "select 2"]),
     "no final semicolon": ("select 1;\nselect 2", ["select 1", "select 2"]),
@@ -35,19 +35,19 @@ FILES = {
         ["select 1 -- not; here\n, 2"],
     ),
     "a nested comment": ("select /* a /* b; */ c; */ 1;", ["select /* a /* b; */ c; */ 1"]),
-    "a comment that a quote would open": ("select 1; -- it's\nselect 2;", ["select 1", "select 2"]),
+    "a comment with a single quote": ("select 1; -- it's\nselect 2;", ["select 1", "select 2"]),
     "a string with a semicolon": ("select ';', 'it''s; so';", ["select ';', 'it''s; so'"]),
     "a string with a comment": ("select '--', '/*'; select 2;", ["select '--', '/*'", "select 2"]),
-    "a backslash ends no plain string": (
+    "a backslash in a plain string": (
         r"select 'C:\'; select 2;",
         [r"select 'C:\'", "select 2"],
     ),
     "an escape string": (r"select E'it\'s; \\'; select 2;", [r"select E'it\'s; \\'", "select 2"]),
-    "quotes written twice in an escape string": (
+    "doubled quotes in an escape string": (
         r"select E'a''b\'; c'; select 2;",
         [r"select E'a''b\'; c'", "select 2"],
     ),
-    "an escape string that goes on below": (
+    "an escape string continued on the next line": (
         "select E'a'\n  'b\\'; c'; select 2;",
         ["select E'a'\n  'b\\'; c'", "select 2"],
     ),
@@ -66,9 +66,12 @@ FILES = {
         ],
     ),
     "a dollar in a name": ("select 1 as a$b$; select 2 as c$b$;", None),
-    "a parameter is no quote": ("prepare p(int, int) as select $1, $2; deallocate p;", None),
+    "a parameter is not a dollar quote": (
+        "prepare p(int, int) as select $1, $2; deallocate p;",
+        None,
+    ),
     "an sql body": (f"{ROUTINE}; select 2;", [ROUTINE, "select 2"]),
-    "an sql body behind comments": (
+    "an sql body after comments": (
         "create /* or */ or -- yes\nreplace function g() returns int begin atomic select 1; end; "
         "select 2;",
         [
@@ -81,8 +84,8 @@ FILES = {
         "create procedure h() begin atomic select 1; select 2; end; select 2;",
         ["create procedure h() begin atomic select 1; select 2; end", "select 2"],
     ),
-    "case outside of a routine": ("select case when true then 1 end; select 2;", None),
-    "a rule of two deeds": (
+    "case outside a routine": ("select case when true then 1 end; select 2;", None),
+    "a rule of two actions": (
         "create table t (n int); create rule r as on insert to t do also (select 1; select 2);"
         " drop table t;",
         [
@@ -95,7 +98,7 @@ FILES = {
         "select 1 -- a\r; select 2",
         ["select 1 -- a\r", "select 2"],
     ),
-    "characters of many bytes": ("select 'ü;😀'; select 'ж';", ["select 'ü;😀'", "select 'ж'"]),
+    "multibyte characters": ("select 'ü;😀'; select 'ж';", ["select 'ü;😀'", "select 'ж'"]),
 }
 
 
@@ -104,17 +107,17 @@ def texts(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_is_cut_where_psql_cuts_it(name: str) -> None:
+def test_split_matches_psql(name: str) -> None:
     text, expected = FILES[name]
     found = texts(text)
-    if expected is None:  # two of them, cut between the last two semicolons
+    if expected is None:
         assert len(found) == 2
         assert text == f"{found[0]}; {found[1]};"
     else:
         assert found == expected
 
 
-def test_postgresql_sees_as_many_statements_as_we_do(empty_database: Database) -> None:
+def test_postgresql_counts_the_same_statements(empty_database: Database) -> None:
     with empty_database.connect() as conn:
         for name, (text, _) in FILES.items():
             results = 0
@@ -127,7 +130,7 @@ def test_postgresql_sees_as_many_statements_as_we_do(empty_database: Database) -
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_statement_knows_where_it_begins(name: str) -> None:
+def test_statement_has_start_offset_and_line(name: str) -> None:
     text, _ = FILES[name]
     for statement in statements.split(text):
         assert text[statement.start :].startswith(statement.text)
@@ -135,7 +138,7 @@ def test_each_statement_knows_where_it_begins(name: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_are_counted_with_every_kind_of_line_end(end: str) -> None:
+def test_line_numbers_with_any_line_ending(end: str) -> None:
     text = end.join(["-- header", "", "select", "  'ü', oops;", "select 2"])
     assert [statement.line for statement in statements.split(text)] == [3, 5]
     place = statements.place(text, text.index("oops"), "a.sql")
@@ -143,12 +146,12 @@ def test_lines_are_counted_with_every_kind_of_line_end(end: str) -> None:
     assert str(place) == "a.sql:4:8"
 
 
-def test_a_place_at_the_end_of_the_file_has_its_last_line() -> None:
+def test_place_at_end_of_file_is_on_the_last_line() -> None:
     place = statements.place("select 1\nfrom", 13, "a.sql")
     assert (place.line, place.column, place.text) == (2, 5, "from")
 
 
-def test_the_code_is_the_same_when_only_comments_and_spacing_differ() -> None:
+def test_code_ignores_comments_and_spacing() -> None:
     plain = "create table t (a int, b text);"
     spaced = "-- a table\r\ncreate  table t /* of\n two */ (a int,\n\tb text\n) ;\n-- end"
     assert "".join(statements.code(plain)) == "".join(statements.code(spaced))
@@ -164,16 +167,16 @@ def test_the_code_is_the_same_when_only_comments_and_spacing_differ() -> None:
         "select 'a b'",
     ],
 )
-def test_the_code_differs_when_postgresql_would_act_differently(other: str) -> None:
+def test_code_differs_when_the_meaning_differs(other: str) -> None:
     assert list(statements.code("select 'a b' as \"x\"")) != list(statements.code(other))
 
 
-def test_a_comment_that_never_ends_is_left_to_postgresql() -> None:
-    """Left out, it would hide in silence what stands behind it."""
+def test_unterminated_comment_is_left_to_postgresql() -> None:
+    """Dropping it would also drop, without an error, the code that follows it."""
     assert texts("select 1; /* a /* b */ select 2;") == ["select 1", "/* a /* b */ select 2;"]
 
 
-def test_a_long_literal_takes_little_memory() -> None:
+def test_splitting_a_long_literal_uses_little_memory() -> None:
     text = "select E'" + r"\n" * 500_000 + "', $$" + "'" * 500_000 + "$$;"
     tracemalloc.start()
     try:
@@ -184,7 +187,7 @@ def test_a_long_literal_takes_little_memory() -> None:
     assert peak < 4 * len(text)
 
 
-def test_a_comment_parts_two_words_as_a_space_does() -> None:
+def test_comment_separates_words_like_a_space() -> None:
     assert list(statements.code("select/**/1")) == ["select", "1"]
     assert list(statements.code("select1")) == ["select1"]
 
@@ -207,7 +210,7 @@ def test_a_comment_parts_two_words_as_a_space_does() -> None:
 def test_transaction_control_is_refused_with_its_line(word: str) -> None:
     text = f"select 1;\n\n  /* so */ {word};\nselect 2;"
     with pytest.raises(FileError) as caught:
-        statements.refuse_what_only_psql_can(text, "sql/0001_a.sql", transactional=True)
+        statements.checked_statements(text, "sql/0001_a.sql", transactional=True)
     assert caught.value.place
     assert caught.value.place.line == 3
     assert caught.value.place.column == 12
@@ -215,9 +218,9 @@ def test_transaction_control_is_refused_with_its_line(word: str) -> None:
     assert "-- transactional: false" in caught.value.hint
 
 
-def test_transaction_control_is_refused_outside_a_transaction_too() -> None:
+def test_transaction_control_is_refused_in_non_transactional_file() -> None:
     with pytest.raises(FileError) as caught:
-        statements.refuse_what_only_psql_can("begin; select 1;", "a.sql", transactional=False)
+        statements.checked_statements("begin; select 1;", "a.sql", transactional=False)
     assert "transactional: false" not in caught.value.hint
 
 
@@ -232,26 +235,26 @@ def test_transaction_control_is_refused_outside_a_transaction_too() -> None:
         'create table commits ("end" int)',
     ],
 )
-def test_words_that_control_no_transaction_pass(harmless: str) -> None:
-    found = statements.refuse_what_only_psql_can(harmless, "a.sql", transactional=True)
+def test_statement_that_only_looks_like_transaction_control_passes(harmless: str) -> None:
+    found = statements.checked_statements(harmless, "a.sql", transactional=True)
     assert len(found) == 1
 
 
 @pytest.mark.parametrize("data", ["1\tone\n\\.\n", "\\N\tit's\n\\.\n", "1\tone\n"])
-def test_copy_from_stdin_is_refused_as_what_it_is(data: str) -> None:
+def test_copy_from_stdin_is_refused(data: str) -> None:
     text = f"select 1;\ncopy public.t (a, b) FROM\n  Stdin with (format text);\n{data}"
     with pytest.raises(FileError, match="copies from stdin") as caught:
-        statements.refuse_what_only_psql_can(text, "a.sql", transactional=True)
+        statements.checked_statements(text, "a.sql", transactional=True)
     assert caught.value.place
     assert caught.value.place.line == 2
 
 
-def test_copy_from_a_file_of_the_server_passes() -> None:
+def test_copy_from_server_file_passes() -> None:
     text = "copy t from '/srv/stdin.csv';"
-    assert len(statements.refuse_what_only_psql_can(text, "a.sql", transactional=True)) == 1
+    assert len(statements.checked_statements(text, "a.sql", transactional=True)) == 1
 
 
-def test_a_backslash_command_is_refused_with_its_line() -> None:
+def test_psql_command_is_refused_with_line_and_column() -> None:
     with pytest.raises(FileError, match="psql command") as caught:
         statements.split("select '\\ fine', E'\\'', $$\\$$; -- \\ fine\n \\set x 1\n", "a.sql")
     assert caught.value.place
@@ -290,7 +293,7 @@ sql_like = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 
 @given(sql_like | st.text(max_size=60))
-def test_splitting_loses_nothing_and_raises_nothing_but_a_file_error(text: str) -> None:
+def test_splitting_drops_no_code_and_raises_only_file_errors(text: str) -> None:
     try:
         found = statements.split(text, "a.sql")
     except FileError as error:
@@ -305,7 +308,7 @@ def test_splitting_loses_nothing_and_raises_nothing_but_a_file_error(text: str) 
         gaps.append(text[position : statement.start])
         position = statement.start + len(statement.text)
     gaps.append(text[position:])
-    for gap in gaps:  # what is left out is no code
+    for gap in gaps:  # only comments, space and semicolons are left out
         assert set("".join(statements.code(gap))) <= {";"}
 
 
@@ -314,7 +317,7 @@ BETWEEN = [";", " ; ", ";;\n", ";\n-- and; then\n", "/* so; */;/* then */ ", ";\
 
 
 @given(st.lists(st.tuples(st.sampled_from(WHOLE), st.sampled_from(BETWEEN))))
-def test_statements_joined_in_any_way_are_taken_apart_again(parts: list[tuple[str, str]]) -> None:
+def test_joined_statements_are_split_again(parts: list[tuple[str, str]]) -> None:
     text = "".join(statement + "\n" + between for statement, between in parts)
     assert [found.rstrip().removesuffix("/* so; */").rstrip() for found in texts(text)] == [
         statement for statement, _ in parts
@@ -322,9 +325,7 @@ def test_statements_joined_in_any_way_are_taken_apart_again(parts: list[tuple[st
 
 
 @given(st.text(max_size=40), st.data())
-def test_every_offset_has_a_place_whose_line_holds_its_character(
-    text: str, data: st.DataObject
-) -> None:
+def test_place_of_any_offset_contains_its_character(text: str, data: st.DataObject) -> None:
     offset = data.draw(st.integers(0, len(text)))
     place = statements.place(text, offset, "a.sql")
     assert place.line

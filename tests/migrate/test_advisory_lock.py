@@ -1,4 +1,4 @@
-"""One run at a time: who waits, who is named, and that nothing outlives its holder."""
+"""One run at a time: waiting, naming the holder, and release when the holder's connection ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from checkout import PATIENCE, Checkout, until
+from checkout import TIMEOUT, Checkout, until
 from conftest import Database
 
 from runner.errors import LockTimeout
@@ -28,31 +28,31 @@ def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
     return Checkout(tmp_path, empty_database)
 
 
-def test_the_second_run_waits_for_the_first_and_says_for_whom(checkout: Checkout) -> None:
+def test_second_run_waits_and_names_the_holder(checkout: Checkout) -> None:
     waiting = threading.Event()
-    told: list[str] = []
+    messages: list[str] = []
 
     def report(event: Event) -> None:
         if isinstance(event, Working):
-            told.append(event.text)
+            messages.append(event.text)
             waiting.set()
 
     def second() -> None:
         with checkout.migrator(report):
-            told.append("in")
+            messages.append("in")
 
     thread = threading.Thread(target=second)
     with checkout.migrator() as migrator:
         pid = migrator.connection.info.backend_pid
         thread.start()
-        assert waiting.wait(PATIENCE)
-        assert "in" not in told
-    thread.join(PATIENCE)
-    assert told[-1] == "in"
-    assert told[0].startswith(f"waiting for the lock, held by pid {pid}, runner as ")
+        assert waiting.wait(TIMEOUT)
+        assert "in" not in messages
+    thread.join(TIMEOUT)
+    assert messages[-1] == "in"
+    assert messages[0].startswith(f"waiting for the lock, held by pid {pid}, runner as ")
 
 
-def test_a_run_that_waited_in_vain_names_the_holder(checkout: Checkout) -> None:
+def test_lock_timeout_names_the_holder(checkout: Checkout) -> None:
     with checkout.migrator() as migrator:
         pid = migrator.connection.info.backend_pid
         migrator.connection.execute("select 'the last\n thing it did'")
@@ -62,22 +62,22 @@ def test_a_run_that_waited_in_vain_names_the_holder(checkout: Checkout) -> None:
     assert f"pid {pid}, runner as " in message
     assert "from a local socket" in message or re.search(r"from [\d.:a-f]+,", message)
     assert "select 'the last thing it did'" in message
-    assert "Nothing was done." in caught.value.hint
+    assert "No changes were made." in caught.value.state
 
 
-def test_the_command_line_waits_as_long_as_it_is_told_and_exits_with_three(
+def test_lock_wait_option_limits_waiting_and_exit_code_is_3(
     checkout: Checkout,
 ) -> None:
     checkout.write(_0001_a="create table a ();")
     with checkout.migrator():
-        said = checkout.runner("apply", "--lock-wait", "0.2")
-        assert said.code == 3
-        assert "error: Another run holds the lock: pid " in said.err
-        assert "Waited 0.2 s." in said.err
-        said = checkout.runner("apply", "--json", RUNNER_LOCK_WAIT="0")
-        assert said.code == 3
-        assert said.document["error"]["code"] == "locked"
-        assert said.document["exit_code"] == 3
+        result = checkout.runner("apply", "--lock-wait", "0.2")
+        assert result.code == 3
+        assert "error: Another run holds the lock: pid " in result.err
+        assert "Waited 0.2 s." in result.err
+        result = checkout.runner("apply", "--json", RUNNER_LOCK_WAIT="0")
+        assert result.code == 3
+        assert result.document["error"]["code"] == "locked"
+        assert result.document["exit_code"] == 3
     assert checkout.value("select to_regclass('a')") is None
 
 
@@ -95,12 +95,12 @@ def test_waiting_holds_no_snapshot(checkout: Checkout) -> None:
             line = second.stderr.readline()
             assert line, "it ended without waiting"
         migrator.apply(checkout.migrations())
-    out, err = second.communicate(timeout=PATIENCE)
+    out, err = second.communicate(timeout=TIMEOUT)
     assert second.returncode == 0, err
     assert "nothing to apply: 2 applied" in out or "0 applied now" in out
 
 
-def test_the_lock_goes_with_a_killed_process(checkout: Checkout) -> None:
+def test_lock_ends_with_a_killed_process(checkout: Checkout) -> None:
     """yoyo: the lock is a table row that outlives a crash."""
     checkout.write(_0001_a="create table a (); select pg_sleep(3600);")
     process = checkout.start_runner("apply")
@@ -117,7 +117,7 @@ def test_the_lock_goes_with_a_killed_process(checkout: Checkout) -> None:
     assert checkout.applied() == ["0001_a"]
 
 
-def test_locks_of_two_databases_do_not_meet(checkout: Checkout, tmp_path: Path) -> None:
+def test_lock_is_per_database(checkout: Checkout, tmp_path: Path) -> None:
     assert checkout.database
     with checkout.database.server.database() as other:
         elsewhere = Checkout(tmp_path, other)
@@ -125,19 +125,19 @@ def test_locks_of_two_databases_do_not_meet(checkout: Checkout, tmp_path: Path) 
             assert elsewhere.value(HELD) == 1
 
 
-def test_the_lock_is_given_back_after_a_failure(checkout: Checkout) -> None:
+def test_lock_is_released_after_an_error(checkout: Checkout) -> None:
     with pytest.raises(ZeroDivisionError), checkout.migrator():
         _ = 1 / 0
     with checkout.migrator() as migrator:
         with pytest.raises(psycopg.errors.DivisionByZero):
             migrator.connection.execute("select 1 / 0")
-        with migrator.lock():  # inside itself it does nothing more
+        with migrator.lock():  # reentrant: this has no further effect
             pass
         assert checkout.value(HELD) == 1
     assert checkout.value(HELD) == 0
 
 
-def test_the_lock_is_given_back_before_the_connection_is(checkout: Checkout) -> None:
+def test_lock_is_released_before_the_connection_closes(checkout: Checkout) -> None:
     assert checkout.database
     with checkout.database.connect(autocommit=True) as connection:
         with advisory_lock.hold(connection, wait=0, report=silent):
@@ -145,36 +145,36 @@ def test_the_lock_is_given_back_before_the_connection_is(checkout: Checkout) -> 
         assert checkout.value(HELD) == 0
 
 
-def test_a_lock_that_a_file_released_is_told(checkout: Checkout) -> None:
+def test_lock_released_by_a_file_is_reported(checkout: Checkout) -> None:
     events: list[Event] = []
     checkout.write(_0001_a="select pg_advisory_unlock_all();")
     checkout.apply(events.append)
     (note,) = [event.text for event in events if isinstance(event, Note)]
-    assert "The lock was gone before the end of the run" in note
+    assert "The lock was released before the end of the run" in note
     assert "pg_advisory_unlock_all()" in note
 
 
-def test_the_key_spells_yoyo() -> None:
+def test_lock_key_is_the_bytes_of_yoyo() -> None:
     assert advisory_lock.KEY.to_bytes(4, "big") == b"yoyo"
 
 
 @pytest.mark.parametrize("count", [2, 10])
-def test_many_runs_at_once_on_an_empty_database_apply_once(checkout: Checkout, count: int) -> None:
+def test_concurrent_runs_on_empty_database_apply_once(checkout: Checkout, count: int) -> None:
     checkout.write(
         _0001_a="create table a as select 1 as n;",
         _0002_b="insert into a values (2);",
         _0003_c="-- transactional: false\ncreate index concurrently a_idx on a (n);",
     )
     processes = [checkout.start_runner("apply") for _ in range(count)]
-    said: list[tuple[int, str, str]] = []
+    results: list[tuple[int, str, str]] = []
     for process in processes:
         try:
-            out, err = process.communicate(timeout=PATIENCE)
+            out, err = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        said.append((process.returncode, out, err))
-    assert [code for code, _, _ in said] == [0] * count, said
-    assert sum("3 applied now" in out for _, out, _ in said) == 1
+        results.append((process.returncode, out, err))
+    assert [code for code, _, _ in results] == [0] * count, results
+    assert sum("3 applied now" in out for _, out, _ in results) == 1
     assert checkout.rows("select n from a order by n") == [(1,), (2,)]
     assert checkout.value("select count(*) from yoyo._yoyo_log") == 3

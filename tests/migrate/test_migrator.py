@@ -1,4 +1,4 @@
-"""What the database remembers: effect and record together, kept or lost together."""
+"""The migrator: a migration's effect and its record are committed together or not at all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
 
 
 def stock_yoyo(checkout: Checkout, schema: str) -> PostgresqlPsycopgBackend:
-    """yoyo's own backend, its tables made by its own hand."""
+    """Return yoyo's own backend, with the tables that yoyo itself creates."""
     assert checkout.database
     info = psycopg.conninfo.conninfo_to_dict(checkout.database.conninfo())
     checkout.do(f"create schema if not exists {schema}")
@@ -51,7 +51,7 @@ def stock_yoyo(checkout: Checkout, schema: str) -> PostgresqlPsycopgBackend:
 # --- the tables ---------------------------------------------------------------------------------
 
 
-def test_the_tables_are_those_of_stock_yoyo_with_ours_beside_them(checkout: Checkout) -> None:
+def test_migration_tables_extend_those_of_stock_yoyo(checkout: Checkout) -> None:
     stock_yoyo(checkout, "stock").connection.close()
     checkout.write(_0001_a="select 1;")
     checkout.apply()
@@ -81,7 +81,7 @@ def test_the_tables_are_those_of_stock_yoyo_with_ours_beside_them(checkout: Chec
     ]
 
 
-def test_stock_yoyo_reads_the_ledger_as_its_own(checkout: Checkout) -> None:
+def test_stock_yoyo_reads_our_migration_tables(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;")
     checkout.apply()
     backend = stock_yoyo(checkout, "yoyo")  # needs no upgrade
@@ -89,7 +89,7 @@ def test_stock_yoyo_reads_the_ledger_as_its_own(checkout: Checkout) -> None:
     backend.connection.close()
 
 
-def test_a_ledger_that_stock_yoyo_made_is_adopted(checkout: Checkout) -> None:
+def test_migration_tables_of_stock_yoyo_are_adopted(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a ();", _0002_b="create table b ();")
     backend = stock_yoyo(checkout, "yoyo")
     backend.execute(
@@ -106,7 +106,7 @@ def test_a_ledger_that_stock_yoyo_made_is_adopted(checkout: Checkout) -> None:
     assert checkout.value("select to_regclass('a')") is None
 
 
-def test_the_first_run_makes_a_schema_that_is_open_to_nobody(checkout: Checkout) -> None:
+def test_first_run_creates_schema_without_grants(checkout: Checkout) -> None:
     """yoyo: its tables land in the first schema of search_path: on Supabase, `public`."""
     checkout.do("create role api_guest")
     checkout.do("alter default privileges in schema public grant all on tables to api_guest")
@@ -124,7 +124,7 @@ def test_the_first_run_makes_a_schema_that_is_open_to_nobody(checkout: Checkout)
     checkout.do("drop owned by api_guest; drop role api_guest")
 
 
-def test_reading_writes_nothing_not_even_a_ledger(checkout: Checkout) -> None:
+def test_reading_records_creates_no_migration_tables(checkout: Checkout) -> None:
     with checkout.migrator() as migrator:
         assert migrator.records() == {}
         migrator.apply([])
@@ -132,10 +132,10 @@ def test_reading_writes_nothing_not_even_a_ledger(checkout: Checkout) -> None:
     assert checkout.value("select to_regnamespace('yoyo')") is None
 
 
-def test_a_ledger_that_may_not_be_read_is_told_so(checkout: Checkout) -> None:
+def test_unreadable_migration_tables_are_reported(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;")
     checkout.apply()
-    role = f"blind_{checkout.value('select pg_backend_pid()')}"
+    role = f"no_access_{checkout.value('select pg_backend_pid()')}"
     checkout.do(f"create role {role} login")
     try:
         assert checkout.database
@@ -146,10 +146,10 @@ def test_a_ledger_that_may_not_be_read_is_told_so(checkout: Checkout) -> None:
         checkout.do(f"drop role {role}")
 
 
-# --- what a record holds ------------------------------------------------------------------------
+# --- content of a record ------------------------------------------------------------------------
 
 
-def test_a_record_holds_the_hashes_the_text_the_time_and_who(checkout: Checkout) -> None:
+def test_record_has_hashes_content_duration_time_and_user(checkout: Checkout) -> None:
     """yoyo: a migration's hash is of its name; an edited applied file is never noticed."""
     checkout.write(_0001_a="-- a\nselect '%s', 1;\n")
     checkout.apply()
@@ -169,7 +169,7 @@ def test_a_record_holds_the_hashes_the_text_the_time_and_who(checkout: Checkout)
 
 
 @pytest.mark.parametrize("header", ["", "-- transactional: false\n"])
-def test_a_record_says_how_long_its_own_file_took(checkout: Checkout, header: str) -> None:
+def test_record_has_duration_of_its_own_file(checkout: Checkout, header: str) -> None:
     checkout.write(
         _0001_a="select 1;", _0002_b=f"{header}select pg_sleep(0.1);", _0003_c="select 1;"
     )
@@ -178,7 +178,7 @@ def test_a_record_says_how_long_its_own_file_took(checkout: Checkout, header: st
     assert checkout.rows(slow) == [(False,), (True,), (False,)]
 
 
-def test_a_large_file_is_recorded_without_its_text(checkout: Checkout) -> None:
+def test_large_file_is_recorded_without_content(checkout: Checkout) -> None:
     checkout.write(_0001_a="-- " + "x" * 300_000 + "\nselect 1;")
     checkout.apply()
     assert checkout.rows("select content, content_sha256 is null from yoyo._yoyo_migration") == [
@@ -186,7 +186,7 @@ def test_a_large_file_is_recorded_without_its_text(checkout: Checkout) -> None:
     ]
 
 
-def test_every_operation_is_in_yoyos_log(checkout: Checkout) -> None:
+def test_every_operation_is_in_the_yoyo_log(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;", _0001_a__rollback="select 2;")
     (migration,) = checkout.migrations()
     with checkout.migrator() as migrator:
@@ -201,10 +201,10 @@ def test_every_operation_is_in_yoyos_log(checkout: Checkout) -> None:
     ]
 
 
-# --- both or neither ----------------------------------------------------------------------------
+# --- effect and record are atomic ---------------------------------------------------------------
 
 
-def test_a_backend_killed_before_the_record_leaves_neither_effect_nor_record(
+def test_terminated_backend_leaves_neither_effect_nor_record(
     checkout: Checkout,
 ) -> None:
     """yoyo: the record is written on a second connection, after the migration's own commit."""
@@ -220,7 +220,7 @@ def test_a_backend_killed_before_the_record_leaves_neither_effect_nor_record(
     assert checkout.applied() == ["0001_a"]
 
 
-def test_a_constraint_that_fails_at_commit_leaves_neither_effect_nor_record(
+def test_constraint_failure_at_commit_leaves_neither_effect_nor_record(
     checkout: Checkout,
 ) -> None:
     checkout.write(
@@ -233,13 +233,13 @@ def test_a_constraint_that_fails_at_commit_leaves_neither_effect_nor_record(
     assert "at the commit of" in caught.value.message
     assert "0002_b.sql" in caught.value.message
     assert caught.value.detail == "Key (n)=(1) already exists."
-    assert caught.value.hint == "0001_a stays applied. Nothing of 0002_b was kept."
+    assert caught.value.state == "0001_a stays applied. No changes of 0002_b were kept."
     assert checkout.value("select to_regclass('b')") is None
     assert checkout.rows("select * from a") == []
     assert checkout.applied() == ["0001_a"]
 
 
-def test_a_record_that_cannot_be_written_undoes_the_effect(checkout: Checkout) -> None:
+def test_failure_to_write_record_rolls_back_the_effect(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;", _0002_b="create table b ();")
     checkout.apply_rest(1)
     checkout.do("alter table yoyo._yoyo_log add check (migration_id <> '0002_b')")
@@ -249,7 +249,7 @@ def test_a_record_that_cannot_be_written_undoes_the_effect(checkout: Checkout) -
     assert checkout.applied() == ["0001_a"]
 
 
-def test_when_the_third_file_fails_the_first_two_stay_and_are_reported(checkout: Checkout) -> None:
+def test_failed_file_keeps_and_reports_the_files_before_it(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
         _0002_b="create table b ();",
@@ -259,7 +259,9 @@ def test_when_the_third_file_fails_the_first_two_stay_and_are_reported(checkout:
     events: list[Event] = []
     with pytest.raises(SqlError) as caught:
         checkout.apply(events.append)
-    assert caught.value.hint.startswith("0001_a to 0002_b stay applied. Nothing of 0003_c was kept")
+    assert caught.value.state.startswith(
+        "0001_a to 0002_b stay applied. No changes of 0003_c were kept"
+    )
     done = [event for event in events if isinstance(event, Done)]
     assert [(event.operation, event.id) for event in done] == [
         ("apply", "0001_a"),
@@ -270,10 +272,10 @@ def test_when_the_third_file_fails_the_first_two_stay_and_are_reported(checkout:
     assert checkout.value("select to_regclass('d')") is None
 
 
-# --- the way back -------------------------------------------------------------------------------
+# --- rollback files -----------------------------------------------------------------------------
 
 
-def test_a_way_back_runs_and_the_record_goes_with_it(checkout: Checkout) -> None:
+def test_rollback_runs_the_file_and_deletes_the_record(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a ();", _0001_a__rollback="drop table a;")
     checkout.apply()
     with checkout.migrator() as migrator:
@@ -284,7 +286,7 @@ def test_a_way_back_runs_and_the_record_goes_with_it(checkout: Checkout) -> None
     assert checkout.applied() == ["0001_a"]
 
 
-def test_a_failing_way_back_keeps_effect_and_record(checkout: Checkout) -> None:
+def test_failed_rollback_keeps_effect_and_record(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
         _0001_a__rollback="drop table a; select 1 / 0;",
@@ -294,26 +296,29 @@ def test_a_failing_way_back_keeps_effect_and_record(checkout: Checkout) -> None:
     checkout.apply()
     with checkout.migrator() as migrator, pytest.raises(SqlError) as caught:
         migrator.roll_back(list(reversed(checkout.migrations())))
-    assert "0002_b stays rolled back. Nothing of 0001_a was kept." in caught.value.hint
+    assert "0002_b stays rolled back. No changes of 0001_a were kept." in caught.value.state
     assert caught.value.place
     assert caught.value.place.file.endswith("0001_a.rollback.sql")
     assert checkout.value("select to_regclass('a')") == "a"
     assert checkout.applied() == ["0001_a"]
 
 
-def test_a_way_back_that_is_missing_stops_the_run_before_it_starts(checkout: Checkout) -> None:
+def test_missing_rollback_file_is_refused_before_anything_runs(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
         _0002_b="create table b ();",
         _0002_b__rollback="drop table b;",
     )
     checkout.apply()
-    with checkout.migrator() as migrator, pytest.raises(FileError, match="0001_a has no way back"):
+    with (
+        checkout.migrator() as migrator,
+        pytest.raises(FileError, match="0001_a has no rollback file"),
+    ):
         migrator.roll_back(list(reversed(checkout.migrations())))
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_a_way_back_that_cannot_be_sent_stops_the_run_before_it_starts(checkout: Checkout) -> None:
+def test_unsupported_rollback_file_is_refused_before_anything_runs(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
         _0001_a__rollback="drop table a; commit;",
@@ -326,7 +331,7 @@ def test_a_way_back_that_cannot_be_sent_stops_the_run_before_it_starts(checkout:
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_a_way_back_outside_a_transaction_works_too(checkout: Checkout) -> None:
+def test_non_transactional_rollback_file_runs(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="-- transactional: false\ncreate table a (n int); "
         "create index concurrently a_idx on a (n);",
@@ -339,7 +344,7 @@ def test_a_way_back_outside_a_transaction_works_too(checkout: Checkout) -> None:
     assert checkout.applied() == []
 
 
-# --- the session between two files --------------------------------------------------------------
+# --- session state between files ----------------------------------------------------------------
 
 LEFT_BEHIND = {
     "a role": ("set role pg_monitor;", "select current_user = session_user"),
@@ -379,7 +384,7 @@ LEFT_BEHIND = {
 
 @pytest.mark.parametrize("what", LEFT_BEHIND)
 @pytest.mark.parametrize("header", ["", "-- transactional: false\n"])
-def test_what_a_file_leaves_in_the_session_reaches_neither_record_nor_next_file(
+def test_session_state_does_not_leak_into_record_or_next_file(
     checkout: Checkout, what: str, header: str
 ) -> None:
     left, gone = LEFT_BEHIND[what]
@@ -394,7 +399,7 @@ def test_what_a_file_leaves_in_the_session_reaches_neither_record_nor_next_file(
     assert checkout.rows("select * from public.found") == [(True,)]
 
 
-def test_the_lock_survives_what_files_do_to_the_session(checkout: Checkout) -> None:
+def test_lock_survives_the_session_reset_between_files(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="select pg_advisory_lock(42);", _0002_b="-- transactional: false\nselect 1;"
     )
@@ -405,7 +410,7 @@ def test_the_lock_survives_what_files_do_to_the_session(checkout: Checkout) -> N
     assert checkout.value(held) == 0
 
 
-# --- waiting for the disk -----------------------------------------------------------------------
+# --- durability of commits ----------------------------------------------------------------------
 
 WATCH = """
     create table public.waits (id text, waits text);
@@ -420,7 +425,7 @@ WATCH = """
 
 
 @pytest.mark.parametrize("server_wide", ["on", "off", "local"])
-def test_only_the_last_commit_of_a_run_waits_for_the_disk(
+def test_only_last_commit_of_a_run_waits_for_the_disk(
     checkout: Checkout, server_wide: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", 1e9)
@@ -442,19 +447,19 @@ def test_only_the_last_commit_of_a_run_waits_for_the_disk(
     ]
 
 
-def test_success_is_reported_only_after_a_commit_that_waited(
+def test_success_is_reported_only_after_a_durable_commit(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
     send = transactional.send
 
-    def listening(connection: Any, text: str, *lock_wait: Any) -> Any:
+    def recording(connection: Any, text: str, *lock_wait: Any) -> Any:
         answer = send(connection, text, *lock_wait)
         if "commit" in text:
             sent.append("waits" if "do $$" in text else "does not wait")
         return answer
 
-    monkeypatch.setattr(transactional, "send", listening)
+    monkeypatch.setattr(transactional, "send", recording)
     monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", 1e9)
     checkout.write(_0001_a="select 1;", _0002_b="select 1;", _0003_c="select 1;")
 
@@ -466,17 +471,17 @@ def test_success_is_reported_only_after_a_commit_that_waited(
     assert sent[-6:] == ["does not wait", "does not wait", "waits", "0001_a", "0002_b", "0003_c"]
 
 
-def test_after_a_failure_what_was_done_is_made_durable_before_it_is_reported(
+def test_after_a_failure_completed_files_are_durable_before_being_reported(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
     send = transactional.send
 
-    def listening(connection: Any, text: str, *lock_wait: Any) -> Any:
+    def recording(connection: Any, text: str, *lock_wait: Any) -> Any:
         sent.append(text)
         return send(connection, text, *lock_wait)
 
-    monkeypatch.setattr(transactional, "send", listening)
+    monkeypatch.setattr(transactional, "send", recording)
     monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", 1e9)
     checkout.write(_0001_a="select 1;", _0002_b="select oops;")
     reported: list[str] = []
@@ -485,27 +490,29 @@ def test_after_a_failure_what_was_done_is_made_durable_before_it_is_reported(
         if isinstance(event, Done):
             reported.append(event.id)
             assert "synchronous_commit = on" in sent[-1]
-            assert "update" in sent[-1]  # a commit that writes nothing waits for nothing
+            assert "update" in sent[-1]  # a commit that writes nothing does not wait for the disk
 
     with pytest.raises(SqlError):
         checkout.apply(report)
     assert reported == ["0001_a"]
 
 
-def test_a_long_run_reports_on_its_way(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_run_reports_completed_files_before_it_ends(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", -1.0)
     checkout.write(_0001_a="select 1;", _0002_b="select 1;")
-    told: list[int] = []
+    counts: list[int] = []
 
     def report(event: Event) -> None:
         if isinstance(event, Done):
-            told.append(len(checkout.applied()))
+            counts.append(len(checkout.applied()))
 
     checkout.apply(report)
-    assert told == [1, 2]
+    assert counts == [1, 2]
 
 
-def test_one_connection_serves_the_whole_run(checkout: Checkout) -> None:
+def test_whole_run_uses_one_connection(checkout: Checkout) -> None:
     """yoyo: one new connection per file."""
     watch = "insert into public.pids select pg_backend_pid();"
     checkout.write(

@@ -1,4 +1,4 @@
-"""Files against ledger: every state, and what apply may run. No database."""
+"""Files compared with recorded migrations: states, and what apply may run. No database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.errors import PlanError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import plan
-from runner.migrate.plan import ADVICE, Plan, Record, State, check_known, compare
+from runner.migrate.plan import ADVICE, Plan, Record, State, compare, require_recorded
 
 IDS = ("0001_a", "0002_b", "0003_c", "0004_d")
 
@@ -22,8 +22,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def remembered(folder: Path, *ids: str) -> dict[str, Record]:
-    """What the ledger would hold of these files as they are now."""
+def recorded(folder: Path, *ids: str) -> dict[str, Record]:
+    """Return the records of these files as they are now."""
     files = {file.id: file for file in loader.read(folder)}
     return {
         id_: Record(id_, sha256=files[id_].sha256, code_sha256=files[id_].code_sha256)
@@ -43,7 +43,7 @@ def ids(files: list[Migration]) -> list[str]:
     return [file.id for file in files]
 
 
-def test_without_a_ledger_everything_is_pending(folder: Path) -> None:
+def test_without_records_everything_is_pending(folder: Path) -> None:
     found = compared(folder, {})
     assert states(found) == ["0001 pending", "0002 pending", "0003 pending", "0004 pending"]
     assert ids(found.pending()) == list(IDS)
@@ -51,36 +51,36 @@ def test_without_a_ledger_everything_is_pending(folder: Path) -> None:
     assert found.applied() == []
 
 
-def test_with_every_record_everything_is_applied(folder: Path) -> None:
-    found = compared(folder, remembered(folder, *IDS))
+def test_with_all_records_everything_is_applied(folder: Path) -> None:
+    found = compared(folder, recorded(folder, *IDS))
     assert set(states(found)) == {f"{id_[:4]} applied" for id_ in IDS}
     assert found.clean
     assert found.pending() == []
     assert [entry.id for entry in found.applied()] == list(reversed(IDS))
 
 
-def test_a_file_older_than_the_newest_applied_one_is_late(folder: Path) -> None:
-    found = compared(folder, remembered(folder, "0001_a", "0003_c"))
+def test_file_numbered_below_the_newest_applied_is_out_of_order(folder: Path) -> None:
+    found = compared(folder, recorded(folder, "0001_a", "0003_c"))
     assert states(found) == ["0001 applied", "0002 out_of_order", "0003 applied", "0004 pending"]
 
 
-def test_a_late_file_is_refused_by_name_unless_asked_for(folder: Path) -> None:
-    found = compared(folder, remembered(folder, "0003_c"))
+def test_out_of_order_file_is_refused_by_name_unless_allowed(folder: Path) -> None:
+    found = compared(folder, recorded(folder, "0003_c"))
     with pytest.raises(PlanError, match="0001_a, 0002_b are out of order") as caught:
         found.pending()
     assert "--out-of-order" in caught.value.hint
     assert ids(found.pending(out_of_order=True)) == ["0001_a", "0002_b", "0004_d"]
 
 
-def test_a_late_file_that_calls_itself_independent_is_applied(folder: Path) -> None:
+def test_independent_out_of_order_file_is_applied(folder: Path) -> None:
     (folder / "0002_b.sql").write_text("-- independent: true\nselect 1;\n")
-    found = compared(folder, remembered(folder, "0001_a", "0003_c"))
+    found = compared(folder, recorded(folder, "0001_a", "0003_c"))
     assert ids(found.pending()) == ["0002_b", "0004_d"]
     assert states(found)[1] == "0002 out_of_order"
 
 
-def test_an_edited_file_refuses_the_whole_run(folder: Path) -> None:
-    records = remembered(folder, "0001_a", "0002_b")
+def test_edited_file_stops_the_whole_run(folder: Path) -> None:
+    records = recorded(folder, "0001_a", "0002_b")
     (folder / "0001_a.sql").write_text("-- 0001_a\ncreate table aa ();\n")
     found = compared(folder, records)
     assert states(found)[0] == "0001 edited"
@@ -89,34 +89,34 @@ def test_an_edited_file_refuses_the_whole_run(folder: Path) -> None:
             found.pending(to=to, out_of_order=True)
 
 
-def test_an_edit_of_comments_and_spacing_does_no_harm(folder: Path) -> None:
-    records = remembered(folder, "0001_a")
-    (folder / "0001_a.sql").write_text("-- Licence.\ncreate  table a\n();\n")
+def test_edit_of_comments_and_spacing_is_cosmetic(folder: Path) -> None:
+    records = recorded(folder, "0001_a")
+    (folder / "0001_a.sql").write_text("-- License.\ncreate  table a\n();\n")
     found = compared(folder, records)
     assert states(found)[0] == "0001 cosmetic"
     assert ids(found.pending()) == ["0002_b", "0003_c", "0004_d"]
 
 
-def test_reworded_files_leave_the_plan_clean(folder: Path) -> None:
-    records = remembered(folder, *IDS)
+def test_cosmetic_edits_leave_the_plan_clean(folder: Path) -> None:
+    records = recorded(folder, *IDS)
     (folder / "0001_a.sql").write_text("create table a (); -- only this")
     assert compared(folder, records).clean
 
 
-def test_line_ends_are_no_edit(folder: Path) -> None:
-    records = remembered(folder, *IDS)
+def test_changed_line_endings_are_not_an_edit(folder: Path) -> None:
+    records = recorded(folder, *IDS)
     path = folder / "0001_a.sql"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert states(compared(folder, records))[0] == "0001 applied"
 
 
-def test_a_record_without_a_hash_is_stock_yoyos_and_counts_as_applied(folder: Path) -> None:
+def test_record_of_stock_yoyo_without_hash_counts_as_applied(folder: Path) -> None:
     """yoyo: a migration's hash is of its name; an edited applied file is never noticed."""
     assert states(compared(folder, {"0001_a": Record("0001_a")}))[0] == "0001 applied"
 
 
-def test_a_record_without_a_file_is_missing_where_it_sorts(folder: Path) -> None:
-    records = remembered(folder, *IDS)
+def test_record_without_file_is_missing_in_sort_order(folder: Path) -> None:
+    records = recorded(folder, *IDS)
     (folder / "0002_b.sql").unlink()
     found = compared(folder, {**records, "0009_z": Record("0009_z")})
     assert states(found) == [
@@ -131,52 +131,52 @@ def test_a_record_without_a_file_is_missing_where_it_sorts(folder: Path) -> None
     assert [entry.id for entry in found.applied()][:2] == ["0009_z", "0004_d"]
 
 
-def test_a_missing_number_does_not_make_the_others_late(folder: Path) -> None:
+def test_missing_file_does_not_make_others_out_of_order(folder: Path) -> None:
     found = compared(folder, {"0009_z": Record("0009_z")})
     assert "0004 pending" in states(found)
 
 
 def test_to_stops_after_the_named_file(folder: Path) -> None:
-    found = compared(folder, remembered(folder, "0001_a"))
+    found = compared(folder, recorded(folder, "0001_a"))
     third = loader.find(loader.read(folder), "3")
     assert ids(found.pending(to=third)) == ["0002_b", "0003_c"]
     first = loader.find(loader.read(folder), "1")
     assert found.pending(to=first) == []
 
 
-def test_a_late_file_behind_the_named_one_stands_in_nobodys_way(folder: Path) -> None:
-    found = compared(folder, remembered(folder, "0004_d"))
+def test_to_ignores_out_of_order_files_after_the_named_one(folder: Path) -> None:
+    found = compared(folder, recorded(folder, "0004_d"))
     with pytest.raises(PlanError, match="0001_a is out of order"):
         found.pending(to=found.entries[0].migration)
     assert found.pending(to=None, out_of_order=True)
 
 
-def test_the_order_of_the_plan_is_that_of_the_dependencies(folder: Path) -> None:
+def test_plan_follows_dependency_order(folder: Path) -> None:
     (folder / "0001_a.sql").write_text("-- depends: 0004_d\nselect 1;\n")
     assert ids(compared(folder, {}).pending()) == ["0004_d", "0001_a", "0002_b", "0003_c"]
 
 
-def test_each_state_that_needs_something_has_its_advice() -> None:
+def test_every_state_but_applied_has_advice() -> None:
     assert set(ADVICE) == set(State) - {State.APPLIED}
 
 
-def test_marking_what_is_marked_already_is_refused(folder: Path) -> None:
+def test_repeated_mark_or_unmark_is_refused(folder: Path) -> None:
     first = loader.read(folder)[0]
-    records = remembered(folder, first.id)
-    check_known(records, first, applied=True)
-    check_known({}, first, applied=False)
+    records = recorded(folder, first.id)
+    require_recorded(records, first, applied=True)
+    require_recorded({}, first, applied=False)
     with pytest.raises(PlanError, match="0001_a is already applied"):
-        check_known(records, first, applied=False)
+        require_recorded(records, first, applied=False)
     with pytest.raises(PlanError, match="0001_a is not applied"):
-        check_known({}, first, applied=True)
+        require_recorded({}, first, applied=True)
 
 
-def test_the_plan_knows_no_database() -> None:
+def test_plan_imports_no_database_module() -> None:
     assert not {"psycopg", "yoyo"} & set(vars(plan))
 
 
-def test_what_was_taken_back_halfway_is_to_be_done_and_can_be_taken_back(folder: Path) -> None:
-    records = remembered(folder, *IDS[:3])
+def test_partially_rolled_back_migration_can_be_applied_or_rolled_back(folder: Path) -> None:
+    records = recorded(folder, *IDS[:3])
     records["0003_c"] = records["0003_c"]._replace(partially_rolled_back=True)
     found = compared(folder, records)
     assert states(found) == ["0001 applied", "0002 applied", "0003 partial", "0004 pending"]

@@ -1,4 +1,4 @@
-"""The run log: one line of JSON for every file that was done, or failed."""
+"""The run log: one line of JSON for every file applied, rolled back, seeded or failed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout
-from conftest import Database
+from conftest import Database, one_server
 
 from runner.errors import UsageError
 from runner.events import Event, Note
 from runner.migrate.run_log import RunLog
+from runner.studio.data import run_log
 
 FIELDS = {"at", "operation", "id", "sha256", "ms", "outcome", "server_version", "target", "by"}
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def mode(path: Path) -> int:
 
 
 @one_server
-def test_every_file_that_is_applied_seeded_rolled_back_or_failed_has_its_line(
+def test_log_has_a_line_for_every_operation(
     checkout: Checkout,
 ) -> None:
     checkout.environ["DATABASE_URL"] += " password=hunter2"
@@ -71,14 +71,14 @@ def test_every_file_that_is_applied_seeded_rolled_back_or_failed_has_its_line(
 
 
 @one_server
-def test_status_keeps_no_log(checkout: Checkout) -> None:
+def test_status_writes_no_log(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;")
     assert checkout.runner("status").code == 2
     assert not (checkout.folder / ".runner").exists()
 
 
 @one_server
-def test_a_log_of_ones_own_choice_is_appended_to(checkout: Checkout) -> None:
+def test_chosen_log_is_appended_to(checkout: Checkout) -> None:
     log = checkout.folder / "mine" / "runs.jsonl"
     checkout.write(_0001_a="select 1;")
     assert checkout.runner("apply", "--log", str(log)).code == 0
@@ -91,30 +91,30 @@ def test_a_log_of_ones_own_choice_is_appended_to(checkout: Checkout) -> None:
 
 
 @one_server
-def test_the_default_log_never_stands_in_the_way(checkout: Checkout) -> None:
+def test_unwritable_default_log_does_not_stop_apply(checkout: Checkout) -> None:
     checkout.file(".runner", "a file where the folder should be")
     checkout.write(_0001_a="create table a ();")
-    said = checkout.runner("apply")
-    assert said.code == 0
-    assert "The run log .runner/runs.jsonl cannot be written: Not a directory" in said.err
+    result = checkout.runner("apply")
+    assert result.code == 0
+    assert "The run log .runner/runs.jsonl cannot be written: Not a directory" in result.err
     assert checkout.applied() == ["0001_a"]
-    said = checkout.runner("apply", "--json")
-    assert said.document["notes"] == [
+    result = checkout.runner("apply", "--json")
+    assert result.document["notes"] == [
         "The run log .runner/runs.jsonl cannot be written: Not a directory"
     ]
 
 
 @one_server
-def test_a_log_that_was_asked_for_and_cannot_be_kept_stops_everything(checkout: Checkout) -> None:
+def test_unwritable_chosen_log_stops_apply(checkout: Checkout) -> None:
     blocked = checkout.file("file", "") / "runs.jsonl"
     checkout.write(_0001_a="create table a ();")
-    said = checkout.runner("apply", "--log", str(blocked))
-    assert said.code == 64
-    assert f"The run log {blocked} cannot be written: Not a directory" in said.err
+    result = checkout.runner("apply", "--log", str(blocked))
+    assert result.code == 64
+    assert f"The run log {blocked} cannot be written: Not a directory" in result.err
     assert checkout.value("select to_regclass('a')") is None
 
 
-def test_a_log_that_is_not_kept_says_so_once_and_takes_every_line(tmp_path: Path) -> None:
+def test_unwritable_log_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     events: list[Event] = []
     log = RunLog(tmp_path / "file" / "x", chosen=False, facts={}, report=events.append)
@@ -125,7 +125,7 @@ def test_a_log_that_is_not_kept_says_so_once_and_takes_every_line(tmp_path: Path
         RunLog(tmp_path / "file" / "x", chosen=True, facts={})
 
 
-def test_any_name_can_be_written(tmp_path: Path) -> None:
+def test_log_accepts_any_id(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "runs.jsonl", chosen=True, facts={})
     log.write(id="0001_\udcff", error="ü")
     log.close()
@@ -133,7 +133,7 @@ def test_any_name_can_be_written(tmp_path: Path) -> None:
     assert (line["id"], line["error"]) == ("0001_\udcff", "ü")
 
 
-def test_two_runs_may_write_at_once(tmp_path: Path) -> None:
+def test_two_runs_can_write_to_one_log(tmp_path: Path) -> None:
     path = tmp_path / "new" / "runs.jsonl"
     one = RunLog(path, chosen=True, facts={"by": "one"})
     two = RunLog(path, chosen=True, facts={"by": "two"})
@@ -148,9 +148,24 @@ def test_two_runs_may_write_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_that_was_there_keeps_its_permissions(tmp_path: Path) -> None:
+def test_existing_log_folder_keeps_its_permissions(tmp_path: Path) -> None:
     before = mode(tmp_path)
     tmp_path.chmod(0o755)
     RunLog(tmp_path / "runs.jsonl", chosen=True, facts={}).close()
     assert mode(tmp_path) == 0o755
     tmp_path.chmod(before)
+
+
+def test_read_returns_lines_newest_first_and_skips_malformed_ones(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    log = RunLog(path, chosen=True, facts={"by": "a user"})
+    log.write(operation="apply", id="0001_a", ms=1.5, outcome="done")
+    log.write(operation="seed", id="b", ms=None, outcome="failed", error="no such table")
+    log.close()
+    with path.open("a", encoding="utf-8") as file:
+        file.write('not JSON\n[]\n{"at": "now"}\n\n')
+    newest, oldest = run_log.read(path)
+    assert (newest.operation, newest.id, newest.ms) == ("seed", "b", None)
+    assert (newest.outcome, newest.error) == ("failed", "no such table")
+    assert (oldest.id, oldest.ms, oldest.outcome, oldest.by) == ("0001_a", 1.5, "done", "a user")
+    assert run_log.read(tmp_path / "missing.jsonl") == []

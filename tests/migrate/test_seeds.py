@@ -1,4 +1,4 @@
-"""Seeds: all or nothing, any number of times, and a count of what they did."""
+"""Seed files: loaded in one transaction, idempotent, and counted per table."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def load(checkout: Checkout) -> list[TableCount]:
 
 
 def failed(checkout: Checkout) -> RunnerError:
+    """Load the seed files, and return the error that must roll all of them back."""
     with pytest.raises(RunnerError) as caught:
         load(checkout)
     assert checkout.rows("select * from people") == []
-    assert "Nothing was seeded." in caught.value.hint
+    assert "No changes were made." in caught.value.state
     return caught.value
 
 
-def test_the_first_run_inserts_and_the_second_changes_nothing(checkout: Checkout) -> None:
+def test_loading_twice_changes_nothing_the_second_time(checkout: Checkout) -> None:
     assert load(checkout) == [
         TableCount("public.people", 2, 0, 0, 0),
         TableCount("public.pets", 1, 0, 0, 0),
@@ -59,7 +60,7 @@ def test_the_first_run_inserts_and_the_second_changes_nothing(checkout: Checkout
     assert checkout.rows(rows) == before
 
 
-def test_an_edited_row_changes_and_only_that(checkout: Checkout) -> None:
+def test_only_the_edited_row_changes(checkout: Checkout) -> None:
     load(checkout)
     rows = "select xmin::text, id from people where id = 2"
     before = checkout.rows(rows)
@@ -69,12 +70,12 @@ def test_an_edited_row_changes_and_only_that(checkout: Checkout) -> None:
     assert checkout.rows(rows) == before
 
 
-def test_rows_that_were_there_before_count_as_unchanged(checkout: Checkout) -> None:
+def test_existing_rows_count_as_unchanged(checkout: Checkout) -> None:
     checkout.do("insert into people select n, 'x' from generate_series(10, 14) as n")
     assert load(checkout)[0] == TableCount("public.people", 2, 0, 0, 5)
 
 
-def test_what_a_trigger_does_elsewhere_is_counted_too(checkout: Checkout) -> None:
+def test_rows_written_by_triggers_are_counted(checkout: Checkout) -> None:
     checkout.do("""
         create function note() returns trigger language plpgsql as
         $$ begin insert into others values (new.id); return new; end $$
@@ -89,7 +90,7 @@ def test_deleted_rows_are_counted(checkout: Checkout) -> None:
     assert TableCount("public.others", 0, 0, 2, 1) in load(checkout)
 
 
-def test_names_with_quotes_or_inside_strings_disturb_no_count(checkout: Checkout) -> None:
+def test_quoted_names_and_dynamic_sql_do_not_break_counts(checkout: Checkout) -> None:
     checkout.do('create table "Odd ""Name""" (id int)')
     checkout.seed(
         _03_odd="do $$ begin execute format('insert into \"%s\" values (1)', 'others'); end $$;\n"
@@ -98,7 +99,7 @@ def test_names_with_quotes_or_inside_strings_disturb_no_count(checkout: Checkout
     assert TableCount('public.Odd "Name"', 1, 0, 0, 0) in load(checkout)
 
 
-def test_when_the_last_file_fails_nothing_of_any_is_kept(checkout: Checkout) -> None:
+def test_failure_of_last_file_rolls_back_all_files(checkout: Checkout) -> None:
     checkout.seed(_02_pets="-- pets\ninsert into public.pets\nvalues (oops);")
     error = failed(checkout)
     assert isinstance(error, SqlError)
@@ -107,7 +108,7 @@ def test_when_the_last_file_fails_nothing_of_any_is_kept(checkout: Checkout) -> 
     assert (error.place.line, error.place.column) == (3, 9)
 
 
-def test_a_constraint_that_fails_at_commit_keeps_nothing(checkout: Checkout) -> None:
+def test_constraint_failure_at_commit_rolls_back_all_files(checkout: Checkout) -> None:
     checkout.do(
         "alter table people add column chief int references people deferrable initially deferred"
     )
@@ -120,14 +121,14 @@ def test_a_constraint_that_fails_at_commit_keeps_nothing(checkout: Checkout) -> 
     assert (line["id"], line["outcome"], line["sqlstate"]) == ("03_late", "failed", "23503")
 
 
-def test_a_seed_outside_a_transaction_is_refused(checkout: Checkout) -> None:
+def test_non_transactional_seed_file_is_refused(checkout: Checkout) -> None:
     checkout.seed(_03_late="-- transactional: false\nselect 1;")
     error = failed(checkout)
     assert isinstance(error, FileError)
-    assert "seeds are all or nothing" in error.message
+    assert "seeds are loaded in one" in error.message
 
 
-def test_transaction_control_in_a_seed_is_refused(checkout: Checkout) -> None:
+def test_transaction_control_in_seed_file_is_refused(checkout: Checkout) -> None:
     checkout.seed(_03_late="select 1;\ncommit;")
     with pytest.raises(FileError) as caught:
         load(checkout)
@@ -135,24 +136,24 @@ def test_transaction_control_in_a_seed_is_refused(checkout: Checkout) -> None:
     assert caught.value.place.line == 2
 
 
-def test_what_one_seed_does_to_the_session_does_not_reach_the_next(checkout: Checkout) -> None:
+def test_session_state_does_not_leak_into_next_seed_file(checkout: Checkout) -> None:
     checkout.seed(_00_first="set role pg_monitor; set search_path = pg_catalog;")
     assert len(load(checkout)) == 2
 
 
-def test_the_files_run_in_the_order_of_their_names(checkout: Checkout) -> None:
+def test_seed_files_run_in_name_order(checkout: Checkout) -> None:
     checkout.seed(_00_z="create table first (n int);", _01_a="insert into first values (1);")
     load(checkout)
     assert checkout.rows("select n from first") == [(1,)]
 
 
-def test_a_folder_without_seeds_is_wrong_usage(tmp_path: Path) -> None:
+def test_missing_or_empty_seeds_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         seeds.read(tmp_path / "none")
-    with pytest.raises(UsageError, match=r"holds no \.sql file"):
+    with pytest.raises(UsageError, match=r"contains no \.sql file"):
         seeds.read(tmp_path)
 
 
-def test_seeds_leave_the_ledger_alone(checkout: Checkout) -> None:
+def test_seeding_creates_no_migration_tables(checkout: Checkout) -> None:
     load(checkout)
     assert checkout.value("select to_regnamespace('yoyo')") is None

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL: it starts, stays, is found, stops, recovers, and lets nobody else in.
+"""The embedded PostgreSQL: start, find, stop, recovery, and access for one user only.
 
-Everything here runs as whoever runs the tests; for root, the last test runs it all once more as an
-unprivileged user.
+Everything runs as the user who runs the tests; for root, the last test runs the whole file once
+more as an unprivileged user.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ import pytest
 from runner.errors import ServerError
 from runner.postgres import embedded
 from runner.postgres.embedded import Server, data_folder, launch, os_user, postmaster, wheel
+from runner.preflight.temporary_server import temporary_server
 
 ROOT = os.geteuid() == 0
 REPOSITORY = Path(__file__).parents[2]
 both_versions = pytest.mark.parametrize("version", [18, 16])
-as_root = pytest.mark.skipif(not ROOT, reason="root only: it needs a second user")
+as_root = pytest.mark.skipif(not ROOT, reason="needs root, to use a second user")
 with_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 
 
@@ -41,7 +42,7 @@ def ask(server: Server, query: str, **options: str) -> object:
 
 
 def until(condition: Callable[[], object]) -> None:
-    assert postmaster.wait(lambda: bool(condition()), 30)
+    assert postmaster.wait_until(lambda: bool(condition()), 30)
 
 
 def runner_python(code: str, *args: object, **options: object) -> list[str]:
@@ -49,7 +50,7 @@ def runner_python(code: str, *args: object, **options: object) -> list[str]:
 
 
 def kill(server: Server) -> int:
-    """What the kernel does when memory runs out."""
+    """Kill the server as the kernel does when memory runs out; return its pid."""
     pid = server.pid
     assert pid
     os.kill(pid, signal.SIGKILL)
@@ -58,7 +59,7 @@ def kill(server: Server) -> int:
 
 
 def listeners(pid: int) -> list[str]:
-    """The addresses, as the kernel writes them, on which a process listens for TCP."""
+    """Return the addresses, as /proc/net writes them, on which a process listens for TCP."""
     open_files = [str(handle.readlink()) for handle in Path(f"/proc/{pid}/fd").iterdir()]
     found = []
     for table in ("tcp", "tcp6"):
@@ -76,17 +77,17 @@ def free_port() -> int:
 
 
 def remove(folder: Path) -> None:
-    """Stop whatever runs in there, and remove it all."""
+    """Stop the servers that run in this folder, and remove it."""
     for pid_file in folder.rglob("postmaster.pid"):
-        running = postmaster.living(pid_file.parent)
+        running = postmaster.find_running(pid_file.parent)
         if running:
-            running.end(signal.SIGQUIT)
+            running.stop(signal.SIGQUIT)
     shutil.rmtree(folder)
 
 
 @pytest.fixture
 def project() -> Iterator[Path]:
-    """A project folder that every user can pass through, so root's data can stay in it."""
+    """A project folder that every user can enter, so that root's data can stay in it."""
     folder = Path(tempfile.mkdtemp(prefix="project-", dir="/tmp")).resolve()
     folder.chmod(0o755)
     yield folder
@@ -99,9 +100,9 @@ def data_dir(project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def migrations() -> Iterator[Path]:
-    """Data folders that were made once, for tests that are about something else."""
-    folder = Path(tempfile.mkdtemp(prefix="shelf-", dir="/tmp"))
+def stored_data() -> Iterator[Path]:
+    """Data folders that are created once and reused, because initdb is slow."""
+    folder = Path(tempfile.mkdtemp(prefix="stored-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
     remove(folder)
@@ -111,35 +112,37 @@ Run = Callable[..., Server]
 
 
 @pytest.fixture
-def run(project: Path, data_dir: Path, shelf: Path) -> Iterator[Run]:
-    """Runs a server on data taken from the shelf: `run(version)`. It is put back afterwards."""
-    taken: list[Path] = []
+def run(project: Path, data_dir: Path, stored_data: Path) -> Iterator[Run]:
+    """`run(version)` starts a server on stored data, which is moved back after the test."""
+    used: list[Path] = []
 
     def run(version: int = 18, path: Path = data_dir) -> Server:
-        on_shelf = shelf / str(version)
-        if on_shelf.exists():
+        stored = stored_data / str(version)
+        if stored.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            on_shelf.rename(path)
+            stored.rename(path)
         server = embedded.start(path, version=version)
-        taken.append(on_shelf)
+        used.append(stored)
         return server
 
     yield run
-    marks = [mark for mark in project.rglob("PG_VERSION") if (mark.parent / "global").is_dir()]
-    for mark, on_shelf in zip(marks, taken, strict=True):
-        left = postmaster.living(mark.parent)
-        if left:
-            left.end()
-        mark.parent.rename(on_shelf)
+    clusters = [
+        file.parent for file in project.rglob("PG_VERSION") if (file.parent / "global").is_dir()
+    ]
+    for cluster, stored in zip(clusters, used, strict=True):
+        running = postmaster.find_running(cluster)
+        if running:
+            running.stop()
+        cluster.rename(stored)
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where data and programs go that root's server user cannot reach."""
-    folder = Path(tempfile.mkdtemp(prefix="places-", dir="/tmp")).resolve()
+def fallback_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for data and programs in locations that root's server user cannot access."""
+    folder = Path(tempfile.mkdtemp(prefix="fallback-", dir="/tmp")).resolve()
     folder.chmod(0o755)
-    monkeypatch.setattr(os_user, "PLACES", (folder / "place",))
-    yield folder / "place"
+    monkeypatch.setattr(os_user, "FALLBACK_FOLDERS", (folder / "fallback",))
+    yield folder / "fallback"
     remove(folder)
 
 
@@ -147,7 +150,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @both_versions
-def test_start_makes_a_server_with_the_database_in_it(data_dir: Path, version: int) -> None:
+def test_start_creates_the_cluster_and_the_database(data_dir: Path, version: int) -> None:
     server = embedded.start(data_dir, version=version)
     assert server.version == version
     assert str(ask(server, "show server_version")).startswith(f"{version}.")
@@ -160,27 +163,27 @@ def test_start_makes_a_server_with_the_database_in_it(data_dir: Path, version: i
 
 
 @both_versions
-def test_psql_of_the_wheel_takes_the_url(run: Run, version: int) -> None:
+def test_psql_of_the_wheel_accepts_the_url(run: Run, version: int) -> None:
     server = run(version)
     psql = [str(embedded.program("psql", version)), server.url(), "-XAtc", "select 6 * 7"]
     assert subprocess.run(psql, capture_output=True, text=True, check=True).stdout == "42\n"
 
 
-def test_start_again_gives_the_running_server(run: Run, data_dir: Path) -> None:
+def test_start_returns_a_server_that_is_already_running(run: Run, data_dir: Path) -> None:
     server = run()
     pid = server.pid
     assert embedded.start(data_dir) == server
     assert server.pid == pid
 
 
-def test_start_makes_a_dropped_database_again(run: Run, data_dir: Path) -> None:
+def test_start_recreates_a_dropped_database(run: Run, data_dir: Path) -> None:
     server = run()
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute("drop database blueprint")
     assert ask(embedded.start(data_dir), "select 1") == 1
 
 
-def test_find_sees_a_server_while_it_runs(run: Run, data_dir: Path) -> None:
+def test_find_returns_the_server_only_while_it_runs(run: Run, data_dir: Path) -> None:
     assert embedded.find(data_dir) is None
     server = run()
     assert embedded.find(data_dir) == server
@@ -188,9 +191,7 @@ def test_find_sees_a_server_while_it_runs(run: Run, data_dir: Path) -> None:
     assert embedded.find(data_dir) is None
 
 
-def test_a_server_is_found_and_stopped_though_its_lock_file_was_removed(
-    run: Run, data_dir: Path
-) -> None:
+def test_find_and_stop_work_without_the_lock_file(run: Run, data_dir: Path) -> None:
     server = run()
     data_folder.beside(data_dir, "lock").unlink()
     assert embedded.find(data_dir) == server
@@ -204,21 +205,21 @@ def test_find_starts_no_process(run: Run, data_dir: Path, monkeypatch: pytest.Mo
     assert embedded.find(data_dir) == server
 
 
-def test_looking_at_nothing_leaves_nothing_behind(project: Path, data_dir: Path) -> None:
+def test_find_and_stop_create_no_files(project: Path, data_dir: Path) -> None:
     assert embedded.find(data_dir) is None
     assert embedded.stop(data_dir) is False
     assert list(project.iterdir()) == []
 
 
 @both_versions
-def test_stop_says_whether_there_was_one_and_leaves_no_socket(
+def test_stop_returns_whether_a_server_was_running_and_removes_its_socket(
     run: Run, data_dir: Path, version: int
 ) -> None:
     server = run(version)
     pid = server.pid
     assert pid
     assert list(server.socket_dir.glob(".s.PGSQL.*"))
-    with psycopg.connect(server.url()):  # a client does not hold it up
+    with psycopg.connect(server.url()):  # a connected client does not delay it
         assert embedded.stop(data_dir) is True
     assert not postmaster.alive(pid)
     assert server.pid is None
@@ -226,14 +227,14 @@ def test_stop_says_whether_there_was_one_and_leaves_no_socket(
     assert embedded.stop(data_dir) is False
 
 
-def test_data_stays_from_one_start_to_the_next(run: Run, data_dir: Path) -> None:
+def test_data_persists_across_restarts(run: Run, data_dir: Path) -> None:
     with psycopg.connect(run().url()) as connection:
         connection.execute("create table if not exists kept as select 1 as one")
     embedded.stop(data_dir)
     assert ask(embedded.start(data_dir), "select one from kept") == 1
 
 
-def test_starts_at_the_same_time_end_in_one_server(data_dir: Path) -> None:
+def test_concurrent_starts_produce_one_server(data_dir: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from runner.postgres import embedded\n"
         "print(embedded.start(Path(sys.argv[1])).pid)"
@@ -242,15 +243,15 @@ def test_starts_at_the_same_time_end_in_one_server(data_dir: Path) -> None:
         subprocess.Popen(runner_python(code, data_dir), stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    said = [rival.communicate()[0] for rival in rivals]
+    output = [rival.communicate()[0] for rival in rivals]
     assert [rival.returncode for rival in rivals] == [0, 0, 0, 0]
-    assert len(set(said)) == 1
+    assert len(set(output)) == 1
     found = embedded.find(data_dir)
     assert found
-    assert f"{found.pid}\n" == said[0]
+    assert f"{found.pid}\n" == output[0]
 
 
-def test_the_server_outlives_the_program_and_holds_none_of_its_pipes(data_dir: Path) -> None:
+def test_the_server_outlives_the_program_and_inherits_none_of_its_pipes(data_dir: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from runner.postgres import embedded\n"
         "embedded.start(Path(sys.argv[1]))\n"
@@ -258,17 +259,17 @@ def test_the_server_outlives_the_program_and_holds_none_of_its_pipes(data_dir: P
     )
     done = subprocess.run(
         runner_python(code, data_dir), capture_output=True, text=True, timeout=60, check=True
-    )  # would last until the timeout if the server held the pipe
+    )  # would time out if the server kept the pipe open
     assert done.stderr == ""
     server = embedded.find(data_dir)
     assert server
     assert server.pid
-    assert os.getsid(server.pid) != os.getsid(0)  # no Ctrl-C and no hangup reaches it
+    assert os.getsid(server.pid) != os.getsid(0)  # neither Ctrl-C nor a hangup signals it
     assert os.getpgid(server.pid) != os.getpgid(0)
     assert done.stdout == "[]\n", "neither the wheel's Python nor psycopg is needed to start"
 
 
-def test_variables_of_the_environment_lead_nothing_astray(
+def test_environment_variables_do_not_affect_the_server(
     run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGDATABASE", "PGSERVICE", "PGDATA"):
@@ -280,16 +281,16 @@ def test_variables_of_the_environment_lead_nothing_astray(
     assert embedded.stop(data_dir)
 
 
-def test_what_is_done_is_reported_and_a_running_server_is_no_news(data_dir: Path) -> None:
-    said: list[str] = []
-    embedded.start(data_dir, report=said.append)
-    assert [line.split()[0] for line in said] == ["making", "starting"]
-    said.clear()
-    embedded.start(data_dir, report=said.append)
-    assert said == []
+def test_start_reports_each_step_and_nothing_for_a_running_server(data_dir: Path) -> None:
+    lines: list[str] = []
+    embedded.start(data_dir, report=lines.append)
+    assert [line.split()[0] for line in lines] == ["creating", "starting"]
+    lines.clear()
+    embedded.start(data_dir, report=lines.append)
+    assert lines == []
 
 
-# --- nobody else ------------------------------------------------------------------------------
+# --- access -----------------------------------------------------------------------------------
 
 
 def test_data_log_and_lock_are_private(run: Run, data_dir: Path) -> None:
@@ -313,16 +314,16 @@ def test_the_invoking_user_can_be_any_role(run: Run, version: int) -> None:
 @as_root
 @both_versions
 @pytest.mark.parametrize(
-    ("stranger", "obstacle"), [("daemon", "Permission denied"), ("nobody", "Peer authentication")]
+    ("name", "error"), [("daemon", "Permission denied"), ("nobody", "Peer authentication")]
 )
-def test_another_user_cannot_connect(run: Run, version: int, stranger: str, obstacle: str) -> None:
-    """Not even the one the server runs as, whom the private folder does not keep out."""
+def test_another_user_cannot_connect(run: Run, version: int, name: str, error: str) -> None:
+    """Not even the user that the server runs as, who can access the private folder."""
     server = run(version)
     assert os_user.server_user().name == "nobody"
-    copied = os_user.OsUser(stranger, *_ids(stranger))
-    done = copied.run(embedded.program("psql", version), server.url(), "-Xc", "select 1")
+    user = os_user.OsUser(name, *_ids(name))
+    done = user.run(embedded.program("psql", version), server.url(), "-Xc", "select 1")
     assert done.returncode == 2
-    assert obstacle in done.stderr
+    assert error in done.stderr
 
 
 def _ids(name: str) -> tuple[int, int]:
@@ -343,7 +344,7 @@ def test_no_tcp_port_is_open_unless_asked_for(run: Run, version: int) -> None:
 
 @with_proc
 @both_versions
-def test_a_port_is_for_this_machine_and_for_who_knows_the_password(
+def test_a_tcp_port_is_local_and_requires_the_password(
     run: Run, data_dir: Path, version: int
 ) -> None:
     run(version)
@@ -364,7 +365,7 @@ def test_a_port_is_for_this_machine_and_for_who_knows_the_password(
     assert password.read_text() not in repr(server) + server.log.read_text()
 
 
-def test_a_port_once_asked_for_stays_until_the_server_is_stopped(run: Run, data_dir: Path) -> None:
+def test_a_requested_port_stays_open_until_the_server_is_stopped(run: Run, data_dir: Path) -> None:
     plain = run()
     pid = plain.pid
     first, second = free_port(), free_port()
@@ -378,7 +379,7 @@ def test_a_port_once_asked_for_stays_until_the_server_is_stopped(run: Run, data_
     with psycopg.connect(opened.url(), autocommit=True) as connection:
         connection.execute('drop role if exists "odd name"')
         connection.execute('create role "odd name" login')
-    assert ask(opened, "select inet_server_port()", user="odd name") is None, "by the socket"
+    assert ask(opened, "select inet_server_port()", user="odd name") is None, "over the socket"
     moved = embedded.start(data_dir, port=second)
     assert (moved.tcp, moved.port) == (True, second)
     assert ask(moved, "select 1") == 1
@@ -386,7 +387,7 @@ def test_a_port_once_asked_for_stays_until_the_server_is_stopped(run: Run, data_
     assert embedded.start(data_dir) == plain
 
 
-def test_a_taken_port_is_refused_before_anything_is_stopped(run: Run, data_dir: Path) -> None:
+def test_a_port_in_use_is_refused_before_the_server_is_stopped(run: Run, data_dir: Path) -> None:
     server = run()
     pid = server.pid
     with socket.socket() as taken:
@@ -399,12 +400,12 @@ def test_a_taken_port_is_refused_before_anything_is_stopped(run: Run, data_dir: 
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
-def test_an_impossible_port_is_refused(data_dir: Path, port: int) -> None:
-    with pytest.raises(ServerError, match=f"no TCP port {port}"):
+def test_an_invalid_port_is_refused(data_dir: Path, port: int) -> None:
+    with pytest.raises(ServerError, match=f"Invalid TCP port {port}"):
         embedded.start(data_dir, port=port)
 
 
-# --- awkward paths ----------------------------------------------------------------------------
+# --- unusual paths ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -414,11 +415,11 @@ def test_an_impossible_port_is_refused(data_dir: Path, port: int) -> None:
         "too long for a socket",
         "just too long for a socket",
         "comma",
-        "odd characters",
+        "special characters",
         "like an option",
     ],
 )
-def test_the_project_may_have_any_path(run: Run, project: Path, name: str) -> None:
+def test_start_works_with_any_project_path(run: Run, project: Path, name: str) -> None:
     path = project / name / ".runner" / "postgres"
     server = run(18, path)
     assert ask(server, "select 1") == 1
@@ -430,12 +431,12 @@ def test_the_project_may_have_any_path(run: Run, project: Path, name: str) -> No
     assert server.socket_dir.exists() == (server.socket_dir == server.data_dir)
 
 
-def test_a_new_server_can_be_made_in_a_path_of_odd_characters(project: Path) -> None:
+def test_a_cluster_is_created_in_a_path_with_special_characters(project: Path) -> None:
     path = project / 'it\'s 100% "q" $HOME `id` \\ &x=y#?é' / "postgres"
     assert ask(embedded.start(path), "select 1") == 1
 
 
-def test_a_short_socket_folder_of_somebody_else_is_not_used(run: Run, project: Path) -> None:
+def test_a_short_socket_folder_that_is_not_private_is_not_used(run: Run, project: Path) -> None:
     path = project / ("x" * 100) / "postgres"
     server = run(18, path)
     short = server.socket_dir
@@ -443,7 +444,7 @@ def test_a_short_socket_folder_of_somebody_else_is_not_used(run: Run, project: P
     embedded.stop(path)
     user = os_user.server_user()
     (project / "trap").mkdir(mode=0o700)
-    user.give(project / "trap")
+    user.take_ownership(project / "trap")
     short.symlink_to(project / "trap")
     with pytest.raises(ServerError, match="cannot hold a socket") as caught:
         embedded.start(path)
@@ -451,14 +452,14 @@ def test_a_short_socket_folder_of_somebody_else_is_not_used(run: Run, project: P
     short.unlink()
     short.mkdir()
     short.chmod(0o755)
-    user.give(short)
+    user.take_ownership(short)
     with pytest.raises(ServerError, match="cannot hold a socket"):
         embedded.start(path)
     short.rmdir()
     assert ask(embedded.start(path), "select 1") == 1
 
 
-# --- unclean ends -----------------------------------------------------------------------------
+# --- crashes ----------------------------------------------------------------------------------
 
 
 @both_versions
@@ -474,26 +475,26 @@ def test_a_killed_server_recovers_at_the_next_start(run: Run, data_dir: Path, ve
     assert ask(embedded.start(data_dir, version=version), "select one from kept") == 1
 
 
-def refused(*_: object) -> bool:
+def deny(*_: object) -> bool:
     raise PermissionError
 
 
 @both_versions
-@pytest.mark.parametrize("blind", [False, True], ids=["", "where it cannot be looked into"])
-def test_a_pid_that_somebody_else_has_by_now_is_neither_believed_nor_killed(
-    run: Run, data_dir: Path, version: int, blind: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("no_proc", [False, True], ids=["", "without access to /proc"])
+def test_a_reused_pid_is_neither_taken_for_the_server_nor_killed(
+    run: Run, data_dir: Path, version: int, no_proc: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if blind:
-        monkeypatch.setattr(Path, "samefile", refused)
+    if no_proc:
+        monkeypatch.setattr(Path, "samefile", deny)
     pid_file = data_dir / "postmaster.pid"
     old = kill(run(version))
     user = os_user.server_user()
     with subprocess.Popen(
         ["/bin/cat"],
         stdin=subprocess.PIPE,
-        user=None if user.is_us else user.uid,
-        group=None if user.is_us else user.gid,
-        extra_groups=None if user.is_us else [],
+        user=None if user.is_current else user.uid,
+        group=None if user.is_current else user.gid,
+        extra_groups=None if user.is_current else [],
     ) as innocent:
         for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
             text = (data_dir / name).read_text()
@@ -530,12 +531,11 @@ def test_a_backend_that_outlived_its_postmaster_does_not_block_the_next_start(
 
 
 @both_versions
-def test_all_is_known_again_where_processes_cannot_be_looked_into(
+def test_servers_are_identified_by_their_socket_without_access_to_proc(
     run: Run, data_dir: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container's root may not, and macOS has no /proc: the socket's owner must do."""
-
-    monkeypatch.setattr(Path, "samefile", refused)
+    """Root in a container may not read /proc, and macOS has none: the socket's owner decides."""
+    monkeypatch.setattr(Path, "samefile", deny)
     server = run(version)
     assert embedded.find(data_dir) == server
     assert embedded.start(data_dir, version=version) == server
@@ -546,42 +546,40 @@ def test_all_is_known_again_where_processes_cannot_be_looked_into(
     assert embedded.stop(data_dir)
 
 
-def test_a_server_in_a_container_that_shares_the_folder_is_left_alone(
-    run: Run, data_dir: Path
-) -> None:
-    """Its socket answers, but its number means nothing here."""
+def test_start_refuses_a_folder_served_from_another_pid_namespace(run: Run, data_dir: Path) -> None:
+    """Its socket accepts connections, but its pid means nothing here."""
     server = run()
     pid = server.pid
     assert pid
     pid_file = data_dir / "postmaster.pid"
-    truth = pid_file.read_text()
-    pid_file.write_text(truth.replace(str(pid), "99999999", 1))
-    with pytest.raises(ServerError, match="no process of this machine"):
+    original = pid_file.read_text()
+    pid_file.write_text(original.replace(str(pid), "99999999", 1))
+    with pytest.raises(ServerError, match="outside this PID namespace"):
         embedded.start(data_dir)
     assert embedded.stop(data_dir) is False
-    pid_file.write_text(truth)
+    pid_file.write_text(original)
     assert ask(server, "select 1") == 1
     assert server.pid == pid
 
 
 @with_proc
 def test_a_zombie_is_not_alive() -> None:
-    """Where nobody buries the dead (a container without an init), a killed server stays as one."""
+    """In a container without an init process, a killed server remains as a zombie."""
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as process:
         assert postmaster.alive(process.pid)
         process.kill()
         until(lambda: not postmaster.alive(process.pid))
-        os.kill(process.pid, 0)  # it is still there: nobody has waited for it
+        os.kill(process.pid, 0)  # it still exists, because it was not waited for
 
 
-def test_a_half_made_data_folder_is_never_taken_for_a_whole_one(data_dir: Path) -> None:
+def test_an_interrupted_initdb_leaves_no_data_folder(data_dir: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from runner.postgres import embedded\n"
         "embedded.start(Path(sys.argv[1]))"
     )
     with subprocess.Popen(runner_python(code, data_dir), start_new_session=True) as child:
         until(lambda: list(data_dir.parent.glob(".postgres.new-*/PG_VERSION")))
-        os.killpg(child.pid, signal.SIGKILL)  # initdb as well
+        os.killpg(child.pid, signal.SIGKILL)  # kills initdb, too
     assert not data_dir.exists()
     assert embedded.find(data_dir) is None
     assert ask(embedded.start(data_dir), "select 1") == 1
@@ -589,63 +587,65 @@ def test_a_half_made_data_folder_is_never_taken_for_a_whole_one(data_dir: Path) 
 
 
 @pytest.mark.parametrize("status", ["starting", "stopping"])
-def test_a_server_in_between_is_waited_for(
+def test_start_waits_for_a_server_that_is_starting_or_stopping(
     run: Run, data_dir: Path, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a start finds whose predecessor was killed while it waited for the server."""
+    """The state after a runner was killed while it waited for the server."""
     server = run()
     pid = server.pid
     pid_file = data_dir / "postmaster.pid"
-    truth = pid_file.read_text()
+    original = pid_file.read_text()
     waited = []
 
-    def wait(condition: Callable[[], bool], within: float) -> bool:
+    def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
         if status in pid_file.read_text() and not condition():
-            waited.append(within)
-            pid_file.write_text(truth)
-        return real(condition, within)
+            waited.append(timeout)
+            pid_file.write_text(original)
+        return real(condition, timeout)
 
-    real = postmaster.wait
-    monkeypatch.setattr(postmaster, "wait", wait)
-    pid_file.write_text(truth.replace("ready   ", status))
+    real = postmaster.wait_until
+    monkeypatch.setattr(postmaster, "wait_until", wait_until)
+    pid_file.write_text(original.replace("ready   ", status))
     assert embedded.find(data_dir) is None
     assert waited == []
     assert embedded.start(data_dir) == server
-    assert waited == [postmaster.PATIENCE]
+    assert waited == [postmaster.STARTUP_TIMEOUT_SECONDS]
     assert server.pid == pid
 
 
-# --- folders that will not do -----------------------------------------------------------------
+# --- folders that cannot be used --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("there", "asked"), [(16, 18), (18, 16)])
+@pytest.mark.parametrize(("existing", "requested"), [(16, 18), (18, 16)])
 @pytest.mark.parametrize("runs", [True, False], ids=["running", "stopped"])
-def test_data_of_another_version_is_named_and_kept(
-    run: Run, data_dir: Path, there: int, asked: int, runs: bool
+def test_data_of_another_version_is_refused_and_kept(
+    run: Run, data_dir: Path, existing: int, requested: int, runs: bool
 ) -> None:
-    server = run(there)
+    server = run(existing)
     pid = server.pid
     if not runs:
         embedded.stop(data_dir)
-    with pytest.raises(ServerError, match=f"PostgreSQL {there} .* version {asked}") as caught:
-        embedded.start(data_dir, version=asked)
-    assert "Nothing was changed" in caught.value.hint
+    with pytest.raises(
+        ServerError, match=f"PostgreSQL {existing} .* version {requested}"
+    ) as caught:
+        embedded.start(data_dir, version=requested)
+    assert "No changes were made." in caught.value.state
     if runs:
         assert server.pid == pid
-    assert ask(embedded.start(data_dir, version=there), "select 1") == 1
+    assert ask(embedded.start(data_dir, version=existing), "select 1") == 1
 
 
-def test_a_folder_with_something_else_in_it_is_refused(data_dir: Path) -> None:
+def test_a_folder_with_other_files_is_refused(data_dir: Path) -> None:
     data_dir.mkdir(parents=True)
     data_dir.chmod(0o755)
     os.chown(data_dir, os_user.server_user().uid, -1)
     (data_dir / "thesis.txt").write_text("precious")
-    with pytest.raises(ServerError, match="holds no PostgreSQL"):
+    with pytest.raises(ServerError, match="contains no PostgreSQL cluster"):
         embedded.start(data_dir)
     assert [path.name for path in data_dir.iterdir()] == ["thesis.txt"]
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(data_dir: Path) -> None:
+def test_a_file_instead_of_the_data_folder_is_refused(data_dir: Path) -> None:
     data_dir.parent.mkdir(parents=True)
     data_dir.write_text("precious")
     os.chown(data_dir, os_user.server_user().uid, -1)
@@ -654,16 +654,14 @@ def test_a_file_in_the_place_of_the_folder_is_refused(data_dir: Path) -> None:
     assert data_dir.read_text() == "precious"
 
 
-def test_an_empty_folder_is_taken(data_dir: Path) -> None:
+def test_an_empty_folder_is_used(data_dir: Path) -> None:
     data_dir.mkdir(parents=True)
     os.chown(data_dir, os_user.server_user().uid, -1)
     assert ask(embedded.start(data_dir), "select 1") == 1
 
 
 @both_versions
-def test_a_server_that_does_not_start_shows_the_end_of_its_log(
-    run: Run, data_dir: Path, version: int
-) -> None:
+def test_a_failed_start_shows_the_end_of_the_log(run: Run, data_dir: Path, version: int) -> None:
     server = run(version)
     embedded.stop(data_dir)
     settings = data_dir / "postgresql.conf"
@@ -672,12 +670,12 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(
     with pytest.raises(ServerError, match="nonsense") as caught:
         embedded.start(data_dir, version=version)
     assert str(server.log) in caught.value.hint
-    assert "shut down" not in caught.value.message, "only what this start has said"
+    assert "shut down" not in caught.value.message, "only the output of this start"
     settings.write_text(sound)
     assert ask(embedded.start(data_dir, version=version), "select 1") == 1
 
 
-def test_an_initdb_that_fails_says_why_and_leaves_nothing(
+def test_a_failed_initdb_shows_its_output_and_leaves_no_files(
     project: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = project / "bin"
@@ -690,7 +688,7 @@ def test_an_initdb_that_fails_says_why_and_leaves_nothing(
     assert [path.name for path in data_dir.parent.iterdir()] == ["postgres.lock"]
 
 
-def test_a_big_log_is_put_aside(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_log_is_renamed(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = run()
     embedded.stop(data_dir)
     monkeypatch.setattr(launch, "LOG_LIMIT", 10)
@@ -702,7 +700,7 @@ def test_a_big_log_is_put_aside(run: Run, data_dir: Path, monkeypatch: pytest.Mo
 # --- a project that moves ---------------------------------------------------------------------
 
 
-def test_a_project_moved_while_stopped_starts_where_it_is(run: Run, project: Path) -> None:
+def test_a_project_moved_while_stopped_starts_at_its_new_path(run: Run, project: Path) -> None:
     run(18, project / "old" / "postgres")
     embedded.stop(project / "old" / "postgres")
     (project / "old").rename(project / "new")
@@ -719,9 +717,9 @@ def test_a_project_moved_while_running_is_found_and_restarted(run: Run, project:
     assert found
     assert found.pid == pid
     assert ask(found, "select 1") == 1
-    said: list[str] = []
-    server = embedded.start(path, report=said.append)
-    assert "moved" in said[0]
+    lines: list[str] = []
+    server = embedded.start(path, report=lines.append)
+    assert "moved" in lines[0]
     assert server.pid != pid
     assert ask(server, "show data_directory") == str(path)
     assert embedded.stop(path)
@@ -746,24 +744,24 @@ def test_a_project_moved_while_running_can_be_stopped(run: Run, project: Path) -
     assert not list((project / "new" / "postgres").glob(".s.PGSQL.*"))
 
 
-def test_a_server_whose_programs_are_gone_is_restarted(run: Run, data_dir: Path) -> None:
-    """A venv made anew: the old server could not load its libraries any more."""
+def test_a_server_whose_program_files_were_removed_is_restarted(run: Run, data_dir: Path) -> None:
+    """After a virtual environment was recreated, the server could not load its libraries."""
     server = run()
     pid = server.pid
     (data_dir / "postmaster.opts").write_text('/gone/bin/postgres "-D" "x"\n')
     assert embedded.start(data_dir).pid != pid
 
 
-# --- root, and others -------------------------------------------------------------------------
+# --- root and other users ---------------------------------------------------------------------
 
 
 def snapshot(*paths: Path) -> dict[Path, tuple[int, int, int]]:
-    """Mode and owner of these folders and of every folder above them."""
+    """Return mode and owner of these folders and of all their parents."""
     known = {folder for path in paths for folder in (path, *path.parents) if folder.exists()}
     return {
-        folder: (seen.st_mode, seen.st_uid, seen.st_gid)
+        folder: (status.st_mode, status.st_uid, status.st_gid)
         for folder in known
-        for seen in (folder.stat(),)
+        for status in (folder.stat(),)
     }
 
 
@@ -771,7 +769,7 @@ def snapshot(*paths: Path) -> dict[Path, tuple[int, int, int]]:
 def private_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """The wheel as it lies in a venv under a private home; and how to install another version."""
+    """The wheel in a private folder, and a function that makes it look like another version."""
     site = tmp_path / "site-packages"
     original = wheel.folder(18)
     copy = site / original.parent.name / original.name
@@ -789,62 +787,65 @@ def private_wheel(
 
 
 @as_root
-def test_root_changes_no_folder_that_exists(
-    data_dir: Path, places: Path, private_wheel: tuple[Path, Callable[[], None]], tmp_path: Path
+def test_root_changes_no_existing_folder(
+    data_dir: Path,
+    fallback_folder: Path,
+    private_wheel: tuple[Path, Callable[[], None]],
+    tmp_path: Path,
 ) -> None:
-    """Neither on the way to the project, nor to the programs, nor to where both are put."""
+    """Neither parents of the project, nor of the programs, nor of their copies."""
     private = tmp_path / "clone"
     private.mkdir()
-    roads = [data_dir, private, private_wheel[0] / "bin", Path(sys.executable).resolve()]
-    roads += [Path.home(), Path("/var/lib"), Path(tempfile.gettempdir()), places]
-    before = snapshot(*roads)
+    folders = [data_dir, private, private_wheel[0] / "bin", Path(sys.executable).resolve()]
+    folders += [Path.home(), Path("/var/lib"), Path(tempfile.gettempdir()), fallback_folder]
+    before = snapshot(*folders)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
-    with embedded.scratch():
+    with temporary_server():
         for path in (data_dir, private / ".runner" / "postgres"):
             embedded.start(path)
             assert embedded.stop(path)
-    after = snapshot(*roads)
+    after = snapshot(*folders)
     assert {folder: after[folder] for folder in before} == before
 
 
 @as_root
-def test_root_keeps_the_data_in_the_project_where_the_servers_user_can_reach_it(
+def test_root_keeps_the_data_in_a_project_that_the_server_user_can_access(
     run: Run, data_dir: Path
 ) -> None:
     server = run()
     assert server.data_dir == data_dir
-    assert os_user.name_of(data_dir.stat().st_uid) == "nobody"
+    assert os_user.user_name(data_dir.stat().st_uid) == "nobody"
     assert server.pid
     status = Path(f"/proc/{server.pid}/status").read_text().splitlines()
-    facts = dict(line.split(":\t", 1) for line in status if ":\t" in line)
+    fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
     uid, gid = _ids("nobody")
-    assert facts["Uid"].split() == [str(uid)] * 4
-    assert facts["Gid"].split() == [str(gid)] * 4
-    assert facts["Groups"].split() == [], "none of root's groups"
+    assert fields["Uid"].split() == [str(uid)] * 4
+    assert fields["Gid"].split() == [str(gid)] * 4
+    assert fields["Groups"].split() == [], "none of root's groups"
 
 
 @as_root
-def test_the_servers_user_gets_none_of_roots_groups() -> None:
+def test_the_server_user_has_none_of_roots_groups() -> None:
     groups = os.getgroups()
     os.setgroups([*groups, 54321])
     try:
-        said = os_user.server_user().run("/bin/sh", "-c", "id -G").stdout
+        result = os_user.server_user().run("/bin/sh", "-c", "id -G").stdout
     finally:
         os.setgroups(groups)
-    assert said.split() == [str(_ids("nobody")[1])]
+    assert result.split() == [str(_ids("nobody")[1])]
 
 
 @as_root
-def test_root_puts_the_data_elsewhere_where_the_servers_user_cannot_reach_the_project(
-    tmp_path: Path, places: Path
+def test_root_stores_the_data_elsewhere_if_the_server_user_cannot_access_the_project(
+    tmp_path: Path, fallback_folder: Path
 ) -> None:
     path = tmp_path / ".runner" / "postgres"
-    said: list[str] = []
-    server = embedded.start(path, report=said.append)
-    assert server.data_dir.is_relative_to(places)
+    lines: list[str] = []
+    server = embedded.start(path, report=lines.append)
+    assert server.data_dir.is_relative_to(fallback_folder)
     assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
-    assert stat.S_IMODE(places.stat().st_mode) == 0o755
-    assert str(server.data_dir) in said[0]
+    assert stat.S_IMODE(fallback_folder.stat().st_mode) == 0o755
+    assert str(server.data_dir) in lines[0]
     assert (tmp_path / ".runner" / "postgres.place").read_text() == f"{server.data_dir}\n"
     assert ask(server, "select 1") == 1
     assert embedded.find(path) == server
@@ -856,8 +857,8 @@ def test_root_puts_the_data_elsewhere_where_the_servers_user_cannot_reach_the_pr
 
 
 @as_root
-def test_data_elsewhere_follows_a_moved_project_but_not_a_copied_one(
-    tmp_path: Path, places: Path
+def test_data_stored_elsewhere_follows_a_moved_project_but_not_a_copy(
+    tmp_path: Path, fallback_folder: Path
 ) -> None:
     server = embedded.start(tmp_path / "old" / "postgres")
     (tmp_path / "old").rename(tmp_path / "new")
@@ -872,66 +873,72 @@ def test_data_elsewhere_follows_a_moved_project_but_not_a_copied_one(
 
 
 @as_root
-def test_data_elsewhere_whose_project_is_gone_is_named(tmp_path: Path, places: Path) -> None:
-    left = embedded.start(tmp_path / "old" / "postgres")
+def test_unused_data_of_a_removed_project_is_reported(
+    tmp_path: Path, fallback_folder: Path
+) -> None:
+    unused = embedded.start(tmp_path / "old" / "postgres")
     embedded.stop(tmp_path / "old" / "postgres")
     shutil.rmtree(tmp_path / "old")
-    said: list[str] = []
-    embedded.start(tmp_path / "new" / "postgres", report=said.append)
-    assert f"{left.data_dir.parent} is left" in said[0]
+    lines: list[str] = []
+    embedded.start(tmp_path / "new" / "postgres", report=lines.append)
+    assert f"{unused.data_dir.parent} is unused" in lines[0]
 
 
 @as_root
-def test_root_copies_programs_that_the_servers_user_cannot_reach(
-    data_dir: Path, places: Path, private_wheel: tuple[Path, Callable[[], None]]
+def test_root_copies_programs_that_the_server_user_cannot_access(
+    data_dir: Path, fallback_folder: Path, private_wheel: tuple[Path, Callable[[], None]]
 ) -> None:
     _, install_another = private_wheel
-    said: list[str] = []
-    server = embedded.start(data_dir, report=said.append)
-    (first,) = places.glob("postgresql-18-*")
-    assert said[0] == f"copying PostgreSQL 18 to {first}, where nobody can run it"
+    lines: list[str] = []
+    server = embedded.start(data_dir, report=lines.append)
+    (first,) = fallback_folder.glob("postgresql-18-*")
+    assert lines[0] == f"copying PostgreSQL 18 to {first}, which the user nobody can access"
     assert server.pid
     assert Path(f"/proc/{server.pid}/exe").resolve().is_relative_to(first)
     embedded.stop(data_dir)
-    said.clear()
-    embedded.start(data_dir, report=said.append)
-    assert said == ["starting PostgreSQL 18"], "copied once"
+    lines.clear()
+    embedded.start(data_dir, report=lines.append)
+    assert lines == ["starting PostgreSQL 18"], "copied only once"
     install_another()
-    with embedded.scratch():
-        assert len(list(places.glob("postgresql-18-*"))) == 2, "the old one is still in use"
+    with temporary_server():
+        assert len(list(fallback_folder.glob("postgresql-18-*"))) == 2, (
+            "the old one is still in use"
+        )
         embedded.stop(data_dir)
         install_another()
         os.utime(private_wheel[0] / "bin" / "postgres", (2, 2))
         embedded.start(data_dir)
-        assert first not in places.glob("*")
-    assert not list(places.glob(".copy-*"))
+        assert first not in fallback_folder.glob("*")
+    assert not list(fallback_folder.glob(".copy-*"))
 
 
 @as_root
-def test_a_copy_of_the_programs_that_is_damaged_is_made_anew(
-    data_dir: Path, places: Path, private_wheel: tuple[Path, Callable[[], None]]
+def test_a_damaged_copy_of_the_programs_is_replaced(
+    data_dir: Path, fallback_folder: Path, private_wheel: tuple[Path, Callable[[], None]]
 ) -> None:
     embedded.start(data_dir)
     embedded.stop(data_dir)
-    (copied,) = places.glob("postgresql-18-*/*/*/bin/postgres")
+    (copied,) = fallback_folder.glob("postgresql-18-*/*/*/bin/postgres")
     copied.write_bytes(b"")
     assert ask(embedded.start(data_dir), "select 1") == 1
 
 
 @as_root
-def test_a_place_that_others_could_write_to_is_not_used(tmp_path: Path, places: Path) -> None:
-    places.mkdir()
-    places.chmod(0o777)
-    with pytest.raises(ServerError, match="not a folder that is ours alone"):
+def test_a_fallback_folder_that_others_can_write_to_is_not_used(
+    tmp_path: Path, fallback_folder: Path
+) -> None:
+    fallback_folder.mkdir()
+    fallback_folder.chmod(0o777)
+    with pytest.raises(ServerError, match="not a folder that only root can write to"):
         embedded.start(tmp_path / "postgres")
-    assert list(places.iterdir()) == []
+    assert list(fallback_folder.iterdir()) == []
 
 
 @as_root
-def test_root_without_any_lesser_user_is_told_so(
+def test_root_without_an_unprivileged_user_gets_an_error(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os_user, "CANDIDATES", ("no-such-user",))
+    monkeypatch.setattr(os_user, "UNPRIVILEGED_USERS", ("no-such-user",))
     with pytest.raises(ServerError, match="refuses to run as root"):
         embedded.start(data_dir)
 
@@ -950,24 +957,26 @@ def test_root_does_not_touch_another_users_server(data_dir: Path, owned: str) ->
     before = {path: path.lstat() for path in data_dir.parent.iterdir()}
     with pytest.raises(ServerError, match="belongs to the operating-system user www-data"):
         embedded.start(data_dir)
-    for path, seen in before.items():
-        assert (path.lstat().st_uid, path.lstat().st_mode) == (seen.st_uid, seen.st_mode)
+    for path, status in before.items():
+        assert (path.lstat().st_uid, path.lstat().st_mode) == (status.st_uid, status.st_mode)
 
 
-def test_a_folder_that_may_not_be_used_is_named_with_its_owner(data_dir: Path) -> None:
+def test_an_inaccessible_folder_is_reported_with_its_owner(data_dir: Path) -> None:
     if ROOT:
-        pytest.skip("root may use every folder")
+        pytest.skip("root can use every folder")
     data_dir.parent.mkdir()
     data_dir.parent.chmod(0o500)
     try:
-        with pytest.raises(ServerError, match=r"may not use .*postgres\.lock") as caught:
+        with pytest.raises(ServerError, match=r"is not allowed to use .*postgres\.lock") as caught:
             embedded.start(data_dir)
         assert f"{data_dir.parent} belongs to" in caught.value.message
     finally:
         data_dir.parent.chmod(0o700)
 
 
-def test_a_user_without_a_name_is_told_so(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_gets_an_error(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def nameless(uid: int) -> None:
         raise KeyError(uid)
 
@@ -976,17 +985,17 @@ def test_a_user_without_a_name_is_told_so(data_dir: Path, monkeypatch: pytest.Mo
         embedded.start(data_dir)
 
 
-# --- what there is not ------------------------------------------------------------------------
+# --- missing versions and programs ------------------------------------------------------------
 
 
-def test_a_version_that_the_wheel_does_not_bring_is_refused(data_dir: Path) -> None:
+def test_a_version_that_is_not_in_the_wheel_is_refused(data_dir: Path) -> None:
     with pytest.raises(ServerError, match="no embedded PostgreSQL 15") as caught:
         embedded.start(data_dir, version=15)
     assert "16 and 18" in caught.value.hint
     assert not data_dir.parent.exists()
 
 
-def test_a_missing_wheel_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wheel_is_reported(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ServerError, match="not installed") as caught:
         embedded.start(data_dir)
@@ -997,21 +1006,21 @@ def test_a_missing_wheel_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPatc
 def test_programs_run_from_the_wheel(version: int) -> None:
     for name in ("psql", "pg_dump", "pg_restore"):
         program = embedded.program(name, version)
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-        assert f" {version}." in said.stdout
+        result = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        assert f" {version}." in result.stdout
 
 
-def test_a_program_that_there_is_not_is_refused() -> None:
+def test_an_unknown_program_is_refused() -> None:
     with pytest.raises(ServerError, match="no program named pgadmin"):
         embedded.program("pgadmin")
 
 
-def test_windows_is_refused_in_words(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_is_refused(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_folder, "os", SimpleNamespace(name="nt"))
     for call in (embedded.start, embedded.find, embedded.stop):
         with pytest.raises(ServerError, match="Linux and macOS only"):
             call(data_dir)
-    with pytest.raises(ServerError, match="Linux and macOS only"), embedded.scratch():
+    with pytest.raises(ServerError, match="Linux and macOS only"), temporary_server():
         pass
 
 
@@ -1019,8 +1028,8 @@ def test_windows_is_refused_in_words(data_dir: Path, monkeypatch: pytest.MonkeyP
 
 
 @both_versions
-def test_a_scratch_server_is_fast_and_leaves_nothing(version: int) -> None:
-    with embedded.scratch(version, settings={"max_connections": "17"}) as server:
+def test_a_scratch_server_uses_fast_settings_and_leaves_no_files(version: int) -> None:
+    with temporary_server(version, settings={"max_connections": "17"}) as server:
         pid = server.pid
         assert pid
         assert ask(server, "show fsync") == "off"
@@ -1032,34 +1041,34 @@ def test_a_scratch_server_is_fast_and_leaves_nothing(version: int) -> None:
     assert not folder.exists()
 
 
-def test_scratch_servers_stand_side_by_side() -> None:
-    with embedded.scratch() as one, embedded.scratch(16) as other:
+def test_two_scratch_servers_run_at_once() -> None:
+    with temporary_server() as one, temporary_server(16) as other:
         assert one.data_dir != other.data_dir
         assert (ask(one, "select 1"), ask(other, "select 1")) == (1, 1)
 
 
-def test_a_scratch_server_goes_when_something_goes_wrong() -> None:
-    with pytest.raises(ZeroDivisionError), embedded.scratch() as server:
+def test_a_scratch_server_is_removed_after_an_exception() -> None:
+    with pytest.raises(ZeroDivisionError), temporary_server() as server:
         raise ZeroDivisionError
     assert not server.data_dir.parent.exists()
 
 
-def test_a_scratch_server_that_does_not_start_leaves_nothing(
+def test_a_scratch_server_that_does_not_start_leaves_no_files(
     monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(project))
     with (
         pytest.raises(ServerError, match="nonsense"),
-        embedded.scratch(settings={"nonsense": "1"}),
+        temporary_server(settings={"nonsense": "1"}),
     ):
         pass
     assert list(project.iterdir()) == []
 
 
-def test_a_scratch_server_goes_when_its_owner_is_killed() -> None:
+def test_a_scratch_server_is_removed_when_its_process_is_killed() -> None:
     code = (
-        "import sys; from runner.postgres import embedded\n"
-        "with embedded.scratch() as server:\n"
+        "import sys; from runner.preflight.temporary_server import temporary_server\n"
+        "with temporary_server() as server:\n"
         "    print(server.pid, server.data_dir.parent, flush=True)\n"
         "    sys.stdin.read()"
     )
@@ -1078,7 +1087,7 @@ def test_a_scratch_server_goes_when_its_owner_is_killed() -> None:
 
 
 def _python_of(user: os_user.OsUser) -> tuple[str, str] | None:
-    """A Python of our own version that the user can run, and the path it needs for imports."""
+    """Return a Python of this version that the user can run, and its PYTHONPATH."""
     packages = str(wheel.folder(18).parents[1])
     check = "import sys, psycopg, pytest; print(sys.version_info[:2])"
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
@@ -1092,12 +1101,12 @@ def _python_of(user: os_user.OsUser) -> tuple[str, str] | None:
 
 
 @as_root
-def test_a_normal_user_is_told_whose_server_root_has_started(run: Run, data_dir: Path) -> None:
-    """Even the very user that root's server runs as."""
+def test_a_normal_user_is_refused_roots_server(run: Run, data_dir: Path) -> None:
+    """Even the user that root's server runs as."""
     user = os_user.server_user()
     found = _python_of(user)
     if found is None:
-        pytest.skip(f"{user.name} can run no Python that has what the tests need")
+        pytest.skip(f"{user.name} can run no Python that has the packages of the tests")
     server = run()
     code = (
         "import sys; from pathlib import Path\n"
@@ -1106,20 +1115,20 @@ def test_a_normal_user_is_told_whose_server_root_has_started(run: Run, data_dir:
         "    try: print(call(Path(sys.argv[1])))\n"
         "    except errors.ServerError as error: print(error.message)"
     )
-    for stranger in (user, os_user.OsUser("www-data", *_ids("www-data"))):
-        done = stranger.run(found[0], "-c", code, data_dir, environment={"PYTHONPATH": found[1]})
+    for other in (user, os_user.OsUser("www-data", *_ids("www-data"))):
+        done = other.run(found[0], "-c", code, data_dir, environment={"PYTHONPATH": found[1]})
         assert done.stdout.count("belongs to") == 3, done
     assert ask(server, "select 1") == 1
 
 
 @as_root
-def test_all_this_holds_for_a_normal_user_too() -> None:
+def test_all_tests_pass_as_a_normal_user() -> None:
     user = os_user.server_user()
     found = _python_of(user)
     if found is None:
-        pytest.skip(f"{user.name} can run no Python that has what the tests need")
+        pytest.skip(f"{user.name} can run no Python that has the packages of the tests")
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        user.give(Path(name))
+        user.take_ownership(Path(name))
         done = user.run(
             *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-q"),
             *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),

@@ -1,4 +1,4 @@
-"""The database a command works on: every spelling of its address, and a password that stays in."""
+"""The target database: every spelling of its URL, and a password that is never shown."""
 
 from __future__ import annotations
 
@@ -78,18 +78,16 @@ def test_every_common_scheme_means_postgresql(scheme: str) -> None:
         ("", {}),
     ],
 )
-def test_an_address_is_understood_as_libpq_understands_it(
-    url: str, expected: dict[str, str]
-) -> None:
+def test_url_is_parsed_like_libpq(url: str, expected: dict[str, str]) -> None:
     assert parse(url) == expected
 
 
-def test_what_the_url_leaves_out_comes_from_the_variables_of_libpq() -> None:
+def test_libpq_variables_fill_in_missing_parts_of_the_url() -> None:
     found = target("postgresql://h/db", PGUSER="u", PGPASSWORD="p", PGPORT="5433", PGHOST="other")
     assert found.parameters == FULL
 
 
-def test_the_variables_of_libpq_alone_are_enough() -> None:
+def test_libpq_variables_alone_are_enough() -> None:
     found = target(PGHOST="h", PGDATABASE="db", PGUSER="u", PGPASSWORD="p", PGPORT="5433")
     assert found.parameters == FULL
     assert found.source == "libpq's PG* variables"
@@ -105,7 +103,7 @@ def services(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_service_is_resolved_so_that_its_host_is_known(services: str) -> None:
+def test_service_is_resolved_to_its_host(services: str) -> None:
     for found in (
         target("postgresql://?service=prod", PGSERVICEFILE=services),
         target("service=prod", PGSERVICEFILE=services),
@@ -121,21 +119,21 @@ def test_a_service_is_resolved_so_that_its_host_is_known(services: str) -> None:
         assert not found.is_local
 
 
-def test_a_service_stands_between_the_url_and_the_environment(services: str) -> None:
+def test_service_ranks_between_url_and_environment(services: str) -> None:
     found = target("service=prod dbname=mine", PGSERVICEFILE=services, PGHOST="e", PGPORT="7")
     assert found.parameters["dbname"] == "mine"
     assert found.parameters["host"] == "far.example"
     assert found.parameters["port"] == "7"
 
 
-def test_a_service_that_is_not_there_is_wrong_usage(services: str, tmp_path: Path) -> None:
+def test_unknown_service_is_a_usage_error(services: str, tmp_path: Path) -> None:
     for file in (services, str(tmp_path / "none")):
         with pytest.raises(UsageError, match="The service 'production' is not in"):
             target("service=production", PGSERVICEFILE=file)
 
 
 @pytest.mark.parametrize("form", ["url", "keywords", "variables"])
-def test_each_form_reaches_the_same_database(
+def test_every_form_connects_to_the_same_database(
     form: str, empty_database: Database, tmp_path: Path
 ) -> None:
     parts = {key: str(value) for key, value in conninfo_to_dict(empty_database.conninfo()).items()}
@@ -159,7 +157,7 @@ def test_each_form_reaches_the_same_database(
         assert conn.autocommit
 
 
-def test_a_file_is_sent_as_utf8_whatever_the_database_has(server: Server, tmp_path: Path) -> None:
+def test_files_are_sent_as_utf8_to_any_database_encoding(server: Server, tmp_path: Path) -> None:
     name = f"latin1_{os.getpid()}"
     with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
         conn.execute(
@@ -176,7 +174,7 @@ def test_a_file_is_sent_as_utf8_whatever_the_database_has(server: Server, tmp_pa
             conn.execute(f"drop database {name} with (force)")
 
 
-# --- what may be said ---------------------------------------------------------------------------
+# --- display and errors -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -192,7 +190,7 @@ def test_a_file_is_sent_as_utf8_whatever_the_database_has(server: Server, tmp_pa
         ("dbname='a b'", "postgresql:///a%20b"),
     ],
 )
-def test_the_url_that_is_shown_has_no_password(url: str, shown: str) -> None:
+def test_displayed_url_masks_the_password(url: str, shown: str) -> None:
     assert Target(parse(url), "", embedded=False).url() == shown
 
 
@@ -200,7 +198,7 @@ words = st.text("ab@:/%?#&= '\"ü,[]", min_size=1, max_size=8)
 
 
 @given(user=words, password=words, name=words)
-def test_the_url_for_other_programs_says_what_was_said(user: str, password: str, name: str) -> None:
+def test_url_with_password_round_trips(user: str, password: str, name: str) -> None:
     given = {"user": user, "password": password, "host": "h", "dbname": name}
     url = Target(given, "", embedded=False).url(show_password=True)
     assert conninfo_to_dict(url) == given
@@ -209,9 +207,7 @@ def test_the_url_for_other_programs_says_what_was_said(user: str, password: str,
 @given(
     password=st.text("ab@:/%?#&= '\"\\,[]", max_size=8), before=st.sampled_from(["", "=", "@", "/"])
 )
-def test_no_error_and_no_name_of_a_malformed_url_repeats_the_password(
-    password: str, before: str
-) -> None:
+def test_malformed_url_never_reveals_the_password(password: str, before: str) -> None:
     secret = f"{MARKER}{password}{MARKER}"
     for text in (
         f"postgresql://u:{before}{secret}@h/db",
@@ -235,13 +231,13 @@ def test_no_error_and_no_name_of_a_malformed_url_repeats_the_password(
 
 
 @pytest.mark.parametrize("url", ["mysql://u:p@h/db", "https://example.com", "sqlite:///x"])
-def test_another_kind_of_url_is_wrong_usage(url: str) -> None:
-    with pytest.raises(UsageError, match="no PostgreSQL URL"):
+def test_url_of_another_database_is_a_usage_error(url: str) -> None:
+    with pytest.raises(UsageError, match="Not a PostgreSQL URL"):
         parse(url)
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@ss@h/db", "postgresql://u:p/ss@h/db"])
-def test_a_password_that_must_be_encoded_is_told_so(url: str) -> None:
+def test_unencoded_password_yields_a_hint(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse(url)
     assert "%40" in caught.value.hint
@@ -263,16 +259,16 @@ def test_a_password_that_must_be_encoded_is_told_so(url: str) -> None:
         ({"host": "localhost.example.com"}, False),
     ],
 )
-def test_local_is_a_socket_or_the_loopback_address(parameters: dict[str, str], local: bool) -> None:
+def test_only_sockets_and_loopback_are_local(parameters: dict[str, str], local: bool) -> None:
     assert Target(parameters, "", embedded=False).is_local is local
 
 
-def test_the_name_is_the_users_where_none_is_given() -> None:
+def test_database_name_defaults_to_user_name() -> None:
     """libpq's own rule."""
     assert Target({"user": "u"}, "", embedded=False).name == "u"
 
 
-def test_libpq_programs_get_the_database_in_their_environment_and_nothing_else() -> None:
+def test_environ_for_libpq_programs_replaces_all_pg_variables() -> None:
     base = {"PATH": "/bin", "PGHOST": "other", "PGSSLMODE": "disable", "PGSERVICE": "s"}
     assert Target(FULL, "", embedded=False).environ(base) == {
         "PATH": "/bin",
@@ -284,11 +280,11 @@ def test_libpq_programs_get_the_database_in_their_environment_and_nothing_else()
     }
 
 
-# --- what goes on from here ---------------------------------------------------------------------
+# --- psql and invalid values --------------------------------------------------------------------
 
 
-def test_psql_gets_its_arguments_and_no_password_among_them(tmp_path: Path) -> None:
-    """A stand-in for psql says how it was called; the real one is called in test_cli."""
+def test_psql_arguments_do_not_contain_the_password(tmp_path: Path) -> None:
+    """A stand-in for psql prints how it was called; tests/cli/test_main.py runs the real one."""
     (tmp_path / "bin").mkdir()
     fake = tmp_path / "bin" / "psql"
     fake.write_text(
@@ -296,7 +292,7 @@ def test_psql_gets_its_arguments_and_no_password_among_them(tmp_path: Path) -> N
     )
     fake.chmod(0o755)
     checkout = Checkout(tmp_path)
-    said = checkout.runner(
+    result = checkout.runner(
         "psql",
         "-c",
         "select 1",
@@ -306,11 +302,11 @@ def test_psql_gets_its_arguments_and_no_password_among_them(tmp_path: Path) -> N
         DATABASE_URL=f"postgresql://u:{MARKER}@h/db",
         PATH=f"{tmp_path}/bin:{os.environ['PATH']}",
     )
-    assert said.out == f"['-c', 'select 1', '-X', '--csv'] {MARKER}\n"
+    assert result.out == f"['-c', 'select 1', '-X', '--csv'] {MARKER}\n"
 
 
 @pytest.mark.parametrize("name", ["PGPASSWORD", "PGUSER", "PGHOST"])
-def test_bytes_that_are_no_utf8_are_told_so_and_not_repeated(name: str) -> None:
+def test_invalid_utf8_is_reported_and_not_shown(name: str) -> None:
     with pytest.raises(UsageError, match="is not UTF-8") as caught:
         target("postgresql:///db", **{name: f"{MARKER}\udcff"})
     assert MARKER not in caught.value.message + caught.value.hint
@@ -318,8 +314,8 @@ def test_bytes_that_are_no_utf8_are_told_so_and_not_repeated(name: str) -> None:
         parse(f"postgresql://u:{MARKER}%ff@h/db")
 
 
-def test_every_error_of_an_address_is_ours() -> None:
-    """Nothing but a RunnerError leaves this room for any text."""
+def test_any_invalid_url_raises_a_runner_error() -> None:
+    """`parse` raises nothing but a RunnerError, whatever the text."""
     for text in ("=", "a=b", "postgresql://[", "postgresql://%zz@h", "\ud800", "host='"):
         with pytest.raises(RunnerError):
             parse(text)

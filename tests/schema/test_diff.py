@@ -1,4 +1,4 @@
-"""A change of the catalog is seen, told in words, and fixed by the statement that is offered."""
+"""Differences between snapshots: found, reported, and fixed by the statement that is offered."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from runner.schema.snapshot import Snapshot
 
 @pytest.fixture(scope="module")
 def shared(server: Server, template: str) -> Iterator[tuple[Connection[TupleRow], Snapshot]]:
+    """A connection to a clone of the template, and the clone's snapshot."""
     with server.database(of=template) as database, database.connect(autocommit=True) as conn:
         conn.execute(f'revoke temporary on database "{database.name}" from public')
         yield conn, snapshot.take(conn)
@@ -32,7 +33,7 @@ def conn(shared: tuple[Connection[TupleRow], Snapshot]) -> Iterator[Connection[T
 
 @pytest.fixture
 def files(shared: tuple[Connection[TupleRow], Snapshot]) -> Snapshot:
-    """What the files make."""
+    """The snapshot of a database made by the files."""
     return shared[1]
 
 
@@ -40,7 +41,7 @@ def drift(conn: Connection[TupleRow], files: Snapshot) -> list[Difference]:
     return diff.difference(snapshot.take(conn), files)
 
 
-# What somebody does by hand, what is said of it, and whether a statement is offered that fixes it.
+# A change made by hand, the line that reports it, and whether a statement is offered that fixes it.
 BY_HAND = [
     (
         "alter table public.projects alter status set default 'active'",
@@ -250,25 +251,25 @@ BY_HAND = [
 
 
 @pytest.mark.parametrize(
-    ("done", "said", "is_mended"),
+    ("change", "expected", "fixable"),
     BY_HAND,
-    ids=[said.partition(" in the")[0] for _, said, _ in BY_HAND],
+    ids=[line.partition(" in the")[0] for _, line, _ in BY_HAND],
 )
-def test_what_was_done_by_hand_is_named_and_mended(
-    conn: Connection[TupleRow], files: Snapshot, done: str, said: str, is_mended: bool
+def test_manual_change_is_reported_and_fixed(
+    conn: Connection[TupleRow], files: Snapshot, change: str, expected: str, fixable: bool
 ) -> None:
     assert drift(conn, files) == []
-    conn.execute(done.encode())
+    conn.execute(change.encode())
     found = drift(conn, files)
-    assert [d.as_drift() for d in found] == [said]
-    assert bool(found[0].fix) is is_mended
-    if is_mended:
+    assert [d.as_drift() for d in found] == [expected]
+    assert bool(found[0].fix) is fixable
+    if fixable:
         conn.execute(found[0].fix.encode())
         assert drift(conn, files) == []
 
 
-def test_a_label_that_the_files_add_is_added(conn: Connection[TupleRow], files: Snapshot) -> None:
-    """Before the first, between two, and after the last; one that is gone cannot be taken back."""
+def test_enum_labels_added_by_files_are_added(conn: Connection[TupleRow], files: Snapshot) -> None:
+    """Before the first, between two, and after the last. A label cannot be removed again."""
     conn.execute("create type public.grade as enum ('B', 'D')")
     before = snapshot.take(conn)
     for label, place in (("A", "before 'B'"), ("C", "after 'B'"), ("E", "after 'D'")):
@@ -283,22 +284,22 @@ def test_a_label_that_the_files_add_is_added(conn: Connection[TupleRow], files: 
     assert not back.fix
 
 
-def test_a_long_value_is_told_line_by_line(conn: Connection[TupleRow], files: Snapshot) -> None:
-    body = "declare caller uuid := auth.uid();\nbegin\n    return (select 'nobody');\nend"
+def test_long_value_is_reported_as_line_diff(conn: Connection[TupleRow], files: Snapshot) -> None:
+    body = "declare caller uuid := auth.uid();\nbegin\n    return (select 'unknown');\nend"
     conn.execute(
         "create or replace function app.caller_user() returns text language plpgsql stable "
         "parallel safe security definer set search_path = pg_catalog, pg_temp "
         f"as $f$\n{body}\n$f$".encode()
     )
     [found] = drift(conn, files)
-    assert "-     return (select 'nobody');" in found.lines()
+    assert "-     return (select 'unknown');" in found.lines()
     assert "+         select u.id" in found.lines()
 
 
 @pytest.mark.parametrize(
-    ("done", "said"),
+    ("change", "expected"),
     [
-        ("create table public.t (id int, n text)", ["makes table public.t, with 2 columns"]),
+        ("create table public.t (id int, n text)", ["creates table public.t, with 2 columns"]),
         ("drop index public.projects_org_id_created_at_id_idx",
          ["drops index public.projects_org_id_created_at_id_idx"]),
         ("grant select on public.users to anon", ["table public.users: adds select to anon"]),
@@ -308,15 +309,15 @@ def test_a_long_value_is_told_line_by_line(conn: Connection[TupleRow], files: Sn
          ["column public.projects.status: default 'draft'::text → 'paused'::text"]),
     ],
 )  # fmt: skip
-def test_an_effect_is_told_as_a_deed(
-    conn: Connection[TupleRow], files: Snapshot, done: str, said: list[str]
+def test_effect_is_reported_as_an_action(
+    conn: Connection[TupleRow], files: Snapshot, change: str, expected: list[str]
 ) -> None:
-    conn.execute(done.encode())
+    conn.execute(change.encode())
     found = diff.difference(files, snapshot.take(conn))
-    assert [d.as_effect() for d in found] == said
+    assert [d.as_effect() for d in found] == expected
 
 
-def test_the_fingerprint_is_the_same_in_the_database_and_here(
+def test_fingerprint_computed_in_sql_matches_snapshot(
     conn: Connection[TupleRow], files: Snapshot
 ) -> None:
     assert snapshot.fingerprint(conn) == files.fingerprint
@@ -325,15 +326,15 @@ def test_the_fingerprint_is_the_same_in_the_database_and_here(
     assert snapshot.fingerprint(conn) == snapshot.take(conn).fingerprint
 
 
-def test_a_snapshot_leaves_the_session_as_it_was(conn: Connection[TupleRow]) -> None:
+def test_snapshot_leaves_session_settings_unchanged(conn: Connection[TupleRow]) -> None:
     before = conn.execute("show search_path").fetchone()
     snapshot.take(conn)
     snapshot.fingerprint(conn)
     assert conn.execute("show search_path").fetchone() == before
 
 
-def test_every_version_makes_the_same_of_the_files(files: Snapshot, server: Server) -> None:
-    """NOT NULL as a constraint (18), MAINTAIN (17): what only one version can say is no drift."""
+def test_files_give_the_same_snapshot_on_every_version(files: Snapshot, server: Server) -> None:
+    """NOT NULL constraints (18) and MAINTAIN (17) exist in one version only and are not drift."""
     other = 18 if files.version < 18 else 16
     with scratch_server(other) as scratch:
         made = scratch.snapshot_of(loader.read(SQL_DIR))
@@ -342,10 +343,8 @@ def test_every_version_makes_the_same_of_the_files(files: Snapshot, server: Serv
     assert made.text == files.text
 
 
-def test_what_a_platform_brings_is_left_out_and_what_it_hides_is_not_missed(
-    conn: Connection[TupleRow], files: Snapshot
-) -> None:
-    """A Supabase's `auth` is another role's; the stand-in of the files is then not missing."""
+def test_platform_schemas_are_ignored(conn: Connection[TupleRow], files: Snapshot) -> None:
+    """On Supabase, `auth` belongs to another role; the files' own `auth` is then not missing."""
     conn.execute("create role of_the_platform; grant of_the_platform to current_user")
     conn.execute("alter schema auth owner to of_the_platform")
     conn.execute("create table auth.users (id uuid); create schema vault")
@@ -357,9 +356,7 @@ def test_what_a_platform_brings_is_left_out_and_what_it_hides_is_not_missed(
     assert len(drift(conn, files)) == 1
 
 
-def test_what_belongs_to_an_extension_is_left_out(
-    conn: Connection[TupleRow], files: Snapshot
-) -> None:
+def test_objects_of_an_extension_are_ignored(conn: Connection[TupleRow], files: Snapshot) -> None:
     [extension] = conn.execute(
         "select name from pg_available_extensions where name in ('citext', 'vector')"
         " and installed_version is null order by name desc limit 1"
@@ -372,7 +369,7 @@ def test_what_belongs_to_an_extension_is_left_out(
     ]
 
 
-def test_names_that_need_quotes_are_mended_too(conn: Connection[TupleRow], files: Snapshot) -> None:
+def test_fix_quotes_names(conn: Connection[TupleRow], files: Snapshot) -> None:
     conn.execute('create table public."A ""b"" %s" ("c d" int, id int)')
     before = snapshot.take(conn)
     conn.execute(
@@ -386,7 +383,7 @@ def test_names_that_need_quotes_are_mended_too(conn: Connection[TupleRow], files
     assert diff.difference(snapshot.take(conn), before) == []
 
 
-def test_a_snapshot_reads_as_blocks(files: Snapshot) -> None:
+def test_snapshot_text_has_one_block_per_object(files: Snapshot) -> None:
     block = (
         "column public.projects.status\n"
         "    default: 'draft'::text\n"

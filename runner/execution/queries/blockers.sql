@@ -1,5 +1,5 @@
--- What the session %(pid)s waits for and who is in its way, the oldest transaction first; no row while
--- it waits for no lock. The state of another role's session is hidden from most roles, its pid is not.
+-- What session %(pid)s waits for and which sessions block it, oldest transaction first; no row while it
+-- waits for no lock. Most roles do not see the state of other roles' sessions, only their PID.
 select
     case l.locktype
         when 'relation' then l.relation::regclass::text
@@ -15,7 +15,7 @@ select
     date_trunc('second', clock_timestamp() - a.state_change)::text,
     date_trunc('second', clock_timestamp() - a.xact_start)::text,
     left(
-        -- A file of a run: its name and what it says, without the settings in between.
+        -- For a file of a run: its name and text, without the settings in between.
         regexp_replace(
             regexp_replace(a.query, '\s+', ' ', 'g'),
             '^(/\* [^*]+ \*/) begin; (set local [^;]+; )+',

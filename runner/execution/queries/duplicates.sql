@@ -1,5 +1,5 @@
--- The query that finds what an index of this definition would have twice: its own keys and its own
--- condition, taken from the broken index.
+-- Returns a query for the duplicate keys that a unique index rejects; keys and condition are taken
+-- from the invalid index.
 select format(
     'select row(%%1$s)::text, count(*) from %%2$s where %%3$s group by %%1$s having count(*) > 1 '
     'order by count(*) desc, 1 limit %%4$s',

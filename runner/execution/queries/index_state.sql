@@ -1,4 +1,4 @@
--- How far an index is that is built concurrently. A broken build leaves one that is not valid.
+-- The state of an index that is built concurrently; a failed build leaves an invalid one.
 select
     format('%%I.%%I', n.nspname, c.relname),
     i.indisvalid,

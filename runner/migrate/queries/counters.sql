@@ -1,6 +1,6 @@
--- What this session has done to each table, by PostgreSQL's own counters. They also hold what earlier
--- transactions did and has not been handed to the statistics yet, so two looks in one transaction
--- tell what happened between them. %(tables)s: the tables to list in any case.
+-- Rows this session inserted, updated and deleted in each table. The counters include earlier
+-- transactions that are not yet flushed to the statistics, so only the difference of two queries in
+-- one transaction is meaningful. %(tables)s: tables to list in any case.
 select
     schemaname,
     relname,

@@ -1,5 +1,5 @@
--- The ledger: yoyo's own tables as its version 9 makes them, with our columns beside them, in a
--- schema of their own. In `public`, where yoyo would put them on Supabase, its API could reach them.
+-- The migration tables: those of yoyo 9 with our columns added, in a schema of their own. In `public`,
+-- where stock yoyo puts them, the API of a platform such as Supabase could reach them.
 do $$
 begin
     if to_regnamespace('yoyo') is null then
@@ -8,7 +8,7 @@ begin
 end
 $$;
 
-comment on schema yoyo is 'The ledger: which migrations are applied. Written by the runner and by yoyo.';
+comment on schema yoyo is 'Which migrations are applied. Written by the runner and by yoyo.';
 
 create table if not exists yoyo._yoyo_migration (
     migration_hash  varchar(64) not null,
@@ -39,7 +39,7 @@ insert into yoyo._yoyo_version (version, installed_at_utc)
 values (2, now() at time zone 'utc')
 on conflict (version) do nothing;
 
--- yoyo names its columns when it writes, so further ones are safe beside them.
+-- yoyo names the columns it writes, so additional ones are safe.
 alter table yoyo._yoyo_migration
     add column if not exists content_sha256 text,
     add column if not exists code_sha256 text,
@@ -49,14 +49,14 @@ alter table yoyo._yoyo_migration
 
 comment on table yoyo._yoyo_migration is 'One row for each migration that is applied now.';
 comment on column yoyo._yoyo_migration.migration_hash is 'SHA-256 of the id: the key yoyo uses.';
-comment on column yoyo._yoyo_migration.content_sha256 is 'SHA-256 of the file, line endings and trailing space aside.';
-comment on column yoyo._yoyo_migration.code_sha256 is 'SHA-256 of its code: comments and spacing do not count.';
+comment on column yoyo._yoyo_migration.content_sha256 is 'SHA-256 of the file without line ending style and trailing space.';
+comment on column yoyo._yoyo_migration.code_sha256 is 'SHA-256 of its code without comments and white space.';
 comment on column yoyo._yoyo_migration.content is 'The file as it was applied, to show what an edit changed; null when large.';
 comment on column yoyo._yoyo_migration.applied_by is 'Operating-system user, host and database role.';
-comment on table yoyo._yoyo_log is 'Every apply, rollback, mark and unmark there ever was.';
-comment on table yoyo._yoyo_version is 'The version of yoyo''s own tables.';
+comment on table yoyo._yoyo_log is 'Every apply, rollback, mark and unmark.';
+comment on table yoyo._yoyo_version is 'The version of yoyo''s tables.';
 
--- How far a file outside a transaction has come: each statement there commits by itself.
+-- The progress of a file outside a transaction, each statement of which commits on its own.
 create table if not exists yoyo.progress (
     migration_id        text not null,
     statement_number    integer not null,
@@ -64,13 +64,13 @@ create table if not exists yoyo.progress (
     constraint progress_pkey primary key (migration_id, statement_number)
 );
 
-comment on table yoyo.progress is 'Statements already run of a non-transactional file that did not finish.';
+comment on table yoyo.progress is 'Completed statements of a non-transactional file that is not complete.';
 
 alter table yoyo._yoyo_log add column if not exists fingerprint text;
 
-comment on column yoyo._yoyo_log.fingerprint is 'Of the catalog, when the run that wrote this ended.';
+comment on column yoyo._yoyo_log.fingerprint is 'Fingerprint of the catalog at the end of the run.';
 
--- Default privileges may open whatever is new; an API must reach nothing of this.
+-- Default privileges may grant access to new objects; no API role may have any to these.
 do $$
 declare
     revoke text;

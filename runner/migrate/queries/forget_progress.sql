@@ -1,5 +1,5 @@
--- A migration that is recorded or forgotten is not under way any more. After a rollback nothing is:
--- what a later file had done by halves may have gone with it, and is done anew.
+-- A migration whose record is written or deleted is not in progress any more. After a rollback none is:
+-- what a later file had completed may be gone with it, and is run again.
 delete from yoyo.progress
 where
     migration_id in ('apply ' || %(id)s, 'rollback ' || %(id)s)

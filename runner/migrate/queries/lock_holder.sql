@@ -2,12 +2,12 @@
 select
     a.pid,
     coalesce(nullif(a.application_name, ''), 'unnamed program'),
-    coalesce(host(a.client_addr), 'a local socket'),
     a.usename,
+    coalesce(host(a.client_addr), 'a local socket'),
     date_trunc('second', now() - a.backend_start)::text,
     coalesce(a.state, 'state hidden from this role'),
     left(
-        -- A file of a run: its name and what it says, without the settings in between.
+        -- For a file of a run: its name and text, without the settings in between.
         regexp_replace(
             regexp_replace(a.query, '\s+', ' ', 'g'),
             '^(/\* [^*]+ \*/) begin; (set local [^;]+; )+',

@@ -1,4 +1,4 @@
--- How long a file took that is in this transaction, the server knows best.
+-- The duration of a file in this transaction is measured by the server.
 insert into yoyo._yoyo_migration (
     migration_hash,
     migration_id,

@@ -1,5 +1,5 @@
--- What the ledger remembers, and of each whether its way back was begun, outside a transaction, and
--- did not come to its end.
+-- The records of applied migrations, and whether the rollback of each was started outside a
+-- transaction and not completed.
 select
     m.migration_id,
     m.applied_at_utc,

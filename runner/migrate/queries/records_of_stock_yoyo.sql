@@ -1,4 +1,4 @@
--- What a ledger remembers that stock yoyo made: it lacks our columns.
+-- The records in tables that stock yoyo made, which lack our columns.
 select
     m.migration_id,
     m.applied_at_utc

@@ -1,3 +1,3 @@
--- What was begun outside a transaction, and did not come to its end.
+-- Files outside a transaction that were started and not completed.
 select distinct migration_id
 from yoyo.progress

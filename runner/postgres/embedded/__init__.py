@@ -1,46 +1,40 @@
-"""The PostgreSQL that comes in the wheel: start, find, stop, scratch servers.
+"""Start, find and stop the PostgreSQL server that comes in the wheel.
 
-    .runner/postgres            the data, 0700; the socket lies in it
-    .runner/postgres.lock       held while a server is started or stopped
-    .runner/postgres.log        what the server says
-    .runner/postgres.password   only after `port` was asked for, 0600
-    .runner/postgres.place      only where root's data had to go elsewhere: says where
+    .runner/postgres            the data and the socket, mode 0700
+    .runner/postgres.lock       locked while the server is started or stopped
+    .runner/postgres.log        the server's log
+    .runner/postgres.password   only after `port` was requested, mode 0600
+    .runner/postgres.place      only if root's data is stored elsewhere: the path to them
 
-Nobody but the operating-system user who started it can connect: the socket's folder is private,
-and pg_hba.conf (written anew at each start) lets that one user in, as any role. There is no TCP
-port unless asked for, and then only on 127.0.0.1, with a random password. The server goes on after
-the program ends. After a kill or a power cut, the next start recovers by itself.
+Only the operating-system user who started the server can connect: the folder of the socket is
+private, and pg_hba.conf (rewritten at each start) accepts that user as any role and no other user.
+There is no TCP port unless one is requested, and then only on 127.0.0.1 with a random password. The
+server keeps running after the program ends. After a kill or a power failure, the next start
+recovers automatically.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import signal
 import socket
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
-from runner.errors import ServerError
-from runner.postgres.embedded import data_folder, launch, os_user, postmaster, wheel
-from runner.postgres.embedded.os_user import Report
+from runner.errors import NO_CHANGES, ServerError
+from runner.postgres.embedded import data_folder, launch, postmaster, wheel
+from runner.postgres.embedded.os_user import ReportLine
 from runner.postgres.embedded.postmaster import Postmaster
 
 DATABASE = "blueprint"
 VERSION = 18
-PORT = 5432  # without TCP it only names the socket file
-HASTE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+PORT = 5432  # without TCP, only part of the socket's file name
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded PostgreSQL."""
+    """A running embedded PostgreSQL. `port` names the socket file, too; `tcp`: it is open."""
 
     data_dir: Path
     socket_dir: Path
@@ -49,9 +43,10 @@ class Server:
     version: int
 
     def url(self, database: str = DATABASE, *, user: str = "postgres") -> str:
-        """For psycopg, psql and every other libpq program.
+        """Return a connection URL for psycopg, psql and every other libpq program.
 
-        With TCP, the one role that has a password goes by TCP; the others by the socket.
+        With TCP, the role `postgres` connects over TCP and the URL contains its password; every
+        other role connects over the socket.
         """
         if self.tcp and user == "postgres":
             password = quote(launch.password(self.data_dir), "")
@@ -63,13 +58,13 @@ class Server:
 
     @property
     def pid(self) -> int | None:
-        """The process, while it runs."""
-        running = postmaster.living(self.data_dir)
+        """The pid of the postmaster; None once it has stopped."""
+        running = postmaster.find_running(self.data_dir)
         return running.pid if running else None
 
     @property
     def log(self) -> Path:
-        return postmaster.log_of(self.data_dir)
+        return postmaster.log_path(self.data_dir)
 
 
 def start(
@@ -77,102 +72,105 @@ def start(
     *,
     version: int = VERSION,
     port: int | None = None,
-    report: Report | None = None,
+    report: ReportLine | None = None,
 ) -> Server:
-    """The server of this data folder: made if absent, started if not running.
+    """Start the server of a data folder and return it; one that is running already is kept.
 
-    `port` opens it on 127.0.0.1 too, restarting a server that has no such port. Without `port` a
-    running server stays as it is, with or without TCP; a stopped one starts without.
+    The steps: create the cluster if the folder is absent or empty, start the server, create the
+    database DATABASE if it is missing.
+
+    Args:
+        data_dir: where the data is or will be; for root it may be stored elsewhere.
+        version: major version, 16 or 18.
+        port: open this TCP port on 127.0.0.1 as well (1 to 65535); a running server without it is
+            restarted. Without `port` a running server keeps its port, and a stopped one has none.
+        report: called with one line of text before each step that takes time.
+
+    Raises ServerError if the server cannot be started, or the data folder has other contents,
+    another version or another owner.
     """
-    home = data_folder.home(data_dir)
+    path = data_folder.resolve(data_dir)
     if port is not None and not 1 <= port <= 65535:
-        raise ServerError(f"There is no TCP port {port}.", hint="Ports go from 1 to 65535.")
+        raise ServerError(f"Invalid TCP port {port}.", hint="Ports range from 1 to 65535.")
     wheel.folder(version)
-    data_folder.make_parent(home)
-    with data_folder.locked(home), data_folder.explained(home):
-        return _start(home, version, port, {}, report or _silence)
+    data_folder.create_parent(path)
+    with data_folder.locked(path), data_folder.translate_os_errors(path):
+        return start_unlocked(path, version, port, {}, report or ignore_line)
 
 
 def find(data_dir: Path) -> Server | None:
-    """The server of this data folder, if it runs and takes connections. Starts no process."""
-    home = data_folder.home(data_dir)
-    if not data_folder.is_known(home):
+    """Return the server of a data folder if it accepts connections, else None.
+
+    Starts no process. Raise ServerError if the folder belongs to another operating-system user.
+    """
+    path = data_folder.resolve(data_dir)
+    if not data_folder.was_used(path):
         return None
-    data = data_folder.followed(home)
-    with data_folder.explained(data):
-        running = postmaster.living(data)
-        if running and running.ready and running.answers():
+    data = data_folder.locate(path)
+    with data_folder.translate_os_errors(data):
+        running = postmaster.find_running(data)
+        if running and running.ready and running.owns_socket():
             return _server(running)
     return None
 
 
 def exists(data_dir: Path) -> bool:
-    """Whether a server was ever made here, running or not."""
-    home = data_folder.home(data_dir)
-    return data_folder.is_known(home) and (data_folder.followed(home) / "PG_VERSION").exists()
+    """Return whether a data folder has a cluster, running or not.
+
+    Raise ServerError if it belongs to another operating-system user.
+    """
+    path = data_folder.resolve(data_dir)
+    return data_folder.was_used(path) and bool(data_folder.version_of(data_folder.locate(path)))
 
 
 def stop(data_dir: Path) -> bool:
-    """Stop the server of this data folder (its clients are sent away). Was there one?"""
-    home = data_folder.home(data_dir)
-    if not data_folder.is_known(home):
+    """Stop the server of a data folder; return whether one was running.
+
+    Its clients are disconnected and their transactions rolled back (fast shutdown). Raise
+    ServerError if the folder belongs to another operating-system user or the server does not stop.
+    """
+    path = data_folder.resolve(data_dir)
+    if not data_folder.was_used(path):
         return False
-    with data_folder.locked(home):
-        data = data_folder.followed(home)
-        with data_folder.explained(data):
-            running = postmaster.living(data)
+    with data_folder.locked(path):
+        data = data_folder.locate(path)
+        with data_folder.translate_os_errors(data):
+            running = postmaster.find_running(data)
             if running:
-                running.end()
+                running.stop()
             return running is not None
 
 
-@contextlib.contextmanager
-def scratch(
-    version: int = VERSION, *, settings: Mapping[str, str] | None = None
-) -> Iterator[Server]:
-    """A server to throw away: fast, unsafe, gone at the end, also if this process is killed."""
-    data_folder.only_posix()
-    wheel.folder(version)
-    folder = _scratch_folder()
-    home = folder / "postgres"
-    with _undertaker(folder) as undertaker:
-        try:
-            server = _start(home, version, None, {**HASTE, **(settings or {})}, _silence)
-            undertaker.write(f"{server.pid}\n".encode())
-            yield server
-        finally:
-            running = postmaster.living(home)
-            if running:
-                running.end(signal.SIGQUIT)
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 def program(name: str, version: int = VERSION) -> Path:
-    """psql, pg_dump and their like, for the invoking user to run."""
+    """Return the path of psql, pg_dump or another client program of this major version.
+
+    Raise ServerError if the wheel has no such program or version.
+    """
     return wheel.program(name, version)
 
 
-def _start(
-    home: Path, version: int, port: int | None, settings: Mapping[str, str], report: Report
+def start_unlocked(
+    path: Path, version: int, port: int | None, settings: Mapping[str, str], report: ReportLine
 ) -> Server:
-    user, data = data_folder.settle(home, report)
-    data_folder.check(data, version)
-    running = postmaster.settled(data)
-    if running and (reason := _must_restart(running, port)):
+    """Like `start`, without the lock of the data folder; `settings` are for this start only."""
+    user, data = data_folder.choose_user_and_location(path, report)
+    data_folder.validate(data, version)
+    running = postmaster.find_ready(data)
+    if running and (reason := _restart_reason(running, port)):
         if port is None and running.listen:
             port = running.port
         elif port is not None:
-            _check_free(port)
+            _require_free(port)
         report(f"restarting PostgreSQL {version}: {reason}")
-        running.end()
+        running.stop()
         running = None
     if running is None:
         if port is not None:
-            _check_free(port)
+            _require_free(port)
         bin_dir = wheel.programs(user, version, report)
-        if not (data / "PG_VERSION").exists():
-            report(f"making a new PostgreSQL {version} in {data}")
-            data_folder.make(user, bin_dir, data, version, durable=not settings)
+        if not data_folder.version_of(data):
+            report(f"creating a new PostgreSQL {version} cluster in {data}")
+            data_folder.initialize(user, bin_dir, data, version, durable=not settings)
         report(f"starting PostgreSQL {version}")
         tcp = port is not None
         running = launch.launch(user, bin_dir, data, port=port or PORT, tcp=tcp, settings=settings)
@@ -180,28 +178,30 @@ def _start(
     return _server(running)
 
 
-def _must_restart(running: Postmaster, port: int | None) -> str:
-    """Why this server has to be started anew; empty if it can stay."""
+def _restart_reason(running: Postmaster, port: int | None) -> str:
+    """Return why a running server must be restarted; empty if it need not be."""
     if port is not None and not (running.listen and running.port == port):
         return f"to listen on 127.0.0.1:{port}"
-    if running.moved or not running.answers():
-        return "its folder has moved"
+    if running.was_moved or not running.owns_socket():
+        return "its data folder was moved"
     try:
         command = (running.data_dir / "postmaster.opts").read_text()
     except OSError:
         return ""
-    return "" if Path(command.split(' "')[0].strip()).exists() else "its programs are gone"
+    exists = Path(command.split(' "')[0].strip()).exists()
+    return "" if exists else "its program files no longer exist"
 
 
-def _check_free(port: int) -> None:
+def _require_free(port: int) -> None:
     with socket.socket(socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ServerError(
-                f"Port {port} of 127.0.0.1 cannot be used: {error.strerror}.",
-                hint=f"Choose another port. {data_folder.UNCHANGED}",
+                f"Port {port} on 127.0.0.1 cannot be used: {error.strerror}.",
+                hint="Choose another port.",
+                state=NO_CHANGES,
             ) from error
 
 
@@ -215,45 +215,5 @@ def _server(running: Postmaster) -> Server:
     )
 
 
-def _scratch_folder() -> Path:
-    user = os_user.server_user()
-    for base in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108
-        folder = Path(tempfile.mkdtemp(prefix="plain-sql-scratch-", dir=base)).resolve()
-        if not user.is_us:
-            folder.chmod(0o711)
-        if user.can("-x", folder):
-            return folder
-        folder.rmdir()
-    raise ServerError(f"There is no temporary folder that {user.name} can reach.")
-
-
-@contextlib.contextmanager
-def _undertaker(folder: Path) -> Iterator[IO[bytes]]:
-    """A shell that acts only if we are killed: it ends the server and removes the folder.
-
-    It reads a pipe that nobody but us holds: first the server's pid, then a word that all is well.
-    """
-    script = (
-        'read -r pid; read -r word && exit; [ -n "$pid" ] && kill -QUIT "$pid"; '
-        'for _ in 1 2 3 4 5 6 7 8 9; do rm -rf "$0" && exit; sleep 1; done'
-    )
-    with subprocess.Popen(
-        ["/bin/sh", "-c", script, os.fspath(folder)],
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env=os_user.ENVIRONMENT,
-        start_new_session=True,
-    ) as process:
-        assert process.stdin  # noqa: S101  for mypy: we asked for it
-        try:
-            yield process.stdin
-        finally:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(b"\ndone\n")
-
-
-def _silence(_: str) -> None:
+def ignore_line(_: str) -> None:
     pass

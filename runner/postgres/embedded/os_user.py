@@ -1,9 +1,9 @@
-"""Who runs the embedded PostgreSQL, what that user can reach, and a place to go when it cannot.
+"""The operating-system user that runs the embedded PostgreSQL, and a folder that it can access.
 
-PostgreSQL refuses to run as root. Run by root, its programs are therefore started as an
-unprivileged user that is already there (`nobody`); no user is made, and no folder that exists gets
-another mode or owner. Where that user cannot reach the data or the programs (a clone or a venv
-under a private home), both go into a folder of their own under `PLACES`.
+PostgreSQL refuses to run as root. When root invokes the runner, the server's programs are started
+as an existing unprivileged user such as `nobody`; no user is created, and the mode and owner of
+existing folders stay as they are. If that user cannot access the data or the programs (a clone or
+a virtual environment in a private home), they go into a folder under `FALLBACK_FOLDERS`.
 """
 
 from __future__ import annotations
@@ -17,29 +17,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-with contextlib.suppress(ImportError):  # Windows: data_folder.home refuses before it is missed
+with contextlib.suppress(ImportError):  # Windows: data_folder.resolve() raises before it is used
     import pwd
 
 from runner.errors import ServerError
 
-Report = Callable[[str], None]
+ReportLine = Callable[[str], None]  # receives one line of text; events.Report receives an Event
 
-CANDIDATES = ("nobody", "_postgres", "postgres", "daemon")
-PLACES = (Path("/var/lib/plain-sql-runner"), Path("/tmp/plain-sql-runner"))  # noqa: S108  verified
-# Programs get this and nothing of ours: a PGHOST or an LD_LIBRARY_PATH would lead them astray.
+UNPRIVILEGED_USERS = ("nobody", "_postgres", "postgres", "daemon")  # tried in this order
+FALLBACK_FOLDERS = (
+    Path("/var/lib/plain-sql-runner"),
+    Path("/tmp/plain-sql-runner"),  # noqa: S108 - its owner and mode are verified
+)
+# Nothing is inherited: PGHOST would select another server, LD_LIBRARY_PATH other libraries.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True)
 class OsUser:
-    """An operating-system user that starts programs: ourselves, or, for root, somebody lesser."""
+    """The user that starts programs: the invoking user, or for root, an unprivileged user."""
 
     name: str
     uid: int
     gid: int
 
     @property
-    def is_us(self) -> bool:
+    def is_current(self) -> bool:
         return self.uid == os.geteuid()
 
     def run(
@@ -49,7 +52,7 @@ class OsUser:
         detached: bool = False,
         environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program as this user, with a bare environment, from the root folder."""
+        """Run a program as this user in `/`, with ENVIRONMENT and `environment` only."""
         return subprocess.run(
             [os.fspath(arg) for arg in args],
             stdin=subprocess.DEVNULL,
@@ -62,102 +65,116 @@ class OsUser:
             env=ENVIRONMENT | (environment or {}),
             umask=0o077,
             start_new_session=detached,
-            user=None if self.is_us else self.uid,
-            group=None if self.is_us else self.gid,
-            extra_groups=None if self.is_us else [],
+            user=None if self.is_current else self.uid,
+            group=None if self.is_current else self.gid,
+            extra_groups=None if self.is_current else [],
         )
 
     def can(self, test: str, path: Path) -> bool:
-        """Really try, as this user: the kernel's answer, not a reading of mode bits."""
-        return self.is_us or self.run("/bin/sh", "-c", 'test "$0" "$1"', test, path).returncode == 0
+        """Return whether test(1) succeeds as this user, for example `-x`; True for ourselves.
 
-    def give(self, folder: Path) -> None:
-        """Hand over a folder we have just made. Through a handle: nobody can put a link there."""
-        if self.is_us:
+        The kernel decides: mode bits alone do not show ACLs, mounts or parent folders.
+        """
+        return (
+            self.is_current
+            or self.run("/bin/sh", "-c", 'test "$0" "$1"', test, path).returncode == 0
+        )
+
+    def take_ownership(self, folder: Path) -> None:
+        """Make this user the owner of a folder that the invoking user has just created.
+
+        The folder is opened first, so that it cannot be replaced by a link in between.
+        """
+        if self.is_current:
             return
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             if os.fstat(handle).st_uid != os.geteuid():
-                raise ServerError(f"{folder} was exchanged while it was being made.")
+                raise ServerError(f"{folder} was replaced while it was being created.")
             os.fchown(handle, self.uid, self.gid)
         finally:
             os.close(handle)
 
 
-def name_of(uid: int) -> str:
+def user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"number {uid}"
+        return f"uid {uid}"
 
 
 def invoker() -> str:
-    """The name under which PostgreSQL will know us."""
+    """Return the name of the invoking user, as peer authentication reports it to PostgreSQL."""
     uid = os.geteuid()
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         raise ServerError(
-            f"The operating-system user {uid} has no name (no line in /etc/passwd), "
-            "and PostgreSQL will not run for a nameless user.",
+            f"The operating-system user {uid} has no name (no entry in /etc/passwd), "
+            "which PostgreSQL requires.",
             hint="Give the container a named user, or set DATABASE_URL to another PostgreSQL.",
         ) from None
 
 
 def server_user(owner: int | None = None) -> OsUser:
-    """Who runs the server: ourselves, or for root the first unprivileged user that works.
+    """Return the invoking user, or for root, the first of UNPRIVILEGED_USERS that can run programs.
 
-    `owner` is the uid that owns an existing data folder; that candidate is then preferred.
+    `owner` is the uid that owns an existing data folder; that user is tried first. Raise
+    ServerError if the invoking user has no name or root finds no other user.
     """
     invoker()
     if os.geteuid() != 0:
         return OsUser(invoker(), os.geteuid(), os.getegid())
     found: list[OsUser] = []
-    for name in CANDIDATES:
+    for name in UNPRIVILEGED_USERS:
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         if entry.pw_uid > 0:
             found.append(OsUser(name, entry.pw_uid, entry.pw_gid))
-    for account in sorted(found, key=lambda account: account.uid != owner):
-        if _can_become(account):
-            return account
+    for user in sorted(found, key=lambda user: user.uid != owner):
+        if _can_run_programs(user):
+            return user
     raise ServerError(
         "PostgreSQL refuses to run as root, and no unprivileged user could be used instead "
-        f"(tried: {', '.join(CANDIDATES)}).",
+        f"(tried: {', '.join(UNPRIVILEGED_USERS)}).",
         hint="Run this as a normal user, or set DATABASE_URL to another PostgreSQL.",
     )
 
 
 @functools.cache
-def _can_become(account: OsUser) -> bool:
+def _can_run_programs(user: OsUser) -> bool:
     try:
-        return account.run("/bin/sh", "-c", ":").returncode == 0
+        return user.run("/bin/sh", "-c", ":").returncode == 0
     except (OSError, ValueError, subprocess.SubprocessError):
         return False
 
 
-def place() -> Path:
-    """A folder of root's own that everybody can pass through; made if absent."""
+def fallback_folder() -> Path:
+    """Return a folder that only root can write to and every user can enter; create it if absent.
+
+    Raise ServerError if none of FALLBACK_FOLDERS can be used.
+    """
     tried: list[str] = []
-    for folder in PLACES:
+    for folder in FALLBACK_FOLDERS:
         try:
             try:
                 folder.mkdir()
             except FileExistsError:
                 pass
             else:
-                folder.chmod(0o755)  # ours, and new: whatever the umask
-            seen = folder.lstat()
+                folder.chmod(0o755)  # regardless of the umask
+            status = folder.lstat()
         except OSError as error:
             tried.append(f"{folder}: {error.strerror}")
             continue
-        if stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & 0o022:
+        is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+        if stat.S_ISDIR(status.st_mode) and is_ours:
             return folder
-        tried.append(f"{folder}: not a folder that is ours alone")
+        tried.append(f"{folder}: not a folder that only {user_name(os.geteuid())} can write to")
     raise ServerError(
-        "PostgreSQL needs a folder that an unprivileged user can reach, and there is none "
+        "PostgreSQL needs a folder that an unprivileged user can access, and none could be used "
         f"({'; '.join(tried)}).",
-        hint="Move the project to where other users can reach it, or do not run as root.",
+        hint="Move the project to where other users can access it, or do not run as root.",
     )

@@ -1,8 +1,8 @@
-"""One running PostgreSQL as its data folder shows it: launch it, know it again, end it.
+"""Identify, wait for and stop a running PostgreSQL, given its data folder.
 
-`postmaster.pid` outlives a crash, and its number may meanwhile belong to somebody else. So nothing
-here trusts the number: a postmaster is a process that works in this very folder, or, where one may
-not look, one that answers on its socket as the process the file names.
+`postmaster.pid` outlives a crash, and the operating system may assign its pid to another process.
+The pid alone is therefore never trusted: a process counts as the postmaster only if its working
+directory is the data folder or, where that cannot be read, if it listens on the server's socket.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from pathlib import Path
 
 from runner.errors import ServerError
 
-READY = ("ready", "standby")
-PATIENCE = 300.0  # seconds; recovery after a crash may take its time
+READY_STATUSES = ("ready", "standby")
+STARTUP_TIMEOUT_SECONDS = 300.0  # long enough for recovery after a crash
+_STOP_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Postmaster:
-    """What `postmaster.pid` says."""
+    """The contents of `postmaster.pid`."""
 
     data_dir: Path
     pid: int
@@ -37,16 +38,16 @@ class Postmaster:
     status: str
 
     @property
-    def moved(self) -> bool:
-        """Was the data folder renamed under the running server?"""
+    def was_moved(self) -> bool:
+        """Whether the data folder was renamed while the server was running."""
         return self.started_in != self.data_dir
 
     @property
     def ready(self) -> bool:
-        return self.status in READY
+        return self.status in READY_STATUSES
 
-    def peer(self) -> int | None:
-        """Who listens on the socket: a pid, -1 if the system cannot tell, None if nobody does."""
+    def listener_pid(self) -> int | None:
+        """Return the pid that listens on the socket; -1 if unknown (macOS), None if none does."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(5)
             try:
@@ -58,42 +59,46 @@ class Postmaster:
                 return None
         return int(struct.unpack("3i", peer)[0])
 
-    def answers(self) -> bool:
-        """Is it the process of the pid file that listens there?"""
-        return self.peer() in (self.pid, -1)
+    def owns_socket(self) -> bool:
+        """Return whether the process named in the pid file listens on the socket."""
+        return self.listener_pid() in (self.pid, -1)
 
-    def is_genuine(self) -> bool:
-        """Alive, and this data folder's postmaster, in whatever state."""
+    def is_running(self) -> bool:
+        """Return whether the process is alive and is the postmaster of this data folder."""
         if not alive(self.pid):
             return False
         try:
             return Path(f"/proc/{self.pid}/cwd").samefile(self.data_dir)
-        except OSError:  # no /proc (macOS), or not allowed to look (a container's root)
-            return self.answers()
+        except OSError:  # no /proc (macOS), or not allowed to read it (root in a container)
+            return self.owns_socket()
 
-    def end(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it and wait; if it will not, make it. Then tidy up its socket."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Send `how` and wait for the process to end; send SIGQUIT if it has not after 60 seconds.
+
+        SIGINT is PostgreSQL's fast shutdown. The socket files are removed afterwards. Raise
+        ServerError if the process is still alive 60 seconds after SIGQUIT.
+        """
         for number in (how, signal.SIGQUIT):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            if wait(lambda: not alive(self.pid), 60):
-                return self._tidy()
+            if wait_until(lambda: not alive(self.pid), _STOP_TIMEOUT_SECONDS):
+                return self._remove_sockets()
         raise ServerError(
             f"The embedded PostgreSQL (process {self.pid}) does not stop.",
-            hint=f"See {log_of(self.data_dir)}. Nothing is lost.",
+            hint=f"See its log, {log_path(self.data_dir)}. No data is lost.",
         )
 
-    def _tidy(self) -> None:
-        """What a server leaves behind whose folder has moved, and our short socket folder."""
+    def _remove_sockets(self) -> None:
+        """Remove the sockets that a moved server leaves behind, and the short socket folder."""
         with contextlib.suppress(OSError):
-            for left in (*self.socket_dir.glob(".s.PGSQL.*"),):
-                left.unlink()
+            for path in (*self.socket_dir.glob(".s.PGSQL.*"),):
+                path.unlink()
             if self.socket_dir != self.data_dir:
                 self.socket_dir.rmdir()
 
 
 def read(data_dir: Path) -> Postmaster | None:
-    """The pid file, if there is one and it is whole enough to be read."""
+    """Return the contents of the pid file; None if it is missing or not completely written."""
     try:
         text = (data_dir / "postmaster.pid").read_bytes().decode(errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
@@ -110,41 +115,46 @@ def read(data_dir: Path) -> Postmaster | None:
     return Postmaster(data_dir, pid, started_in, port, socket_dir, lines[5], lines[7].strip())
 
 
-def living(data_dir: Path) -> Postmaster | None:
-    """The postmaster that works in this folder now, whatever state it is in."""
-    seen = read(data_dir)
-    return seen if seen and seen.is_genuine() else None
+def find_running(data_dir: Path) -> Postmaster | None:
+    """Return the postmaster of this data folder in any state, also starting or stopping."""
+    found = read(data_dir)
+    return found if found and found.is_running() else None
 
 
-def settled(data_dir: Path) -> Postmaster | None:
-    """The running postmaster, once one that is just starting or stopping has made up its mind."""
-    seen = read(data_dir)
-    if seen is None or not alive(seen.pid):
+def find_ready(data_dir: Path) -> Postmaster | None:
+    """Return the running postmaster once startup or shutdown has finished; None if it stopped."""
+    found = read(data_dir)
+    if found is None or not alive(found.pid):
         return None
-    # So young that it has no socket yet, where the socket is all we may look at?
-    if not seen.is_genuine() and not (
-        looks_like_postgres(seen.pid) and wait(lambda: living(data_dir) is not None, 3)
+    # Where only the socket can be checked, a server that has just started may not have one yet.
+    if not found.is_running() and not (
+        looks_like_postgres(found.pid) and wait_until(lambda: find_running(data_dir) is not None, 3)
     ):
         return None
-    return ready_as(data_dir, seen.pid)
+    return wait_until_ready(data_dir, found.pid)
 
 
-def ready_as(data: Path, pid: int) -> Postmaster | None:
-    """The postmaster of this pid once it takes connections; None when it has died."""
+def wait_until_ready(data: Path, pid: int) -> Postmaster | None:
+    """Return the postmaster with this pid once it accepts connections; None if it has ended.
 
-    def decided() -> bool:
-        seen = read(data)
-        return bool(seen and seen.pid == pid and seen.ready) or not alive(pid)
+    Raise ServerError after STARTUP_TIMEOUT_SECONDS.
+    """
 
-    if not wait(decided, PATIENCE):
+    def finished() -> bool:
+        found = read(data)
+        return bool(found and found.pid == pid and found.ready) or not alive(pid)
+
+    if not wait_until(finished, STARTUP_TIMEOUT_SECONDS):
         raise ServerError(
-            f"The embedded PostgreSQL is still not ready after {PATIENCE:.0f} seconds.",
-            hint=f"It may be recovering, and goes on. See {log_of(data)}, then try again.",
+            f"The embedded PostgreSQL is still not ready after {STARTUP_TIMEOUT_SECONDS:.0f} "
+            "seconds.",
+            hint="It is still running and may be recovering. "
+            f"See its log, {log_path(data)}, then try again.",
         )
     return read(data) if alive(pid) else None
 
 
-def log_of(data: Path) -> Path:
+def log_path(data: Path) -> Path:
     return data.with_name(f"{data.name}.log")
 
 
@@ -153,7 +163,7 @@ def tail(text: str, lines: int = 10) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Is there such a process, and is it more than a zombie nobody has buried?"""
+    """Return whether a process with this pid exists and is not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -163,21 +173,21 @@ def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
     except FileNotFoundError:
-        return not Path("/proc/self").exists()  # without /proc, the signal's answer counts
+        return not Path("/proc/self").exists()  # without /proc, the result of os.kill counts
     return state.split()[0] not in ("Z", "X")
 
 
 def looks_like_postgres(pid: int) -> bool:
-    """A guess by name; where it cannot be had, a yes."""
+    """Return whether the process is named `postgres`; True where there is no /proc to read."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
     except OSError:
         return not Path("/proc/self").exists()
 
 
-def wait(condition: Callable[[], bool], within: float) -> bool:
-    """Poll until the condition holds; False when the time is up."""
-    deadline = time.monotonic() + within
+def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
+    """Poll every 5 ms until the condition holds; return False after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
             return False

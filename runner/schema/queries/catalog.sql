@@ -1,19 +1,18 @@
--- What a database is: one row for each fact about what people made in it. To be asked under
--- search_path = pg_catalog, so that every name comes out whole.
+-- The catalog as facts: one row for each property of each object that is not built in. Run it under
+-- search_path = pg_catalog, so that every name is qualified.
 --
 --   kind, name   the object: 'column', 'public.projects.status'
---   of           the table it belongs to and goes with, if any
---   trait     what is said of it; '' that it is there at all
---   value        what that is
---   make         the statement that makes it so, where one alone is certain to
---   unmake       the statement that takes it away again, losing no data
+--   of           the table it belongs to and is dropped with, if any
+--   trait        the property; '' for the existence of the object
+--   value        its value
+--   make         the statement that creates or sets it, where a single one is certain to
+--   unmake       the statement that removes it, where that loses no data
 --
--- Left out: the ledger, what belongs to an extension, and what a platform such as Supabase brings
--- along. What follows from who owns the objects is told by its rule: an owner only where it is
--- another than that of most, FORCE only where it is not as the owner demands, privileges and
--- default privileges only of others than the owner.
+-- Left out: the migration tables, objects of extensions and of a platform such as Supabase. What
+-- depends on the owner is reported relative to it: an owner only where it differs from the main one,
+-- FORCE only where it is not what the owner requires, privileges only of roles other than the owner.
 with
--- The role that owns this schema: whoever owns the most tables of `app` and `public`.
+-- The role that owns this schema: the one that owns the most tables of `app` and `public`.
 me as (
     select r.oid, r.rolname
     from pg_roles as r
@@ -133,7 +132,7 @@ constraints as (
     from pg_constraint as k
     left join relations as r on r.oid = k.conrelid
     left join types as t on t.oid = k.contypid
-    -- 18 keeps NOT NULL as constraints as well; here it is a column's, as it always was.
+    -- PostgreSQL 18 also stores NOT NULL as constraints; here it is a property of the column.
     where k.contype not in ('n', 't') and coalesce(r.oid, t.oid) is not null
 ),
 indexes as (
@@ -176,7 +175,7 @@ policies as (
     from pg_policy as p
     inner join relations as r on r.oid = p.polrelid
 ),
--- Everything that has privileges: kind and name as elsewhere, and as GRANT wants them.
+-- Every object with privileges: kind and name as above, and as GRANT spells them.
 guarded (kind, name, of, owner, acl, target, wanted) as (
     select
         'database', 'this', null, d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)),
@@ -185,7 +184,7 @@ guarded (kind, name, of, owner, acl, target, wanted) as (
     inner join me on me.oid = d.datdba
     where d.datname = current_database()
     union all
-    -- Who may use `public` is the platform's to say; who may create in it is not.
+    -- USAGE on `public` is decided by the platform, CREATE is not.
     select
         'schema', s.name, null, s.nspowner, coalesce(s.nspacl, acldefault('n', s.nspowner)),
         'schema ' || s.name, case s.nspname when 'public' then array['CREATE'] end
@@ -233,7 +232,7 @@ privileges as (
         and not (g.name = 'public' and acl.grantee = 'pg_database_owner'::regrole)
     group by 1, 2, 3, 4, 5, 7
 ),
--- What the next object that this owner makes would be open to.
+-- Default privileges: which roles get access to the owner's next object.
 default_privileges as (
     select
         kind.objects || coalesce(' in ' || place.name, '') as name,
@@ -274,7 +273,7 @@ owned (kind, name, of, owner, alter) as (
     union all
     select 'type', t.name, null, t.typowner, 'type ' || t.name from types as t
 ),
--- Joined, not asked by obj_description: that is a query of its own for each object.
+-- A join, because obj_description runs a query for each object.
 comments as (
     select d.objoid, d.classoid, d.objsubid, d.description
     from pg_description as d
@@ -544,7 +543,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
         values
         (
             '', '',
-            -- A required column without a default cannot be added to a table that has rows.
+            -- A NOT NULL column without a default cannot be added to a table with rows.
             case when c.relation_kind = 'table' and (not c.attnotnull or d.oid is not null) then
                 concat_ws(
                     '', 'alter table ', c.relation, ' add column ', c.ident, ' ', its.type,

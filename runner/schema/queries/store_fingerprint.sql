@@ -1,4 +1,4 @@
--- Keep what the database is now beside the newest entry of the log.
+-- Store the fingerprint of the catalog with the newest entry of the log.
 update yoyo._yoyo_log
 set fingerprint = ({fingerprint})
 where id = (

@@ -1,5 +1,5 @@
--- What the database was when the last run ended, by which migration, and when (UTC). Nothing where a
--- run broke off, or stock yoyo wrote last: nobody knows what it was then.
+-- The fingerprint at the end of the last run, its last migration, and when (UTC). No row where a run
+-- was interrupted or stock yoyo wrote last: the fingerprint is then unknown.
 select
     to_jsonb(l) ->> 'fingerprint',
     l.migration_id,

@@ -1,4 +1,4 @@
--- The newest entry of the log changed nothing: what the database was before it, it should be still.
+-- The newest entry of the log changed nothing: the fingerprint of the entry before it stays valid.
 update yoyo._yoyo_log
 set fingerprint = (
     select fingerprint
