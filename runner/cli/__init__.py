@@ -1,1 +1,1 @@
-"""The command line: words in, words and an exit code out."""
+"""The command line: arguments in, text and an exit code out."""

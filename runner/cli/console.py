@@ -1,24 +1,21 @@
-"""How results look: lines, tables, colours, one JSON document. Knows no database."""
+"""Print results: lines, tables, colors, or one JSON document. No database access."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from runner import settings, signals
+from runner import signals
 from runner.errors import RunnerError, SqlError, masked
 from runner.events import Done, Event, Note, Working
 
-_COLOURS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
-_DEEDS = {
+_COLORS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
+_PARTICIPLES = {
     "apply": "applied",
     "rollback": "rolled back",
     "mark": "marked",
@@ -27,14 +24,14 @@ _DEEDS = {
     "seed": "seeded",
 }
 SCHEMA_VERSION = 1
-# What would move a terminal's cursor, change its colours or turn its text around.
+# Characters that move a terminal's cursor, change its colors or reverse its text.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_OUR_COLOUR = re.compile(rf"(\x1b\[(?:0|{'|'.join(map(str, _COLOURS.values()))})m)")
-_WIDEST = 160  # characters of a line of a file that are shown
+_OUR_COLOR = re.compile(rf"(\x1b\[(?:0|{'|'.join(map(str, _COLORS.values()))})m)")
+_WIDEST = 160  # characters shown of a line of a file
 
 
 class Console:
-    """Results go to stdout, progress and errors to stderr; with `json_` one document is all."""
+    """Results go to stdout, progress and errors to stderr; with `json_` only one document."""
 
     def __init__(
         self,
@@ -54,12 +51,12 @@ class Console:
         self.notes: list[str] = []
 
     def report(self, event: Event) -> None:
-        """Show what a room says while it works."""
+        """Show a progress event."""
         if isinstance(event, Done):
             self.done.append(event)
             if event.operation != "seed":
                 time = self.paint(f"{event.ms:>9,.1f} ms", "dim", sys.stdout)
-                self.say(f"  {_DEEDS[event.operation]:<11}  {event.id:<44} {time}")
+                self.say(f"  {_PARTICIPLES[event.operation]:<11}  {event.id:<44} {time}")
         elif isinstance(event, Note):
             self.notes.append(masked(event.text))
             self._err(self.paint(masked(event.text), "yellow", sys.stderr))
@@ -71,16 +68,16 @@ class Console:
         """Print a line of the result."""
         self._clear()
         if not (self.json or self.quiet):
-            put(_as_typed(_shown_in_colour(text)), sys.stdout)
+            put(_as_typed(_shown_in_color(text)), sys.stdout)
 
     def text(self, text: str) -> None:
-        """Print the text of a file to the letter, so that it can be piped into one."""
+        """Print the text of a file unchanged, so that it can be redirected to one."""
         self._clear()
         if not (self.json or self.quiet):
             put(text, sys.stdout, end="")
 
     def note(self, text: str) -> None:
-        """Print a line for the person at the terminal: what is about to happen, what to do next."""
+        """Print a line for the user to stderr: the target, the next steps."""
         if not (self.json or self.quiet):
             self._err(text)
 
@@ -88,23 +85,23 @@ class Console:
         """Print rows in columns."""
         from tabulate import tabulate  # noqa: PLC0415 - only where there is a table to show
 
-        shown = [[_shown_in_colour(str(cell)) for cell in row] for row in rows]  # before widths
+        shown = [[_shown_in_color(str(cell)) for cell in row] for row in rows]  # before widths
         self.say(tabulate(shown, headers, tablefmt="simple", disable_numparse=True, **how))
 
     def document(self, command: str, **content: Any) -> None:
-        """Print the one JSON document of this run, if JSON was asked for."""
+        """Print the JSON document of this run, with --json."""
         if self.json:
-            signals.ignore_further()  # or a second document would stand behind this one
+            signals.ignore_further()  # a second document must not follow this one
             self._clear()
             head = {"schema_version": SCHEMA_VERSION, "command": command}
             ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
-            text = json.dumps(
-                {**head, **content}, default=_plain, ensure_ascii=ascii_only, indent=2
-            )
-            put(text, sys.stdout)
+            import json  # noqa: PLC0415 - only with --json
+
+            content = _plain({**head, **content})
+            put(json.dumps(content, ensure_ascii=ascii_only, indent=2), sys.stdout)
 
     def error(self, error: RunnerError, command: str) -> None:
-        """Show what went wrong: the thing, the place with its line, then what to do."""
+        """Print an error, as text or as the JSON document."""
         if self.json:
             self.document(
                 command,
@@ -118,25 +115,29 @@ class Console:
         self.failure(error)
 
     def failure(self, error: RunnerError) -> None:
-        """Show an error for a person to read."""
+        """Print an error as text: message, place with its line, details, hint, state."""
         if not self.json:
             self._err(f"{self.paint('error:', 'red', sys.stderr)} {_shown(error.message)}")
             for line in _details(error):
                 self._err(_shown(line))
 
-    def paint(self, text: str, colour: str, stream: TextIO | None = None) -> str:
-        """Return the text in a colour where colours are wanted."""
+    def paint(self, text: str, color: str, stream: TextIO | None = None) -> str:
+        """Return the text in a color, where the stream gets colors."""
         text = _shown(text)
-        if not self._colours(stream or sys.stdout):
+        if not self._colors(stream or sys.stdout):
             return text
-        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+        return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
 
-    def _colours(self, stream: TextIO) -> bool:
-        return not self._no_color and settings.wants_colour(terminal=stream.isatty())
+    def _colors(self, stream: TextIO) -> bool:
+        from runner import settings  # noqa: PLC0415 - not needed for --help
+
+        return not self._no_color and settings.wants_color(terminal=stream.isatty())
 
     def _work(self, text: str) -> None:
         if self.quiet or self.json:
             return
+        from runner import settings  # noqa: PLC0415 - not needed for --help
+
         if sys.stderr.isatty() and settings.can_rewrite_lines():
             put(f"\r\x1b[2K{text[:78]}", sys.stderr, end="")
             self._transient = True
@@ -150,13 +151,13 @@ class Console:
 
     def _err(self, text: str) -> None:
         self._clear()
-        put(_as_typed(_shown_in_colour(text)), sys.stderr)
+        put(_as_typed(_shown_in_color(text)), sys.stderr)
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
-    """Print at once. When the reader has left, as `| head` does, the work goes on unheard.
+    """Print without buffering; ignore BrokenPipe, so that `| head` does not abort the run.
 
-    What the stream's encoding lacks is written as an escape.
+    Characters that the encoding of the stream lacks are written as escapes.
     """
     encoding = stream.encoding or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
@@ -167,25 +168,27 @@ def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
 
 
 def _shown(text: str) -> str:
-    """Return a text with its control characters as pictures: a file or a name may hold any."""
+    """Return a text with control characters made visible: a file or a name may contain any."""
     return _CONTROLS.sub(
         lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text
     )
 
 
-def _shown_in_colour(text: str) -> str:
-    """As `_shown`, and the colours that `paint` put in stay."""
-    pieces = _OUR_COLOUR.split(text)  # every second one is a colour
+def _shown_in_color(text: str) -> str:
+    """Like `_shown`, but keep the colors that `paint` added."""
+    pieces = _OUR_COLOR.split(text)  # every second piece is a color
     return "".join(piece if n % 2 else _shown(piece) for n, piece in enumerate(pieces))
 
 
 def _as_typed(text: str) -> str:
-    """Name the commands in a text so that they work when pasted: the .venv need not be active."""
+    """Return a text whose commands work when pasted, also where .venv is not activated."""
     if "python -m runner" not in text:
         return text
     here, python = Path.cwd(), Path(sys.executable)
     if not python.is_relative_to(here):
         return text
+    import shutil  # noqa: PLC0415 - only for such a text
+
     if shutil.which("python") == sys.executable:
         return text
     return text.replace("python -m runner", f"{python.relative_to(here)} -m runner")
@@ -197,7 +200,7 @@ def _details(error: RunnerError) -> list[str]:
         lines.append(f"  at {error.place}")
         if error.place.text:
             text, column = error.place.text, error.place.column
-            if masked(text) != text:  # a role's password in the file itself: say where, not what
+            if masked(text) != text:  # the file itself contains a password: without a column
                 text, column = masked(text), None
             text, column = _excerpt(text, column)
             lead = "".join(_blank(character) for character in text[: (column or 1) - 1])
@@ -207,13 +210,13 @@ def _details(error: RunnerError) -> list[str]:
             if value := getattr(error, name):
                 value = value.replace("\n", "\n    ")
                 lines.append(f"  {name.replace('server_', '')}: {value}")
-    if error.hint:
-        lines += ["", *error.hint.splitlines()]
+    if error.hint or error.state:
+        lines += ["", *error.hint.splitlines(), *error.state.splitlines()]
     return lines
 
 
 def _excerpt(line: str, column: int | None) -> tuple[str, int | None]:
-    """Return what is around the column of a long line, and where the column is in that."""
+    """Return the part of a long line around the column, and the column in that part."""
     start = max(0, (column or 1) - _WIDEST // 2) if len(line) > _WIDEST else 0
     before, after = "…" * (start > 0), "…" * (start + _WIDEST < len(line))
     column = column - start + len(before) if column else None
@@ -221,7 +224,7 @@ def _excerpt(line: str, column: int | None) -> tuple[str, int | None]:
 
 
 def _blank(character: str) -> str:
-    """Return white space as wide as a character, so that a caret below stands under its column."""
+    """Return white space as wide as a character, so that the caret lines up."""
     if character == "\t":
         return "\t"
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
@@ -241,18 +244,23 @@ def _described(error: RunnerError) -> dict[str, Any]:
         "detail": getattr(error, "detail", None) or None,
         "server_hint": getattr(error, "server_hint", None) or None,
         "hint": error.hint,
+        "state": error.state,
         "exit_code": error.exit_code,
     }
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
+def _plain(value: Any) -> Any:
+    """Return a value in JSON's types: records become objects, times ISO 8601 text."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif hasattr(value, "__dataclass_fields__"):
+        value = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    fields = getattr(value, "__dataclass_fields__", None)
-    if fields:
-        return {name: getattr(value, name) for name in fields}
-    raise TypeError(f"no JSON for {type(value).__name__}")
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    return value

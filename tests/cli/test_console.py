@@ -1,4 +1,4 @@
-"""How results look: which stream, which colour, where the caret stands. No database."""
+"""Console output: streams, colors, carets and JSON documents. No database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def caret(text: str, column: int) -> tuple[str, str]:
-    """The line of an error and the line with its caret, as shown."""
+    """Return the quoted line of an error and the line with its caret, as printed."""
     stream = io.StringIO()
     stderr, sys.stderr = sys.stderr, stream
     try:
@@ -47,15 +47,15 @@ def caret(text: str, column: int) -> tuple[str, str]:
         ("select oops;", 8, "  |        ^"),
         ("\tselect\toops;", 9, "  | \t      \t^"),
         ("select 'ü', oops", 13, "  |             ^"),
-        ("'漢字' oops", 6, "  |        ^"),  # two columns each on a terminal
-        ("'e\u0301' oops", 6, "  |     ^"),  # a combining accent has none
+        ("'漢字' oops", 6, "  |        ^"),  # each is two columns wide on a terminal
+        ("'e\u0301' oops", 6, "  |     ^"),  # a combining accent has no width
     ],
 )
-def test_the_caret_stands_under_its_column(text: str, column: int, under: str) -> None:
+def test_caret_is_under_its_column(text: str, column: int, under: str) -> None:
     assert caret(text, column) == (f"  | {text}", under)
 
 
-def test_of_a_long_line_what_is_around_the_column_is_shown() -> None:
+def test_long_line_is_cut_around_the_column() -> None:
     line, under = caret("x" * 500 + "oops" + "y" * 500, 501)
     assert line[under.index("^") :].startswith("oops")
     assert line.startswith("  | …xxx")
@@ -63,22 +63,24 @@ def test_of_a_long_line_what_is_around_the_column_is_shown() -> None:
     assert len(line) < 170
 
 
-def test_what_would_steer_a_terminal_is_shown_as_what_it_is(
+def test_control_characters_are_replaced_by_visible_symbols(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    console, evil = Console(), "a\x1b[2J\x1b[8mb\r\x07\x9b\u202e"
-    console.table(("name",), [(console.paint(evil, "red"),), (evil,)])
-    console.report(Note(evil))
-    console.report(Done("apply", evil, "", 1.0))
-    console.error(SqlError(evil, hint=evil, place=Place("a", 1, 2, evil), detail=evil), "")
+    console, hostile = Console(), "a\x1b[2J\x1b[8mb\r\x07\x9b\u202e"
+    console.table(("name",), [(console.paint(hostile, "red"),), (hostile,)])
+    console.report(Note(hostile))
+    console.report(Done("apply", hostile, "", 1.0))
+    console.error(
+        SqlError(hostile, hint=hostile, place=Place("a", 1, 2, hostile), detail=hostile), ""
+    )
     out, err = capsys.readouterr()
     assert {*re.findall("\x1b[^m]*m", out + err)} <= {"\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"}
     assert not re.search("[\x00-\x09\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202e]", out + err)
     assert (out + err).count("a␛[2J␛[8mb␍␇\ufffd\ufffd") == 7
 
 
-def test_what_an_encoding_lacks_is_written_as_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_character_missing_in_encoding_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
     Console().say("ü 漢 \udcff")
@@ -88,10 +90,10 @@ def test_what_an_encoding_lacks_is_written_as_an_escape(monkeypatch: pytest.Monk
     assert json.loads(document)["name"] == "😀\udcff"
 
 
-def test_a_text_is_printed_to_the_letter(
+def test_text_is_printed_unchanged(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A line of the result names commands as they can be pasted here; a file must not."""
+    """`say` rewrites commands so that they can be pasted here; `text` prints a file as it is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
     Console().say("python -m runner types")
@@ -101,7 +103,7 @@ def test_a_text_is_printed_to_the_letter(
     assert capsys.readouterr().out == ".venv/bin/python -m runner types\npython -m runner types"
 
 
-def test_an_error_says_what_where_why_and_what_to_do(capsys: Captured) -> None:
+def test_error_output_has_message_position_details_and_hint(capsys: Captured) -> None:
     error = SqlError(
         "column x does not exist",
         hint="Nothing was kept.\nFix it.",
@@ -129,7 +131,7 @@ def test_an_error_says_what_where_why_and_what_to_do(capsys: Captured) -> None:
     )
 
 
-def test_an_error_as_json_is_one_document_on_stdout(capsys: Captured) -> None:
+def test_json_error_is_one_document_on_stdout(capsys: Captured) -> None:
     console = Console(json_=True)
     console.report(DONE)
     console.report(Note("mind this"))
@@ -155,15 +157,14 @@ def test_an_error_as_json_is_one_document_on_stdout(capsys: Captured) -> None:
             "detail": None,
             "server_hint": None,
             "hint": "Fix it.",
+            "state": "No changes were made.",
             "exit_code": 1,
         },
     }
 
 
 @pytest.mark.parametrize("error", [LockTimeout("held"), Interrupted(), RunnerError("x")])
-def test_the_exit_code_in_the_document_is_that_of_the_error(
-    error: RunnerError, capsys: Captured
-) -> None:
+def test_json_error_document_has_the_exit_code(error: RunnerError, capsys: Captured) -> None:
     Console(json_=True).error(error, "")
     assert json.loads(capsys.readouterr().out)["exit_code"] == error.exit_code
 
@@ -180,14 +181,14 @@ def test_results_go_to_stdout_and_progress_to_stderr(capsys: Captured) -> None:
     assert err.splitlines() == ["apply 0001_a (1 of 1)", "mind this", "next: seed"]
 
 
-def test_what_is_going_on_is_quiet_where_nobody_watches_except_waiting(capsys: Captured) -> None:
+def test_progress_without_terminal_shows_only_waiting(capsys: Captured) -> None:
     console = Console()
     for text in ("apply 0001_a", "waiting for x", "waiting for x", "waiting for y"):
         console.report(Working(text))
     assert capsys.readouterr().err.splitlines() == ["waiting for x", "waiting for y"]
 
 
-def test_quiet_leaves_only_notes_and_errors(capsys: Captured) -> None:
+def test_quiet_suppresses_progress_and_results(capsys: Captured) -> None:
     console = Console(quiet=True)
     console.report(Working("waiting for x"))
     console.report(DONE)
@@ -199,7 +200,7 @@ def test_quiet_leaves_only_notes_and_errors(capsys: Captured) -> None:
     assert capsys.readouterr().err == "error: bad\n"
 
 
-def test_json_leaves_stdout_to_the_document(capsys: Captured) -> None:
+def test_json_prints_only_the_document(capsys: Captured) -> None:
     console = Console(json_=True)
     console.report(DONE)
     console.say("1 applied")
@@ -218,7 +219,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_progress_is_one_line_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_terminal_is_one_line_and_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stderr = Terminal()
     monkeypatch.setattr(sys, "stderr", stderr)
@@ -230,7 +231,7 @@ def test_on_a_terminal_progress_is_one_line_that_goes_away(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("make", "environ", "coloured"),
+    ("make", "environ", "colored"),
     [
         (Terminal, {"TERM": "xterm"}, True),
         (Terminal, {"TERM": "dumb"}, False),
@@ -239,23 +240,21 @@ def test_on_a_terminal_progress_is_one_line_that_goes_away(monkeypatch: pytest.M
         (io.StringIO, {"FORCE_COLOR": "1"}, True),
     ],
 )
-def test_colours_are_for_terminals(
+def test_color_is_used_only_on_terminals_or_when_forced(
     make: Callable[[], io.StringIO],
     environ: dict[str, str],
-    coloured: bool,
+    colored: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "stdout", make())
-    assert (Console().paint("x", "red") == "\x1b[31mx\x1b[0m") is coloured
+    assert (Console().paint("x", "red") == "\x1b[31mx\x1b[0m") is colored
     assert Console(no_color=True).paint("x", "red") == "x"
 
 
 @pytest.mark.parametrize("json_", [False, True])
-def test_a_reader_who_leaves_does_not_end_the_work(
-    json_: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_closed_stdout_does_not_raise(json_: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "w", encoding="utf-8") as stdout:  # noqa: PTH123 - a descriptor
@@ -267,7 +266,7 @@ def test_a_reader_who_leaves_does_not_end_the_work(
         assert len(console.done) == 2
 
 
-def test_what_json_cannot_say_is_a_mistake_of_ours() -> None:
+def test_value_without_json_form_raises_type_error() -> None:
     thing: Any = object()
-    with pytest.raises(TypeError, match="no JSON for object"):
+    with pytest.raises(TypeError, match="object is not JSON serializable"):
         Console(json_=True).document("x", thing=thing)

@@ -1,26 +1,34 @@
-"""The command that records what was done elsewhere, once it is proven: baseline."""
+"""Record the files as applied to a database that already has the schema."""
 
 from __future__ import annotations
 
-from runner.cli.commands.common import Options, document, show_target
-from runner.cli.console import Console
+import argparse
+
+from runner.cli.context import Context
 from runner.errors import DONE
-from runner.files import loader
-from runner.migrate.plan import State, compare
-from runner.migrate.session import migrator_for
-from runner.preflight import baseline as preflight_baseline
-from runner.settings import Settings
+
+SUMMARY = "record an existing schema as applied, if it is proven to match the files"
+EXAMPLE = "baseline --to 0009"
+EXIT_CODES = "3 another run has the lock, "
 
 
-def baseline(where: Settings, options: Options, console: Console) -> int:
-    """Take over a database that has the schema already."""
-    files = loader.read(where.sql_dir)
-    to = loader.find(files, options.to) if options.to else None
-    with migrator_for(where, console.report, create=False) as migrator:
-        show_target(migrator, console)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("--to", metavar="ID", help="the last migration it has (default: all)")
+
+
+def run(context: Context) -> int:
+    """Compare the database with its files, then write the records."""
+    from runner.migrate.plan import State, compare
+    from runner.preflight.baseline import baseline
+
+    files = context.files()
+    to = context.find(files, context.options.to)
+    with context.migrator(create=False) as migrator:
         with migrator.lock():
-            adopted = preflight_baseline.baseline(migrator, files, to, report=console.report)
-            left = len(compare(files, migrator.records()).of(State.PENDING, State.OUT_OF_ORDER))
-        console.say(f"{len(adopted)} recorded as applied, {left} pending")
-        document(console, options, migrator, done=console.done, pending=left)
+            recorded = baseline(migrator, files, to, report=context.console.report)
+            plan = compare(files, migrator.records())
+        left = len(plan.of(State.PENDING, State.OUT_OF_ORDER))
+        context.say(f"{len(recorded)} recorded as applied, {left} pending")
+        context.document(done=context.console.done, pending=left)
     return DONE

@@ -1,104 +1,72 @@
-"""The command that proves the files: check."""
+"""Check migrations on a scratch server."""
 
 from __future__ import annotations
 
+import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 
-from runner.cli.commands.common import Options
-from runner.cli.console import Console
+from runner.cli.context import Context
 from runner.errors import DONE, PROOF_FAILED, UsageError
-from runner.files import loader
-from runner.files.loader import Migration
-from runner.files.sql_file import SqlFile
-from runner.migrate import seeds
-from runner.preflight import checks
-from runner.preflight.checks import out_of_order
-from runner.preflight.checks.finding import PROOFS, Finding, Findings
-from runner.preflight.scratch import scratch_server
-from runner.settings import Settings
 
-_WIDTH = 36  # of an id; 80 columns with what comes beside it
+SUMMARY = "check migrations on a scratch server: idempotency, rollback, existing data, plain psql"
+EXAMPLE = "check --base origin/main"
+EXIT_CODES = "4 a proof failed, "
 
 
-def check(where: Settings, options: Options, console: Console) -> int:
-    """Prove the files on a scratch server. Touches no other database."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("--file", metavar="ID", help="one migration alone")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--base", metavar="GITREF", help="what is deployed: check the files it lacks out of order"
+    )
+    which.add_argument(
+        "--out-of-order",
+        metavar="ID",
+        action="append",
+        help="check this one applied after all others; repeatable",
+    )
+
+
+def run(context: Context) -> int:
+    """Run every check. Connects to no other database."""
+    from runner.files import loader
+    from runner.migrate import seeds
+    from runner.preflight import checks
+    from runner.preflight.checks import out_of_order, text
+    from runner.preflight.scratch import scratch_server
+
+    settings, options, console = context.settings, context.options, context.console
     started = time.monotonic()
-    with _shelf(where, options) as (shelf, those_late):
-        only = loader.find(shelf, options.file) if options.file else None
-        with scratch_server(where.embedded_version, console.report) as scratch:
-            found = checks.check(scratch, shelf, _seeds(where), only=only, report=console.report)
-            if options.base or options.out_of_order:
-                found.whole(*out_of_order.check(scratch, shelf, those_late))
+    try:
+        scripts = seeds.read(settings.seeds_dir)
+    except UsageError:  # a folder of migrations may have none
+        scripts = []
+    with ExitStack() as stack:
+        if options.base:
+            against = out_of_order.against(settings.sql_dir, options.base)
+            files, moved = stack.enter_context(against)
+        else:
+            files = context.files()
+            moved = [loader.find(files, name) for name in options.out_of_order or ()]
+        only = context.find(files, options.file)
+        scratch = stack.enter_context(scratch_server(settings.embedded_version, console.report))
+        found = checks.check(scratch, files, scripts, only=only, report=console.report)
+        if options.base or options.out_of_order:
+            found.add_overall(*out_of_order.check(scratch, files, moved))
     found.seconds = time.monotonic() - started
     code = PROOF_FAILED if found.failed else DONE
-    _show(found, console)
-    console.document(
-        options.command,
+    for line in text.lines(found, console.paint):
+        context.say(line)
+    context.document(
         ok=not found.failed,
         exit_code=code,
-        server_version=where.embedded_version,
-        files=found.lines,
-        wholes=found.wholes,
+        server_version=settings.embedded_version,
+        files=found.files,
+        overall=found.overall,
         failed=found.failed,
         notes=[*console.notes, *found.notes],
         ms=round(found.seconds * 1000),
     )
     return code
-
-
-@contextmanager
-def _shelf(where: Settings, options: Options) -> Iterator[tuple[list[Migration], list[Migration]]]:
-    """Yield the files to check, and those of them that come late."""
-    here = loader.read(where.sql_dir)
-    if options.base:
-        with out_of_order.against(where.sql_dir, options.base) as both:
-            yield both
-    else:
-        yield here, [loader.find(here, name) for name in options.out_of_order or ()]
-
-
-def _seeds(where: Settings) -> list[SqlFile]:
-    """Return the seeds, if there are any: other folders of migrations may have none."""
-    try:
-        return seeds.read(where.seeds_dir)
-    except UsageError:
-        return []
-
-
-def _show(found: Findings, console: Console) -> None:
-    longest = max(len(line.id) for line in found.lines)
-    width = min(max(longest, 20), _WIDTH)
-    console.say(" " * (width + 2) + "  ".join(PROOFS))
-    for line in found.lines:
-        marks = (_mark(line.proofs[proof], len(proof), console) for proof in PROOFS)
-        console.say(f"{_cut(line.id, width)}  {'  '.join(marks)}  {line.ms:>8,.0f} ms")
-    console.say()
-    for proof, holds in found.wholes.items():
-        console.say(f"{_mark(holds, 1, console)} {proof}")
-    for finding in found.failed:
-        _show_finding(finding, console)
-    for note in found.notes:
-        console.say(console.paint(f"note: {note}", "yellow"))
-    console.say(console.paint(found.summary, "red" if found.failed else "green"))
-
-
-def _show_finding(finding: Finding, console: Console) -> None:
-    title = f"{finding.proof}: " + " ".join(filter(None, (finding.file, finding.what)))
-    console.say(console.paint(f"\n✗ {title}", "red"))
-    if finding.place:
-        console.say(f"  at {finding.place}")
-        if finding.place.text:
-            console.say(f"  | {finding.place.text}")
-    for detail in finding.details:
-        console.say(f"  {detail}")
-
-
-def _mark(holds: bool, width: int, console: Console) -> str:
-    padded = ("✓" if holds else "✗").center(width)
-    return console.paint(padded, "green" if holds else "red")
-
-
-def _cut(text: str, width: int) -> str:
-    return f"{text:<{width}}" if len(text) <= width else f"{text[: width - 1]}…"

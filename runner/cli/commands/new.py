@@ -1,12 +1,15 @@
-"""Commands about this checkout: its files, its embedded server."""
+"""Create the next numbered migration and its rollback file."""
 
 from __future__ import annotations
 
-from runner.cli.commands.common import Options
-from runner.cli.console import Console
+import argparse
+
+from runner.cli.context import Context
 from runner.errors import DONE, UsageError
-from runner.files import loader
-from runner.settings import Settings
+
+SUMMARY = "create the next numbered file and its rollback file"
+EXAMPLE = "new add_teams_to_projects"
+EXIT_CODES = ""
 
 _HEADER = """\
 -- {id}
@@ -15,38 +18,32 @@ _HEADER = """\
 """
 
 
-def new(where: Settings, options: Options, console: Console) -> int:
-    """Make the next numbered file and its way back."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("name", metavar="NAME", help="verb and object: add_teams")
+
+
+def run(context: Context) -> int:
+    """Create both files; they have to be filled in."""
+    from runner.files import loader
+
+    folder = context.settings.sql_dir
     try:
-        where.sql_dir.mkdir(exist_ok=True)
-        known = loader.read(where.sql_dir) if any(where.sql_dir.glob("*.sql")) else []
-        id_ = loader.next_name(where.sql_dir, options.name)
+        folder.mkdir(exist_ok=True)
+        known = context.files() if any(folder.glob("*.sql")) else []
+        id_ = loader.next_name(folder, context.options.name)
         depends = f"-- depends: {known[-1].id}\n" if known else ""
-        forth, back = where.sql_dir / f"{id_}.sql", where.sql_dir / f"{id_}.rollback.sql"
-        with forth.open("x", encoding="utf-8") as file:
+        forward, rollback = folder / f"{id_}.sql", folder / f"{id_}.rollback.sql"
+        with forward.open("x", encoding="utf-8") as file:
             file.write(_HEADER.format(id=id_, depends=depends))
-        with back.open("x", encoding="utf-8") as file:
-            file.write(_HEADER.format(id=f"{id_}: the way back", depends=""))
+        with rollback.open("x", encoding="utf-8") as file:
+            file.write(_HEADER.format(id=f"{id_}: rollback", depends=""))
     except OSError as error:
         raise UsageError(
-            f"{error.filename} cannot be made: {error.strerror}", hint="Nothing else was made."
+            f"{error.filename} cannot be created: {error.strerror}",
+            state="No other file was created.",
         ) from None
-    console.say(f"{forth}\n{back}")
-    console.document(options.command, ok=True, exit_code=DONE, files=[forth, back])
-    console.note("Write both, then: python -m runner apply")
-    return DONE
-
-
-def down(where: Settings, options: Options, console: Console) -> int:
-    """Stop the embedded server."""
-    from runner.postgres import embedded  # noqa: PLC0415 - this command alone is about nothing else
-
-    if not where.embedded:
-        raise UsageError(
-            f"There is nothing to stop: {where.database_source} names the database",
-            hint="`down` stops the embedded server only; unset it to mean that one.",
-        )
-    stopped = embedded.stop(where.data_dir)
-    console.say("stopped; the data stay" if stopped else "was not running")
-    console.document(options.command, ok=True, exit_code=DONE, stopped=stopped)
+    context.say(f"{forward}\n{rollback}")
+    context.document(files=[forward, rollback])
+    context.console.note("Fill in both, then: python -m runner check")
     return DONE

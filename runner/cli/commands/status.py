@@ -1,45 +1,40 @@
-"""Commands that look and change nothing: status, url, psql."""
+"""Show the state of every migration."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from typing import Any
+import argparse
+from typing import TYPE_CHECKING, Any
 
-from runner.cli.commands.common import Options, document, show_target
-from runner.cli.console import Console
+from runner.cli.context import Context
 from runner.errors import DONE, SOMETHING_TO_DO
-from runner.files import loader
-from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
-from runner.migrate.session import migrator_for
-from runner.postgres.target import resolve
-from runner.schema import fingerprint
-from runner.settings import Settings
 
-_STATE_COLOURS = {
-    State.APPLIED: "green",
-    State.COSMETIC: "green",
-    State.PENDING: "yellow",
-    State.OUT_OF_ORDER: "red",
-    State.EDITED: "red",
-    State.MISSING: "red",
-    State.PARTIAL: "red",
-}
+if TYPE_CHECKING:
+    from runner.migrate.plan import Entry, Plan
+    from runner.schema.fingerprint import Changed
+
+SUMMARY = "show which migrations are applied, pending, edited, missing"
+EXAMPLE = "status --json"
+EXIT_CODES = "2 there is something to do, "
+
+_COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
 
 
-def status(where: Settings, options: Options, console: Console) -> int:
-    """Show what is applied, pending, edited, missing, late, halfway. Writes nothing."""
-    files = loader.read(where.sql_dir)
-    with migrator_for(where, console.report, create=False, log=False, write=False) as migrator:
-        show_target(migrator, console)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the global options are enough."""
+
+
+def run(context: Context) -> int:
+    """Show the state of every migration. Writes nothing."""
+    from runner.migrate.plan import State, compare
+    from runner.schema import fingerprint
+
+    files = context.files()
+    with context.migrator(create=False, log=False, write=False) as migrator:
         plan = compare(files, migrator.records())
         changed = fingerprint.changed_since(migrator.connection)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
-        _show(plan, changed, console)
-        document(
-            console,
-            options,
-            migrator,
+        _show(context, plan, changed)
+        context.document(
             exit_code=code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
@@ -49,29 +44,13 @@ def status(where: Settings, options: Options, console: Console) -> int:
     return code
 
 
-def url(where: Settings, options: Options, console: Console) -> int:
-    """Print the database's URL."""
-    target = resolve(where, create=False, report=console.report)
-    text = target.url(show_password=options.show_password)
-    console.say(text)
-    console.document(options.command, ok=True, exit_code=DONE, url=text)
-    return DONE
+def _show(context: Context, plan: Plan, changed: Changed | None) -> None:
+    from runner.migrate.plan import ADVICE
 
-
-def psql(where: Settings, options: Options, console: Console) -> int:
-    """Become psql on the configured database."""
-    target = resolve(where, create=False, report=console.report)
-    from runner.postgres import embedded  # noqa: PLC0415 - only to find the psql that came with the wheel
-
-    program = shutil.which("psql") if not target.embedded else None
-    command = program or str(embedded.program("psql"))
-    os.execve(command, ["psql", *options.rest], target.environ(where.environ))  # noqa: S606
-
-
-def _show(plan: Plan, changed: fingerprint.Changed | None, console: Console) -> None:
+    console = context.console
     rows = [
         (
-            console.paint(entry.state.label, _STATE_COLOURS[entry.state]),
+            console.paint(entry.state.label, _COLORS.get(entry.state.value, "red")),
             entry.id,
             f"{record.applied_at:%Y-%m-%d %H:%M}" if record and record.applied_at else "",
             f"{record.ms:,.0f} ms" if record and record.ms is not None else "",
@@ -80,9 +59,9 @@ def _show(plan: Plan, changed: fingerprint.Changed | None, console: Console) -> 
         for record in (entry.record,)
     ]
     console.table(("state", "migration", "applied (UTC)", "took"), rows)
-    people = sorted({e.record.applied_by for e in plan.entries if e.record and e.record.applied_by})
-    if people:
-        console.say(f"applied by {'; '.join(people)}")
+    actors = sorted({e.record.applied_by for e in plan.entries if e.record and e.record.applied_by})
+    if actors:
+        console.say(f"applied by {'; '.join(actors)}")
     for state, advice in ADVICE.items():
         if entries := plan.of(state):
             console.say(f"{len(entries)} {state.label}: {advice}")

@@ -1,134 +1,64 @@
-"""Commands that write a file from the catalog: types, diagram."""
+"""Write row types for Python or TypeScript."""
 
 from __future__ import annotations
 
-import contextlib
-import difflib
-import os
-import shutil
+import argparse
 from pathlib import Path
 
-from runner.cli.commands.common import Options, document, show_target
-from runner.cli.console import Console
+from runner.cli import arguments
+from runner.cli.context import Context
 from runner.errors import DONE, SOMETHING_TO_DO, UsageError
-from runner.generate import types as rowtypes
-from runner.generate.diagram import FORMATS
-from runner.migrate.session import migrator_for
-from runner.settings import Settings
 
-_SHOWN = 20  # lines of a difference; --json has them all
-_COLOURS = {"+": "green", "-": "red"}
+SUMMARY = "write row types, Python or TypeScript"
+EXAMPLE = "types --out rows.py"
+EXIT_CODES = "2 it is stale, "
+
+_SHOWN = 20  # lines of a diff; --json has them all
+_COLORS = {"+": "green", "-": "red"}
 
 
-def types(where: Settings, options: Options, console: Console) -> int:
-    """Write row types from the catalog: to stdout, or to a file, or look whether it is stale."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    arguments.add_output(parser, "--lang", ("python", "typescript"))
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 2 when the file is stale"
+    )
+
+
+def run(context: Context) -> int:
+    """Write the types to stdout or a file, or check whether a file is stale."""
+    from runner.generate import output, types
+
+    options = context.options
     if options.check and not options.out:
-        raise UsageError(
-            "--check needs the file to look at", hint="Name it: --out FILE. Nothing was written."
-        )
+        raise UsageError("--check needs the file to compare with", hint="Name it: --out FILE")
     path = Path(options.out) if options.out else None
-    with migrator_for(where, console.report, create=False, log=False) as migrator:
-        show_target(migrator, console)
-        text = rowtypes.write(migrator.connection, options.schema, options.lang)
-        old = _read(path) if path else None
-        code, state, diff = DONE, "printed", list[str]()
-        if not path:
-            console.text(text)
-        elif old == text:
-            state = "current" if options.check else "unchanged"
-        elif options.check:
-            code, state = SOMETHING_TO_DO, "absent" if old is None else "stale"
-            diff = _difference(path, old or "", text)
-        else:
-            _write(path, text)
-            state = "written"
+    with context.migrator(create=False, log=False) as migrator:
+        text = types.write(migrator.connection, options.schema, options.lang)
+        made = output.deliver(text, path, check=options.check)
+        code = SOMETHING_TO_DO if made.state in ("stale", "absent") else DONE
         if path:
-            console.say(f"{state}: {path}")
-            _show(diff, console)
-        document(
-            console,
-            options,
-            migrator,
+            context.say(f"{made.state}: {path}")
+            _show(context, made.diff)
+        else:
+            context.console.text(text)
+        context.document(
             exit_code=code,
             schema=options.schema,
             language=options.lang,
             file=path,
-            state=state,
+            state=made.state,
             text=text,
-            diff=diff,
+            diff=made.diff,
         )
     return code
 
 
-def diagram(where: Settings, options: Options, console: Console) -> int:
-    """Draw the schema of the catalog: to stdout, or to a file."""
-    path = Path(options.out) if options.out else None
-    with migrator_for(where, console.report, create=False, log=False) as migrator:
-        show_target(migrator, console)
-        text = FORMATS[options.format](migrator.connection, options.schema)
-        state = "printed"
-        if path:
-            state = "unchanged" if _read(path) == text else "written"
-            if state == "written":
-                _write(path, text)
-            console.say(f"{state}: {path}")
-        else:
-            console.text(text)
-        document(
-            console,
-            options,
-            migrator,
-            schema=options.schema,
-            format=options.format,
-            file=path,
-            state=state,
-            text=text,
-        )
-    return DONE
-
-
-def _difference(path: Path, old: str, new: str) -> list[str]:
-    lines = old.splitlines(), new.splitlines()
-    return list(difflib.unified_diff(*lines, str(path), "catalog", lineterm=""))
-
-
-def _show(diff: list[str], console: Console) -> None:
+def _show(context: Context, diff: list[str]) -> None:
     for line in diff[:_SHOWN]:
-        console.say(console.paint(line, _COLOURS[line[0]]) if line[0] in _COLOURS else line)
+        color = _COLORS.get(line[:1])
+        context.say(context.console.paint(line, color) if color else line)
     if len(diff) > _SHOWN:
-        console.say(f"and {len(diff) - _SHOWN} lines more")
+        context.say(f"and {len(diff) - _SHOWN} more lines")
     if diff:
-        console.note("Write it anew: the same command without --check")
-
-
-def _read(path: Path) -> str | None:
-    """Return what a file holds, or None when there is none; line endings do not count."""
-    try:
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{path} is no file", hint="Nothing was written.")
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read: {error.strerror}", hint="Nothing was written."
-        ) from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all. It keeps its permissions; a new one has the usual ones."""
-    file = path.resolve()  # a link stays; what it names is written
-    draft = file.with_name(f"{file.name}.{os.getpid()}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        if file.exists():
-            shutil.copymode(file, draft)
-        draft.replace(file)
-    except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror}",
-            hint="What was there before, if anything, is as it was.",
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
+        context.console.note("To update it: the same command without --check")

@@ -1,0 +1,54 @@
+"""Write the pages of the studio as files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from runner.cli.context import Context
+from runner.errors import DONE, UsageError
+
+SUMMARY = "write the pages of the studio as files, for a CI artifact"
+EXAMPLE = "report --out report"
+EXIT_CODES = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    parser.add_argument("--out", metavar="DIR", help="the folder; a report in it is replaced")
+    parser.add_argument(
+        "--attach", metavar="FILE", action="append", help="show this text beside the run log"
+    )
+
+
+def run(context: Context) -> int:
+    """Write pages that open from disk."""
+    from runner.studio import launch
+
+    if not context.options.out:
+        raise UsageError("report needs a folder", hint="Name it: --out DIR")
+    launch.require_packages()
+    from runner.studio.actions import Actions
+    from runner.studio.data import viewer
+    from runner.studio.web import static_export
+
+    folder = Path(context.options.out)
+    with context.migrator(create=False, log=False, write=False) as migrator:
+        assert migrator.target  # noqa: S101 - `context.migrator` sets it
+        with viewer.pool(migrator.target) as connections:
+            written = static_export.write(
+                connections,
+                migrator.target,
+                Actions(context.settings),
+                folder,
+                attached=[Path(name) for name in context.options.attach or ()],
+                report=context.console.report,
+            )
+        isolation = "proven" if written.proven else context.console.paint("not proven", "red")
+        context.say(
+            f"{written.files} pages: {len(written.tables)} tables as {len(written.people)} "
+            f"people; isolation {isolation}"
+        )
+        context.say(f"written: {folder / 'index.html'}")
+        context.document(folder=folder, **vars(written))
+    return DONE

@@ -1,0 +1,57 @@
+"""Empty the database, then apply and seed."""
+
+from __future__ import annotations
+
+import argparse
+
+from runner.cli import arguments
+from runner.cli.context import Context
+from runner.errors import DONE
+
+SUMMARY = "empty the database, then apply and seed"
+EXAMPLE = "reset"
+EXIT_CODES = "3 another run has the lock, "
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    arguments.add_port(parser)
+    arguments.add_confirmation(parser, "--yes-delete")
+
+
+def run(context: Context) -> int:
+    """Recreate the embedded database, or roll back everything in another, and fill it again."""
+    from runner.cli.commands.apply import apply_pending
+    from runner.cli.commands.rollback import require_confirmation, roll_back
+    from runner.cli.commands.seed import load_seeds, refuse_remote
+    from runner.cli.commands.up import start_with_port
+    from runner.migrate import seeds
+    from runner.migrate.plan import compare
+
+    files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
+    start_with_port(context)
+    if context.settings.embedded:
+        _recreate(context)
+    with context.migrator() as migrator:
+        require_confirmation(migrator, "--yes-delete", context.options.yes_delete, "empty")
+        refuse_remote(context, migrator)
+        if not context.settings.embedded:
+            with migrator.lock():
+                roll_back(migrator, compare(files, migrator.records()).applied())
+        applied = apply_pending(context, migrator, files)
+        context.document(**applied, tables=load_seeds(context, migrator, scripts))
+    return DONE
+
+
+def _recreate(context: Context) -> None:
+    """Drop and create the embedded database; sessions connected to it are ended."""
+    from psycopg import sql
+
+    from runner.postgres.connection import connect
+    from runner.postgres.target import start_embedded
+
+    target = start_embedded(context.settings, report=context.console.report)
+    with connect(target, dbname="postgres") as connection:
+        name = sql.Identifier(target.name)
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+        connection.execute(sql.SQL("create database {}").format(name))

@@ -1,0 +1,62 @@
+"""Start, apply, seed, and print the next steps."""
+
+from __future__ import annotations
+
+import argparse
+
+from runner.cli import arguments
+from runner.cli.context import Context
+from runner.errors import DONE, UsageError
+
+SUMMARY = "start, apply, seed, and print the next steps"
+EXAMPLE = "up --port 5433"
+EXIT_CODES = "3 another run has the lock, "
+
+_NEXT = """
+Next:
+  python -m runner status   what is applied
+  python -m runner psql     look around; try: table public.projects;
+  python -m runner url      its URL, as the superuser
+  python -m runner down     stop the server; the data stays"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's own arguments."""
+    arguments.add_port(parser)
+    arguments.add_out_of_order(parser)
+
+
+def run(context: Context) -> int:
+    """Apply what is pending, and load the seeds. Safe to run again."""
+    from runner.cli.commands.apply import apply_pending
+    from runner.cli.commands.seed import load_seeds, refuse_remote
+    from runner.migrate import seeds
+
+    files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
+    start_with_port(context)
+    with context.migrator() as migrator:
+        refuse_remote(context, migrator)
+        applied = apply_pending(context, migrator, files)
+        context.document(**applied, tables=load_seeds(context, migrator, scripts))
+    embedded = context.settings.embedded
+    context.console.note(_NEXT if embedded else "\nNext:\n  python -m runner status")
+    return DONE
+
+
+def start_with_port(context: Context) -> None:
+    """Start the embedded server with a TCP port, if one is asked for."""
+    settings, port = context.settings, context.options.port
+    if port is None:
+        return
+    from runner.postgres import embedded
+
+    if not settings.embedded:
+        raise UsageError(
+            f"--port is for the embedded server, but {settings.database_source} names the database"
+        )
+    embedded.start(
+        settings.data_dir,
+        version=settings.embedded_version,
+        port=port,
+        report=context.console.note,
+    )
