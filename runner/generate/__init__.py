@@ -1,1 +1,1 @@
-"""Texts and pictures written from the catalog: row types, diagrams."""
+"""Generate files from the catalog: row types and diagrams."""

@@ -1,4 +1,4 @@
-"""Diagrams: what is drawn is what there is, under any name, and nothing lies on anything else."""
+"""Diagrams show the whole schema, under any name, and their elements do not overlap."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from runner.errors import UsageError
 from runner.generate import diagram
 from runner.generate.diagram import drawing, labels, layout, mermaid_text
 from runner.generate.diagram.layout import Box
-from runner.generate.diagram.schema import Column, Enum, Reference, Schema, Table, read
+from runner.generate.schema_reader import Column, Reference, Relation, Schema, Type
 
-KEPT = ROOT / "docs" / "diagram.svg"
+COMMITTED = ROOT / "docs" / "diagram.svg"
 ZOO = """
     create schema far; create table far.away (id int primary key);
     create type far.mood as enum ('far');
@@ -44,11 +44,11 @@ ZOO = """
 
 
 def tree(text: str) -> ET.Element:
-    return ET.fromstring(text)  # noqa: S314 - what we wrote ourselves
+    return ET.fromstring(text)  # noqa: S314 - our own output
 
 
 def texts(text: str) -> list[str]:
-    """All that can be read or is told by the drawing, in its order, wherever it stands."""
+    """Return all text and tooltips of the drawing in document order, without positions."""
     style = "{http://www.w3.org/2000/svg}style"
     return [node.text for node in tree(text).iter() if node.text and node.tag != style]
 
@@ -57,31 +57,37 @@ def drawn(schema: Schema) -> str:
     return drawing.draw(schema, layout.place(schema))
 
 
-def column(name: str, *, type_: str = "text", refers: bool = False) -> Column:
-    return Column(name, type_, None, False, False, False, refers, "")
+def column(name: str, declared_type: str = "text") -> Column:
+    return Column(name, Type("base", "pg_catalog", "text"), declared_type, not_null=True)
+
+
+def self_referring(name: str) -> Schema:
+    """A schema in which all that has a name or a comment has this one."""
+    mood = Type("enum", name, name, comment=name, labels=(name, name))
+    column = Column(name, mood, name, comment=name, primary=True, unique=True, refers=True)
+    reference = Reference(name, (name, name), name, (name, name), True, False)
+    return Schema(name, (Relation(name, name, (column,)),), (reference,))
 
 
 def many(count: int) -> Schema:
-    """So many tables, each referring to some before it by two columns, one to itself."""
+    """Return tables that refer to earlier ones by two columns, and one that refers to itself."""
     names = [f"table_{n}" for n in range(count)]
     references = [
-        Reference(
-            f"{n}_{to}", names[n], ("org", f"to_{to}"), names[to], ("org", "id"), n > 5, False
-        )
+        Reference(names[n], ("org", f"to_{to}"), names[to], ("org", "id"), n > 5, False)
         for n in range(1, count)
         for to in {n // 2, n // 3}
         if to != n
     ]
-    references.append(Reference("own", names[1], ("id",), names[1], ("org",), True, True))
+    references.append(Reference(names[1], ("id",), names[1], ("org",), True, True))
     tables = [
-        Table(
+        Relation(
             name,
             "",
             (column("org"), column("id"), *(column(f"to_{to}") for to in {n // 2, n // 3})),
         )
         for n, name in enumerate(names)
     ]
-    return Schema("public", (*tables, Table("alone", "", ())), tuple(references), ())
+    return Schema("public", (*tables, Relation("alone", "", ())), tuple(references))
 
 
 def apart(one: Box, other: Box) -> bool:
@@ -103,19 +109,17 @@ def zoo(empty_database: Database) -> Database:
 # --- the schema of this repository --------------------------------------------------------------
 
 
-def test_the_diagram_of_this_repository_is_the_one_that_is_kept(
-    server: Server, template: str
-) -> None:
-    """Its words: where they stand is Graphviz's, whose next version may move them a little."""
+def test_committed_diagram_is_current(server: Server, template: str) -> None:
+    """Compare the text only: positions may differ slightly between versions of Graphviz."""
     with server.database(of=template) as database, database.connect(autocommit=True) as conn:
         text = diagram.svg(conn)
-        assert texts(text) == texts(KEPT.read_text("utf-8")), (
+        assert texts(text) == texts(COMMITTED.read_text("utf-8")), (
             "python -m runner diagram --out docs/diagram.svg"
         )
         assert diagram.svg(conn) == text
 
 
-def test_every_table_column_reference_and_enum_is_drawn(database: Database) -> None:
+def test_svg_shows_every_table_column_reference_and_enum(database: Database) -> None:
     with database.connect(autocommit=True) as conn:
         words = texts(diagram.svg(conn))
         columns = conn.execute(
@@ -129,8 +133,8 @@ def test_every_table_column_reference_and_enum_is_drawn(database: Database) -> N
     assert len(columns) > 40
     for name in {word for pair in columns for word in pair}:
         assert name in words, name
-    told = [word for word in words if re.fullmatch(r"\w+ \([\w, ]+\) refers to .*", word)]
-    assert len(told) == len(references)
+    tooltips = [word for word in words if re.fullmatch(r"\w+ \([\w, ]+\) refers to .*", word)]
+    assert len(tooltips) == len(references)
     assert "G0  G1  G2  G3  G4  G5  G6  G7  G8" in words
 
 
@@ -138,7 +142,7 @@ def test_every_table_column_reference_and_enum_is_drawn(database: Database) -> N
 
 
 @one_server
-def test_keys_types_nulls_and_ends_are_told_as_they_are(zoo: Database) -> None:
+def test_keys_types_nulls_and_cardinalities_match_the_catalog(zoo: Database) -> None:
     with zoo.connect(autocommit=True) as conn:
         text = diagram.mermaid(conn)
         svg = diagram.svg(conn)
@@ -185,7 +189,7 @@ def test_keys_types_nulls_and_ends_are_told_as_they_are(zoo: Database) -> None:
     assert "part" not in words
 
 
-def test_nothing_lies_on_anything_else_and_every_line_ends_at_its_tables() -> None:
+def test_elements_do_not_overlap_and_lines_end_at_their_tables() -> None:
     schema = many(60)
     placement = layout.place(schema)
     boxes = [*placement.tables, *placement.enums]
@@ -210,10 +214,10 @@ def test_nothing_lies_on_anything_else_and_every_line_ends_at_its_tables() -> No
         assert apart(Box(x - width / 2, y - 5, width, 10), box), line.reference
 
 
-def test_a_name_fits_into_its_box_or_is_cut() -> None:
-    """A monospaced font's letters are 0.6 em wide; a Chinese one is as wide as high."""
+def test_long_names_are_shortened_to_fit_their_box() -> None:
+    """Letters of a monospaced font are 0.6 em wide, Chinese characters 1 em."""
     for name in ("a", "a" * 63, "表" * 21, "a_table_of_some_length"):
-        table = Table(name, "", (column(name, type_="varchar(99)"),))
+        table = Relation(name, "", (column(name, "varchar(99)"),))
         width, _ = layout.table_size(table)
         shown = layout.cut(name)
         assert len(shown) <= layout.LONGEST
@@ -232,16 +236,13 @@ nasty = st.lists(
 
 
 def shown(text: str) -> str:
-    """What cannot be seen is told by its number."""
+    """Return the text with escapes for characters that do not print."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 @given(names | nasty)
-def test_any_name_comes_back_from_the_drawing_as_text(name: str) -> None:
-    mood = Enum(name, name, (name, name))
-    table = Table(name, name, (Column(name, name, name, True, True, True, True, name),))
-    self_ = Reference(name, name, (name, name), name, (name, name), True, False)
-    text = drawn(Schema(name, (table,), (self_,), (mood,)))
+def test_any_name_round_trips_through_svg(name: str) -> None:
+    text = drawn(self_referring(name))
     assert text.isascii()
     words = texts(text)
     assert words.count(shown(f"{name}\n{name}")) == 2
@@ -259,11 +260,8 @@ LINE = re.compile(
 
 
 @given(names | nasty)
-def test_no_name_gets_out_of_its_place_in_mermaid(name: str) -> None:
-    mood = Enum(name, name, (name, name))
-    table = Table(name, name, (Column(name, name, name, True, True, True, True, name),))
-    self_ = Reference(name, name, (name, name), name, (name, name), True, False)
-    text = mermaid_text.write(Schema(name, (table,), (self_,), (mood,)))
+def test_any_name_is_escaped_in_mermaid(name: str) -> None:
+    text = mermaid_text.write(self_referring(name))
     lines = text.removesuffix("\n").split("\n")
     assert len(lines) == 5
     for line in lines:
@@ -271,21 +269,22 @@ def test_no_name_gets_out_of_its_place_in_mermaid(name: str) -> None:
 
 
 @one_server
-def test_a_schema_that_is_not_there_or_empty_is_named(empty_database: Database) -> None:
+def test_error_names_missing_or_empty_schema(empty_database: Database) -> None:
     with empty_database.connect(autocommit=True) as conn:
         with pytest.raises(UsageError, match="There is no schema 'nope'"):
             diagram.svg(conn, "nope")
+        conn.execute("create view only_a_view as select 1 as n")
         with pytest.raises(UsageError, match="There is no table in schema 'public'"):
-            read(conn, "public")
+            diagram.mermaid(conn)
 
 
 @one_server
-def test_without_graphviz_it_says_what_to_install_and_mermaid_still_works(
+def test_missing_graphviz_is_reported_and_mermaid_still_works(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     with database.connect(autocommit=True) as conn:
-        with pytest.raises(UsageError, match="no Graphviz") as caught:
+        with pytest.raises(UsageError, match=r"Graphviz.* is not installed") as caught:
             diagram.svg(conn)
         assert "pip install" in caught.value.hint
         assert diagram.mermaid(conn).startswith("erDiagram\n")
@@ -295,15 +294,15 @@ def test_without_graphviz_it_says_what_to_install_and_mermaid_still_works(
 
 
 @one_server
-def test_the_command_draws_to_stdout_or_to_a_file(tmp_path: Path, database: Database) -> None:
+def test_diagram_command_writes_to_stdout_or_a_file(tmp_path: Path, database: Database) -> None:
     checkout = Checkout(tmp_path, database)
-    said = checkout.runner("diagram")
-    assert said.code == 0, said
-    assert tree(said.out).tag.endswith("svg")
+    result = checkout.runner("diagram")
+    assert result.code == 0, result
+    assert tree(result.out).tag.endswith("svg")
     assert checkout.runner("diagram", "--out", "a.svg").out == "written: a.svg\n"
-    assert (checkout.folder / "a.svg").read_text("utf-8") == said.out
+    assert (checkout.folder / "a.svg").read_text("utf-8") == result.out
     assert checkout.runner("diagram", "--out", "a.svg").out == "unchanged: a.svg\n"
-    said = checkout.runner("diagram", "--format", "mermaid", "--json")
-    assert said.document["text"].startswith("erDiagram\n")
+    result = checkout.runner("diagram", "--format", "mermaid", "--json")
+    assert result.document["text"].startswith("erDiagram\n")
     assert checkout.runner("diagram", "--schema", "nope").code == 64
     assert checkout.runner("diagram", "--format", "png").code == 64

@@ -1,23 +1,27 @@
-"""A schema as a picture, drawn from its catalog: tables, columns, references, enums."""
+"""Draw a schema from its catalog: tables, columns, references, enums."""
 
 from __future__ import annotations
 
-from runner.generate.diagram import drawing, layout, mermaid_text, schema
+from runner.generate import schema_reader
+from runner.generate.diagram import drawing, layout, mermaid_text
 from runner.postgres.connection import Connection
 
 
 def svg(connection: Connection, name: str = "public") -> str:
-    """Return an SVG file of a schema, the same each time for the same schema.
+    """Return a schema as an SVG file, the same text each time for the same schema.
 
-    Raises UsageError when there is no such schema, or no table, or nothing to lay it out with.
+    Raises UsageError if there is no such schema, no table in it, or no Graphviz installed.
     """
-    found = schema.read(connection, name)
-    return drawing.draw(found, layout.place(found))
+    schema = schema_reader.read(connection, name, views=False)
+    return drawing.draw(schema, layout.place(schema))
 
 
 def mermaid(connection: Connection, name: str = "public") -> str:
-    """Return a schema as Mermaid's erDiagram, which GitHub draws. Raises UsageError as `svg`."""
-    return mermaid_text.write(schema.read(connection, name))
+    """Return a schema as a Mermaid erDiagram, which GitHub renders.
+
+    Raises UsageError if there is no such schema, or no table in it.
+    """
+    return mermaid_text.write(schema_reader.read(connection, name, views=False))
 
 
 FORMATS = {"svg": svg, "mermaid": mermaid}

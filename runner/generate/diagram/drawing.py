@@ -1,4 +1,4 @@
-"""A placed diagram as SVG: text is text, colours follow the reader's dark or light."""
+"""Draw a placed diagram as SVG: selectable text, and colors for light and dark mode."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from runner.generate.diagram.layout import (
     enum_lines,
     label,
 )
-from runner.generate.diagram.schema import Column, Enum, Reference, Schema, Table
+from runner.generate.schema_reader import Column, Reference, Relation, Schema, Type
 
 _MARGIN = 16
-_FOOT = 34  # the height of the legend
-# Named so that nothing of it reaches the rest of a page that it is written into.
+_FOOT = 34  # height of the legend
+# All selectors are below .erd, so that an embedding page is not affected.
 _STYLE = """\
 .erd { --page: #ffffff; --box: #ffffff; --head: #eef2f7; --edge: #c3ccd8; --text: #1c2430;
   --dim: #647084; --key: #b45309; --link: #2563a8; --enum: #0f766e; color-scheme: light dark; }
@@ -72,21 +72,21 @@ def draw(schema: Schema, placement: Placement) -> str:
         ),
         *(
             piece
-            for enum, box in zip(schema.enums, placement.enums, strict=True)
-            for piece in _enum(enum, box)
+            for enum, box in zip(schema.column_enums, placement.enums, strict=True)
+            for piece in _enum(enum.name_in(schema.name), enum, box)
         ),
         *(piece for found in labels.place(placement) for piece in _label(*found)),
         *_legend(placement.height + _FOOT),
         "</svg>",
     ]
     text = "\n".join(pieces) + "\n"
-    return text.encode("ascii", "xmlcharrefreplace").decode()  # whatever a terminal can print
+    return text.encode("ascii", "xmlcharrefreplace").decode()  # any terminal can print it
 
 
 def _summary(schema: Schema) -> str:
     tables = [table.name for table in schema.tables if not table.outside]
-    said = "; ".join(_sentence(reference) for reference in schema.references)
-    return f"Tables: {', '.join(tables)}. References: {said or 'none'}."
+    references = "; ".join(_sentence(reference) for reference in schema.references)
+    return f"Tables: {', '.join(tables)}. References: {references or 'none'}."
 
 
 def _sentence(reference: Reference) -> str:
@@ -94,7 +94,7 @@ def _sentence(reference: Reference) -> str:
     return f"{reference.table} ({here}) refers to {reference.to} ({there})"
 
 
-def _table(table: Table, box: Box) -> Iterator[str]:
+def _table(table: Relation, box: Box) -> Iterator[str]:
     yield f'<g class="{"outside" if table.outside else "table"}" role="graphics-object">'
     yield from _frame(table.name, table.comment, box)
     for number, column in enumerate(table.columns):
@@ -105,7 +105,7 @@ def _table(table: Table, box: Box) -> Iterator[str]:
 def _column(column: Column, box: Box, top: float, *, first: bool) -> Iterator[str]:
     base = top + 15
     x, right = box.x + PAD, box.x + box.width - PAD
-    yield f"<g>{_title(_told(column))}"
+    yield f"<g>{_title(_tooltip(column))}"
     if not first:
         yield f'<path class="rule" d="M{box.x + 1:.0f} {top:.0f}h{box.width - 2:.0f}"/>'
     marks = [("pk", "PK")] if column.primary else [("pk", "U")] if column.unique else []
@@ -113,26 +113,26 @@ def _column(column: Column, box: Box, top: float, *, first: bool) -> Iterator[st
     for place, (kind, mark) in enumerate(marks):
         yield f'<text class="{kind}" x="{x + place * 17:.0f}" y="{base:.0f}">{mark}</text>'
     yield f'<text x="{x + MARKS:.0f}" y="{base:.0f}">{_text(cut(column.name))}</text>'
-    null = '<tspan class="type"> null</tspan>' if column.nullable else ""
+    null = "" if column.not_null else '<tspan class="type"> null</tspan>'
     kind = "of-enum" if column.enum else "type"
     yield (
         f'<text text-anchor="end" x="{right:.0f}" y="{base:.0f}">'
-        f'<tspan class="{kind}">{_text(cut(column.type))}</tspan>{null}</text></g>'
+        f'<tspan class="{kind}">{_text(cut(column.declared_type))}</tspan>{null}</text></g>'
     )
 
 
-def _told(column: Column) -> str:
+def _tooltip(column: Column) -> str:
     facts = [
-        f"{column.name} {column.type}{'' if column.nullable else ' not null'}",
+        f"{column.name} {column.declared_type}{' not null' if column.not_null else ''}",
         *(["primary key"] if column.primary else []),
         *(["unique"] if column.unique else []),
     ]
     return ", ".join(facts) + (f"\n{column.comment}" if column.comment else "")
 
 
-def _enum(enum: Enum, box: Box) -> Iterator[str]:
+def _enum(name: str, enum: Type, box: Box) -> Iterator[str]:
     yield '<g class="enum" role="graphics-object">'
-    yield from _frame(enum.name, enum.comment, box)
+    yield from _frame(name, enum.comment, box)
     for number, line in enumerate(enum_lines(enum)):
         base = box.y + HEAD + number * ROW + 15
         yield f'<text x="{box.x + PAD:.0f}" y="{base:.0f}">{_text(line)}</text>'
@@ -170,7 +170,7 @@ def _label(line: Line, middle: Point) -> Iterator[str]:
 
 
 def _one(end: Point, side: int, *, optional: bool) -> Iterator[str]:
-    """Mark an end: exactly one, or one or none."""
+    """Draw the symbol of an end: exactly one row, or `optional` at most one."""
     x, y = end
     bars = (6,) if optional else (6, 10)
     yield f'<path d="{"".join(f"M{x + side * at:.0f} {y - 5:.0f}v10" for at in bars)}"/>'
@@ -179,15 +179,15 @@ def _one(end: Point, side: int, *, optional: bool) -> Iterator[str]:
 
 
 def _many(end: Point, side: int) -> Iterator[str]:
-    """Mark an end: any number, a crow's foot."""
+    """Draw the symbol of an end: any number of rows, a crow's foot."""
     x, y = end
     yield f'<path d="M{x:.0f} {y - 5:.0f}l{side * 9} 5l{-side * 9} 5"/>'
     yield f'<circle cx="{x + side * 12.5:.0f}" cy="{y:.0f}" r="3.5"/>'
 
 
 def _legend(base: float) -> Iterator[str]:
-    said = "PK primary key   FK reference   U unique   null: may be null, all others are not null"
-    yield f'<text class="legend" x="{STUB:.0f}" y="{base - 8:.0f}">{said}</text>'
+    text = "PK primary key   FK reference   U unique   null: may be null, all others are not null"
+    yield f'<text class="legend" x="{STUB:.0f}" y="{base - 8:.0f}">{text}</text>'
 
 
 def _title(text: str) -> str:
@@ -195,6 +195,6 @@ def _title(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text as XML: nothing in it is markup, and no character that XML cannot hold."""
+    """Return a text escaped for XML, with escapes for characters that XML does not allow."""
     shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
     return escape(shown)

@@ -1,4 +1,4 @@
-"""Where the label of a line goes: on the line, near its middle, clear of what is there already."""
+"""Place the label of each line: on the line, near its middle, clear of other elements."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from math import dist
 from runner.generate.diagram.layout import Box, Line, Placement, Point, label, text_width
 
 _HEIGHT = 14
-_PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.82)  # parts of a line's length, best first
-_STEPS = 40  # straight pieces that a piece of a curve is measured by
+_PLACES = (
+    0.5,
+    0.42,
+    0.58,
+    0.34,
+    0.66,
+    0.26,
+    0.74,
+    0.82,
+)  # fractions of a line's length, best first
+_STEPS = 40  # straight segments per Bézier segment, to measure its length
 
 
 def place(placement: Placement) -> list[tuple[Line, Point]]:
-    """Return the lines that have a label, each with the middle of it.
+    """Return the lines that have a label, each with the center of its label.
 
-    A reference of one column needs none: its line ends at that column.
+    A reference of one column has no label: its line ends at that column.
     """
     taken = list(placement.tables)
     taken += [_around(end, 30) for line in placement.lines for end in (line.start, line.end)]
@@ -29,7 +38,7 @@ def place(placement: Placement) -> list[tuple[Line, Point]]:
             others = [track for other, track in enumerate(tracks) if other != number]
             near = list(_near(options, others))
             best, middle = min(
-                options, key=lambda option: sum(_shared(option[0], box) for box in taken + near)
+                options, key=lambda option: sum(_overlap(option[0], box) for box in taken + near)
             )
             taken.append(best)
             found.append((line, middle))
@@ -41,7 +50,7 @@ def _around(point: Point, width: float) -> Box:
 
 
 def _near(options: list[tuple[Box, Point]], tracks: list[list[Point]]) -> Iterator[Box]:
-    """Yield what of the other lines could be in the way: of a large diagram it is little."""
+    """Yield boxes along the other lines, only those near the options: large diagrams have many."""
     left, top = min(box.x for box, _ in options), min(box.y for box, _ in options)
     right = max(box.x + box.width for box, _ in options)
     bottom = max(box.y + box.height for box, _ in options)
@@ -51,15 +60,15 @@ def _near(options: list[tuple[Box, Point]], tracks: list[list[Point]]) -> Iterat
                 yield Box(x - 3, y - 3, 6, 6)
 
 
-def _shared(one: Box, other: Box) -> float:
-    """Return how much area two boxes share."""
+def _overlap(one: Box, other: Box) -> float:
+    """Return the area in which two boxes overlap."""
     x = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
     y = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     return max(x, 0) * max(y, 0)
 
 
 def _along(track: list[Point]) -> Iterator[Point]:
-    """Yield the places of a line where a label may stand, best first."""
+    """Yield the points of a line where a label may be, best first."""
     lengths = [0.0]
     for one, next_ in pairwise(track):
         lengths.append(lengths[-1] + dist(one, next_))
@@ -69,14 +78,14 @@ def _along(track: list[Point]) -> Iterator[Point]:
 
 
 def _track(points: tuple[Point, ...]) -> Iterator[Point]:
-    """Yield points of a Bézier curve, which may be of several pieces."""
+    """Yield points of a Bézier curve of one or more segments."""
     yield points[0]
     for start in range(0, len(points) - 3, 3):
-        piece = points[start : start + 4]
+        segment = points[start : start + 4]
         for step in range(1, _STEPS + 1):
             t = step / _STEPS
             weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
             yield (
-                sum(w * x for w, (x, _) in zip(weights, piece, strict=True)),
-                sum(w * y for w, (_, y) in zip(weights, piece, strict=True)),
+                sum(w * x for w, (x, _) in zip(weights, segment, strict=True)),
+                sum(w * y for w, (_, y) in zip(weights, segment, strict=True)),
             )

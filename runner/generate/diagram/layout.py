@@ -1,6 +1,6 @@
-"""Where each box and line of a diagram goes: Graphviz decides, of the references alone.
+"""Place the boxes and lines of a diagram with Graphviz, by the references alone.
 
-Graphviz comes in pygraphviz's wheel. No name is handed to it, only sizes and numbers.
+Graphviz is part of pygraphviz's wheel. It gets sizes and numbers, and no name of the schema.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import UsageError
-from runner.generate.diagram.schema import Column, Enum, Reference, Schema, Table
+from runner.generate.schema_reader import Column, Reference, Relation, Schema, Type
 
-CHARACTER = 7.3  # the width of one, of 12 px, in whatever monospaced font there is
+CHARACTER = 7.3  # width in px of one at 12 px, enough for any common monospaced font
 ROW, HEAD, PAD, GAP = 21, 30, 12, 28
 LONGEST = 40  # characters of a name or type that are shown
-MARKS = 38  # the width of the column of key marks
-STUB = 18.0  # how far the curves keep from a box: room for what marks their ends
-_WIDEST = 1000  # of a row of boxes below the graph, where the graph is not wider itself
+MARKS = 38  # width of the column of key marks
+STUB = 18.0  # distance of curves from a box: space for the symbols at their ends
+_WIDEST = 1000  # of a row of boxes below the graph, unless the graph is wider
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where a table or an enum is drawn."""
+    """The position and size of a table or an enum, in px."""
 
     x: float
     y: float
@@ -35,17 +35,17 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """A reference: a Bézier curve from the table that is referred to."""
+    """A reference: a Bézier curve from the referenced table to the referring one."""
 
     reference: Reference
-    start: Point  # at the box of the one
+    start: Point  # at the box of the referenced table
     points: tuple[Point, ...]
-    end: Point  # at the box of the other
+    end: Point  # at the box of the referring table
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A whole drawing."""
+    """The positions of all elements, and the size of the drawing, in px."""
 
     width: float
     height: float
@@ -55,16 +55,17 @@ class Placement:
 
 
 def place(schema: Schema) -> Placement:
-    """Return where everything goes. Raises UsageError where Graphviz is not installed."""
-    tied = {name for r in schema.references if r.table != r.to for name in (r.table, r.to)}
+    """Return the positions of all elements. Raises UsageError if Graphviz is not installed."""
+    linked = {name for r in schema.references if r.table != r.to for name in (r.table, r.to)}
     boxes: dict[str, Box] = {}
     lines: list[Line] = []
     width = height = 0.0
-    if tied:
-        width, height, boxes, lines = _graph(schema, tied)
-    rest = [table for table in schema.tables if table.name not in tied]
-    sizes = [*(table_size(table) for table in rest), (0, 0), *map(enum_size, schema.enums)]
-    placed = _shelves(sizes, top=height + GAP if tied else 0, widest=max(width, _WIDEST))
+    if linked:
+        width, height, boxes, lines = _graph(schema, linked)
+    rest = [table for table in schema.tables if table.name not in linked]
+    enum_sizes = [enum_size(enum.name_in(schema.name), enum) for enum in schema.column_enums]
+    sizes = [*(table_size(table) for table in rest), (0, 0), *enum_sizes]
+    placed = _rows(sizes, top=height + GAP if linked else 0, widest=max(width, _WIDEST))
     boxes |= {table.name: box for table, box in zip(rest, placed, strict=False)}
     enums = placed[len(rest) + 1 :]
     by_name = {table.name: table for table in schema.tables}
@@ -73,9 +74,9 @@ def place(schema: Schema) -> Placement:
         for reference in schema.references
         if reference.table == reference.to
     ]
-    room = 2 * STUB if any(r.table == r.to for r in schema.references) else STUB
+    margin = 2 * STUB if any(r.table == r.to for r in schema.references) else STUB
     return Placement(
-        max(box.x + box.width for box in (*boxes.values(), *enums)) + room,
+        max(box.x + box.width for box in (*boxes.values(), *enums)) + margin,
         max(box.y + box.height for box in (*boxes.values(), *enums)),
         tuple(boxes[table.name] for table in schema.tables),
         tuple(enums),
@@ -83,22 +84,22 @@ def place(schema: Schema) -> Placement:
     )
 
 
-def table_size(table: Table) -> tuple[float, float]:
+def table_size(table: Relation) -> tuple[float, float]:
     """Return width and height of a table's box."""
-    rows = [MARKS + text_width(c.name) + PAD + text_width(beside(c)) for c in table.columns]
+    rows = [MARKS + text_width(c.name) + PAD + text_width(type_text(c)) for c in table.columns]
     width = max([text_width(table.name) * 1.1, 100, *rows]) + 2 * PAD
     return round(width), HEAD + ROW * len(table.columns)
 
 
-def enum_size(enum: Enum) -> tuple[float, float]:
-    """Return width and height of an enum's box."""
+def enum_size(name: str, enum: Type) -> tuple[float, float]:
+    """Return width and height of an enum's box with this title."""
     lines = enum_lines(enum)
-    width = max([text_width(enum.name) * 1.1, *(text_width(line) for line in lines)])
+    width = max([text_width(name) * 1.1, *(text_width(line) for line in lines)])
     return round(width + 2 * PAD), HEAD + ROW * len(lines)
 
 
-def enum_lines(enum: Enum) -> list[str]:
-    """Return the labels of an enum, several on a line where they are short."""
+def enum_lines(enum: Type) -> list[str]:
+    """Return the labels of an enum as lines; short labels share a line."""
     lines = [""]
     for text in map(cut, enum.labels):
         line = f"{lines[-1]}  {text}".strip()
@@ -107,30 +108,30 @@ def enum_lines(enum: Enum) -> list[str]:
 
 
 def label(reference: Reference) -> str:
-    """Return what is written on a line."""
+    """Return the label of a line."""
     return ", ".join(reference.columns)
 
 
-def beside(column: Column) -> str:
-    """Return what stands at the right of a column's name."""
-    return cut(column.type) + (" null" if column.nullable else "")
+def type_text(column: Column) -> str:
+    """Return the text to the right of a column's name."""
+    return cut(column.declared_type) + ("" if column.not_null else " null")
 
 
 def cut(text: str) -> str:
-    """Return a text no longer than is shown."""
+    """Return a text, shortened to LONGEST characters."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def text_width(text: str) -> float:
-    """Return how wide a text is, in a monospaced font, where it is cut."""
+    """Return the width of the shortened text in px, in a monospaced font."""
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in cut(text))
     return CHARACTER * (len(cut(text)) + wide)
 
 
-def _graph(schema: Schema, tied: set[str]) -> tuple[float, float, dict[str, Box], list[Line]]:
-    """Have Graphviz lay out the tables that refer or are referred to."""
+def _graph(schema: Schema, linked: set[str]) -> tuple[float, float, dict[str, Box], list[Line]]:
+    """Return Graphviz's layout of the tables that references link: size, boxes, lines."""
     graph = _new_graph(schema)
-    tables = {t.name: (f"t{n}", t) for n, t in enumerate(schema.tables) if t.name in tied}
+    tables = {t.name: (f"t{n}", t) for n, t in enumerate(schema.tables) if t.name in linked}
     for id_, table in tables.values():
         graph.add_node(id_, label=_cells(table))
     for number, reference in enumerate(schema.references):
@@ -172,13 +173,13 @@ def _graph(schema: Schema, tied: set[str]) -> tuple[float, float, dict[str, Box]
 
 
 def _border(box: Box, point: Point) -> Point:
-    """Return where a line that ends beside a box touches it."""
+    """Return the point on the border of a box next to the end of a line."""
     x, y = point
     return box.x + (box.width if x > box.x + box.width / 2 else 0), y
 
 
-def _loop(reference: Reference, table: Table, box: Box) -> Line:
-    """Return the line of a table that refers to itself: beside it, from row to row."""
+def _loop(reference: Reference, table: Relation, box: Box) -> Line:
+    """Return the line of a table that refers to itself: to the right, from row to row."""
     x = box.x + box.width
     tops = [_row(table, columns) for columns in (reference.to_columns, reference.columns)]
     start, end = ((x, box.y + HEAD + ROW * (row + 0.5)) for row in tops)
@@ -189,12 +190,12 @@ def _loop(reference: Reference, table: Table, box: Box) -> Line:
 
 def _new_graph(schema: Schema) -> Any:
     try:
-        import pygraphviz  # noqa: PLC0415 - an extra; Mermaid needs nothing
+        import pygraphviz  # noqa: PLC0415 - an optional dependency, for SVG only
     except ImportError as error:
         raise UsageError(
-            f"There is no Graphviz here to lay a diagram out: {error}",
-            hint="Install it, it comes in a wheel: python -m pip install 'pygraphviz>=2.0'\n"
-            "Or have it drawn elsewhere: python -m runner diagram --format mermaid",
+            f"Graphviz, which lays out the diagram, is not installed: {error}",
+            hint="Install its wheel: python -m pip install 'pygraphviz>=2.0'\n"
+            "Or use Mermaid: python -m runner diagram --format mermaid",
         ) from None
     labels = [text_width(label(r)) for r in schema.references if len(r.columns) > 1]
     between = min(max([50, *labels]), 200) + 2
@@ -206,8 +207,8 @@ def _new_graph(schema: Schema) -> Any:
     return graph
 
 
-def _cells(table: Table) -> str:
-    """Return a node of Graphviz as large as the box, a row for each column."""
+def _cells(table: Relation) -> str:
+    """Return a Graphviz label as large as the box, with a row for each column."""
     width = table_size(table)[0] + 2 * STUB
     heights = {-1: HEAD, **dict.fromkeys(range(len(table.columns)), ROW)}
     rows = [_cell(width, height, f"c{number}") for number, height in heights.items()]
@@ -219,22 +220,22 @@ def _cell(width: float, height: float, port: str) -> str:
     return f"<td port='{port}' fixedsize='true' width='{width:.0f}' height='{height}'></td>"
 
 
-def _port(table: Table, columns: tuple[str, ...], side: str) -> str:
-    """Return where a line ends: at a row, on the side that Graphviz likes, or at a bare head."""
+def _port(table: Relation, columns: tuple[str, ...], side: str) -> str:
+    """Return where a line ends: at a row, on the side Graphviz prefers; else at the head."""
     return f"c{_row(table, columns)}:{'_' if table.columns else side}"
 
 
-def _row(table: Table, columns: tuple[str, ...]) -> int:
-    """Return the row where a reference touches: the last of its columns is its own most often.
+def _row(table: Relation, columns: tuple[str, ...]) -> int:
+    """Return the number of the row at which a reference ends; -1, the head, without columns.
 
-    The row of a table without columns is its head.
+    It is the last column's: the first ones, such as org_id, are often shared by references.
     """
     names = [column.name for column in table.columns]
     return names.index(columns[-1]) if columns[-1] in names else -1
 
 
-def _shelves(sizes: list[tuple[float, float]], *, top: float, widest: float) -> list[Box]:
-    """Put boxes side by side, in rows; an empty one begins a new row."""
+def _rows(sizes: list[tuple[float, float]], *, top: float, widest: float) -> list[Box]:
+    """Return boxes placed side by side, in rows; an empty one starts a new row."""
     boxes = []
     x, bottom = STUB, top
     for width, height in sizes:

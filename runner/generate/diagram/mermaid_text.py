@@ -1,33 +1,36 @@
-"""A schema as Mermaid's erDiagram, which GitHub and many editors draw."""
+"""Write a schema as a Mermaid erDiagram, which GitHub and many editors render."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from runner.generate.diagram.schema import Column, Reference, Schema, Table
+from runner.generate.schema_reader import Column, Reference, Relation, Schema
 
-_PLAIN = re.compile(r"[^\w .,()\[\]/→-]")  # what Mermaid may take for something else
+_PLAIN = re.compile(r"[^\w .,()\[\]/→-]")  # may be syntax to Mermaid
 _WORD = re.compile(r"[^\w\[\]().,-]|[^\x00-\x7fÀ-\uffff]")
 _KEY = re.compile(r"(pk|fk|uk)\b", re.IGNORECASE)
 _LABELS = 60  # characters of an enum's labels that are shown
 
 
 def write(schema: Schema) -> str:
-    """Return the text, as a block ```mermaid of Markdown takes it."""
-    labels = {enum.name: ", ".join(enum.labels) for enum in schema.enums}
+    """Return the text for a ```mermaid block in Markdown."""
     lines = ["erDiagram"]
     for table in schema.tables:
-        lines += [f"    {_quoted(table.name)} {{", *_columns(table, labels), "    }"]
+        lines += [f"    {_quoted(table.name)} {{", *_columns(table), "    }"]
     lines += [f"    {_reference(reference)}" for reference in schema.references]
     return "\n".join(lines) + "\n"
 
 
-def _columns(table: Table, labels: dict[str, str]) -> Iterator[str]:
+def _columns(table: Relation) -> Iterator[str]:
     for column in table.columns:
-        keys = ", ".join(_keys(column))
-        said = "; ".join(_remarks(column, labels))
-        pieces = [_word(column.type), _word(column.name), keys, _quoted(said) if said else ""]
+        remarks = "; ".join(_remarks(column))
+        pieces = [
+            _word(column.declared_type),
+            _word(column.name),
+            ", ".join(_keys(column)),
+            _quoted(remarks) if remarks else "",
+        ]
         yield "        " + " ".join(piece for piece in pieces if piece)
 
 
@@ -39,13 +42,13 @@ def _keys(column: Column) -> list[str]:
     ]
 
 
-def _remarks(column: Column, labels: dict[str, str]) -> Iterator[str]:
+def _remarks(column: Column) -> Iterator[str]:
     if _word(column.name) != column.name:
         yield column.name
-    if column.nullable:
+    if not column.not_null:
         yield "null"
     if column.enum:
-        text = labels[column.enum]
+        text = ", ".join(column.enum.labels)
         yield text if len(text) <= _LABELS else f"{text[: _LABELS - 1]}…"
 
 
@@ -59,12 +62,12 @@ def _reference(reference: Reference) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text in quotes; what could be more than text stands there by its number."""
+    """Return a text in quotes, with character references for what may be syntax."""
     return '"' + _PLAIN.sub(lambda match: f"#{ord(match[0])};", text) + '"'
 
 
 def _word(text: str) -> str:
-    """Return a name as an attribute may have it: Mermaid knows no quotes there."""
+    """Return a name as a Mermaid attribute, which cannot be quoted."""
     word = _WORD.sub("_", text)
     if not word or not re.match(r"[A-Za-z_À-\uffff]", word):
         word = f"_{word}"

@@ -1,4 +1,4 @@
-"""Lines of a written file: how they break, and comments in them, which may hold any text."""
+"""Break lines of a generated file, and write comments and literals that may hold any text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ WIDTH = 100
 
 
 def commented(text: str, width: int) -> list[str]:
-    """Return a comment as lines without their common indent, broken between words where too long.
+    """Return a comment as lines of at most `width` characters, without their common indent.
 
-    What cannot be seen, such as a mark that turns the direction of writing, is shown as an escape.
+    Lines break between words only, so a longer word stays longer. Characters that do not print,
+    such as marks that change the direction of writing, become escapes.
     """
     lines = re.sub(r"\r\n?", "\n", text).expandtabs().split("\n")
     whole = inspect.cleandoc("\n".join(visible(line).rstrip() for line in lines))
@@ -32,7 +33,7 @@ def quoted(text: str) -> str:
 
 
 def written_by(schema: str, language: str) -> str:
-    """Return the sentence by which a file says where it comes from."""
+    """Return the sentence that names the command that generates a file."""
     words = [
         *("python", "-m", "runner", "types"),
         *(() if language == "python" else ("--lang", language)),

@@ -1,4 +1,4 @@
-"""From the names of tables, types and labels to those of classes and members."""
+"""Derive names of classes, fields and members from those of relations, columns and labels."""
 
 from __future__ import annotations
 
@@ -7,50 +7,76 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-# What the rules below would get wrong, and words that are the same in both numbers.
-_ODD = {
+from runner.generate.schema_reader import Relation, Schema, Type
+
+# Names that a generated module uses itself.
+_RESERVED = {
+    *(word for word in keyword.kwlist if word[0].isupper()),
+    *("Any", "NamedTuple", "Decimal", "UUID", "StrEnum", "LookupError", "Json", "JsonObject"),
+    *("IPv4Address", "IPv6Address", "IPv4Interface", "IPv6Interface", "IPv4Network", "IPv6Network"),
+    *("Connection", "EnumInfo", "CompositeInfo", "Range", "Multirange"),
+}
+# Words that the rules below would get wrong, and words that are equal in singular and plural.
+_IRREGULAR = {
     "people": "person", "children": "child", "men": "man", "women": "woman", "indices": "index",
     "matrices": "matrix", "vertices": "vertex", "criteria": "criterion", "analyses": "analysis",
     "caches": "cache", "movies": "movie", "cookies": "cookie", "aliases": "alias",
     "canvases": "canvas", "lenses": "lens", "biases": "bias", "gases": "gas", "quizzes": "quiz",
-    "shelves": "shelf", "halves": "half", "knives": "knife", "lives": "life", "leaves": "leaf",
-    "shoes": "shoe", "uses": "use",
+    "knives": "knife", "lives": "life", "shoes": "shoe", "uses": "use",
     "news": "news", "series": "series", "species": "species", "analytics": "analytics",
     "statistics": "statistics", "sms": "sms", "alias": "alias", "canvas": "canvas", "lens": "lens",
     "bias": "bias", "gas": "gas",
 }  # fmt: skip
-# The end of a plural, and of its singular; the first that fits counts.
+# The end of a plural and of its singular; the first match counts.
 _ENDS = (
-    (r"(ss|us|is)$", r"\1"),  # address, status, analysis: no plural
+    (r"(ss|us|is)$", r"\1"),  # address, status, analysis: already singular
     (r"^(.{1,2})ies$", r"\1ie"),  # ties
     (r"ies$", "y"),  # companies
     (r"(ss|sh|ch|x|zz)es$", r"\1"),  # addresses, batches, boxes
     (r"(?<![ao])uses$", "us"),  # statuses, and not causes, houses
     (r"oes$", "o"),  # heroes
+    (r"(hel|hal|lea)ves$", r"\1f"),  # halves, leaves
     (r"s$", ""),
 )
 
 
+def class_names(schema: Schema) -> dict[Relation | Type, str]:
+    """Return a different class name for each relation, enum and composite type."""
+    # Inside a class, an annotation with the name of a column would mean the field.
+    records: tuple[Relation | Type, ...] = (*schema.relations, *schema.composites)
+    taken = _RESERVED | {column.name for record in records for column in record.columns}
+    types = [*schema.enums, *schema.composites]
+    types.sort(key=lambda t: (t.schema != schema.name, t.schema, t.name))  # own: shorter names
+    names: dict[Relation | Type, str] = {
+        type_: free((class_name([type_.name]), class_name([type_.schema, type_.name])), taken)
+        for type_ in types
+    }
+    for relation in schema.relations:
+        candidates = class_name([singular(relation.name)]), class_name([relation.name])
+        names[relation] = free(candidates, taken)
+    return names
+
+
 def class_name(words: Iterable[str]) -> str:
-    """Return the words as one, in CamelCase, so that it can be the name of a class."""
+    """Return the words as one identifier in CamelCase."""
     parts = [part for word in words for part in re.split(r"[\W_]+", word) if part]
     return _identifier("".join(part[:1].upper() + part[1:] for part in parts), "Row")
 
 
 def member_name(label: str) -> str:
-    """Return the name of the enum's member that stands for a label."""
+    """Return the name of the enum member for a label."""
     return _identifier(re.sub(r"[\W_]+", "_", label).strip("_").upper(), "VALUE_").rstrip("_")
 
 
 def part_name(column: str) -> str:
-    """Return the name of a named tuple's field for a part of a composite type."""
+    """Return the name of a named tuple's field for an attribute of a composite type."""
     own = field_name(column).lstrip("_")
-    return f"{own}_" if own in ("count", "index") else field_name(own)  # what tuples have already
+    return f"{own}_" if own in ("count", "index") else field_name(own)  # methods of tuple
 
 
 def field_name(column: str) -> str:
-    """Return the name of a dataclass's field for a column: the column's own where that can be."""
-    # Python reads an identifier as its NFKC form, and gives __this the name of the class.
+    """Return the name of a dataclass field for a column: the column's own name if possible."""
+    # Python normalizes identifiers to NFKC, and mangles __names inside a class.
     if (
         column.isidentifier()
         and not keyword.iskeyword(column)
@@ -68,12 +94,12 @@ def singular(name: str) -> str:
         return name
     word = match[0].lower()
     end, replacement = next((e for e in _ENDS if re.search(e[0], word)), ("$", ""))
-    found = _ODD.get(word) or re.sub(end, replacement, word)
+    found = _IRREGULAR.get(word) or re.sub(end, replacement, word)
     return name[: match.start()] + (found.capitalize() if match[0][0].isupper() else found)
 
 
 def free(candidates: Sequence[str], taken: set[str]) -> str:
-    """Return the first candidate that is not taken, else the last with underscores; take it."""
+    """Return the first candidate not in `taken`, else the last with underscores; add it there."""
     name = next((name for name in candidates if name not in taken), candidates[-1])
     while name in taken:
         name += "_"

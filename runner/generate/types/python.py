@@ -1,13 +1,13 @@
-"""A schema as a Python module: a frozen dataclass per table, for psycopg's class_row."""
+"""Write a Python module: a frozen dataclass per relation, for psycopg's class_row."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from runner.generate.schema_reader import Column, Relation, Schema, Type
 from runner.generate.types.layout import WIDTH, commented, quoted, written_by
-from runner.generate.types.names import field_name, free, member_name, part_name
-from runner.generate.types.shapes import Column, Relation, Schema, Type
+from runner.generate.types.names import class_names, field_name, free, member_name, part_name
 
 _ADDRESS = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 _BOUNDS = {
@@ -16,7 +16,7 @@ _BOUNDS = {
     "date": "datetime.date",
     **dict.fromkeys(("ts", "tstz"), "datetime.datetime"),
 }
-# What psycopg makes of the types of pg_catalog; of the others there it makes str.
+# The classes that psycopg loads types of pg_catalog as; all others there are loaded as str.
 _TYPES = {
     "bool": "bool",
     **dict.fromkeys(("int2", "int4", "int8", "oid"), "int"),
@@ -36,7 +36,7 @@ _TYPES = {
 }
 _REGISTER = '''\
 def register(connection: Connection[Any]) -> None:
-    """Teach psycopg the types of this module, on this connection; else they come as text."""\
+    """Register the types of this module on a connection; otherwise they are loaded as text."""\
 '''
 _REGISTER_ENUMS = """\
     for name, enum in _ENUMS.items():
@@ -56,13 +56,13 @@ _REGISTER_COMPOSITES = """\
 
 def write(schema: Schema) -> str:
     """Return the text of the module."""
-    shapes: tuple[Relation | Type, ...] = (*schema.composites, *schema.relations)
-    classes = {shape.class_name for shape in (*schema.enums, *shapes)}
-    fields = [_field_names(shape, classes) for shape in shapes]
-    names = _Names({name for called in fields for name in called})
+    records: tuple[Relation | Type, ...] = (*schema.composites, *schema.relations)
+    classes = class_names(schema)
+    fields = [_field_names(record, {*classes.values()}) for record in records]
+    names = _Names(classes, {name for field_names in fields for name in field_names})
     sections = [
         *(_enum(type_, names) for type_ in schema.enums),
-        *(_record(shape, called, names) for shape, called in zip(shapes, fields, strict=True)),
+        *(_record(record, own, names) for record, own in zip(records, fields, strict=True)),
         *_register(schema, names),
     ]
     title = f"Rows of schema {schema.name}, for psycopg's class_row."
@@ -72,33 +72,34 @@ def write(schema: Schema) -> str:
 
 
 class _Names:
-    """What the module takes from elsewhere, under names that no field has.
+    """The names of the module's classes and imports; imports get names that no field has.
 
-    In a class with a field `date`, the word would mean that field.
+    In a class with a field `date`, the name would mean that field.
     """
 
-    def __init__(self, fields: set[str]) -> None:
+    def __init__(self, classes: Mapping[Relation | Type, str], fields: set[str]) -> None:
+        self.classes = classes
         self._fields = fields
-        self._taken: set[tuple[str, str, str]] = set()
+        self._imported: set[tuple[str, str, str]] = set()  # module, name, local name
 
-    def spelled(self, template: str) -> str:
-        """Return an annotation in which each name stands with its module, as the module has it."""
-        return re.sub(r"(?:([\w.]+)\.)?(\w+)", self._local, template)
+    def localized(self, annotation: str) -> str:
+        """Return an annotation with local names for `module.name`, and import these."""
+        return re.sub(r"(?:([\w.]+)\.)?(\w+)", self._local, annotation)
 
-    def take(self, module: str, *names: str) -> None:
-        """Import what is not used inside a class."""
-        self._taken |= {(module, name, name) for name in names}
+    def add(self, module: str, *names: str) -> None:
+        """Import names that are not used inside a class."""
+        self._imported |= {(module, name, name) for name in names}
 
     def imports(self) -> Iterator[str]:
-        """Return the lines that import what was taken: the standard library's, then psycopg's."""
+        """Yield the import lines: of the standard library, then of psycopg."""
         yield "from __future__ import annotations"
-        for ours in (True, False):
-            modules = {m for m, *_ in self._taken if ours != m.startswith("psycopg")}
+        for standard in (True, False):
+            modules = {m for m, *_ in self._imported if standard != m.startswith("psycopg")}
             yield from [""] if modules else []
             for module in sorted(modules):
                 items = [
                     name if name == local else f"{name} as {local}"
-                    for of, name, local in sorted(self._taken)
+                    for of, name, local in sorted(self._imported)
                     if of == module
                 ]
                 line = f"from {module} import {', '.join(items)}"
@@ -113,38 +114,39 @@ class _Names:
         while local in self._fields:
             local += "_"
         if (module, local) != ("builtins", name):
-            self._taken.add((module, name, local))
+            self._imported.add((module, name, local))
         return local
 
 
 def _enum(type_: Type, names: _Names) -> list[str]:
-    names.take("enum", "StrEnum")
+    names.add("enum", "StrEnum")
     taken: set[str] = set()
     members = [
         _line(f"    {free([member_name(label)], taken)} =", quoted(label)) for label in type_.labels
     ]
-    return _class(f"class {type_.class_name}(StrEnum):", type_.comment, members)
+    return _class(f"class {names.classes[type_]}(StrEnum):", type_.comment, members)
 
 
-def _field_names(shape: Relation | Type, classes: set[str]) -> list[str]:
-    """Return what the fields are called: like their columns, where Python lets them."""
-    rule = part_name if isinstance(shape, Type) else field_name
-    taken = classes | {c.name for c in shape.columns if rule(c.name) == c.name}
+def _field_names(record: Relation | Type, classes: set[str]) -> list[str]:
+    """Return the names of the fields: those of the columns, where Python allows them."""
+    rule = part_name if isinstance(record, Type) else field_name
+    taken = classes | {c.name for c in record.columns if rule(c.name) == c.name}
     return [
-        c.name if rule(c.name) == c.name else free([rule(c.name)], taken) for c in shape.columns
+        c.name if rule(c.name) == c.name else free([rule(c.name)], taken) for c in record.columns
     ]
 
 
-def _record(shape: Relation | Type, called: list[str], names: _Names) -> list[str]:
-    """Return the class of a relation, or of a composite, which psycopg takes for a tuple."""
-    inside = isinstance(shape, Type)
-    pairs = zip(shape.columns, called, strict=True)
+def _record(record: Relation | Type, field_names: list[str], names: _Names) -> list[str]:
+    """Return the class of a relation, or of a composite type, which psycopg reads as a tuple."""
+    inside = isinstance(record, Type)
+    pairs = zip(record.columns, field_names, strict=True)
     fields = [_field(column, name, names, inside=inside) for column, name in pairs]
+    name = names.classes[record]
     if inside:
-        names.take("typing", "NamedTuple")
-        return _class(f"class {shape.class_name}(NamedTuple):", shape.comment, fields)
-    names.take("dataclasses", "dataclass")
-    lines = _class(f"class {shape.class_name}:", shape.comment, fields)
+        names.add("typing", "NamedTuple")
+        return _class(f"class {name}(NamedTuple):", record.comment, fields)
+    names.add("dataclasses", "dataclass")
+    lines = _class(f"class {name}:", record.comment, fields)
     return ["@dataclass(frozen=True, slots=True)", *lines]
 
 
@@ -156,14 +158,16 @@ def _class(head: str, comment: str, members: Iterable[list[str]]) -> list[str]:
 
 
 def _field(column: Column, name: str, names: _Names, *, inside: bool) -> list[str]:
-    type_ = "dict[str, typing.Any]" if column.is_object else _type(column.type, inside=inside)
+    type_ = "dict[str, typing.Any]"
+    if not column.is_object:
+        type_ = _type(column.type, names, inside=inside)
     remarks = []
     if name != column.name:
         fix = "" if inside else f': select it "as {name}"'
-        remarks.append(f"No field can be called {quoted(column.name)}{fix}.")
+        remarks.append(f"No field can be named {quoted(column.name)}{fix}.")
     if not type_:
-        remarks.append(f"psycopg does not know {column.type.qualified}: it comes as text.")
-    annotation = names.spelled(type_ or "typing.Any") + (" | None" if column.nullable else "")
+        remarks.append(f"psycopg does not know {column.type.qualified}: loaded as text.")
+    annotation = names.localized(type_ or "typing.Any") + (" | None" if column.nullable else "")
     return [
         *(f"    # {line}" for remark in remarks for line in commented(remark, WIDTH - 6)),
         *_line(f"    {name}:", annotation),
@@ -171,19 +175,19 @@ def _field(column: Column, name: str, names: _Names, *, inside: bool) -> list[st
     ]
 
 
-def _type(type_: Type, *, inside: bool = False) -> str:
-    """Return what psycopg makes of a type, or "" when it makes text of it for want of knowledge.
+def _type(type_: Type, names: _Names, *, inside: bool = False) -> str:
+    """Return the class that psycopg loads a type as; "" for unknown types, loaded as text.
 
-    `inside` an array or a composite the server does not say what a domain is made from.
+    `inside` an array or a composite type, the server does not report the base type of a domain.
     """
     match type_:
         case Type(kind="enum" | "composite"):
-            return type_.class_name
+            return names.classes[type_]
         case Type(kind="array", of=Type() as element):
-            found = _type(element, inside=True)
+            found = _type(element, names, inside=True)
             return f"list[{found}]" if found else ""
         case Type(kind="domain", of=Type() as base) if not inside:
-            return _type(base)
+            return _type(base, names)
         case Type(kind="base", schema="pg_catalog"):
             return _TYPES.get(type_.name, "str")
         case Type(kind="base", name="citext") if not inside:
@@ -192,35 +196,34 @@ def _type(type_: Type, *, inside: bool = False) -> str:
 
 
 def _register(schema: Schema, names: _Names) -> Iterator[list[str]]:
-    """Yield the tables of enums and composites, and the function that makes psycopg know them."""
+    """Yield the dicts of enums and composite types, and the function that registers them."""
     if not (schema.enums or schema.composites):
         return
-    names.take("typing", "Any")
-    names.take("psycopg", "Connection")
+    names.add("typing", "Any")
+    names.add("psycopg", "Connection")
     body = [_REGISTER]
     if schema.enums:
-        names.take("psycopg.types.enum", "EnumInfo", "register_enum")
+        names.add("psycopg.types.enum", "EnumInfo", "register_enum")
         body.append(_REGISTER_ENUMS)
-        yield _table("_ENUMS: dict[str, type[StrEnum]] = {", schema.enums)
+        yield _dict("_ENUMS: dict[str, type[StrEnum]] = {", schema.enums, names)
     if schema.composites:
-        names.take("psycopg.types.composite", "CompositeInfo", "register_composite")
+        names.add("psycopg.types.composite", "CompositeInfo", "register_composite")
         body.append(_REGISTER_COMPOSITES)
-        yield _table("_COMPOSITES: dict[str, type[Any]] = {", schema.composites)
+        yield _dict("_COMPOSITES: dict[str, type[Any]] = {", schema.composites, names)
     yield body
 
 
-def _table(head: str, types: Iterable[Type]) -> list[str]:
-    entries = [_line(f"    {quoted(type_.qualified)}:", type_.class_name, ",") for type_ in types]
+def _dict(head: str, types: Iterable[Type], names: _Names) -> list[str]:
+    entries = [_line(f"    {quoted(t.qualified)}:", names.classes[t], ",") for t in types]
     return [head, *(line for lines in entries for line in lines), "}"]
 
 
 def _docstring(text: str, indent: str) -> list[str]:
-    """Return a docstring whose value is the text; no line at all when there is none."""
-    room = WIDTH - len(indent) - 6
-    lines = commented(text.replace("\\", r"\\"), room)
+    """Return a docstring whose value is the text; no lines for an empty text."""
+    lines = commented(text.replace("\\", r"\\"), WIDTH - len(indent) - 6)
     if not lines:
         return []
-    # Never three quotes in a row, nor one before those that end it.
+    # Never three quotes in a row, and no quote directly before the closing ones.
     lines = re.sub(r'"(?="|$)', r"\"", "\n".join(lines)).split("\n")
     end = '"""' if len(lines) == 1 else ""
     rest = [f"{indent}{line}".rstrip() for line in lines[1:]]
@@ -228,6 +231,6 @@ def _docstring(text: str, indent: str) -> list[str]:
 
 
 def _line(head: str, value: str, end: str = "") -> list[str]:
-    """Return a line of a class or table, broken in brackets where it is too long."""
+    """Return a line of a class or dict, broken inside parentheses if it is too long."""
     line = f"{head} {value}{end}"
     return [line] if len(line) <= WIDTH else [f"{head} (", f"        {value}", f"    ){end}"]
