@@ -1,1 +1,1 @@
-"""What can be known before files run: check, plan, baseline, edits."""
+"""Examine migrations before they run: check, plan, baseline, edited files."""

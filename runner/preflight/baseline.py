@@ -1,7 +1,6 @@
-"""Taking over a database that has this schema already, whatever made it: psql, yoyo, Prisma, …
+"""Adopt a database that already has the schema, created by psql, yoyo, Prisma or another tool.
 
-Nothing is believed: the records are written only where the catalog is proven to be what the
-files make.
+Migrations are recorded only if the catalog is equal to the one that the files produce.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from runner.migrate.migrator import Migrator
 from runner.preflight.scratch import apply, scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
-from runner.schema.foreign import told_apart, words_of_foreign
+from runner.schema.foreign import foreign_advice, separate_foreign
 
-_SHOWN = 20  # differences that an error holds
+_SHOWN = 20  # differences that an error shows
 
 
 def baseline(
@@ -29,22 +28,22 @@ def baseline(
 ) -> list[Migration]:
     """Record the files up to `to`, or all, as applied; return those that were not recorded yet.
 
-    To be called under the lock. Raises PlanError, naming what differs, where the catalog is not
-    what these files make of an empty database.
+    The caller holds the lock. Raises PlanError, with the differences, unless the catalog is equal
+    to the one that these files produce in an empty database.
     """
     last = to or files[-1]
     here = snapshot.take(migrator.connection)
-    states: dict[str, list[Difference]] = {}
+    differences: dict[str, list[Difference]] = {}  # by the id of the last file applied
     foreign: list[str] = []
     with scratch_server(here.version, report) as scratch, scratch.database() as made:
         for file in files[: files.index(last) + 1]:
             report(Working(f"baseline: {file.id}"))
             apply(made, [file])
-            states[file.id], foreign = told_apart(here, snapshot.take(made.connection))
-    if states[last.id]:
-        raise _refused(last, states)
+            differences[file.id], foreign = separate_foreign(here, snapshot.take(made.connection))
+    if differences[last.id]:
+        raise _mismatch(last, differences)
     if foreign:
-        report(Note(words_of_foreign(foreign)))
+        report(Note(foreign_advice(foreign)))
     known = migrator.records()
     todo = [file for file in files[: files.index(last) + 1] if file.id not in known]
     for file in todo:
@@ -52,22 +51,22 @@ def baseline(
     return todo
 
 
-def _refused(last: Migration, states: dict[str, list[Difference]]) -> PlanError:
-    found = states[last.id]
-    count = f"{len(found)} thing{' differs' if len(found) == 1 else 's differ'}"
+def _mismatch(last: Migration, differences: dict[str, list[Difference]]) -> PlanError:
+    found = differences[last.id]
+    count = f"{len(found)} difference{'' if len(found) == 1 else 's'}"
     lines = [f"  {d.as_drift()}" for d in found[:_SHOWN]]
     if len(found) > _SHOWN:
         lines.append(f"  … and {len(found) - _SHOWN} more")
-    reached = [id_ for id_, differences in states.items() if not differences]
-    if reached:
+    equal = [id_ for id_, found in differences.items() if not found]
+    if equal:
         lines.append(
-            f"It is what the files up to {reached[-1]} make: python -m runner baseline --to "
-            f"{reached[-1]}, then apply."
+            f"It matches the files up to {equal[-1]}: python -m runner baseline --to "
+            f"{equal[-1]}, then apply."
         )
     else:
         fixes = dict.fromkeys(d.fix for d in found if d.fix)
-        lines += ["To fix it, where that is certain:", *fixes] if fixes else []
+        lines += ["Statements that fix it without losing data:", *fixes] if fixes else []
     return PlanError(
-        f"The database is not what the files up to {last.id} make: {count}",
-        hint="\n".join([*lines, "Nothing was recorded."]),
+        f"The database does not match the files up to {last.id}: {count}",
+        hint="\n".join(lines),
     )

@@ -1,4 +1,4 @@
-"""An applied file that was edited since: what changed in it, and when that does no harm."""
+"""Compare, refuse or accept applied files that were edited since."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.errors import PlanError
+from runner.errors import NO_CHANGES, PlanError, UsageError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
-from runner.migrate.plan import Plan, State
+from runner.migrate.plan import Plan, State, compare
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference, difference
 
-_LOCK_TIMEOUT = "2s"  # nobody waits for a rehearsal any longer
-_SHOWN = 40  # lines of a difference that an error holds
+_LOCK_TIMEOUT = "2s"  # other sessions queue behind the dry run
+_SHOWN = 40  # lines of a diff that an error shows
 
 
 def lines(migrator: Migrator, migration: Migration) -> list[str]:
-    """Return how a file differs from what was applied, as a unified diff."""
+    """Return the unified diff from the applied content of a file to its current one."""
     applied = recorder.content(migrator.connection, migration.id)
     if applied is None:
-        return ["(what was applied was not kept, so it cannot be compared)"]
+        return ["(its applied content was not recorded, so it cannot be compared)"]
     compared = difflib.unified_diff(
         applied.splitlines(),
         migration.text.splitlines(),
@@ -41,7 +41,7 @@ def lines(migrator: Migrator, migration: Migration) -> list[str]:
 
 
 def refuse(migrator: Migrator, plan: Plan) -> None:
-    """Raise PlanError, with the lines that differ, where an applied file was edited."""
+    """Raise PlanError, with the lines that differ, if an applied file was edited."""
     edited = [entry.migration for entry in plan.of(State.EDITED) if entry.migration]
     if not edited:
         return
@@ -51,30 +51,34 @@ def refuse(migrator: Migrator, plan: Plan) -> None:
     ids = [migration.id for migration in edited]
     raise PlanError(
         f"{', '.join(ids)} {'was' if len(ids) == 1 else 'were'} edited after being applied: the "
-        "database holds what the file said before",
+        "database has the earlier content",
         hint="\n".join(found)
-        + "\n\nPut the file back as it was and write the change as a new migration. Where both "
-        f"make the same: python -m runner apply --accept-edit {ids[0]}\nNothing was run.",
+        + "\n\nRestore the file and write the change as a new migration. If both produce the same "
+        f"schema: python -m runner apply --accept-edit {ids[0]}",
     )
 
 
 def accept(
     migrator: Migrator, files: Sequence[Migration], edited: Migration, *, report: Report = silent
 ) -> None:
-    """Record an edited file as the one that was applied; to be called under the lock.
+    """Record the current content of an edited file as applied; the caller holds the lock.
 
-    Only where it changes nothing: run over this database, and run in the place of what was
-    applied. Raises PlanError, naming what differs, otherwise.
+    Raises UsageError if the file was not edited, and PlanError, with the differences, unless the
+    edit changes nothing in two tests: the file run on this database and rolled back, and the file
+    in place of its applied content on a scratch server.
     """
+    state = next(e.state for e in compare(files, migrator.records()).entries if e.id == edited.id)
+    if state not in (State.EDITED, State.COSMETIC):
+        raise UsageError(f"{edited.id} is {state.label}, so there is no edit to accept")
     applied = recorder.content(migrator.connection, edited.id)
     if applied is None:
         raise PlanError(
-            f"What was applied as {edited.id} was not kept, so nothing proves that the edit makes "
-            "the same",
-            hint="Put the file back as it was. Nothing was recorded.",
+            f"The applied content of {edited.id} was not recorded, so the edit cannot be compared "
+            "with it",
+            hint="Restore the file.",
         )
-    report(Working(f"rehearsing {edited.id}"))
-    _refuse(edited, _over(migrator, edited), "run over this database")
+    report(Working(f"dry run of {edited.id}"))
+    _refuse_changes(edited, _effects_here(migrator, edited), "run on this database")
     version = migrator.connection.info.server_version // 10000
     before = [file for file in files if file.number < edited.number]
     with tempfile.TemporaryDirectory() as folder, scratch_server(version, report) as scratch:
@@ -83,28 +87,28 @@ def accept(
         found = difference(
             scratch.snapshot_of([*before, old]), scratch.snapshot_of([*before, edited])
         )
-    _refuse(edited, found, "run in place of what was applied")
+    _refuse_changes(edited, found, "run in place of the applied content")
     migrator.accept(edited)
 
 
-def _over(migrator: Migrator, edited: Migration) -> list[Difference]:
-    """Return what the file would change here. One outside a transaction cannot be tried."""
+def _effects_here(migrator: Migrator, edited: Migration) -> list[Difference]:
+    """Return what the file would change here; nothing if it cannot run in a transaction."""
     if not edited.header.transactional:
         return []
     connection = migrator.connection
     with connection.transaction(force_rollback=True):
         connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
         before = snapshot.take(connection)
-        transactional.run_whole(connection, edited, state="Nothing was recorded.")
+        transactional.run_whole(connection, edited, state=NO_CHANGES)
         connection.execute(transactional.RESET_SESSION.encode())
         return difference(before, snapshot.take(connection))
 
 
-def _refuse(edited: Migration, found: Sequence[Difference], how: str) -> None:
+def _refuse_changes(edited: Migration, found: Sequence[Difference], how: str) -> None:
     if found:
         raise PlanError(
-            f"The edit of {edited.id} makes something else",
-            hint=f"Of the file as it is now, {how}:\n"
+            f"The edited {edited.id} produces a different schema",
+            hint=f"Effects of the edited file, {how}:\n"
             + "\n".join(f"  {d.as_effect()}" for d in found)
-            + "\nWrite the change as a new migration. Nothing was recorded.",
+            + "\nWrite the change as a new migration.",
         )

@@ -1,4 +1,4 @@
-"""What a rehearsal finds of each statement, in words, and the safer way if there is one. Pure."""
+"""Describe what a dry run finds for each statement, with safer alternatives. No I/O."""
 
 from __future__ import annotations
 
@@ -9,62 +9,60 @@ from runner.errors import RunnerError
 from runner.schema.diff import Difference
 
 _MANY_ROWS = 10_000
-_BYTES_A_SECOND = (
-    100 * 1024 * 1024
-)  # a cautious guess at what is read or written, for a copy's sake
+_BYTES_PER_SECOND = 100 * 1024 * 1024  # conservative guess for reading or writing a table
 
 _REWRITTEN = (
-    "every row is written anew. Safer: add a new column, fill it in batches, then change over to it"
+    "rewrites every row. Safer: add a new column, backfill it in batches, then switch to it"
 )
 _SCANNED = {
-    "ACCESS EXCLUSIVE": "every row is read while nobody else can. Safer: `add constraint … not "
-    "valid`, then `validate constraint` in the next file; for NOT NULL, a check (… is not null) in "
-    "that way first",
-    "SHARE ROW EXCLUSIVE": "every row is read while nobody can write. Safer: the reference as `not "
-    "valid`, then `validate constraint` in the next file",
-    "SHARE": "the index is built while nobody can write. Safer: `create index concurrently` in a "
+    "ACCESS EXCLUSIVE": "reads every row while reads and writes are blocked. Safer: "
+    "`add constraint … not valid`, then `validate constraint` in the next file; for NOT NULL, do "
+    "so with a check (… is not null) first",
+    "SHARE ROW EXCLUSIVE": "reads every row while writes are blocked. Safer: add the reference as "
+    "`not valid`, then `validate constraint` in the next file",
+    "SHARE": "builds the index while writes are blocked. Safer: `create index concurrently` in a "
     "file of its own with `-- transactional: false`",
 }
-_BATCHES = "rows stay locked until the file is done. Safer: in batches, outside of migrations"
+_BATCHES = "rows stay locked until the file ends. Safer: in batches, outside of migrations"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that was there before, as large as it is on the target."""
+    """A table that exists before the dry run, with its size on the target."""
 
     name: str
-    rows: int | None  # PostgreSQL's estimate; None where it was never analyzed
+    rows: int | None  # PostgreSQL's estimate; None if it was never analyzed
     bytes: int
 
 
 @dataclass(frozen=True)
-class Touch:
-    """What one statement did to such a table."""
+class TableImpact:
+    """What one statement did to an existing table."""
 
     table: Table
-    lock: str = ""  # the one it took, as the manual writes it; "" for none that anybody notices
-    blocks: str = ""  # in words
-    under: str = ""  # the lock that is held by then, which an earlier statement may have taken
+    lock: str = ""  # a new lock, as PostgreSQL's manual writes it; "" if it blocks no other session
+    blocks: str = ""  # what the new lock blocks, in words
+    under: str = ""  # the strongest lock held, also of earlier statements
     rewritten: bool = False
-    scanned: bool = False  # read from end to end while writers are kept out
+    scanned: bool = False  # read completely while writes are blocked
     rows_changed: int = 0
-    held_ms: float = 0.0  # from this statement to the end of its file's transaction
+    held_ms: float = 0.0  # from the start of this statement to the end of its transaction
 
 
 @dataclass(frozen=True)
 class Step:
-    """One statement, and what it did. `effects` may be told together with a later statement's."""
+    """One statement, and what it did. `effects` may include those of statements before it."""
 
     line: int
     text: str
     ms: float
-    touches: tuple[Touch, ...] = ()
+    impacts: tuple[TableImpact, ...] = ()
     effects: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """One file, rehearsed; or why it was not, or what ended it."""
+    """The dry run of one file, the error that ended it, or why there was none."""
 
     id: str
     transactional: bool
@@ -75,38 +73,41 @@ class Rehearsal:
 
 
 def warnings(step: Step) -> Iterator[str]:
-    """Yield a warning for each table that a statement is hard on; an empty one never is."""
-    for touch in step.touches:
-        if touch.table.bytes == 0:
+    """Yield a warning for each non-empty table that is rewritten, scanned, or largely changed."""
+    for impact in step.impacts:
+        if impact.table.bytes == 0:
             continue
-        if touch.rewritten:
-            yield f"{touch.table.name}: {_REWRITTEN}"
-        elif touch.scanned and touch.under in _SCANNED:
-            yield f"{touch.table.name}: {_SCANNED[touch.under]}"
-        if touch.rows_changed > _MANY_ROWS:
-            yield f"{touch.table.name}: {touch.rows_changed:,} {_BATCHES}"
+        if impact.rewritten:
+            yield f"{impact.table.name}: {_REWRITTEN}"
+        elif impact.scanned and impact.under in _SCANNED:
+            yield f"{impact.table.name}: {_SCANNED[impact.under]}"
+        if impact.rows_changed > _MANY_ROWS:
+            yield f"{impact.table.name}: {impact.rows_changed:,} {_BATCHES}"
 
 
-def said(touch: Touch, *, on_copy: bool) -> str:
-    """Say in one line what a statement did to a table, and for how long."""
+def describe(impact: TableImpact, *, on_copy: bool) -> str:
+    """Return one line about what a statement did to a table, and for how long.
+
+    On a copy, which has no rows, the time is a guess from the size of the target's table.
+    """
     words = []
-    if touch.lock:
-        held = "" if on_copy else f" for {_time(touch.held_ms)}"
-        words.append(f"{touch.lock} lock: {touch.blocks}{held}")
-    if touch.rewritten:
-        words.append(f"rewrites {touch.table.name}")
-    elif touch.scanned:
-        words.append(f"reads all of {touch.table.name}")
-    if touch.rows_changed:
-        words.append(f"changes {touch.rows_changed:,} rows of {touch.table.name}")
-    guess = touch.table.bytes / _BYTES_A_SECOND * 1000
-    if on_copy and guess > 1 and (touch.rewritten or touch.scanned):
+    if impact.lock:
+        held = "" if on_copy else f" for {_time(impact.held_ms)}"
+        words.append(f"{impact.lock} lock: {impact.blocks}{held}")
+    if impact.rewritten:
+        words.append(f"rewrites {impact.table.name}")
+    elif impact.scanned:
+        words.append(f"reads all of {impact.table.name}")
+    if impact.rows_changed:
+        words.append(f"changes {impact.rows_changed:,} rows of {impact.table.name}")
+    guess = impact.table.bytes / _BYTES_PER_SECOND * 1000
+    if on_copy and guess > 1 and (impact.rewritten or impact.scanned):
         words.append(f"about {_time(guess)} at 100 MB/s")
-    return f"{', '.join(words)} ({size(touch.table)})"
+    return f"{', '.join(words)} ({size(impact.table)})"
 
 
 def size(table: Table) -> str:
-    """Say how large a table is."""
+    """Return the size of a table: its estimated rows, if known, and its bytes."""
     amount = float(table.bytes)
     for unit in ("bytes", "kB", "MB", "GB"):
         if amount < 1024 or unit == "GB":

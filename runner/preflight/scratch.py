@@ -1,4 +1,4 @@
-"""Scratch databases: made on a server from the wheel, tried out, thrown away."""
+"""Create and drop scratch databases on a temporary server of the embedded PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import connect
 from runner.postgres.target import Target, parse
+from runner.preflight.temporary_server import temporary_server
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 from runner.settings import EMBEDDED_VERSIONS
@@ -23,51 +24,56 @@ _OWNER = "postgres"
 
 
 class ScratchServer:
-    """A scratch server; whoever asks gets databases of their own on it."""
+    """A temporary server, with a separate database for each use."""
 
     def __init__(self, server: embedded.Server) -> None:
         self.server = server
         self._numbers = itertools.count(1)
 
     def target(self, name: str, user: str = _OWNER) -> Target:
-        """Where one of its databases is, for any role of its own."""
+        """Return the address of one of its databases, for one of its roles."""
         url = self.server.url(name, user=user)
         return Target(parse(url), "a scratch server", embedded=False)
 
     @contextmanager
     def database(self, *, of: str | None = None) -> Iterator[Migrator]:
-        """A new database, empty or a copy of another that nobody is connected to."""
+        """Create a database, yield a migrator for it, and drop it.
+
+        It is empty, or a copy of the database `of`, to which no session may be connected.
+        """
         name = f"scratch_{next(self._numbers)}"
-        self._do("create database {}" + (" template {}" if of else ""), name, *([of] if of else []))
+        self._execute(
+            "create database {}" + (" template {}" if of else ""), name, *([of] if of else [])
+        )
         try:
-            if of:  # privileges on a database are not copied with it
-                self._do("revoke temporary on database {} from public", name)
+            if of:  # a copy does not have the privileges on the database itself
+                self._execute("revoke temporary on database {} from public", name)
             with connect(self.target(name)) as connection:
                 yield Migrator(connection, fingerprints=False)
         finally:
-            self._do("drop database if exists {} with (force)", name)
+            self._execute("drop database if exists {} with (force)", name)
 
     def snapshot_of(self, files: Sequence[Migration]) -> Snapshot:
-        """What the files make of an empty database. Raises FileError or SqlError for a bad one."""
+        """Return the schema that files produce. Raises FileError or SqlError for a bad file."""
         with self.database() as migrator:
             apply(migrator, files)
             return snapshot.take(migrator.connection)
 
-    def _do(self, statement: Any, *names: str) -> None:
+    def _execute(self, statement: Any, *names: str) -> None:
         with connect(self.target("postgres")) as admin:
             admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager
 def scratch_server(version: int, report: Report = silent) -> Iterator[ScratchServer]:
-    """A scratch server as near to PostgreSQL `version` as the wheel has one."""
-    near = min(EMBEDDED_VERSIONS, key=lambda has: (abs(has - version), has))
-    report(Working(f"starting a scratch server, PostgreSQL {near}"))
-    with embedded.scratch(near) as server:
+    """Start a server with the embedded version closest to PostgreSQL `version`, and stop it."""
+    closest = min(EMBEDDED_VERSIONS, key=lambda major: (abs(major - version), major))
+    report(Working(f"starting a scratch server, PostgreSQL {closest}"))
+    with temporary_server(closest) as server:
         yield ScratchServer(server)
 
 
 def apply(migrator: Migrator, files: Sequence[Migration]) -> None:
-    """Apply files to a scratch database."""
+    """Apply files to a scratch database, under its lock."""
     with migrator.lock():
         migrator.apply(files)

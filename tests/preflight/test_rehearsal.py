@@ -1,4 +1,4 @@
-"""Pending files are run for real, seen for what they do, and leave nothing."""
+"""A dry run executes pending files, reports their effects and locks, and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
 from runner.preflight import rehearsal, rehearsal_report
 from runner.preflight.clone import clone
-from runner.preflight.rehearsal_report import Rehearsal, Step, Table, Touch
+from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 
@@ -44,7 +44,7 @@ def shops(server: Server) -> Iterator[Connection]:
 
 @pytest.fixture
 def rehearse(shops: Connection, tmp_path: Path) -> Iterator[Rehearse]:
-    """Rehearse texts as files 0001, 0002, … on the target, which is as before afterwards."""
+    """Dry-run texts as files 0001, 0002, … on the target; check that it is unchanged afterwards."""
 
     def run(*texts: str, hold: float = 5.0, lock_timeout: float = 0.2) -> list[Rehearsal]:
         for number, text in enumerate(texts, start=1):
@@ -69,13 +69,13 @@ def only_step(found: list[Rehearsal]) -> Step:
     return step
 
 
-def touch_of(step: Step, table: str) -> Touch:
-    [touch] = [touch for touch in step.touches if touch.table.name == f"public.{table}"]
-    return touch
+def impact_on(table: str, step: Step) -> TableImpact:
+    [impact] = [impact for impact in step.impacts if impact.table.name == f"public.{table}"]
+    return impact
 
 
-# Each with the table it is about, the lock, whether it rewrites or scans, and the advice.
-SEEN = {
+# Each with the table, its lock, whether it is rewritten or scanned, and the advice.
+IMPACTS = {
     "an index": (
         "create index on public.sales (shop_id)",
         ("sales", "SHARE", False, True, "create index concurrently"),
@@ -123,69 +123,68 @@ SEEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "seen"), SEEN.values(), ids=SEEN)
-def test_locks_rewrites_and_scans_are_seen(
-    rehearse: Rehearse, text: str, seen: tuple[str, str, bool, bool, str]
+@pytest.mark.parametrize(("text", "expected"), IMPACTS.values(), ids=IMPACTS)
+def test_locks_rewrites_and_scans_are_reported(
+    rehearse: Rehearse, text: str, expected: tuple[str, str, bool, bool, str]
 ) -> None:
-    table, lock, rewritten, scanned, advice = seen
+    table, lock, rewritten, scanned, advice = expected
     step = only_step(rehearse(text))
-    touch = touch_of(step, table)
-    assert (touch.lock, touch.rewritten, touch.scanned) == (lock, rewritten, scanned)
-    assert f"{lock} lock: " in rehearsal_report.said(touch, on_copy=False)
-    assert touch.held_ms > 0
+    impact = impact_on(table, step)
+    assert (impact.lock, impact.rewritten, impact.scanned) == (lock, rewritten, scanned)
+    assert f"{lock} lock: " in rehearsal_report.describe(impact, on_copy=False)
+    assert impact.held_ms > 0
     warnings = list(rehearsal_report.warnings(step))
     assert bool(warnings) is bool(advice)
     assert not advice or advice in warnings[0]
 
 
-def test_a_foreign_key_is_hard_on_both_tables(rehearse: Rehearse) -> None:
+def test_foreign_key_locks_both_tables(rehearse: Rehearse) -> None:
     step = only_step(
         rehearse(
             "alter table public.sales add constraint f foreign key (shop_id)"
             " references public.shops not valid"
         )
     )
-    assert touch_of(step, "sales").lock == "SHARE ROW EXCLUSIVE"
-    assert touch_of(step, "shops").blocks == "blocks writes of public.shops"
+    assert impact_on("sales", step).lock == "SHARE ROW EXCLUSIVE"
+    assert impact_on("shops", step).blocks == "blocks writes to public.shops"
 
 
-def test_what_a_lock_means_is_said_in_words_with_the_tables_size(rehearse: Rehearse) -> None:
+def test_lock_is_described_with_the_size_of_the_table(rehearse: Rehearse) -> None:
     step = only_step(rehearse("alter table public.shops add column city text"))
-    said = rehearsal_report.said(touch_of(step, "shops"), on_copy=False)
-    assert said.startswith("ACCESS EXCLUSIVE lock: blocks reads and writes of public.shops for "), (
-        said
-    )
-    assert "(100 rows, 16 kB)" in said
+    text = rehearsal_report.describe(impact_on("shops", step), on_copy=False)
+    lock = "ACCESS EXCLUSIVE lock: blocks reads and writes of public.shops for "
+    assert text.startswith(lock), text
+    assert "(100 rows, 16 kB)" in text
 
 
-def test_a_scan_under_the_lock_of_an_earlier_statement_is_seen(rehearse: Rehearse) -> None:
+def test_scan_under_the_lock_of_an_earlier_statement_is_reported(rehearse: Rehearse) -> None:
     [found] = rehearse(
         "alter table public.shops add column city text;\n"
         "create index on public.shops (name);\n"
         "update public.shops set name = 'x';"
     )
     column, index, update = found.steps
-    assert [touch.lock for touch in index.touches] == [""]
-    assert touch_of(index, "shops").scanned
-    assert [text for text in rehearsal_report.warnings(index) if "every row is read" in text]
-    assert touch_of(update, "shops").rows_changed == 100
-    assert not touch_of(update, "shops").scanned  # a query reads, it does not build
-    assert touch_of(column, "shops").held_ms > touch_of(update, "shops").held_ms
+    assert [impact.lock for impact in index.impacts] == [""]
+    assert impact_on("shops", index).scanned
+    assert [text for text in rehearsal_report.warnings(index) if "reads every row" in text]
+    assert impact_on("shops", update).rows_changed == 100
+    assert not impact_on("shops", update).scanned  # only scans by DDL are reported
+    assert impact_on("shops", column).held_ms > impact_on("shops", update).held_ms
 
 
-def test_many_changed_rows_are_better_done_in_batches() -> None:
-    touch = Touch(Table("public.shops", 20_000, 8192), rows_changed=20_000)
-    [said] = rehearsal_report.warnings(Step(1, "update", 1.0, (touch,)))
-    assert said.startswith("public.shops: 20,000 rows stay locked")
+def test_many_changed_rows_give_a_warning() -> None:
+    impact = TableImpact(Table("public.shops", 20_000, 8192), rows_changed=20_000)
+    [warning] = rehearsal_report.warnings(Step(1, "update", 1.0, (impact,)))
+    assert warning.startswith("public.shops: 20,000 rows stay locked")
 
 
-def test_the_effect_of_each_statement_is_told(rehearse: Rehearse) -> None:
+def test_effects_of_each_statement_are_reported(rehearse: Rehearse) -> None:
     first, second = rehearse(
         "create table public.t (id int);\ncomment on table public.t is 'x';",
         "drop table public.t;",
     )
     assert [[e.as_effect() for e in step.effects] for step in first.steps] == [
-        ["makes table public.t, with 1 column"],
+        ["creates table public.t, with 1 column"],
         ["table public.t: adds comment “x”"],
     ]
     assert [step.line for step in first.steps] == [1, 2]
@@ -193,15 +192,15 @@ def test_the_effect_of_each_statement_is_told(rehearse: Rehearse) -> None:
     assert [e.as_effect() for e in step.effects] == ["drops table public.t, with 1 column"]
 
 
-def test_a_statement_that_leaves_the_catalogue_alone_costs_no_look_at_all_of_it(
+def test_statement_that_does_not_change_the_catalog_takes_no_snapshot(
     rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[Connection] = []
-    look = snapshot.take
+    taken: list[Connection] = []
+    take = snapshot.take
 
     def counted(conn: Connection) -> snapshot.Snapshot:
-        looks.append(conn)
-        return look(conn)
+        taken.append(conn)
+        return take(conn)
 
     monkeypatch.setattr(snapshot, "take", counted)
     rows = "insert into public.shops values ({}, 'a', 'b');\n"
@@ -214,55 +213,55 @@ def test_a_statement_that_leaves_the_catalogue_alone_costs_no_look_at_all_of_it(
         end $$;
     """
     [one, two] = rehearse(first, second + dedent(last))
-    assert len(looks) == 2  # at what was there before, and after the last statement
-    assert [touch.rows_changed for step in one.steps for touch in step.touches] == [1] * 50
-    told = [effect.as_effect() for step in two.steps for effect in step.effects]
-    assert told == ["table public.shops: adds comment “x”"]
+    assert len(taken) == 2  # before all statements, and after the last one
+    assert [impact.rows_changed for step in one.steps for impact in step.impacts] == [1] * 50
+    effects = [effect.as_effect() for step in two.steps for effect in step.effects]
+    assert effects == ["table public.shops: adds comment “x”"]
     assert two.steps[-1].effects
 
 
-def test_a_file_outside_a_transaction_is_not_run_and_says_why(rehearse: Rehearse) -> None:
+def test_non_transactional_file_is_not_run_with_a_reason(rehearse: Rehearse) -> None:
     outside, inside = rehearse(
         "-- transactional: false\ncreate index concurrently i on public.shops (name);",
         "create table public.t (id int);",
     )
-    assert outside.not_run == "it runs outside a transaction, so it cannot be taken back"
+    assert outside.not_run == "it runs outside a transaction, so it cannot be rolled back"
     assert inside.steps and not inside.error
 
 
-def test_an_error_has_its_place_and_ends_it(rehearse: Rehearse) -> None:
+def test_error_has_its_place_and_ends_the_dry_run(rehearse: Rehearse) -> None:
     first, second = rehearse(
         "create table public.t (id int);\nalter table public.nowhere add x int;", "select 1;"
     )
     assert isinstance(first.error, SqlError)
     assert str(first.error.place).endswith("0001_file.sql:2:1")
-    assert second.not_run == "a file before it failed"
+    assert second.not_run == "an earlier file failed"
 
 
-def test_a_new_enum_value_needs_a_commit_and_says_so(rehearse: Rehearse) -> None:
+def test_use_of_a_new_enum_value_needs_a_commit(rehearse: Rehearse) -> None:
     _, second, third = rehearse(
         "alter type public.mood add value 'sad';",
         "create table public.t (m public.mood default 'sad');",
         "create table public.u (id int);",
     )
-    assert second.not_run == "it needs a file before it to be committed; --on scratch does that"
-    assert third.not_run == "a file before it failed"
+    assert second.not_run == "it needs an earlier file to be committed; --on scratch does that"
+    assert third.not_run == "an earlier file failed"
 
 
-def test_a_statement_that_goes_on_too_long_is_broken_off(rehearse: Rehearse) -> None:
+def test_long_statement_is_canceled(rehearse: Rehearse) -> None:
     [found] = rehearse("select pg_sleep(60);", hold=0.1)
     assert found.error
-    assert found.error.message == "a statement took longer than 0.1 s, so it was broken off"
+    assert found.error.message == "a statement took longer than 0.1 s, so it was canceled"
 
 
-def test_a_table_in_use_is_not_waited_for(rehearse: Rehearse, shops: Connection) -> None:
+def test_lock_timeout_names_the_blocker(rehearse: Rehearse, shops: Connection) -> None:
     with connect(Target(_parameters(shops), "", embedded=False)) as other:
         other.execute("begin")
         other.execute("lock table public.shops in access share mode")
         [found] = rehearse("alter table public.shops add column city text;")
         assert isinstance(found.error, SqlError)
         assert found.error.sqlstate == "55P03"
-        assert f"shops: held by pid {other.info.backend_pid}" in found.error.hint
+        assert f"shops: held by pid {other.info.backend_pid}" in found.error.state
         other.execute("rollback")
 
 
@@ -272,7 +271,7 @@ def _parameters(conn: Connection) -> dict[str, str]:
     }
 
 
-def test_what_a_file_leaves_in_the_session_does_not_reach_the_next(rehearse: Rehearse) -> None:
+def test_session_settings_of_a_file_do_not_affect_the_next(rehearse: Rehearse) -> None:
     first, second = rehearse(
         "set role pg_monitor; set search_path = pg_catalog; set lock_timeout = '1h';",
         "do $$ begin assert current_user = session_user; "
@@ -291,17 +290,17 @@ def source(database: Database) -> Iterator[tuple[Database, Connection]]:
         yield database, conn
 
 
-def test_a_copy_has_the_catalogue_and_none_of_the_rows(
+def test_clone_has_the_catalog_without_rows(
     source: tuple[Database, Connection], tmp_path: Path
 ) -> None:
-    """By another role than the scratch server's own, with default privileges, a temporary grant."""
+    """The schema has default privileges and a grant, and roles other than the scratch server's."""
     made, conn = source
     conn.execute(
         "insert into public.organizations (name) values ('x');"
         "comment on schema app is 'mine'; create table public.more (id int);"
         "grant select on public.more to authenticated"
     )
-    said: list[Event] = []
+    events: list[Event] = []
     target = Target(
         {k: str(v) for k, v in conn.info.get_parameters().items()}
         | ({"password": conn.info.password} if conn.info.password else {}),
@@ -317,22 +316,22 @@ def test_a_copy_has_the_catalogue_and_none_of_the_rows(
     sizes = {t.name: t for t in rehearsal.tables(conn).values()}
     with (
         scratch_server(made.server.version) as scratch,
-        clone(scratch, conn, target, report=said.append) as copy,
+        clone(scratch, conn, target, report=events.append) as copy,
     ):
-        assert not [event for event in said if isinstance(event, Note)]
+        assert not [event for event in events if isinstance(event, Note)]
         assert copy.execute("select count(*) from public.organizations").fetchone() == (0,)
         assert snapshot.take(copy).text == snapshot.take(conn).text
         first, second = rehearsal.on_copy(copy, loader.read(tmp_path), sizes)
-    [touch] = [t for step in first.steps for t in step.touches if t.lock]
-    assert touch.table == sizes["public.organizations"]
+    [impact] = [i for step in first.steps for i in step.impacts if i.lock]
+    assert impact.table == sizes["public.organizations"]
     assert [e.as_effect() for step in second.steps for e in step.effects] == [
-        "makes index public.i"
+        "creates index public.i"
     ]
 
 
-def test_a_guess_of_the_time_is_made_from_the_targets_size() -> None:
-    touch = Touch(Table("public.shops", None, 1024**3), rewritten=True)
-    assert rehearsal_report.said(touch, on_copy=True) == (
+def test_duration_on_a_copy_is_estimated_from_the_size_on_the_target() -> None:
+    impact = TableImpact(Table("public.shops", None, 1024**3), rewritten=True)
+    assert rehearsal_report.describe(impact, on_copy=True) == (
         "rewrites public.shops, about 10 s at 100 MB/s (1 GB)"
     )
 
@@ -351,57 +350,57 @@ def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
 
 
 @one_server
-def test_plan_tells_what_is_pending_and_keeps_nothing(checkout: Checkout) -> None:
-    said = checkout.runner("plan")
-    assert said.code == 2, said.err
-    assert "makes table public.shops, with 1 column" in said.out
-    assert "2 pending, nothing kept" in said.out
+def test_plan_reports_effects_and_changes_nothing(checkout: Checkout) -> None:
+    result = checkout.runner("plan")
+    assert result.code == 2, result.err
+    assert "creates table public.shops, with 1 column" in result.out
+    assert "2 pending; the dry run was rolled back" in result.out
     assert checkout.value("select to_regclass('public.shops')") is None
     assert checkout.value("select to_regnamespace('yoyo')") is None
     checkout.apply()
-    said = checkout.runner("plan")
-    assert (said.code, said.out) == (0, "nothing pending: 2 applied\n")
+    result = checkout.runner("plan")
+    assert (result.code, result.out) == (0, "nothing pending: 2 applied\n")
 
 
 @one_server
-def test_plan_speaks_json(checkout: Checkout) -> None:
+def test_plan_json_has_documented_keys(checkout: Checkout) -> None:
     checkout.apply_rest(1)
-    said = checkout.runner("plan", "--json")
-    assert said.code == 2
-    [pending] = said.document["pending"]
+    result = checkout.runner("plan", "--json")
+    assert result.code == 2
+    [pending] = result.document["pending"]
     [statement] = pending["statements"]
     assert pending["id"] == "0002_index"
-    assert statement["effects"] == ["makes index public.i"]
-    assert statement["touches"][0]["lock"] == "SHARE"
+    assert statement["effects"] == ["creates index public.i"]
+    assert statement["impacts"][0]["lock"] == "SHARE"
 
 
 @one_server
-def test_plan_says_that_a_file_would_fail(checkout: Checkout) -> None:
+def test_plan_reports_a_file_that_fails(checkout: Checkout) -> None:
     checkout.write(_0003_bad="alter table public.nowhere add x int;")
-    said = checkout.runner("plan")
-    assert said.code == 1
-    assert 'relation "public.nowhere" does not exist' in said.err
-    assert "sql/0003_bad.sql:1:1" in said.err
-    assert said.out.rstrip().endswith("0003_bad would fail; nothing was kept")
+    result = checkout.runner("plan")
+    assert result.code == 1
+    assert 'relation "public.nowhere" does not exist' in result.err
+    assert "sql/0003_bad.sql:1:1" in result.err
+    assert result.out.rstrip().endswith("0003_bad failed in the dry run; rolled back")
 
 
 @one_server
-def test_plan_on_scratch_commits_between_files_there_alone(checkout: Checkout) -> None:
+def test_plan_on_scratch_commits_only_there(checkout: Checkout) -> None:
     checkout.write(
         _0003_enum="create type public.mood as enum ('glad');",
         _0004_sad="alter type public.mood add value 'sad';",
         _0005_use="alter table public.shops add mood public.mood default 'sad';",
         _0006_out="-- transactional: false\ncreate index concurrently m on public.shops (mood);",
     )
-    said = checkout.runner("plan", "--on", "scratch")
-    assert said.code == 2, said.err
-    assert "not rehearsed" not in said.out
-    assert "makes index public.m" in said.out
+    result = checkout.runner("plan", "--on", "scratch")
+    assert result.code == 2, result.err
+    assert "not run: " not in result.out
+    assert "creates index public.m" in result.out
     assert checkout.value("select to_regtype('public.mood')") is None
 
 
 @one_server
-def test_the_script_of_plan_does_by_hand_what_apply_does(
+def test_plan_sql_has_the_same_result_as_apply(
     checkout: Checkout, new_database: Callable[..., Database]
 ) -> None:
     checkout.write(_0003_out="-- transactional: false\ncreate index concurrently j on shops (id);")
@@ -422,7 +421,7 @@ def test_the_script_of_plan_does_by_hand_what_apply_does(
 
 
 @one_server
-def test_a_script_that_fails_keeps_what_was_before_it(checkout: Checkout) -> None:
+def test_failed_plan_sql_script_keeps_earlier_files(checkout: Checkout) -> None:
     checkout.write(_0002_index="create index i on public.nowhere (id);")
     path = checkout.file("by_hand.sql", checkout.runner("plan", "--sql").out)
     assert checkout.runner("psql", "--", "-X", "-q", "-f", str(path)).code == 3
@@ -431,18 +430,18 @@ def test_a_script_that_fails_keeps_what_was_before_it(checkout: Checkout) -> Non
 
 
 @one_server
-def test_a_statement_needs_some_time(checkout: Checkout) -> None:
+def test_hold_must_be_positive(checkout: Checkout) -> None:
     assert checkout.runner("plan", "--hold", "0").code == 64
 
 
 @one_server
-def test_plan_waits_for_a_run_that_goes_on(checkout: Checkout) -> None:
+def test_plan_waits_for_the_lock_of_another_run(checkout: Checkout) -> None:
     with checkout.migrator():
-        said: list[int] = []
+        codes: list[int] = []
         thread = threading.Thread(
-            target=lambda: said.append(checkout.runner("plan", "--lock-wait", "0").code)
+            target=lambda: codes.append(checkout.runner("plan", "--lock-wait", "0").code)
         )
         thread.start()
-        until(lambda: bool(said))
+        until(lambda: bool(codes))
         thread.join()
-    assert said == [3]
+    assert codes == [3]

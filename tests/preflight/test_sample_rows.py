@@ -1,4 +1,4 @@
-"""Rows are made for any schema, and a migration that bites on data fails over them."""
+"""Sample rows can be inserted into any schema, and migrations that depend on data fail on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from runner.files import loader
 from runner.migrate.migrator import Migrator
 from runner.preflight import sample_rows
-from runner.preflight.sample_rows import Made
+from runner.preflight.sample_rows import FillResult
 
 SIX = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
 
@@ -35,21 +35,20 @@ def conn(_shared: Connection[TupleRow]) -> Iterator[Connection[TupleRow]]:
 
 @pytest.fixture
 def own(empty_database: Database) -> Iterator[Connection[TupleRow]]:
-    """An empty database for what a transaction around it would hide."""
+    """An empty database in autocommit mode."""
     with empty_database.connect(autocommit=True) as conn:
         yield conn
 
 
-def filled(conn: Connection[TupleRow], schema: str, wanted: int = 4) -> dict[str, Made]:
-    """Make this schema, then rows in it."""
+def filled(conn: Connection[TupleRow], schema: str, wanted: int = 4) -> dict[str, FillResult]:
+    """Create this schema, then fill it."""
     conn.execute(dedent(schema).encode())
     return fill(conn, wanted)
 
 
-def fill(conn: Connection[TupleRow], wanted: int = 4) -> dict[str, Made]:
-    return {
-        made.table.removeprefix("public."): made for made in sample_rows.fill(conn, wanted=wanted)
-    }
+def fill(conn: Connection[TupleRow], wanted: int = 4) -> dict[str, FillResult]:
+    results = sample_rows.fill(conn, wanted=wanted)
+    return {result.table.removeprefix("public."): result for result in results}
 
 
 def column(conn: Connection[TupleRow], select: str) -> list[Any]:
@@ -57,7 +56,7 @@ def column(conn: Connection[TupleRow], select: str) -> list[Any]:
 
 
 def refusal(conn: Connection[TupleRow], statements: str) -> str:
-    """Run statements and take them back; return the SQLSTATE that refused them."""
+    """Run statements and roll back; return the SQLSTATE of their error, or "" for none."""
     try:
         with conn.transaction(force_rollback=True):
             conn.execute(statements.encode())
@@ -69,7 +68,7 @@ def refusal(conn: Connection[TupleRow], statements: str) -> str:
 # --- the schema of sql/ --------------------------------------------------------------------------
 
 
-def test_the_six_tables_are_filled_at_every_state_and_every_file_applies_over_rows(
+def test_tables_are_filled_after_each_migration_and_the_next_one_applies(
     own: Connection[TupleRow],
 ) -> None:
     migrator = Migrator(own)
@@ -80,7 +79,7 @@ def test_the_six_tables_are_filled_at_every_state_and_every_file_applies_over_ro
             there = [t for t in SIX if column(own, f"select to_regclass('public.{t}')") != [None]]
             for table in there:
                 assert made[table].rows >= 4, (file.id, made[table])
-                assert made[table].why_not == ""
+                assert made[table].reason == ""
     assert there == list(SIX)
     nullable = own.execute(
         """
@@ -106,10 +105,10 @@ def over_rows(database: Database) -> Iterator[Connection[TupleRow]]:
         yield conn
 
 
-def test_each_migration_that_bites_on_data_passes_without_rows_and_fails_over_them(
+def test_migrations_that_depend_on_data_fail_only_on_sample_rows(
     over_rows: Connection[TupleRow],
 ) -> None:
-    migrations_that_bite = {
+    data_dependent = {
         "alter table public.projects alter description set not null": "23502",
         "alter table public.workflows alter approved_at set not null": "23502",
         "alter table public.users alter auth_user_id set not null": "23502",
@@ -139,14 +138,14 @@ def test_each_migration_that_bites_on_data_passes_without_rows_and_fails_over_th
             alter billing_plan type public.two_plans using billing_plan::text::public.two_plans
         """: "22P02",
     }  # fmt: skip
-    for statement in migrations_that_bite:
+    for statement in data_dependent:
         assert refusal(over_rows, statement) == "", statement
     sample_rows.fill(over_rows)
-    found = {statement: refusal(over_rows, statement) for statement in migrations_that_bite}
-    assert found == migrations_that_bite
+    found = {statement: refusal(over_rows, statement) for statement in data_dependent}
+    assert found == data_dependent
 
 
-def test_rows_are_made_again_and_again_and_each_time_so_many_more(
+def test_repeated_fill_adds_the_wanted_rows_each_time(
     over_rows: Connection[TupleRow],
 ) -> None:
     first = fill(over_rows)
@@ -162,7 +161,7 @@ def test_rows_are_made_again_and_again_and_each_time_so_many_more(
 # --- what a column gets --------------------------------------------------------------------------
 
 
-def test_values_vary_in_the_ways_that_trip_migrations(conn: Connection[TupleRow]) -> None:
+def test_values_vary_in_ways_that_break_migrations(conn: Connection[TupleRow]) -> None:
     filled(
         conn,
         """
@@ -212,7 +211,7 @@ def test_values_vary_in_the_ways_that_trip_migrations(conn: Connection[TupleRow]
     assert {None, "as usual", ""} < set(defaults)
 
 
-def test_a_column_of_any_type_gets_a_value(conn: Connection[TupleRow]) -> None:
+def test_column_of_any_type_gets_a_value(conn: Connection[TupleRow]) -> None:
     types = """
         "char"; bit(3); bit varying; boolean; box; bytea; character(3); cidr; circle; date;
         datemultirange; daterange; double precision; inet; int4multirange; int4range; int8range;
@@ -230,7 +229,7 @@ def test_a_column_of_any_type_gets_a_value(conn: Connection[TupleRow]) -> None:
         assert column(conn, f"select count({name.split()[0]}) > 0 from t") == [True], name
 
 
-def test_a_vector_of_an_extension_gets_as_many_numbers_as_it_asks_for(
+def test_vector_of_an_extension_has_the_declared_dimensions(
     conn: Connection[TupleRow],
 ) -> None:
     if not column(conn, "select true from pg_available_extensions where name = 'vector'"):
@@ -240,7 +239,7 @@ def test_a_vector_of_an_extension_gets_as_many_numbers_as_it_asks_for(
 
 
 def test_conditions_on_one_column_are_met(conn: Connection[TupleRow]) -> None:
-    """Those with a default, by the default; the rest by a value they name, or a guess."""
+    """By the column's default, by a value that the condition mentions, or by a guess."""
     made = filled(
         conn,
         r"""
@@ -251,7 +250,7 @@ def test_conditions_on_one_column_are_met(conn: Connection[TupleRow]) -> None:
             slug text not null check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)+$'),
             currency char(3) not null check (currency ~ '^[A-Z]{3}$'),
             digest text not null check (digest ~ '^[0-9a-f]{64}$'),
-            colour text not null check (colour ~ '^#[0-9a-f]{6}$'),
+            color text not null check (color ~ '^#[0-9a-f]{6}$'),
             key text not null check (key::uuid is not null),
             id text not null check (id ~ '^c[a-z0-9]{24}$'),
             name text not null check (char_length(name) between 3 and 40),
@@ -265,19 +264,19 @@ def test_conditions_on_one_column_are_met(conn: Connection[TupleRow]) -> None:
         );
         """,
     )
-    assert made["t"] == Made("public.t", made["t"].rows, "")
+    assert made["t"] == FillResult("public.t", made["t"].rows, "")
     assert made["t"].rows >= 4
     assert column(conn, "select distinct ref from t") == ["REF/7/x"]
 
 
-def test_an_opaque_condition_is_met_by_what_stands_there(conn: Connection[TupleRow]) -> None:
+def test_opaque_condition_is_met_by_existing_values(conn: Connection[TupleRow]) -> None:
     filled(conn, "create table t (code text not null check (code ~ '^Q{3}x+[&!]{2}$'))")
     assert column(conn, "select count(*) from t") == [0]
     conn.execute("insert into t values ('QQQxx&!')")
     assert fill(conn)["t"].rows == 4
 
 
-def test_a_table_that_cannot_be_filled_says_why(conn: Connection[TupleRow]) -> None:
+def test_table_that_cannot_be_filled_has_a_reason(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -299,21 +298,21 @@ def test_a_table_that_cannot_be_filled_says_why(conn: Connection[TupleRow]) -> N
         create table beside (n integer);
         """,
     )
-    assert {name: (m.rows, m.why_not) for name, m in made.items() if name != "beside"} == {
+    assert {name: (m.rows, m.reason) for name, m in made.items() if name != "beside"} == {
         "impossible": (
             0,
             'new row for relation "impossible" violates check constraint "impossible_n_check"',
         ),
-        "orphan": (0, "no row of public.impossible to refer to"),
-        "empty_enum": (0, "no value for n"),
+        "orphan": (0, "no row in public.impossible to refer to"),
+        "empty_enum": (0, "no valid value for n"),
         "no_partition": (0, 'no partition of relation "no_partition" found for row'),
         "walled": (0, "not today"),
-        "swallowed": (0, "a trigger or rule lets no row in, and says nothing"),
+        "swallowed": (0, "a trigger or rule discards every row without an error"),
     }
     assert made["beside"].rows >= 4
 
 
-def test_attempts_are_bounded(conn: Connection[TupleRow]) -> None:
+def test_number_of_inserts_is_bounded(conn: Connection[TupleRow]) -> None:
     columns = ", ".join(f"c{n} text" for n in range(30))
     filled(
         conn,
@@ -332,7 +331,7 @@ def test_attempts_are_bounded(conn: Connection[TupleRow]) -> None:
     assert column(conn, "select last_value from tried") == [60]
 
 
-def test_no_row_is_tried_again_that_only_another_generated_value_could_help(
+def test_insert_is_not_retried_if_only_a_generated_value_could_differ(
     conn: Connection[TupleRow],
 ) -> None:
     made = filled(
@@ -350,7 +349,7 @@ def test_no_row_is_tried_again_that_only_another_generated_value_could_help(
     assert column(conn, "select last_value < 12 from tried") == [True]
 
 
-def test_what_a_trigger_refuses_is_left_out_and_the_rest_stays(conn: Connection[TupleRow]) -> None:
+def test_rows_rejected_by_a_trigger_are_left_out(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -372,7 +371,7 @@ def test_what_a_trigger_refuses_is_left_out_and_the_rest_stays(conn: Connection[
     assert {"made 1", ""} < set(column(conn, "select c from t"))
 
 
-def test_a_row_that_must_have_more_than_is_required_is_found(conn: Connection[TupleRow]) -> None:
+def test_row_with_more_than_the_required_values_is_found(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -393,10 +392,10 @@ def test_a_row_that_must_have_more_than_is_required_is_found(conn: Connection[Tu
     assert [table.rows >= 4 for table in made.values()] == [True, True]
 
 
-# --- what columns must be together ---------------------------------------------------------------
+# --- combinations of columns ----------------------------------------------------------------------
 
 
-def test_conditions_on_several_columns_are_met_in_each_of_their_ways(
+def test_each_alternative_of_a_condition_on_several_columns_is_met(
     conn: Connection[TupleRow],
 ) -> None:
     made = filled(
@@ -425,7 +424,7 @@ def test_conditions_on_several_columns_are_met_in_each_of_their_ways(
     assert all(conn.execute(f"select {counts} from one_of".encode()).fetchall()[0])
 
 
-def test_composite_references_are_carried_together(conn: Connection[TupleRow]) -> None:
+def test_composite_references_are_consistent(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -480,7 +479,7 @@ def test_composite_references_are_carried_together(conn: Connection[TupleRow]) -
     assert column(conn, half) == [True]
 
 
-def test_a_condition_on_a_reference_is_met(conn: Connection[TupleRow]) -> None:
+def test_condition_on_a_reference_is_met(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -492,7 +491,7 @@ def test_a_condition_on_a_reference_is_met(conn: Connection[TupleRow]) -> None:
     assert made["b"].rows >= 4
 
 
-def test_what_is_referred_to_comes_first_and_is_new(conn: Connection[TupleRow]) -> None:
+def test_referenced_tables_are_filled_first_and_new_rows_used(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -503,11 +502,11 @@ def test_what_is_referred_to_comes_first_and_is_new(conn: Connection[TupleRow]) 
         """,
     )
     assert list(made) == ["places", "likes", "mayors"]
-    for _ in range(3):  # until there are more places than are looked at
+    for _ in range(3):  # more rows than the newest ones that are examined
         assert fill(conn, wanted=12)["mayors"].rows == 12
 
 
-def test_references_that_go_round_are_first_null_and_then_not(conn: Connection[TupleRow]) -> None:
+def test_cyclic_references_are_first_null_then_filled(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -524,10 +523,10 @@ def test_references_that_go_round_are_first_null_and_then_not(conn: Connection[T
     assert list(made).index("eggs") < list(made).index("a_hen")
     assert made["a_hen"].rows >= 4
     assert made["nodes"].rows == column(conn, "select count(*) from nodes")[0]
-    assert made["never"] == Made("public.never", 0, "no row of public.never to refer to")
+    assert made["never"] == FillResult("public.never", 0, "no row in public.never to refer to")
 
 
-def test_keys_are_kept_and_whatever_is_no_key_occurs_twice(conn: Connection[TupleRow]) -> None:
+def test_keys_are_respected_and_other_values_repeat(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -567,14 +566,14 @@ def test_keys_are_kept_and_whatever_is_no_key_occurs_twice(conn: Connection[Tupl
     assert again["switch"].rows == 0
 
 
-def test_null_counts_once_where_nulls_are_not_distinct(conn: Connection[TupleRow]) -> None:
+def test_nulls_not_distinct_allows_one_null(conn: Connection[TupleRow]) -> None:
     made = filled(conn, "create table t (n integer unique nulls not distinct, a text)")
     assert made["t"].rows >= 4
     assert column(conn, "select count(*) from t where n is null") == [1]
 
 
-def test_what_the_database_numbers_is_left_to_it(conn: Connection[TupleRow]) -> None:
-    """A number from us would be a sequence's next, and fail an insert that is right."""
+def test_sequence_columns_are_left_to_the_database(conn: Connection[TupleRow]) -> None:
+    """Other numbers could be the sequence's next ones, and make a valid insert fail."""
     made = filled(
         conn,
         """
@@ -598,7 +597,7 @@ def test_what_the_database_numbers_is_left_to_it(conn: Connection[TupleRow]) -> 
         assert column(conn, f"select nextval({numbers}) > max({name}) from t") == [True]
 
 
-def test_what_a_default_writes_while_it_is_tried_is_taken_back(conn: Connection[TupleRow]) -> None:
+def test_side_effects_of_testing_a_default_are_rolled_back(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -621,7 +620,7 @@ def test_what_a_default_writes_while_it_is_tried_is_taken_back(conn: Connection[
     assert column(conn, "select count(*) from given") == [made["given"].rows + 2 * made["t"].rows]
 
 
-def test_domains_are_what_they_are_made_of(conn: Connection[TupleRow]) -> None:
+def test_domains_get_values_of_their_base_types(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -638,7 +637,7 @@ def test_domains_are_what_they_are_made_of(conn: Connection[TupleRow]) -> None:
     assert "word" in column(conn, "select size from t")
 
 
-def test_every_partition_is_reached_and_only_through_its_root(conn: Connection[TupleRow]) -> None:
+def test_every_partition_gets_rows_through_its_root(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -663,7 +662,7 @@ def test_every_partition_is_reached_and_only_through_its_root(conn: Connection[T
         assert column(conn, f"select count(*) > 0 from {table}") == [True], table
 
 
-def test_what_excludes_others_leaves_room(conn: Connection[TupleRow]) -> None:
+def test_exclusion_constraints_are_respected(conn: Connection[TupleRow]) -> None:
     schema = """
         create table rooms (during tstzrange not null, exclude using gist (during with &&));
         create table bookings (
@@ -680,7 +679,7 @@ def test_what_excludes_others_leaves_room(conn: Connection[TupleRow]) -> None:
 # --- tables --------------------------------------------------------------------------------------
 
 
-def test_any_name_will_do(conn: Connection[TupleRow]) -> None:
+def test_any_identifier_is_quoted(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -699,13 +698,13 @@ def test_any_name_will_do(conn: Connection[TupleRow]) -> None:
     assert made['my "own" schema.a "table" %s {}'].rows >= 4
 
 
-def test_a_table_without_columns_gets_rows(conn: Connection[TupleRow]) -> None:
+def test_table_without_columns_gets_rows(conn: Connection[TupleRow]) -> None:
     made = filled(conn, "create table t (); create table numbers (n serial)", wanted=70)
     assert (made["t"].rows, made["numbers"].rows) == (70, 70)
     assert column(conn, "select count(*) from t") == [70]
 
 
-def test_what_is_not_the_schemas_own_is_left_alone(conn: Connection[TupleRow]) -> None:
+def test_views_and_tables_of_extensions_and_yoyo_are_skipped(conn: Connection[TupleRow]) -> None:
     made = filled(
         conn,
         """
@@ -721,14 +720,14 @@ def test_what_is_not_the_schemas_own_is_left_alone(conn: Connection[TupleRow]) -
     assert set(made) == {"mine"}
 
 
-def test_nothing_but_rows_is_left_behind(own: Connection[TupleRow]) -> None:
+def test_only_rows_remain_afterwards(own: Connection[TupleRow]) -> None:
     filled(own, "create table t (n integer)")
     left = "select proname from pg_proc where pronamespace = pg_my_temp_schema()"
     assert column(own, left) == []
     assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
-def test_a_deferred_constraint_is_met_by_each_row(own: Connection[TupleRow]) -> None:
+def test_deferred_constraint_is_met_by_each_row(own: Connection[TupleRow]) -> None:
     made = filled(
         own,
         """
@@ -749,7 +748,7 @@ def test_a_deferred_constraint_is_met_by_each_row(own: Connection[TupleRow]) -> 
     assert column(own, "select min(n) from t") == [0]
 
 
-def test_the_same_schema_gets_the_same_rows(conn: Connection[TupleRow]) -> None:
+def test_same_schema_gets_the_same_rows(conn: Connection[TupleRow]) -> None:
     schema = """
         create table a (n integer unique, t text not null, at date, check (n > 0));
         create table b (n integer references a (n), doc jsonb, is_on boolean);
@@ -762,7 +761,7 @@ def test_the_same_schema_gets_the_same_rows(conn: Connection[TupleRow]) -> None:
     assert contents[0] == contents[1]
 
 
-def test_a_lost_connection_is_told(own: Connection[TupleRow]) -> None:
+def test_lost_connection_raises_operational_error(own: Connection[TupleRow]) -> None:
     with pytest.raises(psycopg.OperationalError):
         filled(
             own,

@@ -1,4 +1,4 @@
-"""What the files are worth, proved on a scratch server: run again, taken back, over rows."""
+"""Check migration files on a scratch server: re-run, rollback, existing rows, lint, psql."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.checks import apply_paths, lint
-from runner.preflight.checks.apply_paths import run_again
-from runner.preflight.checks.finding import PROOFS, Finding, Findings, Line, broken
+from runner.preflight.checks.apply_paths import rerun
+from runner.preflight.checks.finding import CHECKS, FileResult, Finding, Findings, failure
 from runner.preflight.scratch import ScratchServer, apply
 from runner.queries import query
 from runner.schema import snapshot
 from runner.schema.diff import difference
 from runner.schema.snapshot import Snapshot
 
-_RE_RUN, _ROLLBACK, _OVER_DATA, _LINT = PROOFS
+_RE_RUN, _ROLLBACK, _DATA, _LINT = CHECKS
 
-Proof = Callable[[Migrator, Migration], Iterator[Finding]]
+# Applies one file to a database that has all files before it, and yields what failed.
+FileCheck = Callable[[Migrator, Migration], Iterator[Finding]]
 
 
 def check(
@@ -39,42 +40,53 @@ def check(
     only: Migration | None = None,
     report: Report = silent,
 ) -> Findings:
-    """Prove each file, or `only` one, then all of them together.
+    """Check each file, then all of them together.
 
-    Raises FileError or SqlError for a file that does not even apply to an empty database.
+    `seeds` are loaded as existing rows, where they fit the schema. With `only`, check this file
+    alone, and not all together. Raises FileError or SqlError for a file that cannot be applied to
+    an empty database.
     """
     found = Findings()
-    states: dict[str, Snapshot] = {}
-    took: dict[str, float] = defaultdict(float)
-    until = files if only is None else files[: files.index(only) + 1]
+    states: dict[str, Snapshot] = {}  # by id: the schema after this file
+    seconds_of: dict[str, float] = defaultdict(float)
+    needed = files if only is None else files[: files.index(only) + 1]
     chosen = [file for file in files if only in (None, file)]
 
-    def along(proof: Proof) -> None:
-        for file, findings, seconds in _along(scratch, until, chosen, proof):
+    def check_files(file_check: FileCheck) -> None:
+        for file, findings, seconds in _in_sequence(scratch, needed, chosen, file_check):
             report(Working(f"check {file.id}"))
-            took[file.id] += seconds
+            seconds_of[file.id] += seconds
             found.failed += findings
 
-    along(partial(_there_and_back, states))
-    along(partial(_over_data, states, seeds, found))
+    check_files(partial(_check_schema, states))
+    check_files(partial(_check_existing_data, states, seeds, found))
     found.failed += lint.findings(chosen)
     for file in chosen:
-        failed = {finding.proof for finding in found.failed if finding.file == file.id}
-        proofs = {proof: proof not in failed for proof in PROOFS}
-        found.lines.append(Line(file.id, proofs, round(took[file.id] * 1000, 1)))
+        failed = {finding.check for finding in found.failed if finding.file == file.id}
+        passed = {name: name not in failed for name in CHECKS}
+        found.files.append(FileResult(file.id, passed, round(seconds_of[file.id] * 1000, 1)))
     if only is None:
-        for name, road in apply_paths.ROADS.items():
+        for name, path in apply_paths.PATHS.items():
             report(Working(f"check: {name}"))
-            found.whole(name, road(scratch, files, states[files[-1].id]))
+            found.add_overall(name, path(scratch, files, states[files[-1].id]))
     if lint.squawk() is None:
-        found.notes.append("squawk is not installed, so it was not asked: pip install squawk-cli")
+        found.notes.append(
+            "squawk is not installed, its rules were skipped: pip install squawk-cli"
+        )
     return found
 
 
-def _along(
-    scratch: ScratchServer, files: Sequence[Migration], chosen: Sequence[Migration], proof: Proof
+def _in_sequence(
+    scratch: ScratchServer,
+    files: Sequence[Migration],
+    chosen: Sequence[Migration],
+    file_check: FileCheck,
 ) -> Iterator[tuple[Migration, list[Finding], float]]:
-    """Apply file after file, each by its proof; after one that failed, on a database made anew."""
+    """Yield the findings for each chosen file, and the seconds its check took.
+
+    The check itself applies the file. After a failure its database cannot be trusted, so the next
+    file gets a new one, to which the files before it are applied.
+    """
     done = 0
     while done < len(files):
         with scratch.database() as migrator:
@@ -82,107 +94,110 @@ def _along(
             for file in files[done:]:
                 done += 1
                 started = time.monotonic()
-                found = list(proof(migrator, file))
+                found = list(file_check(migrator, file))
                 if file in chosen:
                     yield file, found, time.monotonic() - started
                 if found:
                     break
 
 
-def _there_and_back(
+def _check_schema(
     states: dict[str, Snapshot], migrator: Migrator, file: Migration
 ) -> Iterator[Finding]:
-    """Apply a file; then again with its record forgotten; then back, and there again."""
+    """Apply a file, apply it again without its record, roll it back, apply it once more."""
     before = snapshot.take(migrator.connection)
     apply(migrator, [file])
     after = states[file.id] = snapshot.take(migrator.connection)
-    kept = _digests(migrator.connection)
-    again = run_again(migrator, file, _RE_RUN)
-    if again:
-        yield again
+    rows = _digests(migrator.connection)
+    failed = rerun(migrator, file, _RE_RUN)
+    if failed:
+        yield failed
         return
     found = difference(after, snapshot.take(migrator.connection))
-    words = tuple(d.as_effect() for d in found)
-    if _digests(migrator.connection) != kept:
-        words += ("changes rows",)
-    if words:
-        yield Finding(_RE_RUN, file.id, "changes something when it is run again", words)
+    details = tuple(d.as_effect() for d in found)
+    if _digests(migrator.connection) != rows:
+        details += ("changes rows",)
+    if details:
+        yield Finding(_RE_RUN, file.id, "changes the database when it is run again", details)
         return
-    yield from _back_and_there(migrator, file, before, after)
+    yield from _check_rollback(migrator, file, before, after)
 
 
-def _back_and_there(
+def _check_rollback(
     migrator: Migrator, file: Migration, before: Snapshot, after: Snapshot
 ) -> Iterator[Finding]:
+    """Roll an applied file back and apply it again; compare with the schema before and after it."""
     try:
         with migrator.lock():
             migrator.roll_back([file])
     except RunnerError as error:
-        yield broken(_ROLLBACK, file, "cannot be taken back", error)
+        yield failure(_ROLLBACK, file, "cannot be rolled back", error)
         return
     left = difference(snapshot.take(migrator.connection), before)
     if left:
-        words = tuple(d.as_drift("after the way back", "before the file") for d in left)
-        yield Finding(_ROLLBACK, file.id, "is not wholly taken back", words)
+        details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
+        yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
         return
     try:
         apply(migrator, [file])
     except RunnerError as error:
-        yield broken(_ROLLBACK, file, "cannot be applied again after its way back", error)
+        yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
         return
     found = difference(after, snapshot.take(migrator.connection))
     if found:
-        words = tuple(d.as_drift("the first time", "after the way back") for d in found)
-        yield Finding(_ROLLBACK, file.id, "makes something else after its way back", words)
+        details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
+        summary = "produces a different schema after its rollback"
+        yield Finding(_ROLLBACK, file.id, summary, details)
 
 
-def _over_data(
+def _check_existing_data(
     states: dict[str, Snapshot],
     seeds: Sequence[SqlFile],
-    kept: Findings,
+    findings: Findings,
     migrator: Migrator,
     file: Migration,
 ) -> Iterator[Finding]:
-    """Apply a file where every table has rows, and again."""
-    _pour_what_fits(migrator.connection, seeds)
-    for made in sample_rows.fill(migrator.connection):
-        note = f"no rows could be made for {made.table}: {made.why_not}"
-        if made.why_not and not made.rows and note not in kept.notes:
-            kept.notes.append(note)
+    """Apply a file while every table has rows, then again without its record."""
+    _load_fitting_seeds(migrator.connection, seeds)
+    for result in sample_rows.fill(migrator.connection):
+        note = f"no sample rows could be inserted into {result.table}: {result.reason}"
+        if result.reason and not result.rows and note not in findings.notes:
+            findings.notes.append(note)
     try:
         apply(migrator, [file])
     except RunnerError as error:
-        yield broken(_OVER_DATA, file, "fails where the tables have rows", error)
+        yield failure(_DATA, file, "fails if tables contain rows", error)
         return
     found = difference(states[file.id], snapshot.take(migrator.connection))
     if found:
-        words = tuple(d.as_drift("without rows", "with rows") for d in found)
-        yield Finding(_OVER_DATA, file.id, "makes something else where the tables have rows", words)
-    digests = _digests(migrator.connection)
-    again = run_again(migrator, file, _OVER_DATA)
-    if again:
-        yield again
+        details = tuple(d.as_drift("without rows", "with rows") for d in found)
+        summary = "produces a different schema if tables contain rows"
+        yield Finding(_DATA, file.id, summary, details)
+    before = _digests(migrator.connection)
+    failed = rerun(migrator, file, _DATA)
+    if failed:
+        yield failed
         return
-    now = _digests(migrator.connection)
-    changed = tuple(f"rows of {name}" for name in now if now[name] != digests.get(name))
+    after = _digests(migrator.connection)
+    changed = tuple(f"rows of {name}" for name in after if after[name] != before.get(name))
     if changed:
-        yield Finding(_OVER_DATA, file.id, "changes rows when it is run again", changed)
+        yield Finding(_DATA, file.id, "changes rows when it is run again", changed)
 
 
-def _pour_what_fits(connection: Connection, seeds: Sequence[SqlFile]) -> None:
-    """Pour in each seed that the schema takes at this point."""
-    for script in seeds:
+def _load_fitting_seeds(connection: Connection, seeds: Sequence[SqlFile]) -> None:
+    """Load each seed file that the current schema accepts."""
+    for file in seeds:
         try:
             with connection.transaction():
-                transactional.run_whole(connection, script, state="")
-        except RunnerError:  # made for a later schema, or an earlier one
+                transactional.run_whole(connection, file, state="")
+        except RunnerError:  # written for an earlier or later schema
             continue
         finally:
             connection.execute(transactional.RESET_SESSION.encode())
 
 
 def _digests(connection: Connection) -> dict[str, str]:
-    """Return a digest of the rows of each table, whatever their order."""
+    """Return a digest of the rows of each table, independent of their order."""
     tables = connection.execute(query("preflight/checks/tables")).fetchall()
     if not tables:
         return {}

@@ -1,4 +1,4 @@
-"""Other roads to the same schema: every file once more over the finished one, and psql alone."""
+"""Check that other ways to apply the files give the same schema: a re-run of all, and psql."""
 
 from __future__ import annotations
 
@@ -9,45 +9,49 @@ from runner.errors import RunnerError
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
-from runner.preflight.checks.finding import Finding, broken
+from runner.preflight.checks.finding import Finding, failure
 from runner.preflight.scratch import ScratchServer, apply
 from runner.schema import snapshot
 from runner.schema.diff import difference
 from runner.schema.snapshot import Snapshot
 
-_AGAIN = "the whole chain runs again"
-_PSQL = "psql makes the same, all at once"
+_RE_RUN_OF_ALL = "re-run of all files"
+_PSQL = "plain psql"
 
 
-def run_again(migrator: Migrator, file: Migration, proof: str) -> Finding | None:
-    """Apply a file again with its record forgotten."""
+def rerun(migrator: Migrator, file: Migration, check: str) -> Finding | None:
+    """Delete a file's record and apply the file again; return a finding if that fails."""
     try:
         with migrator.lock():
             migrator.unmark(file)
             migrator.apply([file])
     except RunnerError as error:
-        return broken(proof, file, "cannot be run again", error)
+        return failure(check, file, "cannot be run again", error)
     return None
 
 
-def again(scratch: ScratchServer, files: Sequence[Migration], made: Snapshot) -> list[Finding]:
-    """Run every file over the finished schema."""
+def rerun_all(
+    scratch: ScratchServer, files: Sequence[Migration], expected: Snapshot
+) -> list[Finding]:
+    """Apply every file again to the complete schema, and return the first that changes it."""
     with scratch.database() as migrator:
         apply(migrator, files)
         for file in files:
-            again = run_again(migrator, file, _AGAIN)
-            if again:
-                return [again]
-            found = difference(made, snapshot.take(migrator.connection))
+            failed = rerun(migrator, file, _RE_RUN_OF_ALL)
+            if failed:
+                return [failed]
+            found = difference(expected, snapshot.take(migrator.connection))
             if found:
-                words = tuple(d.as_effect() for d in found)
-                what = "changes something when it is run over the finished schema"
-                return [Finding(_AGAIN, file.id, what, words)]
+                details = tuple(d.as_effect() for d in found)
+                summary = "changes the complete schema when it is run again"
+                return [Finding(_RE_RUN_OF_ALL, file.id, summary, details)]
     return []
 
 
-def by_psql(scratch: ScratchServer, files: Sequence[Migration], made: Snapshot) -> list[Finding]:
-    """Run the files by psql, in one transaction where each of them may be in one."""
+def apply_with_psql(
+    scratch: ScratchServer, files: Sequence[Migration], expected: Snapshot
+) -> list[Finding]:
+    """Apply the files with psql, in one transaction if each of them is transactional."""
     whole = all(file.header.transactional for file in files)
     calls = [files] if whole else [[file] for file in files]
     with scratch.database() as migrator:
@@ -67,14 +71,15 @@ def by_psql(scratch: ScratchServer, files: Sequence[Migration], made: Snapshot) 
                 check=False,
             )
             if ran.returncode or ran.stdout.strip() or ran.stderr.strip():
-                said = (ran.stdout + ran.stderr).strip().splitlines()
-                return [Finding(_PSQL, "", "psql does not run the files in silence", tuple(said))]
-        found = difference(snapshot.take(migrator.connection), made)
-    words = tuple(d.as_drift("by psql", "by the runner") for d in found)
-    return [Finding(_PSQL, "", "psql makes something else", words)] if found else []
+                output = (ran.stdout + ran.stderr).strip().splitlines()
+                summary = "psql fails" if ran.returncode else "psql prints warnings or rows"
+                return [Finding(_PSQL, "", summary, tuple(output))]
+        found = difference(snapshot.take(migrator.connection), expected)
+    details = tuple(d.as_drift("with psql", "with the runner") for d in found)
+    return [Finding(_PSQL, "", "psql produces a different schema", details)] if found else []
 
 
-ROADS: dict[str, Callable[[ScratchServer, Sequence[Migration], Snapshot], list[Finding]]] = {
-    _AGAIN: again,
-    _PSQL: by_psql,
+PATHS: dict[str, Callable[[ScratchServer, Sequence[Migration], Snapshot], list[Finding]]] = {
+    _RE_RUN_OF_ALL: rerun_all,
+    _PSQL: apply_with_psql,
 }

@@ -1,4 +1,4 @@
-"""What a check of the files finds: of each file which proofs hold, and what failed. Pure data."""
+"""Results of a check of migration files: which checks each file passes, and what failed. No I/O."""
 
 from __future__ import annotations
 
@@ -8,58 +8,58 @@ from dataclasses import dataclass, field
 from runner.errors import Place, RunnerError
 from runner.files.loader import Migration
 
-PROOFS = ("re-run", "rollback", "over data", "lint")
+CHECKS = ("re-run", "rollback", "data", "lint")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A proof that failed, of one file or of all."""
+    """A check that failed, for one file or for all together."""
 
-    proof: str
-    file: str  # the migration's id; "" for the files as a whole
-    what: str
+    check: str
+    file: str  # the migration's id; "" for all files together
+    summary: str
     details: tuple[str, ...] = ()
     place: Place | None = None
 
 
 @dataclass(frozen=True)
-class Line:
-    """What was proved of one file."""
+class FileResult:
+    """Which of CHECKS one file passed."""
 
     id: str
-    proofs: dict[str, bool]
+    checks: dict[str, bool]
     ms: float
 
 
 @dataclass
 class Findings:
-    """What one check finds, as it goes on."""
+    """All results of one run of the command, filled while it runs."""
 
-    lines: list[Line] = field(default_factory=list)
-    wholes: dict[str, bool] = field(default_factory=dict)  # proofs of the files as a whole
+    files: list[FileResult] = field(default_factory=list)
+    overall: dict[str, bool] = field(default_factory=dict)  # checks of all files together
     failed: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def whole(self, proof: str, found: Sequence[Finding]) -> None:
-        """Keep what came of a proof of the files as a whole."""
-        self.wholes[proof] = not found
+    def add_overall(self, check: str, found: Sequence[Finding]) -> None:
+        """Add the result of a check of all files together; it passed if nothing was found."""
+        self.overall[check] = not found
         self.failed += found
 
     @property
     def count(self) -> int:
-        """How many proofs were made."""
-        return sum(len(line.proofs) for line in self.lines) + len(self.wholes)
+        """The number of checks that were made."""
+        return sum(len(file.checks) for file in self.files) + len(self.overall)
 
     @property
     def summary(self) -> str:
-        """The line that a check ends with."""
-        files = f"{len(self.lines)} file{'' if len(self.lines) == 1 else 's'}"
-        proofs = sum(not ok for line in self.lines for ok in line.proofs.values())
-        proofs += sum(not ok for ok in self.wholes.values())
-        return f"{files}, {self.count} proofs, {proofs} failed, in {self.seconds:.1f} s"
+        """The last line of the report."""
+        files = f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}"
+        failed = sum(not passed for file in self.files for passed in file.checks.values())
+        failed += sum(not passed for passed in self.overall.values())
+        return f"{files}, {self.count} checks, {failed} failed, in {self.seconds:.1f} s"
 
 
-def broken(proof: str, file: Migration, what: str, error: RunnerError) -> Finding:
-    """Return the finding for a file that an error ended."""
-    return Finding(proof, file.id, f"{what}: {error.message}", (), error.place)
+def failure(check: str, file: Migration, summary: str, error: RunnerError) -> Finding:
+    """Return the finding for a file whose check ended with an error."""
+    return Finding(check, file.id, f"{summary}: {error.message}", (), error.place)

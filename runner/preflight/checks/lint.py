@@ -1,4 +1,4 @@
-"""What can be said of migration files without running them: directives, vocabulary, squawk."""
+"""Check migration files without running them: directives, statements without effect, squawk."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from runner.files.sql_file import SqlFile
 from runner.preflight.checks.finding import Finding
 
 NAME = "lint"
-# What answers and changes nothing: an exploration left behind, or work that belongs elsewhere.
-_ASKS = ("select", "show", "table", "values", "explain")
+# First words of statements that only return rows: a leftover, or work that belongs elsewhere.
+_READ_ONLY = ("select", "show", "table", "values", "explain")
 
 
 def findings(files: Sequence[Migration]) -> list[Finding]:
-    """Return what is wrong with the files and their ways back, each with its line."""
+    """Return what is wrong with the files and their rollback files, each with its place."""
     found = [finding for file in files for finding in _of_file(file)]
-    unread = {finding.file for finding in found}
-    return [*found, *_squawk([file for file in files if file.id not in unread])]
+    unreadable = {finding.file for finding in found}
+    return [*found, *_squawk([file for file in files if file.id not in unreadable])]
 
 
 def squawk() -> Path | None:
-    """The linter beside this Python, or on the PATH; it is no part of the runner."""
+    """Return the path of squawk: beside this Python, or on PATH. It is an optional dependency."""
     here = Path(sys.executable).with_name("squawk")
     if here.is_file():
         return here
@@ -38,25 +38,25 @@ def squawk() -> Path | None:
 
 
 def _of_file(file: Migration) -> Iterator[Finding]:
-    scripts: list[SqlFile] = [file]
-    with contextlib.suppress(FileError):  # that there is no way back is told by another proof
-        scripts.append(file.rollback)
-    for script in scripts:
+    sql_files: list[SqlFile] = [file]
+    with contextlib.suppress(FileError):  # the rollback check reports a missing rollback file
+        sql_files.append(file.rollback)
+    for sql_file in sql_files:
         try:
-            found = script.statements
+            found = sql_file.statements
         except FileError as error:
             yield Finding(NAME, file.id, error.message, (error.hint,), error.place)
             continue
-        if not found and script is file:
-            yield Finding(NAME, file.id, f"{script} holds no statement")
+        if not found and sql_file is file:
+            yield Finding(NAME, file.id, f"{sql_file} contains no statements")
         for statement in found:
-            if statement.words and statement.words[0] in _ASKS:
+            if statement.words and statement.words[0] in _READ_ONLY:
                 yield Finding(
                     NAME,
                     file.id,
-                    f"{script} asks and changes nothing: {statement.words[0]}",
-                    ("A function to be called for what it does is called in a `do` block.",),
-                    statements.place(script.text, statement.start, str(script)),
+                    f"{sql_file} has a statement that changes nothing: {statement.words[0]}",
+                    ("To call a function for its side effects, use `perform` in a `do` block.",),
+                    statements.place(sql_file.text, statement.start, str(sql_file)),
                 )
 
 
@@ -69,24 +69,24 @@ def _squawk(files: Sequence[Migration]) -> Iterator[Finding]:
         [program, "--reporter", "Json", *paths], capture_output=True, text=True, check=False
     )
     try:
-        said = json.loads(ran.stdout or "[]")
+        violations = json.loads(ran.stdout or "[]")
     except json.JSONDecodeError:
-        said = None
-    if said is None or (ran.returncode and not said):
-        yield Finding(NAME, files[0].id, "squawk broke off", (ran.stderr.strip(),))
+        violations = None
+    if violations is None or (ran.returncode and not violations):
+        yield Finding(NAME, files[0].id, "squawk failed", (ran.stderr.strip(),))
         return
-    for one in said:
-        file = paths[one["file"]]
-        offset = _offset(file.text, int(one["line"]), int(one["column"]))
+    for violation in violations:
+        file = paths[violation["file"]]
+        offset = _offset(file.text, int(violation["line"]), int(violation["column"]))
         yield Finding(
             NAME,
             file.id,
-            f"{one['message']} (squawk: {one['rule_name']})",
-            (one["help"],) if one.get("help") else (),
+            f"{violation['message']} (squawk: {violation['rule_name']})",
+            (violation["help"],) if violation.get("help") else (),
             statements.place(file.text, offset, str(file)),
         )
 
 
 def _offset(text: str, line: int, column: int) -> int:
-    """Return where a line and column, both counted from 0, are in a text."""
+    """Return the offset in a text of a line and column, both counted from 0."""
     return sum(len(before) for before in text.splitlines(keepends=True)[:line]) + column

@@ -1,6 +1,5 @@
--- How many rows of the catalog this transaction has written so far; the same number before and
--- after a statement: it changed nothing that a snapshot of the catalog could show. -1 where the
--- server does not count.
+-- The number of catalog rows that this transaction has written so far. If a statement leaves it
+-- unchanged, a snapshot of the catalog would show no difference. -1 if the server does not count.
 select
     case
         when pg_catalog.current_setting('track_counts')::boolean then sum(

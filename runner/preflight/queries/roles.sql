@@ -1,4 +1,4 @@
--- The roles of a cluster, with what decides what they may do, and of which they are members.
+-- The roles of a cluster, with the attributes that affect their rights, and their memberships.
 select
     r.rolname::text,
     concat_ws(

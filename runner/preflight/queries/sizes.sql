@@ -1,4 +1,4 @@
--- The tables that are there now, with their size: what a migration may stand in the way of.
+-- The existing tables that a migration may lock, with their estimated rows and their size in bytes.
 select
     c.oid::bigint,
     format('%I.%I', n.nspname, c.relname),

@@ -1,4 +1,4 @@
-"""What may stand in a row together: columns are tied by a reference, or a check on several."""
+"""Find combinations of values for columns that a reference or a check constraint connects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import psycopg
 from psycopg import sql
 
 from runner.postgres.connection import Connection
-from runner.preflight.sample_rows.fitting import Fit, Value, alone, every, typed
+from runner.preflight.sample_rows.fitting import Fit, Value, accepted_values, all_hold, typed
 from runner.preflight.sample_rows.shapes import Check, Reference, Table
 
-_REFERRED = 24  # rows to refer to, the newest
-_JOINED = 2_000  # combinations of them
-_ASKED = 50_000  # combinations with the other columns' values
-_KEPT = 2_000  # those that fit
-_UNASKED = 100  # those kept where no check is asked
+_MAX_REFERRED = 24  # newest rows of a table to refer to
+_MAX_JOINED = 2_000  # combinations of them for several references
+_MAX_TESTED = 50_000  # combinations with values of other columns
+_MAX_FITTING = 2_000  # of these, combinations that the checks accept
+_MAX_UNTESTED = 100  # combinations if there is no check to test
 
 Choice = tuple[Value, ...]
 Row = dict[str, Value]
@@ -27,55 +27,55 @@ Pair = tuple[str, Value]  # a column and its value
 
 @dataclass(eq=False)
 class Slot:
-    """Columns that are filled together, and with what, the plainest first."""
+    """Columns that are filled together, and their possible values, the simplest first."""
 
     columns: tuple[str, ...]
     choices: list[Choice]
-    wanted: list[Pair]  # what some row should have
-    lacks: str = ""  # why there is no choice
+    wanted: list[Pair]  # each should be in some row
+    missing: str = ""  # why there is no choice
 
     def of(self, row: Row) -> Choice:
-        """Return what a row has here."""
+        """Return the values of these columns in a row."""
         return tuple(row[name] for name in self.columns)
 
     def with_value(self, name: str, value: Value) -> Choice | None:
-        """Return the plainest choice that has a value in a column."""
+        """Return the simplest choice with this value in a column."""
         place = self.columns.index(name)
         return next((choice for choice in self.choices if choice[place] == value), None)
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Columns of a slot whose choices depend on no other column's."""
+    """Columns of a slot whose choices do not depend on its other columns."""
 
     columns: tuple[str, ...]
     choices: list[Choice]
 
 
 def slots(connection: Connection, table: Table) -> list[Slot]:
-    """Return what may stand in a row of the table, by its checks and the rows it refers to.
+    """Return the slots of a table, by its checks and the existing rows that it can refer to.
 
-    Needs holds.sql in this session.
+    Needs the function of holds.sql in this session.
     """
-    fits = alone(connection, table)
-    ties = [set(c.columns) for c in table.checks] + [set(r.columns) for r in table.references]
-    maker = _Maker(connection, table, fits)
-    return [maker.slot(group) for group in _tied(fits, ties)]
+    fits = accepted_values(connection, table)
+    links = [set(c.columns) for c in table.checks] + [set(r.columns) for r in table.references]
+    builder = _Builder(connection, table, fits)
+    return [builder.slot(group) for group in _groups(fits, links)]
 
 
-def _tied(names: Iterable[str], ties: Iterable[set[str]]) -> list[set[str]]:
-    """Return the names in groups; a tie of names that are all there is within one."""
+def _groups(names: Iterable[str], links: Iterable[set[str]]) -> list[set[str]]:
+    """Return the names in groups; linked names share one, unless a name of the link is unknown."""
     groups = [{name} for name in names]
-    for tie in ties:
-        joined = [group for group in groups if group & tie]
+    for link in links:
+        joined = [group for group in groups if group & link]
         whole = {name for group in joined for name in group}
-        if joined and whole >= tie:
+        if joined and whole >= link:
             groups = [whole, *(group for group in groups if group not in joined)]
     return groups
 
 
-class _Maker:
-    """Makes the slots of one table."""
+class _Builder:
+    """Build the slots of one table."""
 
     def __init__(self, connection: Connection, table: Table, fits: Mapping[str, Fit]) -> None:
         self._connection = connection
@@ -84,7 +84,7 @@ class _Maker:
         self._fits = fits
 
     def slot(self, group: set[str]) -> Slot:
-        """Return one slot: first the columns that refer to other rows, then the rest."""
+        """Return the slot of a group: first the columns of references, then the rest."""
         references = [r for r in self._table.references if group >= set(r.columns)]
         referring = tuple(dict.fromkeys(name for r in references for name in r.columns))
         others = [name for name in self._fits if name in group and name not in referring]
@@ -92,18 +92,18 @@ class _Maker:
         wanted: list[Pair] = [(name, value) for name in others for value in self._fits[name].wanted]
         columns = (*referring, *others)
         if referring:
-            rows, lacks = self._referred(references, referring)
-            if lacks:
-                return Slot(columns, [], [], lacks)
+            rows, missing = self._referred(references, referring)
+            if missing:
+                return Slot(columns, [], [], missing)
             axes.insert(0, _Axis(referring, [tuple(map(row.get, referring)) for row in rows]))
             wanted += [(name, v) for name in referring for v in _few(row[name] for row in rows)]
         choices = self._choices(axes, self._open_checks(group, referring))
         return Slot(
-            columns, choices, wanted, "" if choices else f"no value for {', '.join(others)}"
+            columns, choices, wanted, "" if choices else f"no valid value for {', '.join(others)}"
         )
 
     def _open_checks(self, group: set[str], referring: Sequence[str]) -> list[Check]:
-        """Return the checks on the group that are not asked of each column alone."""
+        """Return the checks on the group that were not tested for each column alone."""
         return [
             check
             for check in self._table.checks
@@ -117,15 +117,15 @@ class _Maker:
     def _referred(
         self, references: Sequence[Reference], referring: Sequence[str]
     ) -> tuple[list[Row], str]:
-        """Return what the columns may refer to, by all references at once; or what is lacking."""
+        """Return values that satisfy all references at once; or else what is missing."""
         rows: list[Row] = [{}]
-        limit = min(_REFERRED, round(_JOINED ** (1 / len(references))))
+        limit = min(_MAX_REFERRED, round(_MAX_JOINED ** (1 / len(references))))
         for reference in references:
             options = [*self._nulls(reference), *self._newest(reference, limit)]
-            rows = [{**row, **o} for row in rows for o in options if _agree(row, o)][:_JOINED]
+            rows = [{**row, **o} for row in rows for o in options if _agree(row, o)][:_MAX_JOINED]
             if not rows:
-                return [], f"no row of {reference.schema}.{reference.table} to refer to"
-        for name in referring:  # a null leaves the columns beside it open
+                return [], f"no row in {reference.schema}.{reference.table} to refer to"
+        for name in referring:  # next to a null, other columns of the reference are free
             rows = [
                 {**row, name: value}
                 for row in rows
@@ -134,7 +134,7 @@ class _Maker:
         return rows, ""
 
     def _nulls(self, reference: Reference) -> list[Row]:
-        """Return the ways to refer to nothing."""
+        """Return values that refer to nothing: null in all columns, or in one of them."""
         free = [name for name in reference.columns if None in self._fits[name].values]
         each: list[Row] = [{name: None} for name in free]
         return [dict.fromkeys(free), *each] if len(each) > 1 else each
@@ -150,22 +150,22 @@ class _Maker:
         found = self._connection.execute(query)
         return [dict(zip(reference.columns, values, strict=True)) for values in found]
 
-    # --- what goes together ------------------------------------------------------------------
+    # --- combinations ------------------------------------------------------------------------
 
     def _choices(self, axes: Sequence[_Axis], checks: Sequence[Check]) -> list[Choice]:
-        """Return combinations: those that fit, or, when none is found, some for the row to try."""
-        while prod(len(axis.choices) for axis in axes) > _ASKED:
+        """Return combinations that the checks accept; if none is found, some untested ones."""
+        while prod(len(axis.choices) for axis in axes) > _MAX_TESTED:
             max((axis.choices for axis in axes), key=len).pop()
         found = self._fitting(axes, checks) if checks else []
         return found or [
-            _flat(parts) for parts in islice(product(*(a.choices for a in axes)), _UNASKED)
+            _flat(parts) for parts in islice(product(*(a.choices for a in axes)), _MAX_UNTESTED)
         ]
 
     def _fitting(self, axes: Sequence[_Axis], checks: Sequence[Check]) -> list[Choice]:
-        """Return the combinations that the checks accept, of each kind a few; none if one fails.
+        """Return combinations that the checks accept; none if a check raises an error.
 
-        A kind is what all but the first axis say: so each value of these is there, and not all
-        rows that could be referred to.
+        For each combination of all axes but the first, only a few values of the first are kept:
+        so all values of the others occur, without all rows that could be referred to.
         """
         first, *others = places = [sql.Identifier(f"place {n}") for n in range(len(axes))]
         by_kind = sql.SQL("partition by {}").format(_list(others)) if others else sql.SQL("")
@@ -179,10 +179,10 @@ class _Maker:
             by_kind=by_kind,
             first=first,
             axes=_list(map(self._lines, places, axes)),
-            checks=every(checks),
-            few=_REFERRED,
+            checks=all_hold(checks),
+            few=_MAX_REFERRED,
             order=_list([*others, first]),
-            limit=_KEPT,
+            limit=_MAX_FITTING,
         )
         try:
             with self._connection.transaction(force_rollback=True):
@@ -194,7 +194,7 @@ class _Maker:
         return [_flat(a.choices[n] for a, n in zip(axes, row, strict=True)) for row in found]
 
     def _lines(self, place: sql.Identifier, axis: _Axis) -> sql.Composable:
-        """Return the choices of an axis as a table expression, each with its place."""
+        """Return the choices of an axis as a table expression, each with its index."""
         columns = [self._columns[name] for name in axis.columns]
         lines = (
             _list([sql.Literal(n), *map(typed, columns, choice)])
@@ -212,7 +212,7 @@ def _agree(row: Row, other: Row) -> bool:
 
 
 def _few(found: Iterable[Value]) -> list[Value]:
-    """Return null, if it is among them, and the first two others."""
+    """Return null, if it is included, and the first two other values."""
     known = list(dict.fromkeys(found))
     return [None] * (None in known) + [value for value in known if value is not None][:2]
 

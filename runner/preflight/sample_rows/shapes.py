@@ -1,4 +1,4 @@
-"""What a row of each table has to satisfy, as the catalog has it: the lines of shapes.sql."""
+"""Read from the catalog what a row of each table has to satisfy: the rows of shapes.sql."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from runner.queries import query
 
 @dataclass(frozen=True)
 class Column:
-    """A column that is written to. What it is made of: no domain, and an array's elements."""
+    """A column that inserts give a value to. Its base type: below all domains and arrays."""
 
     name: str
-    type: str  # as it is declared
+    type: str  # as declared
     not_null: bool
     default: str | None  # an expression
-    kind: str  # pg_type.typname of what it is made of
+    kind: str  # pg_type.typname of the base type
     category: str  # its pg_type.typcategory; e, c, r, m for enum, composite, range, multirange
     is_array: bool
-    size: int  # the type modifier as the catalog has it, -1 for none
-    width: int  # of a composite: how many attributes
+    size: int  # type modifier as in the catalog, -1 for none
+    width: int  # of a composite type: number of attributes
     labels: list[str]  # of an enum
-    conditions: list[str]  # of its domains
+    conditions: list[str]  # of its domains, as constraint definitions
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class Reference:
 
 @dataclass(frozen=True)
 class Key:
-    """What no two rows may agree in: a unique index, or an exclusion constraint."""
+    """A unique index or an exclusion constraint."""
 
     name: str
     columns: list[str]
     excludes: bool
-    is_partial: bool  # only rows that meet a condition
+    is_partial: bool  # covers only rows that meet a condition
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check constraint, or what a partitioned table's partitions accept."""
+    """A check constraint, or the condition that some partition accepts the row."""
 
     columns: list[str]
     expression: str
@@ -58,7 +58,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, and what its rows have to satisfy."""
+    """A table, and the constraints on its rows."""
 
     schema: str
     name: str
@@ -72,11 +72,11 @@ class Table:
 
     @property
     def identifier(self) -> sql.Identifier:
-        """The name, as it stands in a statement."""
+        """The qualified name for a statement."""
         return sql.Identifier(self.schema, self.name)
 
     def referring(self, others: Iterable[Table], *, required: bool = False) -> set[str]:
-        """Return the columns that refer to one of these; `required`: and must."""
+        """Return the columns that refer to one of these; `required`: only those without null."""
         names = {(other.schema, other.name) for other in others}
         nullable = {column.name for column in self.columns if not column.not_null}
         return {
@@ -89,7 +89,7 @@ class Table:
 
 
 def read(connection: Connection) -> list[Table]:
-    """Return every table that rows can be made for, by name."""
+    """Return the tables that rows can be inserted into, by name."""
     return [
         Table(
             schema,
@@ -106,7 +106,7 @@ def read(connection: Connection) -> list[Table]:
 
 
 def in_order(tables: Sequence[Table]) -> list[Table]:
-    """Return first what is referred to; where that goes round, first what can do without."""
+    """Return referenced tables before referring ones; in a cycle, nullable references first."""
     order: list[Table] = []
     left = list(tables)
     while left:

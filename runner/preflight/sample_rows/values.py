@@ -1,7 +1,7 @@
-"""What a column is tried with: texts that its type may read, of the kinds that trip migrations.
+"""List candidate values for a column, as text: of kinds that often break migrations.
 
-Each list holds the nth value of several kinds, always in the same order, so that one kind can be
-followed from n to n. What does not fit the type or a check is sorted out by PostgreSQL, elsewhere.
+Each list has the nth value of several kinds, always in the same order, so that one kind can be
+followed from n to n. `fitting` drops values that PostgreSQL rejects for the type or a check.
 """
 
 from __future__ import annotations
@@ -20,33 +20,36 @@ _LONG = "a text of some length " * 20
 _LARGE = {"int2": "30000", "int4": "2000000000", "int8": "9000000000000000000"}
 _ALPHABETS = ("abcdef", "ABCDEF", "123456789")
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
-_PATTERN = re.compile(r"~~?\*? '(?:[^']|'')*'")  # what follows ~, ~*, ~~ is no value
+_PATTERN = re.compile(r"~~?\*? '(?:[^']|'')*'")  # a pattern after ~, ~*, ~~ is not a value
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 
 
-def usual(column: Column, said: str, n: int) -> list[str]:
-    """Return values that differ in what a migration may not expect.
+def usual(column: Column, conditions: str, n: int) -> list[str]:
+    """Return values that a migration may not expect, such as empty, long or extreme ones.
 
-    `said`: the conditions on the column, for the values that they name.
+    `conditions` is the SQL of the checks on the column: values that it mentions are included.
     """
-    lister = _BY_KIND.get(column.kind) or _BY_CATEGORY.get(column.category) or _strange
-    return _whole(column, said, lister(column, said, n))
+    lister = _BY_KIND.get(column.kind) or _BY_CATEGORY.get(column.category) or _others
+    return _whole(column, conditions, lister(column, conditions, n))
 
 
-def unusual(column: Column, said: str, n: int) -> list[str]:
+def unusual(column: Column, conditions: str, n: int) -> list[str]:
     """Return guesses for a column whose conditions accept none of the usual values."""
-    guesses = _guesses(said, n) if column.category in ("S", "U") else []
-    return _whole(column, said, [*guesses, *_named(said)])
+    guesses = _guesses(conditions, n) if column.category in ("S", "U") else []
+    return _whole(column, conditions, [*guesses, *_named(conditions)])
 
 
-def _whole(column: Column, said: str, found: list[str]) -> list[str]:
-    """Return the values as they are, or as arrays: of none, of several, of those named, of one."""
-    if column.category == "S" and column.size > 4:  # the catalog counts a header of four
-        found = [text[4 - column.size :] for text in found]  # where the number is
+def _whole(column: Column, conditions: str, found: list[str]) -> list[str]:
+    """Return the values, or arrays of them: empty, of several, of those mentioned, of one."""
+    if column.category == "S" and column.size > 4:  # the modifier includes a header of four bytes
+        found = [text[4 - column.size :] for text in found]  # keep the end, which has the number
     if not column.is_array:
         return found
     several = list(dict.fromkeys(found))[:12]
-    return ["{}", *(_array(values) for values in (several, _named(said), *([v] for v in found)))]
+    return [
+        "{}",
+        *(_array(values) for values in (several, _named(conditions), *([v] for v in found))),
+    ]
 
 
 def _array(values: Sequence[str]) -> str:
@@ -57,28 +60,28 @@ def _array(values: Sequence[str]) -> str:
 # --- by type -------------------------------------------------------------------------------------
 
 
-def _texts(_: Column, said: str, n: int) -> list[str]:
-    """Return a plain text, none, a long one, one that is not ASCII, and what conditions name."""
-    lengths = (_counted(n, _ALPHABETS[0], length) for length in _lengths(said))
-    return [f"made {n}", "", f"{_LONG}{n}", f"žluťoučký 漢字 😀 {n}", *_named(said), *lengths]
+def _texts(_: Column, conditions: str, n: int) -> list[str]:
+    """Return a short, an empty, a long and a non-ASCII text, and those in conditions."""
+    lengths = (_counted(n, _ALPHABETS[0], length) for length in _lengths(conditions))
+    return [f"made {n}", "", f"{_LONG}{n}", f"žluťoučký 漢字 😀 {n}", *_named(conditions), *lengths]
 
 
-def _numbers(column: Column, said: str, n: int) -> list[str]:
-    """Return small, none, negative and large ones, and what conditions name, with neighbours."""
+def _numbers(column: Column, conditions: str, n: int) -> list[str]:
+    """Return a small, zero, negative and large number, and those in conditions and next to them."""
     large = _LARGE.get(column.kind, "12345678901.25")
     if column.kind == "numeric" and column.size >= 4:
         precision, scale = divmod(column.size - 4, 1 << 16)
         large = str((Decimal(10) ** precision - 1).scaleb(-scale))
-    named = [Decimal(text) for text in dict.fromkeys(_NUMBER.findall(said))][:6]
+    named = [Decimal(text) for text in dict.fromkeys(_NUMBER.findall(conditions))][:6]
     return [str(n), "0", "-1", large, *(str(v + step) for v in named for step in (0, 1, -1))]
 
 
-def _dates(_: Column, said: str, n: int) -> list[str]:
-    return [_day(n), "1970-01-01", "now", "2999-12-31", *_named(said)]
+def _dates(_: Column, conditions: str, n: int) -> list[str]:
+    return [_day(n), "1970-01-01", "now", "2999-12-31", *_named(conditions)]
 
 
-def _times(_: Column, said: str, n: int) -> list[str]:
-    return [f"{n // 60 % 24:02}:{n % 60:02}", "00:00", "23:59:59.999", *_named(said)]
+def _times(_: Column, conditions: str, n: int) -> list[str]:
+    return [f"{n // 60 % 24:02}:{n % 60:02}", "00:00", "23:59:59.999", *_named(conditions)]
 
 
 def _ranges(_: Column, __: str, n: int) -> list[str]:
@@ -93,8 +96,8 @@ def _jsons(_: Column, __: str, n: int) -> list[str]:
     return [f'{{"made": {n}}}', "{}", '{"a": {"b": [1, null, "c"]}}']
 
 
-def _strange(column: Column, _: str, n: int) -> list[str]:
-    """Return what one type or another reads: addresses, shapes, vectors, composites, the rest."""
+def _others(column: Column, _: str, n: int) -> list[str]:
+    """Return texts for all other types: addresses, geometry, vectors, composites and more."""
     width = max(1, column.width)
     return [
         f"10.0.{n // 256 % 256}.{n % 256}",
@@ -128,7 +131,7 @@ _BY_CATEGORY: dict[str, Lister] = {
     "S": _texts,
     "N": _numbers,
     "D": _dates,
-    "T": lambda _, said, n: [f"{n} days", "0", "-1 year", *_named(said)],
+    "T": lambda _, conditions, n: [f"{n} days", "0", "-1 year", *_named(conditions)],
     "B": lambda *_: ["false", "true"],
     "V": _bits,
     "e": lambda column, *_: column.labels,
@@ -137,8 +140,8 @@ _BY_CATEGORY: dict[str, Lister] = {
 }
 
 
-def _guesses(said: str, n: int) -> list[str]:
-    """Return what people often ask of a text, or of a document."""
+def _guesses(conditions: str, n: int) -> list[str]:
+    """Return values of common text formats and of JSON."""
     return [
         f"made{n}",
         f"made{n}@example.com",
@@ -157,22 +160,26 @@ def _guesses(said: str, n: int) -> list[str]:
         f"[{n}]",
         "[]",
         "null",
-        *(_counted(n, letters, length) for length in _lengths(said) for letters in _ALPHABETS),
+        *(
+            _counted(n, letters, length)
+            for length in _lengths(conditions)
+            for letters in _ALPHABETS
+        ),
     ]
 
 
-# --- words ---------------------------------------------------------------------------------------
+# --- text ----------------------------------------------------------------------------------------
 
 
-def _named(said: str) -> list[str]:
-    """Return the texts that conditions name."""
-    found = _QUOTED.findall(_PATTERN.sub("", said))
+def _named(conditions: str) -> list[str]:
+    """Return the string literals in conditions."""
+    found = _QUOTED.findall(_PATTERN.sub("", conditions))
     return [text.replace("''", "'") for text in dict.fromkeys(found)][:24]
 
 
-def _lengths(said: str) -> list[int]:
-    """Return the counts that conditions name, and those that are one longer."""
-    found = [int(text) for text in dict.fromkeys(re.findall(r"\d+", said))][:6]
+def _lengths(conditions: str) -> list[int]:
+    """Return the integers in conditions, and each plus one, as lengths."""
+    found = [int(text) for text in dict.fromkeys(re.findall(r"\d+", conditions))][:6]
     return [length for count in found for length in (count, count + 1) if 0 < length < 2000]
 
 
@@ -181,7 +188,7 @@ def _day(n: int) -> str:
 
 
 def _counted(n: int, alphabet: str, length: int) -> str:
-    """Return a number of this length, written with the letters of an alphabet."""
+    """Return a number of this length, with the letters of an alphabet as its digits."""
     text = ""
     while n:
         n, rest = divmod(n, len(alphabet))

@@ -1,4 +1,4 @@
--- Every table that people made, and that can hold rows, by schema and name.
+-- The tables and materialized views of users, by schema and name.
 select
     n.nspname::text,
     c.relname::text

@@ -1,5 +1,5 @@
--- Asks a condition that may also fail, as a cast does, without the transaction failing with it.
--- For this session only.
+-- Evaluates a condition. An error, such as in a cast, gives false and does not abort the
+-- transaction. Exists in this session only.
 
 create or replace function pg_temp.holds(condition text)
 returns boolean

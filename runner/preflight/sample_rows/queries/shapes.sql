@@ -1,5 +1,5 @@
--- Every table that rows can be made for, and what a row of it has to satisfy: one line a table.
--- Columns that the database fills by itself are left out: generated, identity, serial.
+-- The tables that rows can be inserted into, and the constraints on their rows: one row per table.
+-- Columns that the database fills are left out: generated, identity, serial.
 
 with recursive chosen as (
     select c.oid, n.nspname, c.relname, c.relkind
@@ -37,7 +37,7 @@ fields as (
         and coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^nextval\(', true)
 ),
 
--- From a domain to what it is made of, from an array to its elements.
+-- From a domain to its base type, from an array to its element type.
 chain as (
     select
         t.oid as start,
@@ -68,9 +68,9 @@ types as (
         case when t.typtype in ('c', 'e', 'r', 'm') then t.typtype else t.typcategory end as category,
         (
             select coalesce(max(link.typtypmod), -1)
-            from chain as way
-            inner join pg_catalog.pg_type as link on link.oid = way.oid and link.typtype = 'd'
-            where way.start = chain.start
+            from chain as part
+            inner join pg_catalog.pg_type as link on link.oid = part.oid and link.typtype = 'd'
+            where part.start = chain.start
         ) as size,
         (
             select pg_catalog.pg_get_expr(own.typdefaultbin, 0)
@@ -90,9 +90,9 @@ types as (
         ) as width,
         array(
             select pg_catalog.pg_get_constraintdef(k.oid)
-            from chain as way
-            inner join pg_catalog.pg_constraint as k on k.contypid = way.oid and k.contype = 'c'
-            where way.start = chain.start
+            from chain as part
+            inner join pg_catalog.pg_constraint as k on k.contypid = part.oid and k.contype = 'c'
+            where part.start = chain.start
             order by k.conname
         ) as conditions
     from chain
@@ -192,7 +192,7 @@ select
     )
     || case
         when c.relkind = 'p' then array(
-            -- What a partitioned table accepts: what one of its partitions does.
+            -- A partitioned table accepts a row if one of its partitions does.
             select pg_catalog.json_build_object(
                 'columns', array(
                     select distinct a.attname

@@ -1,6 +1,6 @@
--- What this transaction has done so far to the tables that were there before it: locks held, another
--- file on disk, rows read one after the other, rows changed. %(tables)s: their oids. The locks are
--- listed once and the counters asked for by table: the view of them joins the whole catalog.
+-- What this transaction has done so far to existing tables: locks held, file on disk, sequential
+-- scans, rows changed. %(tables)s: the oids of the tables. The counters are read with functions,
+-- because the view of them joins the whole catalog.
 with held as (
     select
         l.relation,

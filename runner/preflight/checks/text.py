@@ -1,0 +1,49 @@
+"""The findings of a check as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from runner.preflight.checks.finding import CHECKS, Finding, Findings
+
+Paint = Callable[[str, str], str]  # text and color
+
+_WIDTH = 36  # of an id; a line has at most 80 columns
+
+
+def lines(found: Findings, paint: Paint) -> Iterator[str]:
+    """Yield a line for each file, each overall check, each finding, and a summary."""
+    longest = max(len(file.id) for file in found.files)
+    width = min(max(longest, 20), _WIDTH)
+    yield " " * (width + 2) + "  ".join(CHECKS)
+    for file in found.files:
+        marks = (_mark(file.checks[name], len(name), paint) for name in CHECKS)
+        yield f"{_cut(file.id, width)}  {'  '.join(marks)}  {file.ms:>8,.0f} ms"
+    yield ""
+    for name, passed in found.overall.items():
+        yield f"{_mark(passed, 1, paint)} {name}"
+    for finding in found.failed:
+        yield from _finding(finding, paint)
+    for note in found.notes:
+        yield paint(f"note: {note}", "yellow")
+    yield paint(found.summary, "red" if found.failed else "green")
+
+
+def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
+    title = f"{finding.check}: " + " ".join(filter(None, (finding.file, finding.summary)))
+    yield paint(f"\n✗ {title}", "red")
+    if finding.place:
+        yield f"  at {finding.place}"
+        if finding.place.text:
+            yield f"  | {finding.place.text}"
+    for detail in finding.details:
+        yield f"  {detail}"
+
+
+def _mark(passed: bool, width: int, paint: Paint) -> str:
+    padded = ("✓" if passed else "✗").center(width)
+    return paint(padded, "green" if passed else "red")
+
+
+def _cut(text: str, width: int) -> str:
+    return f"{text:<{width}}" if len(text) <= width else f"{text[: width - 1]}…"

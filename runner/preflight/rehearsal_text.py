@@ -1,0 +1,66 @@
+"""A dry run as lines of text, and as JSON."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from runner.preflight.rehearsal_report import Rehearsal, Step, describe, warnings
+
+Paint = Callable[[str, str], str]  # text and color
+
+_SHOWN = 64  # characters of a statement
+
+
+def lines(one: Rehearsal, paint: Paint, *, on_copy: bool) -> Iterator[str]:
+    """Yield what the dry run of one file found, without its error."""
+    kind = "" if one.transactional else ", outside a transaction"
+    took = f"  {one.ms:,.0f} ms" if one.steps else ""
+    yield paint(f"{one.id}{kind}{took}", "bold")
+    if one.not_run:
+        yield f"  not run: {one.not_run}"
+    for step in one.steps:
+        yield from _step(step, paint, on_copy=on_copy)
+
+
+def as_json(one: Rehearsal, *, on_copy: bool) -> dict[str, Any]:
+    """Return the JSON object of one file, see docs/json.md."""
+    return {
+        "id": one.id,
+        "transactional": one.transactional,
+        "ms": one.ms,
+        "not_run": one.not_run or None,
+        "error": one.error.message if one.error else None,
+        "statements": [
+            {
+                "line": step.line,
+                "text": step.text,
+                "ms": step.ms,
+                "effects": [effect.as_effect() for effect in step.effects],
+                "impacts": [
+                    {**vars(impact), "summary": describe(impact, on_copy=on_copy)}
+                    for impact in step.impacts
+                ],
+                "warnings": list(warnings(step)),
+            }
+            for step in one.steps
+        ],
+    }
+
+
+def _step(step: Step, paint: Paint, *, on_copy: bool) -> Iterator[str]:
+    text = step.text if len(step.text) <= _SHOWN else f"{step.text[: _SHOWN - 1]}…"
+    yield f"  line {step.line}: {text}"
+    for effect in step.effects:
+        yield _wrapped(effect.as_effect())
+    for impact in step.impacts:
+        yield paint(_wrapped(describe(impact, on_copy=on_copy)), "yellow")
+    for warning in warnings(step):
+        yield paint(_wrapped(f"! {warning}"), "red")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(
+        text, 79, initial_indent="    ", subsequent_indent="      ", break_long_words=False
+    )
