@@ -1,1 +1,1 @@
-"""Proofs that the schema keeps its promises, and the table of what it promises."""
+"""Verify that the schema isolates tenants: permission table, rules, attacks, invariants, drift."""

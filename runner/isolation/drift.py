@@ -1,8 +1,8 @@
-"""Is this database what its files say? Ledger against files, and catalog against catalog.
+"""Compare a database with its migration files: recorded migrations, and the catalog.
 
-The second is the guard audit: `create table if not exists` skips over a table of another shape and
-says nothing, so the target's catalog is held against the one that the same files make of an
-empty database, on a scratch server.
+The catalog comparison detects what guards hide: `create table if not exists` silently skips an
+existing table of a different shape. So the target's catalog is compared with the one that the same
+files produce in an empty database on a scratch server.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from runner.preflight import edits
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
-from runner.schema.foreign import told_apart, words_of_foreign
+from runner.schema.foreign import foreign_advice, separate_foreign
 
 NAME = "drift"
-_SOURCE = "the files of sql/, applied to an empty database"
-_FAULT = "done by hand, or by a file whose guard (if not exists) skipped over what was there"
+_SOURCE = "the files in sql/, applied to an empty database"
+_CAUSE = "changed by hand, or an `if not exists` guard skipped an existing object"
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What ledger and files, and the two catalogs, say of each other."""
+    """The differences between a database and its files."""
 
     plan: Plan
     differences: tuple[Difference, ...]
-    foreign: tuple[str, ...]  # tables in which other tools keep their records
-    edits: dict[str, list[str]]  # the lines that differ, by id of an edited migration
+    foreign: tuple[str, ...]  # tables of other migration tools
+    edits: dict[str, list[str]]  # the differing lines of each edited migration, by id
 
     def checks(self) -> list[Check]:
-        """Return a check for each migration, and one for the catalog."""
+        """Return one check per migration, and one for the catalog."""
         found = [
             Check(
                 "file",
                 entry.id,
-                ADVICE.get(entry.state, "applied as it stands"),
-                "the ledger",
+                ADVICE.get(entry.state, "applied; the file is unchanged"),
+                "the migration tables",
                 entry.state.value,
                 passed=entry.state is not State.EDITED,
             )
@@ -54,14 +54,16 @@ class Audit:
         ]
         count = len({d.object for d in self.differences})
         differ = "1 object differs" if count == 1 else f"{count} objects differ"
-        words = differ if count else "as the files say"
+        outcome = differ if count else "matches the files"
         return [
             *found,
-            Check("file", NAME, "The catalog, object by object", _SOURCE, words, passed=not count),
+            Check(
+                "file", NAME, "The catalog, object by object", _SOURCE, outcome, passed=not count
+            ),
         ]
 
     def breaches(self) -> list[Breach]:
-        """Return a breach for each edited migration and each object that differs."""
+        """Return one breach per edited migration and per object that differs."""
         return [
             *(self._edited(entry) for entry in self.plan.of(State.EDITED)),
             *(
@@ -71,33 +73,33 @@ class Audit:
         ]
 
     def warnings(self) -> list[str]:
-        """Return what is no breach and should be known."""
+        """Return differences that are not breaches: pending or missing files, other tools."""
         found = [
             f"{', '.join(e.id for e in entries)}: {ADVICE[state]}"
             for state in (State.PENDING, State.OUT_OF_ORDER, State.MISSING, State.COSMETIC)
             if (entries := self.plan.of(state))
         ]
         if self.foreign:
-            found.append(words_of_foreign(self.foreign))
+            found.append(foreign_advice(self.foreign))
         return found
 
     def _edited(self, entry: Entry) -> Breach:
         return Breach(
             proof=NAME,
             subject=entry.id,
-            what=f"{entry.id} was edited after being applied.",
-            reached="\n".join(self.edits[entry.id]),
-            fault="the database holds what the file said before",
-            fix="-- put the file back and write the change as a new migration; where both make "
-            f"the same:\npython -m runner apply --accept-edit {entry.id}",
+            summary=f"{entry.id} was edited after being applied.",
+            exposed="\n".join(self.edits[entry.id]),
+            cause="the database still has the schema of the earlier version of the file",
+            fix="-- restore the file and write the change as a new migration; if both versions "
+            f"produce the same schema:\npython -m runner apply --accept-edit {entry.id}",
         )
 
 
 def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = silent) -> Audit:
-    """Hold the database against its files: those that are applied, or all where none is recorded.
+    """Compare the database with its applied files, or with all files if none is recorded.
 
-    Raises FileError or SqlError when the files do not apply to an empty database, and ServerError
-    where no scratch server can be started. Reads only.
+    Read-only. Raises FileError or SqlError if the files do not apply to an empty database, and
+    ServerError if no scratch server can be started.
     """
     plan = compare(files, migrator.records())
     here = snapshot.take(migrator.connection)
@@ -105,9 +107,9 @@ def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = si
         tempfile.TemporaryDirectory() as folder,
         scratch_server(here.version, report) as scratch,
     ):
-        report(Working("drift: the catalog by the files"))
+        report(Working("drift: building the catalog from the files"))
         there = scratch.snapshot_of(_applied(migrator, plan, Path(folder)))
-    found, foreign = told_apart(here, there)
+    found, foreign = separate_foreign(here, there)
     return Audit(
         plan,
         tuple(found),
@@ -117,7 +119,7 @@ def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = si
 
 
 def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
-    """Return the files that are applied; one that is missing here as the ledger has kept it."""
+    """Return the applied files; a missing one is restored from the text that was recorded."""
     if not any(entry.record for entry in plan.entries):
         return [entry.migration for entry in plan.entries if entry.migration]
     files = []
@@ -134,14 +136,14 @@ def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
 
 
 def _differs(of_object: Sequence[Difference]) -> Breach:
-    """Return the breach for one object, in however many traits it differs."""
+    """Return one breach for all differences of one object."""
     first = of_object[0]
-    said = [d.as_drift().removeprefix(f"{first.object}: ") for d in of_object]
+    details = [d.as_drift().removeprefix(f"{first.object}: ") for d in of_object]
     return Breach(
         proof=NAME,
         subject=first.object,
-        what=f"{first.object}: {'; '.join(said)}",
-        reached="\n".join(line for d in of_object for line in d.lines()),
-        fault=_FAULT,
+        summary=f"{first.object}: {'; '.join(details)}",
+        exposed="\n".join(line for d in of_object for line in d.lines()),
+        cause=_CAUSE,
         fix="\n".join(dict.fromkeys(d.fix for d in of_object if d.fix)),
     )

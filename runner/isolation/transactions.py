@@ -1,4 +1,4 @@
-"""Transactions that a proof is made in: short, with timeouts, rolled back, safe beside traffic."""
+"""Transactions of verify: short, with timeouts, rolled back, safe beside live traffic."""
 
 from __future__ import annotations
 
@@ -11,171 +11,180 @@ from typing import TypeVar
 
 import psycopg
 
-from runner.errors import DatabaseUnreachable, LockTimeout, ProofError
+from runner.errors import NO_CHANGES, DatabaseUnreachable, LockTimeout, ProofError
 from runner.isolation import fixture
-from runner.isolation.matrix.cases import Try, tables
+from runner.isolation.matrix.cases import Case, tables
 from runner.postgres.connection import Connection
+from runner.postgres.retry import Backoff
 from runner.queries import query
 
 SEARCH_PATH = '"$user", public'
-_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds, between asking for a lock and asking again
-_WAITED = (
+_LOCK_ERRORS = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
     psycopg.errors.DeadlockDetected,
 )
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long our transactions may wait, run and stand still, in seconds."""
+class TransactionLimits:
+    """How long a transaction may wait, run and be idle, in seconds."""
 
     lock: float
     statement: float
     idle: float
-    budget: float  # after this long we roll back and begin anew
-    at_once: int  # so many tries are sent before the first answer is read
+    budget: float  # after this long, roll back and continue in a new transaction
+    batch_size: int  # cases sent before the first result is read
 
     @classmethod
-    def reading(cls, limit: float) -> Patience:
-        """For what reads the catalog alone."""
-        return cls(limit, max(30.0, limit), max(10.0, limit), limit, at_once=1)
+    def reading(cls, limit: float) -> TransactionLimits:
+        """For transactions that only read the catalog."""
+        return cls(limit, max(30.0, limit), max(10.0, limit), limit, batch_size=1)
 
     @classmethod
-    def ordinary(cls, limit: float) -> Patience:
-        """For what blocks nobody but those who would change the tables themselves."""
-        return cls(limit, limit, max(10.0, limit), limit / 2, at_once=40)
+    def shared(cls, limit: float) -> TransactionLimits:
+        """For transactions that block only schema changes of the same tables."""
+        return cls(limit, limit, max(10.0, limit), limit / 2, batch_size=40)
 
     @classmethod
-    def exclusive(cls, limit: float) -> Patience:
-        """For what blocks everybody: to wait, to work and the last tries fit into the limit.
+    def exclusive(cls, limit: float) -> TransactionLimits:
+        """For transactions that block all other sessions: everything fits into the limit.
 
-        A try is two statements at most, so 0.3 + 0.2 + 4 * 2 * 0.05 of it. Should this program
-        stand still meanwhile, PostgreSQL ends its session.
+        That is the lock wait (0.3), the budget (0.2) and a last batch of 4 cases with 2 statements
+        each (4 * 2 * 0.05). If this program stalls, PostgreSQL ends its session.
         """
-        return cls(limit * 0.3, limit * 0.05, limit * 0.7, limit * 0.2, at_once=4)
+        return cls(limit * 0.3, limit * 0.05, limit * 0.7, limit * 0.2, batch_size=4)
 
 
 @contextmanager
-def rolled_back(connection: Connection, patience: Patience) -> Iterator[None]:
-    """Open a transaction of which nothing stays, not even its settings.
+def rolled_back(connection: Connection, limits: TransactionLimits) -> Iterator[None]:
+    """Open a transaction that is always rolled back, including its settings.
 
-    Raises LockTimeout, naming the holders, for a lock that nobody inside has dealt with.
+    Raises LockTimeout, naming the holders, for a lock error that the body did not handle.
     """
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(_settings(patience).encode())
+            connection.execute(_settings(limits).encode())
             yield
-    except _WAITED as error:
+    except _LOCK_ERRORS as error:
         raise LockTimeout(
-            f"Something stood in the way: {error.diag.message_primary}",
-            hint=f"Locks are held by {holders(connection) or 'somebody who has gone since'}.\n"
-            "Run verify again when they are done. Nothing was changed.",
+            f"Could not acquire a lock: {error.diag.message_primary}",
+            hint=f"Locks are held by {lock_holders(connection) or 'a session that has since ended'}"
+            ".\nRun verify again when they are released.",
         ) from None
     except psycopg.Error as error:
         if not connection.closed:
             raise
         raise DatabaseUnreachable(
             f"The connection was lost: {str(error).strip().partition(chr(10))[0]}",
-            hint=f"If this machine stood still for {_ms(patience.idle)} ms: PostgreSQL was asked "
-            "to end the session then, so that nobody waits for it. Nothing was changed; run "
-            "verify again.",
+            hint=f"If this program stalled for {_ms(limits.idle)} ms: PostgreSQL was asked to end "
+            "the session in that case, so that no other session waits for it. Run verify "
+            "again.",
+            state=NO_CHANGES,
         ) from None
 
 
-def _settings(patience: Patience) -> str:
+def _settings(limits: TransactionLimits) -> str:
     return (
         "set transaction isolation level read committed;"
-        f" set local lock_timeout = {_ms(patience.lock)};"
-        f" set local statement_timeout = {_ms(max(patience.lock, patience.statement))};"
-        f" set local idle_in_transaction_session_timeout = {_ms(patience.idle)};"
+        f" set local lock_timeout = {_ms(limits.lock)};"
+        f" set local statement_timeout = {_ms(max(limits.lock, limits.statement))};"
+        f" set local idle_in_transaction_session_timeout = {_ms(limits.idle)};"
         " set local application_name = 'runner verify';"
         " set local row_security = on;"
         f" set local search_path = {SEARCH_PATH}"
     )
 
 
-def read(connection: Connection, lock_timeout: float, ask: Callable[[], Answer]) -> Answer:
-    """Ask the catalog, again and again while a lock stands in the way. Raises LockTimeout."""
-    pauses = list(_PAUSES)
+def _backoff(lock_timeout: float) -> Backoff:
+    """Return pauses for about six attempts that each wait `lock_timeout` seconds for a lock."""
+    return Backoff(0.1, 1.6, factor=2.0, limit=3.0 + 5 * lock_timeout)
+
+
+def read(connection: Connection, lock_timeout: float, work: Callable[[], Result]) -> Result:
+    """Run a catalog query, retrying while a lock blocks it. Raises LockTimeout."""
+    backoff = _backoff(lock_timeout)
     while True:
         try:
-            with rolled_back(connection, Patience.reading(lock_timeout)):
-                return ask()
-        except LockTimeout:
-            if not pauses:
-                raise
-        time.sleep(pauses.pop(0))
-
-
-def in_world(
-    connection: Connection, patience: Patience, work: Callable[[], Answer], aside: str = ""
-) -> Answer:
-    """Work in a transaction with the two organizations in it, and with policies set aside.
-
-    Asks for the locks again and again. Raises LockTimeout, naming the holders, and ProofError
-    where the rows cannot be made.
-    """
-    pauses = list(_PAUSES)
-    while True:
-        begun = False
-        try:
-            with rolled_back(connection, patience):
-                _make(connection, aside)
-                limit = f"set local statement_timeout = {_ms(patience.statement)}"
-                connection.execute(limit.encode())
-                begun = True
+            with rolled_back(connection, TransactionLimits.reading(lock_timeout)):
                 return work()
         except LockTimeout:
-            if begun or not pauses:
+            if backoff.exhausted:
                 raise
-        time.sleep(pauses.pop(0))
+        backoff.sleep()
 
 
-def _make(connection: Connection, aside: str) -> None:
+def in_fixture(
+    connection: Connection,
+    limits: TransactionLimits,
+    work: Callable[[], Result],
+    drop_policies: str = "",
+) -> Result:
+    """Run `work` in a transaction that contains the fixture rows.
+
+    `drop_policies`: SQL that drops policies first. The set-up is retried while a lock blocks it.
+    Raises LockTimeout, naming the holders, and ProofError if the rows cannot be inserted.
+    """
+    backoff = _backoff(limits.lock)
+    while True:
+        prepared = False
+        try:
+            with rolled_back(connection, limits):
+                _prepare(connection, drop_policies)
+                limit = f"set local statement_timeout = {_ms(limits.statement)}"
+                connection.execute(limit.encode())
+                prepared = True
+                return work()
+        except LockTimeout:
+            if prepared or backoff.exhausted:
+                raise
+        backoff.sleep()
+
+
+def _prepare(connection: Connection, drop_policies: str) -> None:
     try:
-        fixture.make(connection)
-        if aside:
-            connection.execute(aside.encode())
-    except _WAITED:
+        fixture.insert(connection)
+        if drop_policies:
+            connection.execute(drop_policies.encode())
+    except _LOCK_ERRORS:
         raise
     except psycopg.Error as error:
         if connection.closed:
             raise
         raise ProofError(
-            f"The rows of the proof could not be made: {error.diag.message_primary or error}",
-            hint="runner/isolation/queries/fixture.sql makes them: is the schema the one of sql/, "
-            "and may this role write to it? Nothing was changed.",
+            f"The fixture rows could not be inserted: {error.diag.message_primary or error}",
+            hint="runner/isolation/queries/fixture.sql inserts them: is this the schema of sql/, "
+            "and may this role write to it?",
         ) from None
 
 
-def in_turns(
+def in_batches(
     connection: Connection,
-    todo: deque[Try],
-    work: Callable[[Iterator[Try]], None],
-    patience: Patience,
-    aside: str = "",
+    todo: deque[Case],
+    work: Callable[[Iterator[Case]], None],
+    limits: TransactionLimits,
+    drop_policies: str = "",
 ) -> None:
-    """Work through the tries in transactions that end when their budget is spent."""
+    """Work through the cases in transactions that end when their budget is spent."""
     while todo:
-        in_world(
+        in_fixture(
             connection,
-            patience,
-            lambda: work(_until(time.monotonic() + patience.budget, todo)),
-            aside,
+            limits,
+            lambda: work(_until(time.monotonic() + limits.budget, todo)),
+            drop_policies,
         )
 
 
-def holders(connection: Connection, table: str | None = None) -> str:
-    """Say who holds locks on a table, or on any of ours: pid, user, program, query."""
+def lock_holders(connection: Connection, table: str | None = None) -> str:
+    """Return who holds locks on a table, or on any of ours: pid, user, program, query."""
     names = [table] if table else tables()
     rows = connection.execute(query("isolation/lock_holders"), {"tables": names}).fetchall()
     return "; ".join(holder for _, holder in rows)
 
 
-def _until(end: float, todo: deque[Try]) -> Iterator[Try]:
+def _until(end: float, todo: deque[Case]) -> Iterator[Case]:
     while todo:
         yield todo.popleft()
         if time.monotonic() > end:

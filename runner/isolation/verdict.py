@@ -1,4 +1,4 @@
-"""What a proof finds: cells of the matrix, checks, and for each failure a breach. Pure data."""
+"""The result of verify: cells of the matrix, checks, and a breach for each failure. Pure data."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ _ONE = {
 
 @dataclass(frozen=True)
 class Breach:
-    """Something got through, or could; with what a person needs to close it."""
+    """A failed proof, with what is needed to reproduce and fix it."""
 
-    proof: str  # the cell, rule, attack, invariant or drift that failed, by its name
-    subject: str  # the object at fault, or the table that was reached
-    what: str  # one sentence
-    who: str = ""  # as whom it was done
+    proof: str  # the name of the cell, rule, attack, invariant or drift check that failed
+    subject: str  # the faulty object, or the table that was exposed
+    summary: str  # one sentence
+    actor: str = ""  # the role and claims used
     sql: str = ""  # the exact statement
-    reached: str = ""  # rows, or what it changed
-    fault: str = ""  # the policy, grant or attribute that let it through
-    fix: str = ""  # a statement, or what to do
+    exposed: str = ""  # the rows seen or changed, or why this matters
+    cause: str = ""  # the policy, grant or attribute that allowed it
+    fix: str = ""  # SQL to run, or what to do
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One right of the permission table, tried by one person on one organization."""
+    """One right of the permission table, tried as one actor in one organization."""
 
     table: str
     command: str
-    what: str
-    who: str
-    where: str  # "own" or "other"
-    allowed: bool
+    what: str  # the right's name within its table and command
+    actor: str  # a key of fixture.ACTORS
+    where: str  # "own" or "other" organization
+    allowed: bool  # by the permission table
     outcome: str  # "3 rows", "0 rows", or the SQLSTATE
     passed: bool
     sql: str
 
     @property
     def title(self) -> str:
-        """The cell in a line; a breach of it is called the same."""
-        return f"{self.table}.{self.command}.{self.what} as {self.who} in {self.where} org"
+        """The cell in one line; also the `proof` of its breach."""
+        return f"{self.table}.{self.command}.{self.what} as {self.actor} in {self.where} org"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One rule, attack or invariant that was looked at."""
+    """The outcome of one rule, attack, invariant or migration file."""
 
     kind: str  # "file", "rule", "attack", "invariant"
     name: str
@@ -62,17 +62,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All that one run of verify found."""
+    """The result of one run of verify."""
 
     cells: tuple[Cell, ...] = ()
     checks: tuple[Check, ...] = ()
     breaches: tuple[Breach, ...] = ()
     warnings: tuple[str, ...] = ()
-    facts: dict[str, str] = field(default_factory=dict)  # server, target, at, role, …
-    seconds: float = 0.0
+    facts: dict[str, str] = field(default_factory=dict)  # server, database, at, role, …
+    seconds: float = 0.0  # elapsed
 
     def with_more(self, other: Verdict) -> Verdict:
-        """Return the verdict on both, the later one's facts over the earlier one's."""
+        """Return both verdicts combined; on conflict, the facts of `other` win."""
         return Verdict(
             cells=self.cells + other.cells,
             checks=self.checks + other.checks,
@@ -84,12 +84,12 @@ class Verdict:
 
     @property
     def proven(self) -> bool:
-        """Whether everything held."""
+        """Whether there is no breach."""
         return not self.breaches
 
     @property
     def counts(self) -> dict[str, int]:
-        """How much was tried, by kind, and how much of it failed."""
+        """The number of cells and of checks by kind, and the number of breaches."""
         kinds = ("file", "attack", "invariant", "rule")
         return {
             "cells": len(self.cells),
@@ -99,7 +99,7 @@ class Verdict:
 
     @property
     def summary(self) -> str:
-        """The line that a run ends with."""
+        """The closing line of a run: counts and elapsed time."""
         counted = [
             f"{count} {name if count != 1 else _ONE[name]}" for name, count in self.counts.items()
         ]

@@ -1,4 +1,4 @@
-"""The ground that proofs are tested on: one database, in a transaction that is rolled back."""
+"""Fixtures for tests of verify: one database, in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from psycopg.rows import TupleRow
 
 
 @pytest.fixture(scope="session")
-def _shared_ground(server: Server, template: str) -> Iterator[Connection[TupleRow]]:
+def _shared_connection(server: Server, template: str) -> Iterator[Connection[TupleRow]]:
     with server.database(of=template) as database, database.connect() as conn:
-        # A clone does not inherit what the files took from PUBLIC on the database itself.
+        # A clone has the default privileges of a new database, so repeat the revoke of 0001.
         conn.execute(f'revoke temporary on database "{database.name}" from public')
         conn.commit()
         yield conn
 
 
 @pytest.fixture
-def ground(_shared_ground: Connection[TupleRow]) -> Iterator[Connection[TupleRow]]:
-    """A superuser's connection to a freshly applied database; nothing done in it stays."""
-    yield _shared_ground
-    _shared_ground.rollback()
+def connection(_shared_connection: Connection[TupleRow]) -> Iterator[Connection[TupleRow]]:
+    """A superuser's connection to a database with the schema; rolled back after the test."""
+    yield _shared_connection
+    _shared_connection.rollback()

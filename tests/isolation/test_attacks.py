@@ -1,11 +1,11 @@
-"""Each attack and invariant holds on a fresh database, and fails when its guard is taken away."""
+"""Each attack and invariant passes on a new database, and fails when its protection is removed."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from runner.isolation import fixture
@@ -14,7 +14,7 @@ from runner.isolation.sql_cases import case_file, scenario, scenario_runner
 from runner.isolation.sql_cases.scenario import OWNER
 from runner.isolation.verdict import Breach, Check
 
-ALL = {attack.name: attack for attack in scenario.attacks()}
+ALL = {attack.name: attack for attack in scenario.scenarios()}
 TENANT = "authenticated"
 
 
@@ -45,7 +45,7 @@ TEMPORARY = (
     "do $$ begin execute format('grant temporary on database %I to authenticated',"
     " current_database()); end $$;"
 )
-BELIEVES_CLAIMS = """
+TRUSTS_CLAIMS = """
     create or replace function app.caller_org() returns text language plpgsql stable
     parallel safe security definer as $$ begin
         return coalesce(
@@ -54,13 +54,13 @@ BELIEVES_CLAIMS = """
         );
     end $$;
 """
-BELIEVES_ANYBODY = """
+IGNORES_ROLES = """
     create or replace function app.caller_org_as(variadic wanted public.user_role[])
     returns text language plpgsql stable parallel safe security definer as $$ begin
         return app.caller_org();
     end $$;
 """
-LOOKS_AROUND = """
+USES_CALLERS_SEARCH_PATH = """
     create or replace function app.caller_org_as(variadic wanted public.user_role[])
     returns text language plpgsql stable parallel safe security definer
     set search_path = public as $$ begin
@@ -70,19 +70,19 @@ LOOKS_AROUND = """
         );
     end $$;
 """
-ALWAYS_THE_MEMBER = f"""
+ALWAYS_RETURNS_MEMBER = f"""
     create or replace function auth.uid() returns uuid language sql stable
     as $$ select '{HOME.sub("member")}'::uuid $$;
 """
-WRITES_TOO_MUCH = """
-    create function app.loud() returns trigger language plpgsql security definer as $$ begin
+LOGS_TOO_MUCH = """
+    create function app.log_twice() returns trigger language plpgsql security definer as $$ begin
         insert into public.audit_logs (org_id, action, target_id) values (new.id, 'update', new.id);
         return null;
     end $$;
-    create trigger loud after update on public.organizations
-    for each row execute function app.loud();
+    create trigger log_twice after update on public.organizations
+    for each row execute function app.log_twice();
 """
-NAMES_STRANGERS = """
+LOGS_FOREIGN_ACTORS = """
     do $$ begin
         execute replace(
             pg_get_functiondef('app.record_audit()'::regprocedure),
@@ -90,12 +90,12 @@ NAMES_STRANGERS = """
         );
     end $$;
 """
-MEMBERS_DO_IT_ALL = (
+MEMBERS_UPDATE_USERS = (
     "alter policy update_member on public.users using (org_id = (select app.caller_org()))"
     " with check (org_id = (select app.caller_org()));"
 )
 
-# What guards an attack or invariant, taken away.
+# The weakening that removes the protection of each attack or invariant.
 WEAKENED = {
     "101": off("projects"),
     "102": off("users"),
@@ -136,10 +136,10 @@ WEAKENED = {
     "301": drop_trigger("guard_roles", "users"),
     "302": "alter policy insert_admin on public.users"
     " with check (org_id = (select app.caller_org()))",
-    "303": MEMBERS_DO_IT_ALL + drop_trigger("guard_roles", "users"),
+    "303": MEMBERS_UPDATE_USERS + drop_trigger("guard_roles", "users"),
     "304": grant("update (auth_user_id) on public.users"),
-    "305": BELIEVES_CLAIMS + "drop policy tenant_isolation on public.projects",
-    "306": BELIEVES_ANYBODY,
+    "305": TRUSTS_CLAIMS + "drop policy tenant_isolation on public.projects",
+    "306": IGNORES_ROLES,
     "307": off("projects"),
     "308": grant("update (billing_plan) on public.organizations"),
     "401": grant("update (approver_id) on public.workflows"),
@@ -156,14 +156,14 @@ WEAKENED = {
     "503": grant("create on schema public"),
     "504": "alter role authenticated createrole",
     "505": "grant select on public.projects to authenticated with grant option",
-    "506": TEMPORARY + LOOKS_AROUND,
+    "506": TEMPORARY + USES_CALLERS_SEARCH_PATH,
     "507": TEMPORARY + "alter function app.caller_org() set search_path = ''",
-    "508": drop_trigger("guard_approval", "workflows"),  # PostgreSQL itself keeps the rest
+    "508": drop_trigger("guard_approval", "workflows"),  # PostgreSQL itself prevents the rest
     "509": grant("update on public.projects"),
     "510": grant("select on pg_authid"),
     "511": grant("usage on schema yoyo"),
     "601": grant("select on public.projects", "anon"),
-    "602": ALWAYS_THE_MEMBER,
+    "602": ALWAYS_RETURNS_MEMBER,
     "603": off("projects"),
     "604": "alter function app.caller_org() immutable",
     "605": "alter function app.caller_org() immutable",
@@ -181,8 +181,8 @@ WEAKENED = {
     + "alter table public.audit_logs drop constraint audit_logs_org_id_actor_id_fkey",
     "721": drop_trigger("keep_audit", "audit_logs"),
     "722": drop_trigger("record_audit", "ai_agents"),
-    "723": WRITES_TOO_MUCH,
-    "724": NAMES_STRANGERS,
+    "723": LOGS_TOO_MUCH,
+    "724": LOGS_FOREIGN_ACTORS,
     "731": drop_constraint("users_roles_check"),
     "732": drop_constraint("projects_status_check"),
     "733": drop_constraint("ai_agents_config_check"),
@@ -195,21 +195,21 @@ WEAKENED = {
 }
 
 
-def tried(ground: Connection[TupleRow], name: str) -> tuple[Check, list[Breach]]:
-    [check], breaches = scenario_runner.run(ground, name)
+def tried(connection: Connection[TupleRow], name: str) -> tuple[Check, list[Breach]]:
+    [check], breaches = scenario_runner.run(connection, name)
     return check, breaches
 
 
 @pytest.fixture
-def stage(ground: Connection[TupleRow]) -> Connection[TupleRow]:
-    """The ground with the world of the proofs in it."""
-    fixture.make(ground)
-    return ground
+def populated(connection: Connection[TupleRow]) -> Connection[TupleRow]:
+    """The connection to a database that contains the fixture rows."""
+    fixture.insert(connection)
+    return connection
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_holds_on_a_fresh_database(stage: Connection[TupleRow], name: str) -> None:
-    check, breaches = tried(stage, name)
+def test_scenario_passes_on_new_database(populated: Connection[TupleRow], name: str) -> None:
+    check, breaches = tried(populated, name)
     assert breaches == []
     assert check.passed
     assert check.outcome == ALL[name].fields["safe"]
@@ -217,33 +217,35 @@ def test_it_holds_on_a_fresh_database(stage: Connection[TupleRow], name: str) ->
 
 
 @pytest.mark.parametrize("number", WEAKENED)
-def test_it_fails_when_its_guard_is_taken_away(stage: Connection[TupleRow], number: str) -> None:
-    stage.execute(WEAKENED[number].encode())
-    check, breaches = tried(stage, number)
+def test_scenario_fails_when_its_protection_is_removed(
+    populated: Connection[TupleRow], number: str
+) -> None:
+    populated.execute(WEAKENED[number].encode())
+    check, breaches = tried(populated, number)
     assert not check.passed
-    assert re.match(r"\d+ of \d+ steps got through", check.outcome)
+    assert re.match(r"\d+ of \d+ steps succeeded", check.outcome)
     assert breaches
     for breach in breaches:
         assert breach.proof == check.name
         assert breach.sql
-        assert breach.who
-        assert breach.reached
-        assert breach.fault
+        assert breach.actor
+        assert breach.exposed
+        assert breach.cause
         assert breach.fix
-        assert breach.subject or number in ("115", "510", "511")  # of the whole server
+        assert breach.subject or number in ("115", "510", "511")  # about the whole server
 
 
-def test_each_has_a_guard_that_can_be_taken_away() -> None:
+def test_each_scenario_has_a_weakening() -> None:
     assert {name[:3] for name in ALL} == set(WEAKENED)
 
 
-def test_a_breach_says_who_did_what_and_what_let_it(stage: Connection[TupleRow]) -> None:
-    stage.execute(
+def test_breach_names_actor_statement_and_cause(populated: Connection[TupleRow]) -> None:
+    populated.execute(
         "drop policy tenant_isolation on public.projects;"
         "alter policy select_member on public.projects using (true)"
     )
-    _, breaches = tried(stage, "read_by_key")
-    assert {breach.who.split(":")[0] for breach in breaches} == {
+    _, breaches = tried(populated, "read_by_key")
+    assert {breach.actor.split(":")[0] for breach in breaches} == {
         "owner of home",
         "admin of home",
         "member of home",
@@ -251,12 +253,12 @@ def test_a_breach_says_who_did_what_and_what_let_it(stage: Connection[TupleRow])
     for breach in breaches:
         assert breach.subject == "public.projects"
         assert breach.sql == f"select * from public.projects where org_id = '{AWAY.id()}' limit 1"
-        assert breach.reached == "1 row; expected nothing or 42501"
-        assert "select_member" in breach.fault
+        assert breach.exposed == "1 row; expected nothing or 42501"
+        assert "select_member" in breach.cause
 
 
 @pytest.mark.parametrize(
-    ("number", "weakening", "fault"),
+    ("number", "weakening", "cause"),
     [
         ("110", off("users"), "row-level security is off on public.users"),
         ("204", off("projects"), "row-level security is off on public.projects"),
@@ -267,32 +269,35 @@ def test_a_breach_says_who_did_what_and_what_let_it(stage: Connection[TupleRow])
         ("731", drop_constraint("users_roles_check"), "of public.users refused it"),
     ],
 )
-def test_what_let_it_through_is_named(
-    stage: Connection[TupleRow], number: str, weakening: str, fault: str
+def test_breach_names_the_root_cause(
+    populated: Connection[TupleRow], number: str, weakening: str, cause: str
 ) -> None:
-    stage.execute(weakening.encode())
-    assert any(fault in breach.fault for breach in tried(stage, number)[1])
+    populated.execute(weakening.encode())
+    assert any(cause in breach.cause for breach in tried(populated, number)[1])
 
 
-def test_what_would_lock_the_table_is_told_and_not_done(stage: Connection[TupleRow]) -> None:
-    stage.execute("grant truncate on public.audit_logs to service_role")
-    _, [breach] = tried(stage, "211_truncate")
-    assert breach.reached.startswith("1 row: may do it; it was not run")
-    locks = stage.execute(
+def test_statement_that_would_lock_the_table_is_reported_not_run(
+    populated: Connection[TupleRow],
+) -> None:
+    populated.execute("grant truncate on public.audit_logs to service_role")
+    _, [breach] = tried(populated, "211_truncate")
+    assert breach.exposed.startswith("1 row: permitted; it was not run")
+    locks = populated.execute(
         "select mode from pg_locks where relation = 'public.audit_logs'::regclass"
         " and pid = pg_backend_pid() and mode in ('AccessExclusiveLock', 'ExclusiveLock')"
     ).fetchall()
     assert locks == []
 
 
-def test_none_takes_a_lock_that_a_writer_would_meet(stage: Connection[TupleRow]) -> None:
-    """Asked after each step: what it holds, and what it held until an error took it back."""
+def test_no_scenario_takes_a_lock_that_blocks_writers(populated: Connection[TupleRow]) -> None:
+    """Check the locks after each step, including those of steps that failed."""
     held: set[str] = set()
     for attack in ALL.values():
-        for table in ("public.projects", "public.audit_logs"):
-            for _ in scenario_runner._tried(stage, attack, table, "org_id"):
-                stage.execute("set local role none")
-                rows = stage.execute(
+        for name in ("projects", "audit_logs"):
+            table = scenario_runner._Table(f"public.{name}", "org_id", name)
+            for _ in scenario_runner._tried(populated, attack, table):
+                populated.execute("set local role none")
+                rows = populated.execute(
                     "select l.mode from pg_locks as l inner join pg_class as c"
                     " on c.oid = l.relation where l.pid = pg_backend_pid()"
                     " and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')"
@@ -301,11 +306,11 @@ def test_none_takes_a_lock_that_a_writer_would_meet(stage: Connection[TupleRow])
     assert held <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 
-def test_a_run_leaves_nothing(stage: Connection[TupleRow]) -> None:
+def test_run_leaves_no_changes(populated: Connection[TupleRow]) -> None:
     def everything() -> list[TupleRow]:
         found: list[TupleRow] = []
         for table in ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs"):
-            found += stage.execute(
+            found += populated.execute(
                 f"select to_jsonb(t)::text from public.{table} as t order by 1"
             ).fetchall()
         for query in (
@@ -316,17 +321,17 @@ def test_a_run_leaves_nothing(stage: Connection[TupleRow]) -> None:
             "select oid, relacl::text from pg_class where oid > 16383 order by oid",
             "select current_user, current_setting('request.jwt.claims', true)",
         ):
-            found += stage.execute(query).fetchall()
+            found += populated.execute(query).fetchall()
         return found
 
-    scenario_runner.run(stage, "101")  # names the settings that it uses
+    scenario_runner.run(populated, "101")  # defines the settings that it uses
     before = everything()
-    scenario_runner.run(stage, None)
+    scenario_runner.run(populated, None)
     assert everything() == before
 
 
-def test_only_rows_of_the_two_organizations_are_written() -> None:
-    """Each statement that changes rows names whose they are: nobody else's are ever locked."""
+def test_scenarios_write_only_rows_of_the_fixture_organizations() -> None:
+    """Each update and delete names the organization, so it locks no other rows."""
     for attack in ALL.values():
         for step in scenario.steps(attack):
             for change in re.split(r";\s*\n", step.sql):
@@ -334,38 +339,66 @@ def test_only_rows_of_the_two_organizations_are_written() -> None:
                     assert re.search(r":'(org|away\.org|new_id)'|current of", change), attack.name
 
 
-def test_one_can_be_tried_by_name(stage: Connection[TupleRow]) -> None:
+def test_scenario_can_be_selected_by_name(populated: Connection[TupleRow]) -> None:
     for only in ("101_read_by_key", "read_by_key", "101", "attacks/101_read_by_key"):
-        assert [check.name for check in scenario_runner.run(stage, only)[0]] == ["101_read_by_key"]
-    assert scenario_runner.run(stage, "nothing of that name") == ([], [])
+        assert [check.name for check in scenario_runner.run(populated, only)[0]] == [
+            "101_read_by_key"
+        ]
+    assert scenario_runner.run(populated, "nothing of that name") == ([], [])
 
 
-def test_who_may_not_prepare_an_attack_is_told_so(stage: Connection[TupleRow]) -> None:
-    """The connecting role need not own the tables: what it cannot try is no breach."""
-    stage.execute("create role poor; grant poor to current_user with admin option")
-    stage.execute("grant anon, authenticated, service_role to poor")
-    stage.execute("set session authorization poor")
-    check, breaches = tried(stage, "leaky_function")
-    stage.execute("reset session authorization")
+def test_scenario_that_the_role_may_not_set_up_is_reported_as_not_tried(
+    populated: Connection[TupleRow],
+) -> None:
+    """The connecting role need not own the tables: what it cannot try is not a breach."""
+    populated.execute("create role limited; grant limited to current_user with admin option")
+    populated.execute("grant anon, authenticated, service_role to limited")
+    populated.execute("set session authorization limited")
+    check, breaches = tried(populated, "leaky_function")
+    populated.execute("reset session authorization")
     assert breaches == []
-    assert check.outcome.startswith("not tried: who connected may not prepare it")
+    assert check.outcome.startswith("not tried: the connecting role may not set it up")
 
 
-def test_a_new_table_is_attacked_without_being_named(stage: Connection[TupleRow]) -> None:
-    stage.execute(
+def test_new_table_is_included_in_attacks(populated: Connection[TupleRow]) -> None:
+    populated.execute(
         "create table public.invoices (org_id text, amount int);"
         "grant select on public.invoices to authenticated;"
         f"insert into public.invoices values ('{AWAY.id()}', 1)"
     )
-    _, breaches = tried(stage, "101")
+    _, breaches = tried(populated, "101")
     assert {breach.subject for breach in breaches} == {"public.invoices"}
 
 
-# --- the files -----------------------------------------------------------------------------------
+def test_table_names_that_need_quotes_are_attacked_and_fixed(
+    populated: Connection[TupleRow],
+) -> None:
+    names = ["Order", "user", """it's 100% "quoted" """]
+    for name in names:
+        for statement in (
+            "create table {} (org_id text, id text)",
+            "grant select, insert, update, truncate on {} to authenticated",
+            "create policy own on {} to authenticated using (org_id = (select app.caller_org()))",
+            f"insert into {{}} values ('{HOME.id()}', '1'), ('{AWAY.id()}', '2')",
+        ):
+            populated.execute(sql.SQL(statement).format(sql.Identifier("public", name)))
+    _, breaches = scenario_runner.run(populated, None)
+    quoted = populated.execute(
+        "select 'public.' || quote_ident(n) from unnest(%s::text[]) as n", [names]
+    )
+    assert {breach.subject for breach in breaches} == {subject for (subject,) in quoted}
+    assert not [breach for breach in breaches if breach.exposed.startswith("42601")]
+    for fix in {breach.fix for breach in breaches}:
+        populated.execute(fix.encode())
+    _, left = scenario_runner.run(populated, None)
+    assert {b.exposed.rpartition("; ")[2] for b in left} <= {"expected own"}  # SELECT is revoked
+
+
+# --- files ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_it_is_a_page_that_a_reviewer_can_read(name: str) -> None:
+def test_scenario_has_header_and_valid_steps(name: str) -> None:
     attack = ALL[name]
     assert attack.title.endswith(".")
     assert attack.fields["safe"].endswith(".")
@@ -374,62 +407,66 @@ def test_it_is_a_page_that_a_reviewer_can_read(name: str) -> None:
         ("7",) if attack.folder == "invariants" else ("1", "2", "3", "4", "5", "6")
     )
     for step in scenario.steps(attack):
-        assert step.actor is None or step.name != OWNER
-        step.filled(step.sql, "public.projects", "org_id")
+        assert step.actor is None or step.actor_name != OWNER
+        step.substitute(step.sql, "public.projects", "org_id")
 
 
-def test_numbers_are_given_once() -> None:
+def test_numbers_are_unique() -> None:
     numbers = [name[:3] for name in ALL]
     assert len(set(numbers)) == len(numbers)
 
 
-def body(text: str) -> case_file.Sheet:
-    head = "-- 999_try\n-- Somebody tries.\n-- safe: Refused.\n-- source: a page\n\n"
+def parsed(text: str) -> case_file.CaseFile:
+    head = "-- 999_try\n-- A tenant tries.\n-- safe: Refused.\n-- source: a page\n\n"
     return case_file.parse("attacks", "999_try", head + text, ("safe", "source"), ("each",))
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        ("select 1", "a step is `-- as:`, `-- expect:`, then SQL"),
-        ("-- as: MEMBER\nselect 1", "a step is `-- as:`, `-- expect:`, then SQL"),
-        ("select 1\n-- as: MEMBER\n-- expect: nothing\nselect 1", "a step is"),
-        ("-- as: NOBODY\n-- expect: nothing\nselect 1", "there is no actor 'NOBODY'"),
-        ("-- as: MEMBER, X\n-- expect: nothing\nselect 1", "there is no actor 'X'"),
-        ("-- as: MEMBER\n-- expect: refusal\nselect 1", "nothing known can come of it: 'refusal'"),
-        ("-- as: MEMBER\n-- expect: nothing 42501\nselect 1", "nothing known can come of it"),
+        ("select 1", "a step must be `-- as:`, `-- expect:`, then SQL"),
+        ("-- as: MEMBER\nselect 1", "a step must be `-- as:`, `-- expect:`, then SQL"),
+        ("select 1\n-- as: MEMBER\n-- expect: nothing\nselect 1", "a step must be"),
+        ("-- as: UNKNOWN\n-- expect: nothing\nselect 1", "unknown actor 'UNKNOWN'"),
+        ("-- as: MEMBER, X\n-- expect: nothing\nselect 1", "unknown actor 'X'"),
+        ("-- as: MEMBER\n-- expect: refusal\nselect 1", "unknown outcome 'refusal'"),
+        ("-- as: MEMBER\n-- expect: nothing 42501\nselect 1", "unknown outcome"),
     ],
 )
-def test_a_malformed_attack_is_refused_in_clear_words(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(words)) as refusal:
-        scenario.steps(body(text))
-    assert "attacks/999_try.sql" in str(refusal.value)
+def test_malformed_scenario_is_rejected(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        scenario.steps(parsed(text))
+    assert "attacks/999_try.sql" in str(error.value)
 
 
-def test_an_attack_can_only_be_made_on_each_table() -> None:
+def test_each_accepts_only_table() -> None:
     text = (
-        "-- 999_try\n-- Somebody tries.\n-- safe: Refused.\n-- source: a page\n-- each: role\n\n"
+        "-- 999_try\n-- A tenant tries.\n-- safe: Refused.\n-- source: a page\n-- each: role\n\n"
         "-- as: MEMBER\n-- expect: nothing\nselect 1"
     )
     attack = case_file.parse("attacks", "999_try", text, ("safe", "source"), ("each",))
-    with pytest.raises(ValueError, match="the only thing there is one of each of is a table"):
+    with pytest.raises(ValueError, match="the only supported value is -- each: table"):
         scenario.steps(attack)
 
 
-def test_a_step_reads_as_it_is_written() -> None:
-    attack = body(
+def test_steps_are_parsed() -> None:
+    attack = parsed(
         "-- Why.\n-- as: MEMBER, owner\n-- expect: nothing, 42501\n-- if: true\n"
         "select 1;\nselect 2\n\n"
         "-- And then.\n-- as: OWNER of away\n-- expect: rows\n"
         "select :'me', :'away.org', 'x'::text from :table where :key = 'a'\n"
     )
     member, owner, other = scenario.steps(attack)
-    assert (member.name, owner.name, other.name) == ("MEMBER", "owner", "OWNER of away")
+    assert (member.actor_name, owner.actor_name, other.actor_name) == (
+        "MEMBER",
+        "owner",
+        "OWNER of away",
+    )
     assert member.expected == owner.expected == ("nothing", "42501")
-    assert (member.unless, member.sql) == ("true", "select 1;\nselect 2")
+    assert (member.condition, member.sql) == ("true", "select 1;\nselect 2")
     assert owner.actor is None
     assert other.actor
     assert other.actor.name == "owner of away"
-    assert other.filled(other.sql, "public.t", "org_id") == (
+    assert other.substitute(other.sql, "public.t", "org_id") == (
         f"select '{HOME.id('owner')}', '{AWAY.id()}', 'x'::text from public.t where org_id = 'a'"
     )

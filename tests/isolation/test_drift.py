@@ -1,4 +1,4 @@
-"""A database that is not what its files say is told so; one that has the schema is taken over."""
+"""Drift between a database and its files is reported; a database with the schema is baselined."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from runner.preflight import baseline
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.schema import snapshot
 
-pytestmark = one_server  # what differs between versions is test_difference.py's
+pytestmark = one_server  # differences between versions: see test_diff.py
 
 SHOPS = """-- 0001_shops
 create table if not exists public.shops (id int, name text default 'new');
-comment on table public.shops is 'Where things are sold.';
+comment on table public.shops is 'Where goods are sold.';
 """
 MOOD = """-- 0002_mood
 do $$
@@ -46,8 +46,8 @@ create or replace function public.one() returns int language sql as 'select 1';
 
 
 @dataclass
-class Place:
-    """A database, and a shelf of files for it."""
+class Project:
+    """A database, and a directory of migration files for it."""
 
     folder: Path
     connection: Connection[TupleRow]
@@ -79,27 +79,27 @@ def scratch() -> Iterator[ScratchServer]:
 
 @pytest.fixture(autouse=True)
 def _one_scratch_server(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One for all tests: to start it takes longer than they do."""
+    """Share one server, because starting it takes longer than the tests."""
     for module in (drift, baseline):
-        monkeypatch.setattr(module, "workshop", lambda *_: nullcontext(scratch))
+        monkeypatch.setattr(module, "scratch_server", lambda *_: nullcontext(scratch))
 
 
 @pytest.fixture
-def place(empty_database: Database, tmp_path: Path) -> Iterator[Place]:
+def project(empty_database: Database, tmp_path: Path) -> Iterator[Project]:
     with empty_database.connect(autocommit=True) as conn:
-        place = Place(tmp_path / "sql", conn)
-        place.write(_0001_shops=SHOPS, _0002_mood=MOOD)
-        yield place
+        project = Project(tmp_path / "sql", conn)
+        project.write(_0001_shops=SHOPS, _0002_mood=MOOD)
+        yield project
 
 
-def words(audit: Audit) -> list[str]:
+def differences(audit: Audit) -> list[str]:
     return [one.as_drift() for one in audit.differences]
 
 
-def test_what_the_files_made_is_as_they_say(place: Place) -> None:
-    apply(place.migrator, place.files)
-    audit = place.audit()
-    assert (words(audit), audit.breaches(), audit.warnings()) == ([], [], [])
+def test_no_drift_after_apply(project: Project) -> None:
+    apply(project.migrator, project.files)
+    audit = project.audit()
+    assert (differences(audit), audit.breaches(), audit.warnings()) == ([], [], [])
     assert [(check.name, check.passed) for check in audit.checks()] == [
         ("0001_shops", True),
         ("0002_mood", True),
@@ -107,8 +107,8 @@ def test_what_the_files_made_is_as_they_say(place: Place) -> None:
     ]
 
 
-# What was there before the files came, and what their guards skipped over without a word.
-SWALLOWED = {
+# Objects that existed before the files were applied, and that their guards skipped silently.
+SKIPPED_BY_GUARD = {
     "a table of another shape": (
         "create table public.shops (id bigint, name text default 'new', extra text)",
         [
@@ -135,14 +135,16 @@ SWALLOWED = {
 }
 
 
-@pytest.mark.parametrize(("before", "said"), SWALLOWED.values(), ids=SWALLOWED)
-def test_what_a_guard_swallowed_is_named(place: Place, before: str, said: list[str]) -> None:
-    place.connection.execute(before.encode())
-    apply(place.migrator, place.files)
-    assert words(place.audit()) == said
+@pytest.mark.parametrize(("before", "expected"), SKIPPED_BY_GUARD.values(), ids=SKIPPED_BY_GUARD)
+def test_drift_reports_object_skipped_by_if_not_exists(
+    project: Project, before: str, expected: list[str]
+) -> None:
+    project.connection.execute(before.encode())
+    apply(project.migrator, project.files)
+    assert differences(project.audit()) == expected
 
 
-# What somebody does by hand afterwards; that each kind of object is seen is in test_difference.py.
+# Changes made by hand after applying. For every kind of object, see test_diff.py.
 BY_HAND = {
     "an index dropped": (
         "drop index public.by_name",
@@ -156,8 +158,8 @@ BY_HAND = {
     ),
     "a comment changed": (
         "comment on table public.shops is 'Shops.'",
-        "table public.shops: comment “Shops.” here, “Where things are sold.” in the files",
-        "comment on table public.shops is 'Where things are sold.';",
+        "table public.shops: comment “Shops.” here, “Where goods are sold.” in the files",
+        "comment on table public.shops is 'Where goods are sold.';",
     ),
     "a policy added": (
         "create policy open_to_all on public.shops using (true)",
@@ -167,93 +169,93 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize(("done", "said", "fix"), BY_HAND.values(), ids=BY_HAND)
-def test_what_was_done_by_hand_is_a_breach_with_its_mend(
-    place: Place, done: str, said: str, fix: str
+@pytest.mark.parametrize(("change", "summary", "fix"), BY_HAND.values(), ids=BY_HAND)
+def test_change_by_hand_is_a_breach_with_its_fix(
+    project: Project, change: str, summary: str, fix: str
 ) -> None:
-    apply(place.migrator, place.files)
-    place.connection.execute(done.encode())
-    [breach] = place.audit().breaches()
-    assert (breach.proof, breach.what) == ("drift", said)
+    apply(project.migrator, project.files)
+    project.connection.execute(change.encode())
+    [breach] = project.audit().breaches()
+    assert (breach.proof, breach.summary) == ("drift", summary)
     assert breach.fix.startswith(fix)
-    place.connection.execute(breach.fix.encode())
-    assert place.audit().breaches() == []
+    project.connection.execute(breach.fix.encode())
+    assert project.audit().breaches() == []
 
 
-def test_only_what_is_applied_is_compared(place: Place) -> None:
-    """Pending files make nothing here yet, and that is no drift; what is missing was made once."""
-    apply(place.migrator, place.files)
-    place.write(_0003_more="create table public.more ();")
-    (place.folder / "0002_mood.sql").unlink()
-    audit = place.audit()
-    assert words(audit) == []
+def test_only_applied_files_are_compared(project: Project) -> None:
+    """Pending files do not count as drift, and neither do applied files that are now missing."""
+    apply(project.migrator, project.files)
+    project.write(_0003_more="create table public.more ();")
+    (project.folder / "0002_mood.sql").unlink()
+    audit = project.audit()
+    assert differences(audit) == []
     assert [text.partition(":")[0] for text in audit.warnings()] == ["0003_more", "0002_mood"]
 
 
-def test_an_edit_is_a_breach_with_its_lines(place: Place) -> None:
-    apply(place.migrator, place.files)
-    place.write(_0001_shops=SHOPS.replace("'new'", "'brand new'"))
-    edited, differs = place.audit().breaches()
+def test_edited_migration_is_a_breach_with_its_changed_lines(project: Project) -> None:
+    apply(project.migrator, project.files)
+    project.write(_0001_shops=SHOPS.replace("'new'", "'brand new'"))
+    edited, differs = project.audit().breaches()
     assert edited.subject == "0001_shops"
     assert "-create table if not exists public.shops (id int, name text default 'new');" in (
-        edited.reached.splitlines()
+        edited.exposed.splitlines()
     )
-    assert differs.what.startswith("column public.shops.name: default 'new'::text here")
+    assert differs.summary.startswith("column public.shops.name: default 'new'::text here")
 
 
-def test_an_edit_of_comments_alone_is_a_note(place: Place) -> None:
-    apply(place.migrator, place.files)
-    place.write(_0001_shops=SHOPS.replace("-- 0001_shops", "-- 0001_shops, again"))
-    audit = place.audit()
+def test_edit_of_comments_only_is_a_warning(project: Project) -> None:
+    apply(project.migrator, project.files)
+    project.write(_0001_shops=SHOPS.replace("-- 0001_shops", "-- 0001_shops, again"))
+    audit = project.audit()
     assert audit.breaches() == []
-    assert [text for text in audit.warnings() if "comments or spacing" in text]
+    assert [text for text in audit.warnings() if "comments or white space" in text]
 
 
-# --- taking a database over ---------------------------------------------------------------------
+# --- baseline -----------------------------------------------------------------------------------
 
 
-def applied(place: Place) -> list[str]:
-    return sorted(place.migrator.records())
+def applied(project: Project) -> list[str]:
+    return sorted(project.migrator.records())
 
 
-def by_psql(place: Place, count: int = 2) -> None:
-    for file in place.files[:count]:
-        place.connection.execute(file.text.encode())
+def by_psql(project: Project, count: int = 2) -> None:
+    for file in project.files[:count]:
+        project.connection.execute(file.text.encode())
 
 
-def test_a_database_made_by_psql_is_taken_over(place: Place) -> None:
-    by_psql(place)
-    taken = baseline.baseline(place.migrator, place.files)
-    assert [file.id for file in taken] == applied(place) == ["0001_shops", "0002_mood"]
-    assert place.audit().breaches() == []
-    assert baseline.baseline(place.migrator, place.files) == []
+def test_baseline_records_database_created_by_psql(project: Project) -> None:
+    by_psql(project)
+    taken = baseline.baseline(project.migrator, project.files)
+    assert [file.id for file in taken] == applied(project) == ["0001_shops", "0002_mood"]
+    assert project.audit().breaches() == []
+    assert baseline.baseline(project.migrator, project.files) == []
 
 
-def test_a_database_that_stock_yoyo_made_is_taken_over(
-    place: Place, empty_database: Database
+def test_baseline_records_database_created_by_stock_yoyo(
+    project: Project, empty_database: Database
 ) -> None:
-    """yoyo itself, by its own PostgreSQL backend; its tables lie in `public`."""
+    """yoyo with its own PostgreSQL backend, whose tables are in `public`."""
     url = Target(parse(empty_database.conninfo()), "", embedded=False).url(show_password=True)
     yoyo = Path(sys.executable).with_name("yoyo")
     stock = url.replace("postgresql://", "postgresql+psycopg://")
     subprocess.run(
-        [yoyo, "apply", "--batch", "--no-config-file", "-d", stock, place.folder],
+        [yoyo, "apply", "--batch", "--no-config-file", "-d", stock, project.folder],
         check=True,
         capture_output=True,
     )
-    said: list[Event] = []
-    baseline.baseline(place.migrator, place.files, report=said.append)
-    assert applied(place) == ["0001_shops", "0002_mood"]
-    [note] = [event.text for event in said if isinstance(event, Note)]
+    events: list[Event] = []
+    baseline.baseline(project.migrator, project.files, report=events.append)
+    assert applied(project) == ["0001_shops", "0002_mood"]
+    [note] = [event.text for event in events if isinstance(event, Note)]
     assert note.startswith("public._yoyo_log, public._yoyo_migration, public._yoyo_version")
-    assert place.audit().breaches() == []
+    assert project.audit().breaches() == []
 
 
-# Where other tools keep their records; that nobody asks for them any more is left to people.
-OTHERS = {
+# Tables of other migration tools; removing them is left to the user.
+OTHER_TOOLS = {
     "Prisma": (
         "create table public._prisma_migrations (id varchar(36) primary key)",
-        "public._prisma_migrations: another tool's records",
+        "public._prisma_migrations: records of another migration tool",
     ),
     "the Supabase CLI": (
         "create schema supabase_migrations;"
@@ -263,48 +265,48 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize(("tables", "note"), OTHERS.values(), ids=OTHERS)
-def test_a_database_of_another_tool_is_taken_over(place: Place, tables: str, note: str) -> None:
-    by_psql(place)
-    place.connection.execute(tables.encode())
-    said: list[Event] = []
-    baseline.baseline(place.migrator, place.files, report=said.append)
-    assert applied(place) == ["0001_shops", "0002_mood"]
-    notes = [event.text for event in said if isinstance(event, Note)]
+@pytest.mark.parametrize(("tables", "note"), OTHER_TOOLS.values(), ids=OTHER_TOOLS)
+def test_baseline_records_database_of_another_tool(
+    project: Project, tables: str, note: str
+) -> None:
+    by_psql(project)
+    project.connection.execute(tables.encode())
+    events: list[Event] = []
+    baseline.baseline(project.migrator, project.files, report=events.append)
+    assert applied(project) == ["0001_shops", "0002_mood"]
+    notes = [event.text for event in events if isinstance(event, Note)]
     assert [text.startswith(note) for text in notes] == ([True] if note else [])
-    audit = place.audit()
+    audit = project.audit()
     assert audit.breaches() == []
     assert len(audit.warnings()) == len(notes)
 
 
-def test_a_database_that_differs_is_not_taken_over(place: Place) -> None:
-    by_psql(place)
-    place.connection.execute("alter table public.shops alter name set default 'old'")
+def test_baseline_rejects_database_that_differs(project: Project) -> None:
+    by_psql(project)
+    project.connection.execute("alter table public.shops alter name set default 'old'")
     with pytest.raises(PlanError) as error:
-        baseline.baseline(place.migrator, place.files)
-    assert "not what the files up to 0002_mood make: 1 thing differs" in error.value.message
+        baseline.baseline(project.migrator, project.files)
+    assert "does not match the files up to 0002_mood: 1 difference" in error.value.message
     assert "default 'old'::text here, 'new'::text in the files" in error.value.hint
     assert "alter table public.shops alter column name set default 'new'::text;" in error.value.hint
-    assert applied(place) == []
+    assert applied(project) == []
 
 
-def test_a_database_that_is_behind_is_told_how_far_it_is(place: Place) -> None:
-    by_psql(place, count=1)
+def test_baseline_of_older_schema_names_the_matching_migration(project: Project) -> None:
+    by_psql(project, count=1)
     with pytest.raises(PlanError) as error:
-        baseline.baseline(place.migrator, place.files)
+        baseline.baseline(project.migrator, project.files)
     assert "baseline --to 0001_shops, then apply" in error.value.hint
-    taken = baseline.baseline(place.migrator, place.files, place.files[0])
-    assert [file.id for file in taken] == applied(place) == ["0001_shops"]
-    apply(place.migrator, place.files[1:])
-    assert place.audit().breaches() == []
+    taken = baseline.baseline(project.migrator, project.files, project.files[0])
+    assert [file.id for file in taken] == applied(project) == ["0001_shops"]
+    apply(project.migrator, project.files[1:])
+    assert project.audit().breaches() == []
 
 
-# --- the real files -----------------------------------------------------------------------------
+# --- files of this repository --------------------------------------------------------------------
 
 
-def test_the_catalogue_of_this_repository_is_the_one_that_is_kept(
-    server: Server, template: str
-) -> None:
+def test_docs_catalog_is_up_to_date(server: Server, template: str) -> None:
     """docs/catalog.txt; written by `verify --save` on an up-to-date database."""
     with server.database(of=template) as database, database.connect() as conn:
         conn.execute(f'revoke temporary on database "{database.name}" from public')
@@ -312,12 +314,12 @@ def test_the_catalogue_of_this_repository_is_the_one_that_is_kept(
         assert snapshot.take(conn).text == kept.read_text(encoding="utf-8")
 
 
-def test_a_template_loses_what_was_taken_from_public(
+def test_copied_database_is_missing_the_revoke_on_the_database(
     new_database: Callable[..., Database], template: str
 ) -> None:
-    """CREATE DATABASE copies no privilege on the database itself: a restored copy is told so."""
+    """CREATE DATABASE copies no privileges of the database itself, so a restored copy has drift."""
     with new_database(of=template).connect(autocommit=True) as conn:
         audit = drift.audit(Migrator(conn), loader.read(SQL_DIR))
-        assert words(audit) == ["database this: temporary to public here only"]
+        assert differences(audit) == ["database this: temporary to public here only"]
         conn.execute(audit.differences[0].fix.encode())
         assert drift.audit(Migrator(conn), loader.read(SQL_DIR)).breaches() == []

@@ -1,4 +1,4 @@
-"""The mutants are many, of every kind, and real; verify sees one of each kind."""
+"""Mutants of every kind are generated and change the schema; verify detects them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from runner.isolation.self_test import mutation, race
 from runner.isolation.self_test.score import Mutant, Score, Trial
 from runner.isolation.verdict import Breach, Check
 from runner.postgres import embedded
+from runner.preflight.temporary_server import temporary_server
 
-CATALOGUE = (Path(__file__).parents[1] / "sql" / "catalogue.sql").read_text(encoding="utf-8")
-# What that leaves out: the cluster's own, the ledger's schema, the triggers of constraints.
-BEYOND = """
+CATALOG = (Path(__file__).parents[1] / "sql" / "catalog.sql").read_text(encoding="utf-8")
+# What it omits: cluster objects, the schema of the migration tables, triggers of constraints.
+NOT_IN_CATALOG = """
 select concat_ws(' ', rolname, rolsuper, rolbypassrls, rolcreaterole, rolreplication) as line
 from pg_roles
 union all
@@ -35,15 +36,15 @@ union all
 select concat_ws(' ', tgrelid::regclass, tgname, tgenabled) from pg_trigger where tgisinternal
 order by line
 """
-# The kinds of weakening that must be among them.
-ASKED = (
+# The kinds of mutants that must be generated.
+REQUIRED_KINDS = (
     "policy dropped",
     "using (true)",
     "with check (true)",
     "restrictive made permissive",
     "policy to public",
     "row security disabled",
-    "force turned around",
+    "force inverted",
     "table privilege",
     "column privilege",
     "schema privilege",
@@ -74,48 +75,48 @@ ASKED = (
 @pytest.fixture
 def conn(database: Database) -> Iterator[Connection[TupleRow]]:
     with database.connect(autocommit=True) as conn:
-        # A clone has a new database's privileges, not its template's.
+        # A clone has the default privileges of a new database, so repeat the revoke of 0001.
         conn.execute(f"revoke temporary on database {database.name} from public")
         yield conn
 
 
 def state(conn: Connection[TupleRow]) -> list[TupleRow]:
-    """Everything that a mutant may change."""
+    """Return everything that a mutant may change."""
     conn.execute("set local search_path = pg_catalog, pg_temp")
-    return [*conn.execute(CATALOGUE), *conn.execute(BEYOND)]
+    return [*conn.execute(CATALOG), *conn.execute(NOT_IN_CATALOG)]
 
 
-def test_there_are_hundreds_of_every_kind(conn: Connection[TupleRow]) -> None:
+def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None:
     found = mutation.generate(conn)
     kinds = Counter(mutant.kind for mutant in found)
     assert len(found) > 500
     assert len({mutant.name for mutant in found}) == len(found)
-    assert set(ASKED) <= set(kinds)
+    assert set(REQUIRED_KINDS) <= set(kinds)
     assert kinds["policy dropped"] == 28
-    assert kinds["row security disabled"] == kinds["force turned around"] == 6
+    assert kinds["row security disabled"] == kinds["force inverted"] == 6
 
 
-def test_each_of_them_can_be_done_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
+def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
-        sound = state(conn)
+        unmodified = state(conn)
     for mutant in mutation.generate(conn):
         with conn.transaction(force_rollback=True):
             conn.execute(mutant.sql.encode())
-            assert state(conn) != sound, mutant.name
+            assert state(conn) != unmodified, mutant.name
 
 
-def test_what_the_cluster_would_keep_is_undone(conn: Connection[TupleRow]) -> None:
+def test_undo_reverts_changes_to_the_cluster(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
-        sound = state(conn)
+        unmodified = state(conn)
     for mutant in mutation.generate(conn):
         if mutant.undo:
             with conn.transaction(force_rollback=True):
                 conn.execute(mutant.sql.encode())
                 conn.execute(mutant.undo.encode())
-                assert state(conn) == sound, mutant.name
+                assert state(conn) == unmodified, mutant.name
 
 
-def test_what_is_called_equivalent_is_a_mutant_with_a_layer_named(
+def test_equivalent_entries_match_a_mutant_and_name_a_layer(
     conn: Connection[TupleRow],
 ) -> None:
     found = mutation.generate(conn)
@@ -124,7 +125,9 @@ def test_what_is_called_equivalent_is_a_mutant_with_a_layer_named(
         assert layer
 
 
-def test_two_owners_who_step_down_at_once_leave_one(server: Server, template: str) -> None:
+def test_one_of_two_owners_who_step_down_concurrently_remains(
+    server: Server, template: str
+) -> None:
     with server.database(of=template) as database:
         races = race.last_owner(database.conninfo())
     assert [check.passed for check in races] == [True] * 3, races
@@ -133,15 +136,15 @@ def test_two_owners_who_step_down_at_once_leave_one(server: Server, template: st
 @pytest.mark.parametrize(
     ("lock", "lost"),
     [
-        ("perform 1", [False, False, True]),  # SERIALIZABLE sees by itself that both have read
+        ("perform 1", [False, False, True]),  # SERIALIZABLE itself detects the conflict
         (
             "perform 1 from public.organizations where id = old.org_id for update",
             [True, False, True],
         ),
     ],
-    ids=["without a lock", "locked by for update"],
+    ids=["without a lock", "locked with for update"],
 )
-def test_the_race_can_be_lost(database: Database, lock: str, lost: list[bool]) -> None:
+def test_race_without_the_right_lock_fails(database: Database, lock: str, lost: list[bool]) -> None:
     with database.connect() as conn:
         row = conn.execute("select pg_get_functiondef('app.keep_last_owner'::regproc)").fetchone()
         assert row
@@ -153,7 +156,7 @@ def test_the_race_can_be_lost(database: Database, lock: str, lost: list[bool]) -
 
 
 @pytest.mark.parametrize(
-    ("thing", "named"),
+    ("object_", "named"),
     [
         ("public.projects", True),
         ("public.project", False),
@@ -164,25 +167,25 @@ def test_the_race_can_be_lost(database: Database, lock: str, lost: list[bool]) -
         ("mutant_login", False),
     ],
 )
-def test_a_breach_names_a_thing_or_it_does_not(thing: str, named: bool) -> None:
-    breach = Breach("a proof", "public.projects", "seen", fault="using (app.caller_org())")
-    assert mutation.names(breach, thing) is named
+def test_names_matches_whole_identifiers(object_: str, named: bool) -> None:
+    breach = Breach("a proof", "public.projects", "seen", cause="using (app.caller_org())")
+    assert mutation.names(breach, object_) is named
 
 
-def test_a_sample_takes_every_kind_in_turn() -> None:
+def test_sample_takes_each_kind_in_turn() -> None:
     many = [Mutant(kind, f"{kind}{number}", "x", "") for kind in "ab" for number in range(3)]
     assert [mutant.name for mutant in mutation.sample(many, 3)] == ["a0", "b0", "a1"]
     assert mutation.sample(many, None) == many
 
 
-def test_a_score_counts_what_should_have_been_seen() -> None:
+def test_score_excludes_equivalent_mutants() -> None:
     def trial(verdict: str) -> Trial:
         return Trial(Mutant("kind", verdict, "x", ""), verdict)
 
     won = Check("invariant", "race", "", "", "1 left", passed=True)
     good = Score("PostgreSQL", (), (won,), (trial("killed"), trial("equivalent")), 1.0)
     assert (good.killed, good.all, good.by_kind, good.passed) == (1, 1, {"kind": (1, 1)}, True)
-    for verdict in ("survived", "misnamed"):
+    for verdict in ("survived", "misattributed"):
         bad = Score("PostgreSQL", (), (won,), (trial("killed"), trial(verdict)), 1.0)
         assert (bad.killed, bad.all, bad.passed) == (1, 2, False)
         assert [t.verdict for t in bad.survivors] == [verdict]
@@ -193,18 +196,18 @@ def test_a_score_counts_what_should_have_been_seen() -> None:
     assert not unsound.passed
 
 
-def test_the_self_test_sees_one_of_each_kind() -> None:
-    """The whole is `python -m runner verify --self-test`."""
-    said: list[Event] = []
-    score = mutation.self_test(SQL_DIR, report=said.append, limit=2 * len(ASKED))
+def test_self_test_kills_a_sample_of_each_kind() -> None:
+    """All mutants: `python -m runner verify --self-test`."""
+    events: list[Event] = []
+    score = mutation.self_test(SQL_DIR, report=events.append, limit=2 * len(REQUIRED_KINDS))
     assert not score.breaches
-    assert set(ASKED) <= {trial.mutant.kind for trial in score.trials}
+    assert set(REQUIRED_KINDS) <= {trial.mutant.kind for trial in score.trials}
     assert not [(t.mutant.name, t.note) for t in score.survivors]
     assert score.passed
-    assert Working in {type(event) for event in said}
+    assert Working in {type(event) for event in events}
 
 
-def test_a_schema_that_is_not_sound_is_not_mutated(tmp_path: Path) -> None:
+def test_schema_with_breaches_is_not_mutated(tmp_path: Path) -> None:
     for file in SQL_DIR.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     last = max(file for file in tmp_path.iterdir() if not file.name.endswith(".rollback.sql"))
@@ -218,13 +221,13 @@ def test_a_schema_that_is_not_sound_is_not_mutated(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[embedded.Server]:
-    """A server with the sound database on it that mutants are copies of."""
-    with embedded.scratch() as server:
-        mutation.make_sound(server, SQL_DIR)
+    """A server with the unmodified database, which is copied for each mutant."""
+    with temporary_server() as server:
+        mutation.create_unmodified(server, SQL_DIR)
         yield server
 
 
-def test_a_mutant_that_cannot_be_made_is_an_error_not_a_kill(scratch: embedded.Server) -> None:
+def test_mutant_that_cannot_be_applied_is_an_error(scratch: embedded.Server) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable):
         mutation.try_out(scratch, 1, Mutant("kind", "name", "x", "drop table public.nothing"))
 
@@ -232,14 +235,14 @@ def test_a_mutant_that_cannot_be_made_is_an_error_not_a_kill(scratch: embedded.S
 @pytest.mark.parametrize(
     ("name", "by"),
     [
-        # No rule reads what a function says: an attack has to blame what the policy asks.
-        ("app.caller_org_as(public.user_role[]) believes a claim", "305_claim_more_than_one_is"),
-        # No rows can be made to try anything on: the rules have to speak.
+        # No rule reads function bodies: an attack must name the function that the policy calls.
+        ("app.caller_org_as(public.user_role[]) trusts a claim", "305_forge_claims"),
+        # The fixture rows cannot be inserted: only rules can detect it.
         ("app.record_audit() owned by authenticated", "07_owned_by_an_api_role"),
     ],
 )
-def test_a_function_is_blamed_by_its_name(scratch: embedded.Server, name: str, by: str) -> None:
-    with mutation._copy(scratch, "looked_into") as url, psycopg.connect(url) as conn:
+def test_function_is_named_as_the_cause(scratch: embedded.Server, name: str, by: str) -> None:
+    with mutation._copy(scratch, "generate") as url, psycopg.connect(url) as conn:
         [mutant] = [mutant for mutant in mutation.generate(conn) if mutant.name == name]
     trial = mutation.try_out(scratch, 1, replace(mutant, object=mutant.object.split(" or ")[0]))
     assert (trial.verdict, trial.note) == ("killed", "")

@@ -1,6 +1,6 @@
-"""Mistakes as people make them, planted by hand: verify names the thing, who reaches it, the fix.
+"""Realistic mistakes: verify names the object, the actor who can exploit it, and the fix.
 
-What it offers as a fix is then done, and verify run again, as a person would, until all is well.
+The fixes are then applied and verify is run again, as a user would, until no breach is left.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from runner.isolation.proof import prove
 from runner.isolation.verdict import Breach
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 2  # of mending: a revoke may have taken with it what a file puts back
+ROUNDS = 2  # of fixes: a revoke may also remove what a file restores
 STATEMENT = re.compile(r"(alter|create|drop|grant|revoke) ", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """What was done, what verify has to name, and as whom it is reached."""
+    """A change, what verify must name, and the actor who can exploit it."""
 
     name: str
     sql: str
-    subject: str  # of the breach, or a part of its fault
-    who: str = ""  # where it is reached by somebody, not only seen in the catalog
-    fixed: bool = True  # by what verify says alone; else somebody has to decide
-    undo: str = ""  # what outlives the database
+    subject: str  # of the breach, or a part of its cause
+    actor: str = ""  # if an actor can exploit it, not only a rule detects it
+    fixed: bool = True  # by the suggested fixes alone; otherwise a decision is needed
+    undo: str = ""  # for changes that outlive the database
 
 
 MISTAKES = [
@@ -46,53 +46,53 @@ MISTAKES = [
         "a policy left from debugging",
         "create policy debug on public.projects for select to authenticated using (true)",
         subject="public.projects",
-        who="MEMBER",
+        actor="MEMBER",
     ),
     Mistake(
-        "all privileges, to be done with 'permission denied'",
+        "all privileges, granted to get rid of 'permission denied'",
         "grant all on public.workflows to authenticated",
         subject="public.workflows",
-        who="MEMBER",
+        actor="MEMBER",
     ),
     Mistake(
         "row-level security switched off for an import",
         "alter table public.ai_agents disable row level security",
         subject="public.ai_agents",
-        who="MEMBER",
+        actor="MEMBER",
     ),
     Mistake(
-        "a policy that believes the token",
+        "a policy that trusts the token",
         "alter policy select_member on public.ai_agents "
         "using (org_id = (select auth.jwt() ->> 'org_id'))",
         subject="public.ai_agents",
-        who="MEMBER",
+        actor="MEMBER",
     ),
     Mistake(
         "an ADMIN who may invite an OWNER",
         "alter policy insert_admin on public.users "
         "with check (org_id = (select app.caller_org_as('OWNER', 'ADMIN')))",
         subject="public.users",
-        who="ADMIN",
+        actor="ADMIN",
     ),
     Mistake(
-        "a helper written anew as most guides have it",
+        "a helper rewritten as in most guides",
         "create or replace function app.caller_org() returns text language sql stable "
         "security definer set search_path = '' "
         "as $$ select org_id from public.users where auth_user_id = auth.uid() $$",
         subject="app.caller_org",
     ),
     Mistake(
-        "a helper that believes the token",
+        "a helper that trusts the token",
         "create or replace function app.caller_org_as(variadic wanted public.user_role[]) "
         "returns text language plpgsql stable parallel safe security definer "
         "set search_path = pg_catalog, pg_temp as $$ begin return coalesce("
         "auth.jwt() ->> 'org_id', (select u.org_id from public.users as u "
         "where u.auth_user_id = auth.uid() and u.roles && wanted)); end $$",
         subject="app.caller_org_as",
-        who="MEMBER",
+        actor="MEMBER",
     ),
     Mistake(
-        "a reference that forgot the organization",
+        "a reference without the organization",
         "alter table public.workflows drop constraint workflows_org_id_approver_id_fkey; "
         "alter table public.users add constraint users_id_key unique (id); "
         "alter table public.workflows add constraint workflows_org_id_approver_id_fkey "
@@ -103,20 +103,20 @@ MISTAKES = [
         "a guard disabled for a bulk load",
         "alter table public.users disable trigger guard_roles",
         subject="public.users",
-        who="ADMIN",
+        actor="ADMIN",
     ),
     Mistake(
-        "the last owner no longer kept",
+        "the last owner no longer protected",
         "drop trigger keep_last_owner on public.users",
         subject="public.users",
-        who="OWNER",
+        actor="OWNER",
     ),
     Mistake(
-        "a log that can be corrected",
+        "an audit log that can be changed",
         "alter table public.audit_logs disable trigger keep_audit; "
         "grant update, delete on public.audit_logs to service_role",
         subject="public.audit_logs",
-        who="service_role",
+        actor="service_role",
     ),
     Mistake(
         "a new table, like the others but without policies",
@@ -124,11 +124,11 @@ MISTAKES = [
         "references public.organizations (id), id text not null, primary key (org_id, id)); "
         "grant select, insert on public.invoices to authenticated",
         subject="public.invoices",
-        who="MEMBER",
+        actor="MEMBER",
         fixed=False,
     ),
     Mistake(
-        "a search for the front end",
+        "a search function for the front end",
         "create function public.search_users(wanted text) returns setof public.users "
         "language sql stable security definer set search_path = pg_catalog, pg_temp "
         "as $$ select * from public.users where email like wanted || '%' $$; "
@@ -136,18 +136,18 @@ MISTAKES = [
         subject="public.search_users",
     ),
     Mistake(
-        "who signs in as whom, writable",
+        "the linked account writable",
         "grant update (auth_user_id) on public.users to authenticated",
         subject="public.users",
-        who="MEMBER",
+        actor="MEMBER",
     ),
     Mistake(
-        "the next table open to anon",
+        "new tables readable by anon",
         "alter default privileges in schema public grant select on tables to anon",
         subject="default privileges",
     ),
     Mistake(
-        "tenants who may become the platform",
+        "tenants who may become service_role",
         "grant service_role to authenticated",
         subject="role authenticated",
         undo="revoke service_role from authenticated",
@@ -157,7 +157,7 @@ MISTAKES = [
 
 @contextmanager
 def planted(database: Database, *mistakes: Mistake) -> Iterator[None]:
-    """The mistakes are made and stay; what the whole cluster would keep is taken back."""
+    """Make the mistakes; afterwards undo those that outlive the database."""
     with database.connect() as conn:
         conn.execute(f"revoke temporary on database {database.name} from public")
         for mistake in mistakes:
@@ -172,31 +172,31 @@ def planted(database: Database, *mistakes: Mistake) -> Iterator[None]:
 
 
 def breaches(database: Database) -> tuple[Breach, ...]:
-    """What verify finds."""
+    """Return the breaches that verify finds."""
     with database.connect(autocommit=True) as conn:
         return prove(conn).breaches
 
 
 def named(mistake: Mistake, found: Iterable[Breach]) -> list[Breach]:
-    """The breaches that are about this mistake."""
-    return [b for b in found if mistake.subject in b.subject or mistake.subject in b.fault]
+    """Return the breaches about this mistake."""
+    return [b for b in found if mistake.subject in b.subject or mistake.subject in b.cause]
 
 
-def told(found: Iterable[Breach]) -> list[str]:
+def listed(found: Iterable[Breach]) -> list[str]:
     return [f"{breach.proof}: {breach.subject}" for breach in found]
 
 
 def assert_named(mistake: Mistake, found: tuple[Breach, ...]) -> None:
-    """It is found, as whom it is reached too, and each breach has a fix."""
+    """Assert that the mistake is found with its actor, and that each breach has a fix."""
     about = named(mistake, found)
-    assert about, told(found)
-    who = [breach.who.upper() for breach in about if breach.sql]
-    assert not mistake.who or [one for one in who if one.startswith(mistake.who.upper())], who
+    assert about, listed(found)
+    actors = [breach.actor.upper() for breach in about if breach.sql]
+    assert not mistake.actor or [a for a in actors if a.startswith(mistake.actor.upper())], actors
     assert all(breach.fix for breach in found)
 
 
 def fix(database: Database, found: tuple[Breach, ...]) -> None:
-    """Do what the breaches say, each thing once, as far as they say it in SQL or as a command."""
+    """Apply the fixes of the breaches that are SQL or psql commands, each once."""
     with database.connect(autocommit=True) as conn:
         for text in dict.fromkeys(breach.fix for breach in found):
             for line in text.splitlines():
@@ -211,7 +211,7 @@ def fix(database: Database, found: tuple[Breach, ...]) -> None:
 
 
 def fixed(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
-    """Fix as a person would, again and again; return what is left."""
+    """Apply fixes and verify again, up to ROUNDS times; return the remaining breaches."""
     for _ in range(ROUNDS):
         fix(database, found)
         found = breaches(database)
@@ -222,26 +222,26 @@ def fixed(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
 
 @one_server
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_a_mistake_is_named_and_its_mend_closes_it(database: Database, mistake: Mistake) -> None:
+def test_mistake_is_named_and_its_fix_works(database: Database, mistake: Mistake) -> None:
     with planted(database, mistake):
         found = breaches(database)
         assert_named(mistake, found)
         if mistake.fixed:
-            assert not told(fixed(database, found))
+            assert not listed(fixed(database, found))
 
 
-def test_all_mistakes_at_once_are_named_and_mended(database: Database) -> None:
-    """On every server; what somebody has to decide is left."""
+def test_all_mistakes_at_once_are_named_and_fixed(database: Database) -> None:
+    """On every server; only mistakes that need a decision are left."""
     with planted(database, *MISTAKES):
         found = breaches(database)
         for mistake in MISTAKES:
             assert_named(mistake, found)
         left = fixed(database, found)
-        undecided = [b for m in MISTAKES if not m.fixed for b in named(m, left)]
-        assert not told(set(left) - set(undecided))
+        needs_decision = [b for m in MISTAKES if not m.fixed for b in named(m, left)]
+        assert not listed(set(left) - set(needs_decision))
 
 
-def test_what_is_sound_has_no_breach(database: Database) -> None:
-    """Else the tests above would prove nothing."""
+def test_unchanged_schema_has_no_breach(database: Database) -> None:
+    """Otherwise the tests above would prove nothing."""
     with planted(database):
         assert not breaches(database)

@@ -1,4 +1,4 @@
-"""What let a role through is found, and what is offered as a fix is a statement that fixes it."""
+"""Root causes are found, and their fixes are statements that fix them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.isolation.matrix.root_cause import Faults
+from runner.isolation.matrix.root_cause import RootCauses
 
 HOLDS = "select has_table_privilege(%s, 'public.projects', %s)"
 
 
 @pytest.mark.parametrize(
-    ("given", "role", "command", "fault"),
+    ("grant", "role", "command", "cause"),
     [
         (
             "grant delete on public.projects to authenticated",
@@ -33,7 +33,7 @@ HOLDS = "select has_table_privilege(%s, 'public.projects', %s)"
             "select",
             'grant pg_read_all_data to "Readers"',
         ),
-        ("alter role anon superuser", "anon", "select", "role anon passes every policy: it is"),
+        ("alter role anon superuser", "anon", "select", "role anon bypasses every policy: it is"),
         (
             "alter table public.projects owner to anon",
             "anon",
@@ -42,43 +42,45 @@ HOLDS = "select has_table_privilege(%s, 'public.projects', %s)"
         ),
     ],
 )
-def test_what_gives_a_privilege_is_named_and_taken_away(
-    ground: Connection[TupleRow], given: str, role: str, command: str, fault: str
+def test_excess_privilege_is_explained_and_fix_revokes_it(
+    connection: Connection[TupleRow], grant: str, role: str, command: str, cause: str
 ) -> None:
-    ground.execute(given.encode())
-    assert ground.execute(HOLDS, [role, command]).fetchone() == (True,)
-    found, fix = Faults(ground).held("projects", command, role)
-    assert found.startswith(fault)
-    ground.execute(fix.encode())
-    assert ground.execute(HOLDS, [role, command]).fetchone() == (False,)
+    connection.execute(grant.encode())
+    assert connection.execute(HOLDS, [role, command]).fetchone() == (True,)
+    found, fix = RootCauses(connection).of_privilege("projects", command, role)
+    assert found.startswith(cause)
+    connection.execute(fix.encode())
+    assert connection.execute(HOLDS, [role, command]).fetchone() == (False,)
 
 
-def test_a_policy_is_told_with_the_helpers_that_it_asks(ground: Connection[TupleRow]) -> None:
-    fault, fix = Faults(ground).let_through("projects", "insert", "authenticated")
-    assert "app.caller_org_as(user_role[]) is asked by insert_admin" in fault
-    assert "app.caller_org() is asked by tenant_isolation" in fault
+def test_access_is_explained_by_policies_and_their_helpers(
+    connection: Connection[TupleRow],
+) -> None:
+    cause, fix = RootCauses(connection).of_access("projects", "insert", "authenticated")
+    assert "app.caller_org_as(user_role[]) is called by insert_admin" in cause
+    assert "app.caller_org() is called by tenant_isolation" in cause
     assert fix.startswith("psql -1 -f sql/0006_create_caller_helpers.sql")
-    ground.execute("alter policy insert_admin on public.projects with check (true)")
-    ground.execute("drop policy tenant_isolation on public.projects")
-    _, fix = Faults(ground).let_through("projects", "insert", "authenticated")
+    connection.execute("alter policy insert_admin on public.projects with check (true)")
+    connection.execute("drop policy tenant_isolation on public.projects")
+    _, fix = RootCauses(connection).of_access("projects", "insert", "authenticated")
     assert fix.startswith("psql -1 -f sql/0009_enable_row_level_security.sql")
 
 
 @pytest.mark.parametrize(
-    ("taken", "said", "fault"),
+    ("removed", "error", "cause"),
     [
         ("", ("23514", "no"), "23514: no"),
         ("revoke insert on public.projects from authenticated", ("42501", ""), "missing: grant"),
         ("", ("42501", "permission denied for"), "missing: a privilege"),
         ("drop policy insert_admin on public.projects", ("42501", ""), "missing: a permissive"),
-        ("", ("42501", ""), "no row is within sight; there is policy insert_admin"),
+        ("", ("42501", ""), "no visible row; there is policy insert_admin"),
     ],
 )
-def test_what_stands_in_the_way_is_named_with_the_pages_that_put_it_right(
-    ground: Connection[TupleRow], taken: str, said: tuple[str, str], fault: str
+def test_refusal_is_explained_with_files_that_restore_it(
+    connection: Connection[TupleRow], removed: str, error: tuple[str, str], cause: str
 ) -> None:
-    if taken:
-        ground.execute(taken.encode())
-    found, fix = Faults(ground).stood_in_the_way("projects", "insert", "authenticated", *said)
-    assert found.startswith(fault)
+    if removed:
+        connection.execute(removed.encode())
+    found, fix = RootCauses(connection).of_refusal("projects", "insert", "authenticated", *error)
+    assert found.startswith(cause)
     assert all(line.startswith("psql -1 -f sql/") for line in fix.splitlines())

@@ -1,8 +1,7 @@
-"""verify, on a real database: it passes, it leaves nothing, it is in nobody's way, it can fail."""
+"""verify on a real database: it passes, leaves no changes, does not block others, and can fail."""
 
 from __future__ import annotations
 
-import html
 import re
 import threading
 import time
@@ -16,10 +15,11 @@ import psycopg
 import pytest
 from checkout import ROOT, Checkout
 from conftest import Database, Server, apply_schema, one_server
+from markupsafe import escape
 
 from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
 from runner.isolation.matrix import grid
-from runner.isolation.matrix.cases import tries
+from runner.isolation.matrix.cases import cases
 from runner.isolation.proof import prove
 from runner.isolation.report import export
 from runner.isolation.verdict import Breach, Verdict
@@ -54,8 +54,8 @@ def connect(database: Database, **parts: str) -> Connection:
     return database.connect(autocommit=True, **parts)
 
 
-def judged(database: Database, weakness: str = "", **how: object) -> Verdict:
-    """What verify says, after a weakness was planted."""
+def verified(database: Database, weakness: str = "", **how: object) -> Verdict:
+    """Return the verdict after running `weakness`."""
     with connect(database) as conn:
         if weakness:
             conn.execute(weakness.encode())
@@ -63,14 +63,14 @@ def judged(database: Database, weakness: str = "", **how: object) -> Verdict:
 
 
 def breach(database: Database, weakness: str, **how: object) -> Breach:
-    """The first breach of a cell."""
-    verdict = judged(database, weakness, **how)
+    """Return the first breach."""
+    verdict = verified(database, weakness, **how)
     assert not verdict.proven
     return verdict.breaches[0]
 
 
 def rows(database: Database, header: str = "xmin::text, xmax::text, ctid::text") -> list[object]:
-    """Every row of every table with what is kept beside it; of the catalog, which and when."""
+    """Return every row of every table with system columns, and the catalog rows of its objects."""
     catalogs = {"pg_class": "oid", "pg_policy": "oid", "pg_proc": "oid", "pg_trigger": "oid"}
     with connect(database) as conn:
         ours = [
@@ -89,7 +89,7 @@ def rows(database: Database, header: str = "xmin::text, xmax::text, ctid::text")
 
 @pytest.fixture
 def database(database: Database) -> Database:
-    """A clone has the privileges of its own database anew: what 0001 took away is taken again."""
+    """A clone has the default privileges of a new database, so repeat the revoke of 0001."""
     with connect(database) as conn:
         conn.execute(f"revoke temporary on database {database.name} from public".encode())
     return database
@@ -109,21 +109,21 @@ def checkout(tmp_path: Path, database: Database) -> Checkout:
     return Checkout(tmp_path, database)
 
 
-# --- it passes ----------------------------------------------------------------------------------
+# --- passes -------------------------------------------------------------------------------------
 
 
-def test_the_freshly_seeded_database_is_proven(seeded: Database) -> None:
-    verdict = judged(seeded)
+def test_seeded_database_passes(seeded: Database) -> None:
+    verdict = verified(seeded)
     assert verdict.breaches == ()
     assert all("CVE" in warning for warning in verdict.warnings)
-    assert len(verdict.cells) == len(tries()) > 1400
+    assert len(verdict.cells) == len(cases()) > 1400
     assert all(cell.passed for cell in verdict.cells)
     assert re.fullmatch(r"\d+:\d+:[0-9a-f]{64}", verdict.facts["fingerprint"])
 
 
 @contextmanager
 def applied_by(server: Server, kind: str) -> Iterator[tuple[Database, str]]:
-    """A database with the schema, and its owner, who is gone afterwards."""
+    """Yield a database with the schema and its owner, which is dropped afterwards."""
     with server.database() as database:
         owner = f"owner_of_{database.name}"
         with connect(database) as conn:
@@ -145,47 +145,47 @@ def applied_by(server: Server, kind: str) -> Iterator[tuple[Database, str]]:
 def owned(
     request: pytest.FixtureRequest, server: Server, template: str
 ) -> Iterator[tuple[Database, str]]:
-    assert template  # it has made the API roles, which two of the kinds could not
+    assert template  # creates the API roles, which two of the kinds may not
     with applied_by(server, request.param) as made:
         yield made
 
 
-def test_each_kind_of_owner_can_prove_it(owned: tuple[Database, str]) -> None:
+def test_each_kind_of_owner_can_verify(owned: tuple[Database, str]) -> None:
     database, owner = owned
     with connect(database, user=owner, password=PASSWORD) as conn:
         verdict = prove(conn)
-    assert [b.what for b in verdict.breaches] == []
+    assert [b.summary for b in verdict.breaches] == []
     assert not [w for w in verdict.warnings if "restrictive" in w]
     assert all(cell.passed for cell in verdict.cells)
 
 
-def test_the_fingerprint_tells_two_schemas_apart(database: Database) -> None:
-    before = judged(database, only="projects.select").facts["fingerprint"]
-    again = judged(database, only="projects.select").facts["fingerprint"]
-    changed = judged(
+def test_fingerprint_changes_with_the_schema(database: Database) -> None:
+    before = verified(database, only="projects.select").facts["fingerprint"]
+    again = verified(database, only="projects.select").facts["fingerprint"]
+    changed = verified(
         database, "grant select on public.projects to anon", only="projects.select"
     ).facts["fingerprint"]
     assert before == again != changed
 
 
-# --- it leaves nothing --------------------------------------------------------------------------
+# --- leaves no changes --------------------------------------------------------------------------
 
 
-def test_every_row_is_the_same_before_and_after(seeded: Database) -> None:
+def test_rows_are_unchanged(seeded: Database) -> None:
     before = rows(seeded)
-    assert judged(seeded).proven
+    assert verified(seeded).proven
     assert rows(seeded) == before
 
 
-def test_every_row_is_the_same_when_something_got_through(seeded: Database) -> None:
+def test_rows_are_unchanged_after_a_breach(seeded: Database) -> None:
     with connect(seeded) as conn:
         conn.execute("alter table public.users disable row level security")
-    before = rows(seeded, "xmin::text, ctid::text")  # xmax tells of a lock that was let go
-    assert not judged(seeded).proven
+    before = rows(seeded, "xmin::text, ctid::text")  # xmax shows locks that were released
+    assert not verified(seeded).proven
     assert rows(seeded, "xmin::text, ctid::text") == before
 
 
-def test_the_session_is_left_as_it_was(database: Database) -> None:
+def test_session_settings_are_unchanged(database: Database) -> None:
     ask = (
         "select current_user, current_setting('role'), current_setting('lock_timeout'),"
         " current_setting('application_name'), current_setting('statement_timeout'),"
@@ -198,12 +198,12 @@ def test_the_session_is_left_as_it_was(database: Database) -> None:
         assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
-# --- it is in nobody's way ----------------------------------------------------------------------
+# --- does not block others ----------------------------------------------------------------------
 
 
 @contextmanager
-def writing(database: Database, patience_ms: int) -> Iterator[list[float]]:
-    """Somebody writes without pause and never waits longer for a lock; yields the times it took."""
+def writing(database: Database, lock_timeout_ms: int) -> Iterator[list[float]]:
+    """Write continuously in another session with a lock timeout; yield the durations in seconds."""
     took: list[float] = []
     failed: list[BaseException] = []
     stop = threading.Event()
@@ -211,7 +211,7 @@ def writing(database: Database, patience_ms: int) -> Iterator[list[float]]:
     def write() -> None:
         try:
             with connect(database) as conn:
-                conn.execute(f"set lock_timeout = {patience_ms}".encode())
+                conn.execute(f"set lock_timeout = {lock_timeout_ms}".encode())
                 while not stop.is_set():
                     started = time.monotonic()
                     conn.execute("update public.users set name = name || '.' where name !~ '....$'")
@@ -234,64 +234,66 @@ def writing(database: Database, patience_ms: int) -> Iterator[list[float]]:
     assert failed == []
 
 
-def test_no_writer_waits_longer_than_the_lock_timeout(seeded: Database) -> None:
-    with writing(seeded, patience_ms=1050) as took:
-        verdict = judged(seeded, lock_timeout=1.0)
+def test_writers_wait_at_most_the_lock_timeout(seeded: Database) -> None:
+    with writing(seeded, lock_timeout_ms=1050) as took:
+        verdict = verified(seeded, lock_timeout=1.0)
     assert verdict.proven
     assert len(took) > 10
-    assert max(took) < 1.5  # three statements; the server was busy with other things too
+    assert max(took) < 1.5  # three statements, on a busy server
 
 
-def test_a_lock_that_stands_in_the_way_is_named_and_nothing_passes(database: Database) -> None:
-    with database.connect(application_name="somebody else") as other:
+def test_lock_holder_is_named(database: Database) -> None:
+    with database.connect(application_name="another session") as other:
         other.execute("lock table public.projects in access exclusive mode")
-        with pytest.raises(LockTimeout) as refusal:
-            judged(database, lock_timeout=0.05)
-        assert "somebody else" in refusal.value.hint
-        assert "AccessExclusiveLock on projects" in refusal.value.hint
+        with pytest.raises(LockTimeout) as error:
+            verified(database, lock_timeout=0.05)
+        assert "another session" in error.value.hint
+        assert "AccessExclusiveLock on projects" in error.value.hint
 
 
-def test_a_program_that_stands_still_is_ended_and_says_so(
+def test_session_of_stalled_program_is_ended(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it holds a table all to itself; nobody else has to wait for it."""
+    """While it holds an exclusive lock, so that other sessions do not wait for it."""
     run = grid.run
 
     def slow(*words: Any, **how: Any) -> None:
-        if not how.get("belt", True):
+        if not how.get("restrictive_policies", True):
             time.sleep(0.5)
         run(*words, **how)
 
     monkeypatch.setattr(grid, "run", slow)
-    with pytest.raises(DatabaseUnreachable, match="connection was lost") as refusal:
-        judged(database, only="projects", lock_timeout=0.3)
-    assert "stood still for 210 ms" in refusal.value.hint
+    with pytest.raises(DatabaseUnreachable, match="connection was lost") as error:
+        verified(database, only="projects", lock_timeout=0.3)
+    assert "stalled for 210 ms" in error.value.hint
     with connect(database) as conn:
         assert conn.execute("select count(*) from public.projects").fetchall() == [(0,)]
 
 
-def test_a_lock_that_goes_away_is_waited_for(database: Database) -> None:
+def test_lock_is_retried_until_released(database: Database) -> None:
     with database.connect() as other:
         other.execute("lock table public.projects in access exclusive mode")
-        letting_go = threading.Timer(0.7, other.rollback)
-        letting_go.start()
-        assert judged(database, only="projects.select", lock_timeout=0.1).proven
-        letting_go.join()
+        release = threading.Timer(0.7, other.rollback)
+        release.start()
+        assert verified(database, only="projects.select", lock_timeout=0.1).proven
+        release.join()
 
 
-def test_where_the_belt_cannot_be_dropped_the_table_is_named(database: Database) -> None:
+def test_warning_names_table_whose_restrictive_policies_could_not_be_dropped(
+    database: Database,
+) -> None:
     with database.connect(application_name="a long reader") as other:
         other.execute("select count(*) from public.projects")
-        verdict = judged(database, only="projects", lock_timeout=0.1)
+        verdict = verified(database, only="projects", lock_timeout=0.1)
     assert verdict.proven
     [warning] = [w for w in verdict.warnings if "CVE" not in w]
     assert "public.projects" in warning and "a long reader" in warning
 
 
-def test_two_runs_at_once_both_pass(database: Database) -> None:
+def test_concurrent_runs_pass(database: Database) -> None:
     verdicts: list[Verdict] = []
     runs = [
-        threading.Thread(target=lambda: verdicts.append(judged(database, only="matrix")))
+        threading.Thread(target=lambda: verdicts.append(verified(database, only="matrix")))
         for _ in range(2)
     ]
     for run in runs:
@@ -301,13 +303,15 @@ def test_two_runs_at_once_both_pass(database: Database) -> None:
     assert [verdict.breaches for verdict in verdicts] == [(), ()]
 
 
-def test_truncate_is_not_executed_where_it_would_go_through(seeded: Database) -> None:
-    """A reader holds a lock that TRUNCATE would wait for."""
+def test_truncate_is_not_executed_if_it_would_succeed(seeded: Database) -> None:
+    """Another session holds a lock that TRUNCATE would wait for."""
     with connect(seeded) as conn:
         conn.execute("grant truncate on public.projects to authenticated")
     with seeded.connect() as reader:
         reader.execute("select count(*) from public.projects")
-        verdict = judged(seeded, only="projects.truncate", without_belt=False, lock_timeout=0.1)
+        verdict = verified(
+            seeded, only="projects.truncate", without_restrictive_policies=False, lock_timeout=0.1
+        )
     assert {b.fix for b in verdict.breaches} == {
         "revoke truncate on public.projects from authenticated;"
     }
@@ -316,10 +320,10 @@ def test_truncate_is_not_executed_where_it_would_go_through(seeded: Database) ->
     }
 
 
-# --- it can fail --------------------------------------------------------------------------------
+# --- fails --------------------------------------------------------------------------------------
 
 
-def test_a_policy_that_is_too_wide_is_named_with_what_it_reached(database: Database) -> None:
+def test_policy_that_is_too_permissive_is_named_with_exposed_rows(database: Database) -> None:
     found = breach(
         database,
         "drop policy tenant_isolation on public.projects;"
@@ -328,31 +332,31 @@ def test_a_policy_that_is_too_wide_is_named_with_what_it_reached(database: Datab
     )
     assert found.proof == "projects.select.rows as OWNER in other org"
     assert found.subject == "public.projects"
-    assert found.who.startswith("OWNER: role authenticated, claims {")
+    assert found.actor.startswith("OWNER: role authenticated, claims {")
     assert "set local role authenticated;" in found.sql
     assert "select id from public.projects where org_id = 'cproofaway" in found.sql
-    assert found.reached.startswith("2 rows: cproofawayproject")
-    assert "policy select_member on public.projects: for select" in found.fault
-    assert "using (true)" in found.fault
+    assert found.exposed.startswith("2 rows: cproofawayproject")
+    assert "policy select_member on public.projects: for select" in found.cause
+    assert "using (true)" in found.cause
     assert "sql/0009_enable_row_level_security.sql" in found.fix
 
 
-def test_a_policy_that_only_the_belt_makes_right_is_found(database: Database) -> None:
-    verdict = judged(
+def test_policy_that_relies_on_the_restrictive_policy_is_found(database: Database) -> None:
+    verdict = verified(
         database, "alter policy select_member on public.projects using (true)", only="projects"
     )
     assert verdict.breaches
     assert all("without the restrictive policies" in b.proof for b in verdict.breaches)
     assert all(cell.passed for cell in verdict.cells)
     with connect(database) as conn:
-        assert prove(conn, only="projects", without_belt=False).proven
+        assert prove(conn, only="projects", without_restrictive_policies=False).proven
 
 
-def test_an_update_policy_that_only_the_select_policy_makes_right_is_found(
+def test_update_policy_that_relies_on_the_select_policy_is_found(
     database: Database,
 ) -> None:
-    """Without WHERE no column is read, so no policy for SELECT is asked."""
-    verdict = judged(
+    """Without WHERE no column is read, so policies for SELECT do not apply."""
+    verdict = verified(
         database,
         "alter policy update_member on public.workflows using (true) with check (true);"
         " drop policy tenant_isolation on public.workflows",
@@ -360,13 +364,13 @@ def test_an_update_policy_that_only_the_select_policy_makes_right_is_found(
     )
     assert verdict.breaches
     assert all(", without WHERE" in b.proof for b in verdict.breaches)
-    assert "policy update_member on public.workflows" in verdict.breaches[0].fault
+    assert "policy update_member on public.workflows" in verdict.breaches[0].cause
 
 
-def test_a_grant_too_many_is_named_with_its_revoke(database: Database) -> None:
+def test_excess_grant_is_named_with_its_revoke(database: Database) -> None:
     found = breach(database, "grant update (email) on public.users to authenticated", only="users")
     assert found.proof == "users.update.email as OWNER in own org"
-    assert "grant update (email, name, roles) on public.users to authenticated" in found.fault
+    assert "grant update (email, name, roles) on public.users to authenticated" in found.cause
     assert found.fix == "revoke update (email) on public.users from authenticated;"
     with connect(database) as conn:
         conn.execute(found.fix.encode())
@@ -382,25 +386,25 @@ def test_a_grant_too_many_is_named_with_its_revoke(database: Database) -> None:
         ("update (meta) on public.audit_logs to service_role", "revoke update on public.audit_"),
     ],
 )
-def test_a_grant_behind_which_policies_still_hold_is_a_breach_all_the_same(
+def test_excess_grant_is_a_breach_even_if_policies_deny_access(
     database: Database, grant: str, fix: str
 ) -> None:
     found = breach(database, f"grant {grant}", only="matrix")
     assert found.fix.startswith(fix)
-    assert "which nobody gave it" in found.what
+    assert "which is not in permissions.toml" in found.summary
 
 
-def test_a_guard_that_is_gone_shows_in_what_got_through(database: Database) -> None:
+def test_missing_guard_is_reported(database: Database) -> None:
     found = breach(database, "drop trigger guard_roles on public.users", only="users")
-    assert found.proof == "users.update.own roles short of OWNER as MEMBER in own org"
-    assert "no guard refused it" in found.fault
-    assert "keep_last_owner, record_audit, touch_updated_at" in found.fault
+    assert found.proof == "users.update.own roles below OWNER as MEMBER in own org"
+    assert "no guard refused it" in found.cause
+    assert "keep_last_owner, record_audit, touch_updated_at" in found.cause
     assert "sql/0007_guard_rows.sql" in found.fix
 
 
-def test_row_security_that_is_off_is_named_with_the_switch(database: Database) -> None:
+def test_disabled_row_security_is_named_with_its_fix(database: Database) -> None:
     found = breach(database, "alter table public.users disable row level security", only="users")
-    assert "row-level security is off on public.users" in found.fault
+    assert "row-level security is off on public.users" in found.cause
     assert found.fix == "alter table public.users enable row level security;"
 
 
@@ -421,23 +425,23 @@ def test_row_security_that_is_off_is_named_with_the_switch(database: Database) -
         ),
     ],
 )
-def test_the_opposite_failure_says_what_is_missing(
+def test_refused_right_says_what_is_missing(
     database: Database, weakness: str, missing: str
 ) -> None:
     found = breach(database, weakness, only="projects")
-    assert "and was refused" in found.what
-    assert found.fault.startswith(missing)
+    assert "but was refused" in found.summary
+    assert found.cause.startswith(missing)
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "fault"),
+    ("make", "name", "cause"),
     [
         ("create table public.notes (id int)", "table public.notes", "row-level security is off"),
         (
             "create view public.everyone as select * from public.users;"
             " grant select on public.everyone to authenticated",
             "view public.everyone",
-            "it reads as its owner",
+            "it reads with its owner's rights",
         ),
         (
             "create materialized view public.counted as select count(*) from public.users;"
@@ -447,134 +451,139 @@ def test_the_opposite_failure_says_what_is_missing(
         ),
     ],
 )
-def test_a_table_that_nobody_decided_on_fails_the_proof(
-    seeded: Database, make: str, name: str, fault: str
+def test_undeclared_relation_is_a_breach(
+    seeded: Database, make: str, name: str, cause: str
 ) -> None:
-    found = breach(seeded, make, only="undecided")
-    assert name in found.what and fault in found.fault
+    found = breach(seeded, make, only="undeclared")
+    assert name in found.summary and cause in found.cause
     assert "revoke all on" in found.fix
     if "grant" in make:
-        assert re.search(r"saw (at least )?\d+ row", found.reached)
-    assert "example" not in found.reached  # the rows themselves may be real people's
+        assert re.search(r"saw (at least )?\d+ row", found.exposed)
+    assert "example" not in found.exposed  # rows may be personal data
 
 
-def test_a_schema_is_looked_into_when_it_is_said_to_be_exposed(database: Database) -> None:
-    make = "create schema shop; create table shop.orders (id int)"
-    assert judged(database, make, only="undecided").proven
-    found = breach(database, "", only="undecided", schemas=("public", "shop"))
-    assert found.subject == "shop.orders"
+def test_schema_option_adds_exposed_schemas(database: Database) -> None:
+    make = "create schema sales; create table sales.orders (id int)"
+    assert verified(database, make, only="undeclared").proven
+    found = breach(database, "", only="undeclared", schemas=("public", "sales"))
+    assert found.subject == "sales.orders"
     with pytest.raises(UsageError, match="no schema nowhere"):
-        judged(database, schemas=("nowhere",))
+        verified(database, schemas=("nowhere",))
 
 
-# --- what it stands on --------------------------------------------------------------------------
+# --- preconditions ------------------------------------------------------------------------------
 
 
-def test_a_database_without_the_schema_is_an_error_and_no_breach(empty_database: Database) -> None:
-    with pytest.raises(RunnerError, match="not the schema of sql/") as refusal:
-        judged(empty_database)
-    assert "runner apply" in refusal.value.hint
+def test_missing_schema_is_an_error_not_a_breach(empty_database: Database) -> None:
+    with pytest.raises(RunnerError, match="not the schema of sql/") as error:
+        verified(empty_database)
+    assert "runner apply" in error.value.hint
 
 
-def test_a_role_that_cannot_act_as_the_api_is_told_the_grant(
+def test_role_that_cannot_act_as_the_api_gets_the_grant_in_the_hint(
     server: Server, database: Database
 ) -> None:
-    role = f"nobody_of_{database.name}"
+    name = f"Limited {database.name}"
+    role = f'"{name}"'
     with connect(database) as conn:
         conn.execute(f"create role {role} login password 'proves'".encode())
-    with connect(database, user=role, password=PASSWORD) as conn:
-        with pytest.raises(RunnerError, match="cannot act as") as refusal:
+    with connect(database, user=name, password=PASSWORD) as conn:
+        with pytest.raises(RunnerError, match="cannot act as") as error:
             prove(conn)
-        assert f"grant anon, authenticated, service_role to {role};" in refusal.value.hint
+        assert f"grant anon, authenticated, service_role to {role};" in error.value.hint
     with connect(database) as conn:
         conn.execute(f"grant anon, authenticated to {role}".encode())
         conn.execute(f"grant service_role to {role}".encode())
         conn.execute(f"revoke usage on schema app from {role}".encode())
-    with (  # it is bound by the policies itself
-        connect(database, user=role, password=PASSWORD) as conn,
-        pytest.raises(ProofError, match="could not be made"),
+    with (  # the role is itself subject to the policies
+        connect(database, user=name, password=PASSWORD) as conn,
+        pytest.raises(ProofError, match="could not be inserted"),
     ):
         prove(conn)
 
 
-def test_where_no_rows_can_be_made_it_is_an_error_unless_a_rule_says_why(
+def test_failing_fixture_is_an_error_unless_a_rule_explains_it(
     database: Database,
 ) -> None:
     needed = "alter table public.projects add column needed text not null"
-    with pytest.raises(ProofError, match=r"could not be made: null value in column .needed"):
-        judged(database, needed)
-    verdict = judged(database, "alter function app.record_audit() owner to authenticated")
+    with pytest.raises(ProofError, match=r"could not be inserted: null value in column .needed"):
+        verified(database, needed)
+    verdict = verified(database, "alter function app.record_audit() owner to authenticated")
     assert verdict.cells == ()
     assert {check.kind for check in verdict.checks} == {"rule"}
-    *named, world = verdict.breaches
+    *named, fixture = verdict.breaches
     assert "routine app.record_audit()" in {b.subject for b in named}
-    assert "could not be made" in world.what and "No cell, attack or invariant" in world.what
+    assert (
+        "could not be inserted" in fixture.summary
+        and "No cell, attack or invariant" in fixture.summary
+    )
     assert len(set(verdict.breaches)) == len(verdict.breaches)
 
 
-def test_a_session_that_may_not_write_is_told_so(database: Database) -> None:
+def test_read_only_session_is_an_error(database: Database) -> None:
     with connect(database) as conn:
         conn.execute("set default_transaction_read_only = on")
         with pytest.raises(RunnerError, match="read-only"):
             prove(conn)
 
 
-def test_a_name_that_is_no_proof_is_wrong_usage(database: Database) -> None:
+def test_unknown_name_is_a_usage_error(database: Database) -> None:
     with pytest.raises(UsageError, match="no proof called 'projekts'"):
-        judged(database, only="projekts")
+        verified(database, only="projekts")
 
 
-# --- what it prints -----------------------------------------------------------------------------
+# --- output -------------------------------------------------------------------------------------
 
 
-def test_the_matrix_is_readable_in_80_columns_without_colour(
-    checkout: Checkout, seeded: Database
-) -> None:
-    said = checkout.runner("verify")
-    assert said.code == 0, said.err + said.out
-    assert all(len(line) <= 80 for line in said.out.splitlines())
-    assert "\x1b" not in said.out
-    assert re.search(r"^  OWNER +yes · +4/8 · +9/15 · +– · +– ·$", said.out, re.MULTILINE)
-    assert re.search(r"^  service_role +yes \+ ", said.out, re.MULTILINE)
-    assert re.search(r"^\d{4} cells, .*0 breaches, in \d+\.\d s$", said.out, re.MULTILINE)
+def test_matrix_fits_80_columns_without_color(checkout: Checkout, seeded: Database) -> None:
+    result = checkout.runner("verify")
+    assert result.code == 0, result.err + result.out
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+    assert "\x1b" not in result.out
+    assert re.search(r"^  OWNER +yes · +4/8 · +9/15 · +– · +– ·$", result.out, re.MULTILINE)
+    assert re.search(r"^  service_role +yes \+ ", result.out, re.MULTILINE)
+    assert re.search(r"^\d{4} cells, .*0 breaches, in \d+\.\d s$", result.out, re.MULTILINE)
 
 
 @one_server
-def test_a_breach_says_all_that_one_needs_and_exits_with_4(checkout: Checkout) -> None:
+def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -> None:
     checkout.do("grant update (email) on public.users to authenticated")
-    said = checkout.runner("verify", "--only", "users")
-    assert said.code == 4
-    assert re.search(r"^  OWNER .* ✗1 ", said.out, re.MULTILINE)
-    assert "breach 1: users.update.email as OWNER in own org" in said.out
-    for part in ("what  ", "who  ", "sql  ", "reached  ", "fault  ", "fix  "):
-        assert re.search(rf"^  {part}", said.out, re.MULTILINE)
-    assert "update public.users set email = email where" in said.out
+    result = checkout.runner("verify", "--only", "users")
+    assert result.code == 4
+    assert re.search(r"^  OWNER .* ✗1 ", result.out, re.MULTILINE)
+    assert "breach 1: users.update.email as OWNER in own org" in result.out
+    for part in ("summary  ", "actor  ", "sql  ", "exposed  ", "cause  ", "fix  "):
+        assert re.search(rf"^  {part}", result.out, re.MULTILINE)
+    assert "\n  also affected users.update.email as ADMIN in own org\n" in result.out
+    assert "update public.users set email = email where" in result.out
     assert "\x1b[31m" in checkout.runner("verify", "--only", "users", FORCE_COLOR="1").out
 
 
 @one_server
-def test_json_is_one_document(checkout: Checkout) -> None:
-    said = checkout.runner("verify", "--only", "matrix", "--json")
-    assert said.code == 0
-    assert said.document["ok"] is True
-    assert said.document["counts"]["cells"] == len(said.document["cells"])
-    assert said.document["breaches"] == []
-    assert "***" not in said.document["facts"]["fingerprint"]
+def test_json_is_a_single_document(checkout: Checkout) -> None:
+    result = checkout.runner("verify", "--only", "matrix", "--json")
+    assert result.code == 0
+    assert result.document["ok"] is True
+    assert result.document["counts"]["cells"] == len(result.document["cells"])
+    assert result.document["breaches"] == []
+    assert "***" not in result.document["facts"]["fingerprint"]
     checkout.do("grant select on public.users to anon")
-    said = checkout.runner("verify", "--only", "users.select", "--json")
-    assert (said.code, said.document["ok"], said.document["exit_code"]) == (4, False, 4)
-    assert said.document["breaches"][0]["fix"] == "revoke select on public.users from anon;"
+    result = checkout.runner("verify", "--only", "users.select", "--json")
+    assert (result.code, result.document["ok"], result.document["exit_code"]) == (4, False, 4)
+    breach = result.document["breaches"][0]
+    assert " ".join(breach) == "proof subject summary actor sql exposed cause fix"
+    assert breach["fix"] == "revoke select on public.users from anon;"
 
 
 @one_server
-def test_html_is_one_page_that_needs_nothing_else(checkout: Checkout) -> None:
+def test_html_page_is_self_contained(checkout: Checkout) -> None:
     name = '<script>alert("x")</script>'
     checkout.do(f'create table public."{name}" (id int)'.replace('"x"', '""x""'))
-    said = checkout.runner("verify", "--html", "proof.html")
-    assert said.code == 4
+    result = checkout.runner("verify", "--html", "proof.html")
+    assert result.code == 4
     page = (checkout.folder / "proof.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert html.escape(name, quote=True) in page
+    assert str(escape(name)) in page
     assert not re.search(r"(src|href)\s*=|@import|url\(", page)
     assert "prefers-color-scheme" in page and "@media print" in page
     assert re.search(r"\d:18:[0-9a-f]{64}", page) and "Not proven" in page
@@ -584,7 +593,7 @@ def test_html_is_one_page_that_needs_nothing_else(checkout: Checkout) -> None:
 
 
 @one_server
-def test_junit_is_what_a_ci_job_reads(checkout: Checkout) -> None:
+def test_junit_lists_failures(checkout: Checkout) -> None:
     checkout.do("grant select on public.users to anon")
     checkout.do("alter policy select_member on public.projects using (true)")
     checkout.runner("verify", "--only", "matrix", "--junit", "proof.xml")
@@ -602,28 +611,28 @@ def test_junit_is_what_a_ci_job_reads(checkout: Checkout) -> None:
     assert any("without the restrictive policies" in str(name) for name in failed)
 
 
-def test_what_xml_cannot_hold_is_replaced() -> None:
+def test_characters_invalid_in_xml_are_replaced() -> None:
     verdict = Verdict(breaches=(Breach("a\x01b", "x", "a \x00 b"),))
     assert Xml.fromstring(export.junit(verdict)).get("failures") == "1"  # noqa: S314 - our own
 
 
 @one_server
-def test_a_page_that_cannot_be_written_is_wrong_usage(checkout: Checkout) -> None:
-    said = checkout.runner("verify", "--only", "projects.select", "--html", "no/such/folder.html")
-    assert said.code == 64
-    assert "cannot be written" in said.err
+def test_unwritable_page_is_a_usage_error(checkout: Checkout) -> None:
+    result = checkout.runner("verify", "--only", "projects.select", "--html", "no/such/folder.html")
+    assert result.code == 64
+    assert "cannot be written" in result.err
 
 
 @one_server
-def test_only_takes_a_table_a_right_or_the_matrix(database: Database) -> None:
-    assert len(judged(database, only="projects.select").cells) == 14
-    assert {c.table for c in judged(database, only="users").cells} == {"users"}
-    right = judged(database, only="workflows.update.approve")
+def test_only_accepts_a_table_or_a_right(database: Database) -> None:
+    assert len(verified(database, only="projects.select").cells) == 14
+    assert {c.table for c in verified(database, only="users").cells} == {"users"}
+    right = verified(database, only="workflows.update.approve")
     assert {c.what for c in right.cells} == {"approve", "approve, without WHERE"}
 
 
 @one_server
-def test_the_self_test_goes_alone(checkout: Checkout) -> None:
-    said = checkout.runner("verify", "--self-test", "--only", "users")
-    assert said.code == 64
-    assert "--self-test takes no --only" in said.err
+def test_self_test_rejects_other_options(checkout: Checkout) -> None:
+    result = checkout.runner("verify", "--self-test", "--only", "users")
+    assert result.code == 64
+    assert "--self-test takes no --only" in result.err

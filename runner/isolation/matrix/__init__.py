@@ -1,1 +1,1 @@
-"""Every right tried by every actor."""
+"""Every right of the permission table, tried as every actor."""

@@ -1,4 +1,4 @@
-"""One statement as one person, as PostgREST would send it, and nothing of it stays."""
+"""Execute one statement as one actor, as PostgREST would, and roll it back."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from psycopg import errors, generators, pq, sql
 from runner.isolation.fixture import Actor
 from runner.postgres.connection import Connection
 
-_KEPT = 3  # rows kept to show what was reached
+_SAMPLE_ROWS = 3  # rows kept to show what was exposed
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an attempt: rows seen or changed, or the SQLSTATE that refused it."""
+    """The outcome of an attempt: rows seen or changed, or the SQLSTATE of the error."""
 
     rows: int = 0
     sqlstate: str = ""
     message: str = ""
-    sample: tuple[tuple[Any, ...], ...] = ()
+    sample: tuple[tuple[Any, ...], ...] = ()  # the first rows returned
 
     @property
     def refused(self) -> bool:
-        """Whether nothing was seen or changed: no right, or no row within sight."""
+        """Whether nothing was seen or changed: no privilege, or no visible row."""
         return self.sqlstate == "42501" or (not self.sqlstate and self.rows == 0)
 
     def __str__(self) -> str:
@@ -39,9 +39,10 @@ class Outcome:
 
 
 def attempt(connection: Connection, actor: Actor, statement: str) -> Outcome:
-    """Run a statement (or several, the last one counts) as somebody, inside the open transaction.
+    """Run a statement (or several; the last one counts) as an actor in the open transaction.
 
-    Everything is taken back afterwards, what it set and what it changed.
+    All its changes and settings are rolled back. Raises psycopg.Error only if the connection is
+    lost; any other error is in the outcome.
     """
     enter = sql.SQL(
         "savepoint attempt; set local role {}; select set_config('request.jwt.claims', {}, true)"
@@ -54,7 +55,7 @@ def attempt(connection: Connection, actor: Actor, statement: str) -> Outcome:
         shown = cursor.description is not None and (
             cursor.pgresult is not None and cursor.pgresult.status == pq.ExecStatus.TUPLES_OK
         )
-        sample = tuple(cursor.fetchmany(_KEPT)) if shown else ()
+        sample = tuple(cursor.fetchmany(_SAMPLE_ROWS)) if shown else ()
         return Outcome(max(cursor.rowcount, 0), sample=sample)
     except psycopg.Error as error:
         if connection.closed:
@@ -67,29 +68,29 @@ def attempt(connection: Connection, actor: Actor, statement: str) -> Outcome:
 
 
 def attempts(connection: Connection, tried: Sequence[tuple[Actor, str]]) -> list[Outcome]:
-    """Run single statements, each as somebody, as `attempt` does; answers are read at the end.
+    """Run single statements, each as its actor, as `attempt` does, in one pipeline.
 
-    They are all on their way before the first one is answered: a far server is asked once, not
-    four times for each. Raises OperationalError when the connection is lost.
+    One network round trip for all of them instead of four for each. Raises OperationalError when
+    the connection is lost.
     """
-    wire = connection.pgconn
-    work = [
-        partial(wire.send_query_params, text.encode(), None) if text else wire.pipeline_sync
+    pgconn = connection.pgconn
+    commands = [
+        partial(pgconn.send_query_params, text.encode(), None) if text else pgconn.pipeline_sync
         for actor, statement in tried
         for text in (*_entering(connection, actor), statement, "", *_LEAVING, "")
     ]
     try:
         with connection.lock:
-            wire.enter_pipeline_mode()
-            answers = connection.wait(generators.pipeline_communicate(wire, deque(work)))
-            while len(answers) < len(work):
-                answers.append(connection.wait(generators.fetch_many(wire)))
-            wire.exit_pipeline_mode()
+            pgconn.enter_pipeline_mode()
+            results = connection.wait(generators.pipeline_communicate(pgconn, deque(commands)))
+            while len(results) < len(commands):
+                results.append(connection.wait(generators.fetch_many(pgconn)))
+            pgconn.exit_pipeline_mode()
     except BaseException:
-        connection.close()  # what is still on its way cannot be told from what is asked next
+        connection.close()  # outstanding results would be mistaken for those of later statements
         raise
-    each = len(work) // max(1, len(tried))
-    return [_outcome(answers[n : n + each]) for n in range(0, len(work), each)]
+    size = len(commands) // max(1, len(tried))
+    return [_outcome(results[n : n + size]) for n in range(0, len(commands), size)]
 
 
 _LEAVING = ("rollback to savepoint attempt", "release savepoint attempt")
@@ -101,17 +102,17 @@ def _entering(connection: Connection, actor: Actor) -> tuple[str, str, str]:
     return "savepoint attempt", role.as_string(connection), claims.as_string(connection)
 
 
-def _outcome(answers: Sequence[Sequence[pq.abc.PGresult]]) -> Outcome:
-    """Read the answers to one attempt; the fourth is the statement's."""
-    for result in chain.from_iterable(answers):
+def _outcome(results: Sequence[Sequence[pq.abc.PGresult]]) -> Outcome:
+    """Return the outcome of one attempt; the fourth result is the statement's."""
+    for result in chain.from_iterable(results):
         if result.status == pq.ExecStatus.FATAL_ERROR:
             error = errors.error_from_result(result, "utf-8")
             text = error.diag.message_primary or str(error)
             return Outcome(sqlstate=error.sqlstate or "?????", message=text)
-    result = answers[3][-1]
+    result = results[3][-1]
     sample = (
         tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
-        for row in range(min(result.ntuples, _KEPT))
+        for row in range(min(result.ntuples, _SAMPLE_ROWS))
     )
     return Outcome(result.command_tuples or 0, sample=tuple(sample))
 

@@ -1,4 +1,4 @@
-"""What is tried: one statement by one person on one organization, for each right of the table."""
+"""The cases of the matrix: for each right, one statement by one actor in one organization."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _WHERE = re.compile(r"\s+where\s")
 
 
 @dataclass(frozen=True)
-class Try:
-    """One cell to come: a right, who tries it, and where."""
+class Case:
+    """One case to execute: a right, the actor, and whether in the own or the other organization."""
 
     right: Permission
-    who: str
+    actor_name: str  # a key of ACTORS
     own_org: bool
-    blind: bool = False  # without WHERE: then no policy for SELECT stands before the other ones
+    without_where: bool = False  # then no SELECT policy applies in addition to those of the command
 
     @property
     def actor(self) -> Actor:
-        """The role and the claims it is tried with."""
-        return ACTORS[self.who]
+        """The role and claims used."""
+        return ACTORS[self.actor_name]
 
     @property
     def allowed(self) -> bool:
-        """What the permission table promises."""
-        return self.right.allows(self.who, own_org=self.own_org)
+        """Whether the permission table allows it."""
+        return self.right.allows(self.actor_name, own_org=self.own_org)
 
     @property
     def name(self) -> str:
@@ -37,58 +37,58 @@ class Try:
 
     @property
     def sql(self) -> str:
-        """The statement, with the ids of the organization it is tried on."""
+        """The statement, with the ids of the organization that it targets."""
         org = HOME if self.own_org else AWAY
-        me = self.who.lower() if self.who in TENANTS else "member"
-        statement = self.right.attempt(org.ids(me=me))
-        return _WHERE.split(statement)[0] if self.blind else statement
+        me = self.actor_name.lower() if self.actor_name in TENANTS else "member"
+        statement = self.right.statement(org.ids(me=me))
+        return _WHERE.split(statement)[0] if self.without_where else statement
 
     @property
     def what(self) -> str:
-        """The right, and how it is tried."""
-        return f"{self.right.what}, without WHERE" if self.blind else self.right.what
+        """The right, and the variant."""
+        return f"{self.right.what}, without WHERE" if self.without_where else self.right.what
 
     @property
     def where(self) -> str:
-        """Whose organization: the own one, or the other."""
+        """The targeted organization: `own` or `other`."""
         return "own" if self.own_org else "other"
 
     @property
     def title(self) -> str:
-        """The whole of it in a line, as its cell and a breach of it are called."""
+        """The case in one line; also the title of its cell and the `proof` of its breach."""
         right = self.right
-        return f"{right.table}.{right.command}.{self.what} as {self.who} in {self.where} org"
+        return f"{right.table}.{right.command}.{self.what} as {self.actor_name} in {self.where} org"
 
     @property
-    def crosses(self) -> bool:
-        """Whether somebody signed in reaches where they have no row, and policies must stop it."""
+    def crosses_organizations(self) -> bool:
+        """Whether a signed-in user accesses rows that only policies can deny."""
         return (
             self.actor.role == "authenticated"
-            and (not self.own_org or self.who not in TENANTS)
+            and (not self.own_org or self.actor_name not in TENANTS)
             and self.right.command != "truncate"
         )
 
 
-def tries(only: str | None = None) -> list[Try]:
-    """Return every cell, or those of `only`: matrix, a table, table.command or a right's name."""
-    all_ = [
-        Try(right, who, own_org)
+def cases(only: str | None = None) -> list[Case]:
+    """Return every case, or those of `only`: matrix, a table, table.command or a right's name."""
+    found = [
+        Case(right, actor_name, own_org)
         for right in permissions()
-        for who in ACTORS
+        for actor_name in ACTORS
         for own_org in (True, False)
     ]
-    all_ += [
-        Try(right, who, own_org=False, blind=True)
+    found += [
+        Case(right, actor_name, own_org=False, without_where=True)
         for right in permissions()
         if right.command in ("update", "delete") and right.tenants
-        for who, actor in ACTORS.items()
+        for actor_name, actor in ACTORS.items()
         if actor.role == "authenticated"
     ]
     if only in (None, "matrix"):
-        return all_
-    return [try_ for try_ in all_ if try_.name == only or try_.name.startswith(f"{only}.")]
+        return found
+    return [case for case in found if case.name == only or case.name.startswith(f"{only}.")]
 
 
 def tables() -> list[str]:
-    """Return the tables the permission table knows, in its order."""
+    """Return the tables of the permission table, in its order."""
     return list(dict.fromkeys(right.table for right in permissions()))

@@ -1,4 +1,4 @@
-"""The matrix: every right of permissions.toml, tried by everybody, on their own org and another."""
+"""The matrix: execute every case, and collect cells and breaches."""
 
 from __future__ import annotations
 
@@ -6,36 +6,38 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
+from psycopg import sql
+
 from runner.isolation.fixture import ACTORS, HOME
 from runner.isolation.matrix.attempt import Outcome, attempts
-from runner.isolation.matrix.cases import Try, tables
-from runner.isolation.matrix.judge import NOT_TRIED, holds, judge
+from runner.isolation.matrix.cases import Case, tables
+from runner.isolation.matrix.judge import NOT_TRIED, excess_privilege, judge
 from runner.isolation.matrix.permissions import TENANTS
-from runner.isolation.matrix.root_cause import Faults
+from runner.isolation.matrix.root_cause import RootCauses
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 
-# Counts the rows that the policies let by, and ends the statement at so many: if it does get
-# through, they are rows of the live database.
-_MANY = 50
-_TOO_MANY = "22012"
-_AT_MOST = (
-    f"{_MANY} / ({_MANY} - set_config('proof.rows', (coalesce(nullif(current_setting("
+# Counts the rows that policies let through, and ends the statement (division by zero) at the limit:
+# if the case is not refused, they are rows of the live database.
+_ROW_LIMIT = 50
+_LIMIT_REACHED = "22012"
+_STOP_AT_LIMIT = (
+    f"{_ROW_LIMIT} / ({_ROW_LIMIT} - set_config('proof.rows', (coalesce(nullif(current_setting("
     "'proof.rows', true), ''), '0')::int + 1)::text, true)::int) > 0"
 )
 
 
 @dataclass
 class Findings:
-    """What the tries came to; collected while they run."""
+    """The results of the cases, collected while they run."""
 
     cells: list[Cell] = field(default_factory=list)
     breaches: list[Breach] = field(default_factory=list)
-    not_tried: list[tuple[Try, Outcome]] = field(default_factory=list)
+    not_tried: list[tuple[Case, Outcome]] = field(default_factory=list)
 
 
-def truncators(connection: Connection) -> set[tuple[str, str]]:
-    """Return who could empty what, as (role, table): trying it would lock out everybody else."""
+def truncate_privileges(connection: Connection) -> set[tuple[str, str]]:
+    """Return who may truncate what, as (role, table): executing it would lock out all sessions."""
     return set(
         connection.execute(
             "select role, name from unnest(%s::text[]) as role, unnest(%s::text[]) as name"
@@ -47,94 +49,97 @@ def truncators(connection: Connection) -> set[tuple[str, str]]:
 
 def run(
     connection: Connection,
-    chosen: Iterable[Try],
+    cases: Iterable[Case],
     into: Findings,
     *,
-    belt: bool = True,
-    at_once: int = 40,
+    restrictive_policies: bool = True,
+    batch_size: int = 40,
 ) -> None:
-    """Try each inside the open transaction, in which the world was made.
+    """Execute each case in the open transaction, which must contain the fixture rows.
 
-    `belt`: whether the restrictive policies are there; without them only breaches are kept.
-    `at_once`: so many are sent before the first answer is read.
+    `restrictive_policies`: whether they are in place; without them only breaches are collected.
+    `batch_size`: cases sent before the first result is read.
     """
-    faults = Faults(connection)
-    could_truncate = truncators(connection)
+    causes = RootCauses(connection)
+    truncatable = truncate_privileges(connection)
     own_rows = _own_rows(connection)
-    coming = iter(chosen)
-    while batch := list(islice(coming, at_once)):
-        tried = [try_ for try_ in batch if not _is_held(try_, could_truncate)]
-        statements = [(try_.actor, text) for try_ in tried for text in _statements(try_)]
-        answers = iter(attempts(connection, statements))
-        for try_ in batch:
+    remaining = iter(cases)
+    while batch := list(islice(remaining, batch_size)):
+        tried = [case for case in batch if not _would_truncate(case, truncatable)]
+        statements = [(case.actor, text) for case in tried for text in _statements(case)]
+        outcomes = iter(attempts(connection, statements))
+        for case in batch:
             breach: Breach | None
-            if try_ not in tried:
+            if case not in tried:
                 outcome = Outcome(message="not executed: the role holds TRUNCATE")
-                breach = holds(try_, faults)
+                breach = excess_privilege(case, causes)
             else:
-                outcome = next(answers)
-                if try_.blind:
-                    outcome = _beyond(try_, outcome, next(answers), own_rows)
+                outcome = next(outcomes)
+                if case.without_where:
+                    outcome = _beyond_own_org(case, outcome, next(outcomes), own_rows)
                 if outcome.sqlstate in NOT_TRIED:
-                    into.not_tried.append((try_, outcome))
+                    into.not_tried.append((case, outcome))
                     continue
-                breach = judge(try_, outcome, faults, belt=belt)
+                breach = judge(case, outcome, causes, restrictive_policies=restrictive_policies)
             if breach:
                 into.breaches.append(breach)
-            if belt:
-                into.cells.append(cell(try_, outcome, passed=breach is None))
+            if restrictive_policies:
+                into.cells.append(cell(case, outcome, passed=breach is None))
 
 
-def _is_held(try_: Try, could_truncate: set[tuple[str, str]]) -> bool:
-    """Whether TRUNCATE would go through, which is known without doing it."""
-    pair = (try_.actor.role, try_.right.table)
-    return try_.right.command == "truncate" and pair in could_truncate
+def _would_truncate(case: Case, truncatable: set[tuple[str, str]]) -> bool:
+    """Whether TRUNCATE would succeed, which is known without executing it."""
+    pair = (case.actor.role, case.right.table)
+    return case.right.command == "truncate" and pair in truncatable
 
 
-def _statements(try_: Try) -> tuple[str, ...]:
-    """Return what is executed for a try: without WHERE, the own rows first, to compare with."""
-    if not try_.blind:
-        return (try_.sql,)
-    return (f"{try_.sql} where {_mine(try_.right.table)}", f"{try_.sql} where {_AT_MOST}")
+def _statements(case: Case) -> tuple[str, ...]:
+    """Return the statements of a case; without WHERE, first the own rows alone, for comparison."""
+    if not case.without_where:
+        return (case.sql,)
+    own = f"{case.sql} where {_own_org_condition(case.right.table)}"
+    return (own, f"{case.sql} where {_STOP_AT_LIMIT}")
 
 
-def _beyond(try_: Try, own: Outcome, all_: Outcome, own_rows: dict[str, int]) -> Outcome:
-    """Return how many rows beyond their own org somebody changed who gave no WHERE."""
-    if all_.sqlstate == _TOO_MANY:
-        return Outcome(_MANY)
+def _beyond_own_org(case: Case, own: Outcome, all_: Outcome, own_rows: dict[str, int]) -> Outcome:
+    """Return how many rows outside their own organization a statement without WHERE changed."""
+    if all_.sqlstate == _LIMIT_REACHED:
+        return Outcome(_ROW_LIMIT)
     if all_.sqlstate:
         return Outcome() if all_.sqlstate == own.sqlstate else all_
     expected = own.rows
-    if try_.who in TENANTS and not own.rows:  # they may be able to change rows they cannot see
-        expected = own_rows[try_.right.table]
+    if case.actor_name in TENANTS and not own.rows:  # they may change rows that they cannot see
+        expected = own_rows[case.right.table]
     return Outcome(max(0, all_.rows - expected))
 
 
 def _own_rows(connection: Connection) -> dict[str, int]:
-    """Return how many rows the world's first organization has in each table."""
-    counts = ", ".join(
-        f"(select count(*) from public.{table} where {_mine(table)})"  # noqa: S608
+    """Return how many rows the fixture's first organization has in each table."""
+    counts = [
+        sql.SQL("(select count(*) from {} where {})").format(
+            sql.Identifier("public", table), sql.SQL(_own_org_condition(table))
+        )
         for table in tables()
-    )
-    rows = connection.execute(f"select {counts}".encode()).fetchall()
+    ]
+    rows = connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(counts))).fetchall()
     return dict(zip(tables(), rows[0], strict=True))
 
 
-def _mine(table: str) -> str:
+def _own_org_condition(table: str) -> str:
     return f"{'id' if table == 'organizations' else 'org_id'} = '{HOME.id()}'"
 
 
-def cell(try_: Try, outcome: Outcome, *, passed: bool) -> Cell:
-    """Return the cell of a try for the record."""
-    right = try_.right
+def cell(case: Case, outcome: Outcome, *, passed: bool) -> Cell:
+    """Return the cell that records a case and its outcome."""
+    right = case.right
     return Cell(
         table=right.table,
         command=right.command,
-        what=try_.what,
-        who=try_.who,
-        where=try_.where,
-        allowed=try_.allowed,
+        what=case.what,
+        actor=case.actor_name,
+        where=case.where,
+        allowed=case.allowed,
         outcome=str(outcome) if outcome.sqlstate or not outcome.message else outcome.message,
         passed=passed,
-        sql=try_.sql,
+        sql=case.sql,
     )

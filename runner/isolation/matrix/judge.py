@@ -1,4 +1,4 @@
-"""What an outcome means: held against the promise, and put into words where it breaks it."""
+"""Compare the outcome of a case with the permission table, and describe a difference."""
 
 from __future__ import annotations
 
@@ -7,51 +7,57 @@ from dataclasses import replace
 
 from runner.isolation.fixture import Actor
 from runner.isolation.matrix.attempt import Outcome
-from runner.isolation.matrix.cases import Try
+from runner.isolation.matrix.cases import Case
 from runner.isolation.matrix.permissions import SERVICE, TENANTS, Permission, may, permissions
-from runner.isolation.matrix.root_cause import Faults
+from runner.isolation.matrix.root_cause import RootCauses
 from runner.isolation.verdict import Breach
 
-REFUSED, INVARIANT, REFERRED_TO = "42501", "23514", "23503"
+INSUFFICIENT_PRIVILEGE, CHECK_VIOLATION, FOREIGN_KEY_VIOLATION = "42501", "23514", "23503"
 NOT_TRIED = {
     "55P03": "waited for a lock longer than the lock timeout",
     "57014": "took longer than the statement timeout",
-    "40P01": "was chosen to end a deadlock",
+    "40P01": "was canceled to resolve a deadlock",
 }
-_DEEDS = {"select": "read", "insert": "inserted", "update": "changed", "delete": "deleted"}
-_PLACES = {True: "their own organization", False: "another organization"}
+_VERBS = {"select": "read", "insert": "inserted", "update": "changed", "delete": "deleted"}
+_ORGANIZATIONS = {True: "their own organization", False: "another organization"}
 
 
-def judge(try_: Try, outcome: Outcome, faults: Faults, *, belt: bool = True) -> Breach | None:
-    """Hold an outcome against the promise; return what is wrong, if anything is."""
-    if try_.allowed:
+def judge(
+    case: Case, outcome: Outcome, causes: RootCauses, *, restrictive_policies: bool = True
+) -> Breach | None:
+    """Return the breach if the outcome differs from the permission table, else None.
+
+    `restrictive_policies`: whether they were in place.
+    """
+    if case.allowed:
         if not outcome.sqlstate and outcome.rows:
             return None
-        return _refused(try_, outcome, faults)
+        return _wrongly_refused(case, outcome, causes)
     if outcome.refused:
-        if outcome.sqlstate != REFUSED and _nobody_like(try_):
-            return holds(try_, faults)
+        if outcome.sqlstate != INSUFFICIENT_PRIVILEGE and _never_allowed(case):
+            return excess_privilege(case, causes)
         return None
-    if outcome.sqlstate in _invariants(try_):
-        return holds(try_, faults) if _nobody_like(try_) else None
-    return _got_through(try_, outcome, faults, belt=belt)
+    if outcome.sqlstate in _accepted_errors(case):
+        return excess_privilege(case, causes) if _never_allowed(case) else None
+    return _unauthorized(case, outcome, causes, restrictive_policies=restrictive_policies)
 
 
-def could_not_be_tried(try_: Try, outcome: Outcome, why: str) -> Breach:
-    """Return the breach of a cell that was never answered: no answer is not a pass."""
+def could_not_be_tried(case: Case, outcome: Outcome, holders: str) -> Breach:
+    """Return the breach of a case without a result, which must not count as passed."""
+    blocked_by = holders and f", locked by {holders}"
     return Breach(
-        proof=try_.title,
-        subject=f"public.{try_.right.table}",
-        what=f"could not be tried: it {NOT_TRIED[outcome.sqlstate]}{why and f', locked by {why}'}",
-        who=_whom(try_),
-        sql=preamble(try_.actor, try_.sql),
-        fault=why or outcome.message,
+        proof=case.title,
+        subject=f"public.{case.right.table}",
+        summary=f"could not be tried: it {NOT_TRIED[outcome.sqlstate]}{blocked_by}",
+        actor=_description(case),
+        sql=preamble(case.actor, case.sql),
+        cause=holders or outcome.message,
         fix="run verify again when that session is done",
     )
 
 
 def preamble(actor: Actor, sql: str) -> str:
-    """Return a statement as one can paste it, with what PostgREST sets before it."""
+    """Return a statement ready to paste, after the settings that PostgREST makes."""
     claims = actor.claims.replace("'", "''")
     return (
         "begin;  -- as the owner; then the rows of runner/isolation/queries/fixture.sql\n"
@@ -62,89 +68,99 @@ def preamble(actor: Actor, sql: str) -> str:
     )
 
 
-def _nobody_like(try_: Try) -> bool:
-    """Whether nobody with this database role may do this: then it must hold no privilege at all.
+def _never_allowed(case: Case) -> bool:
+    """Whether the case's database role must not hold the privilege at all.
 
-    service_role deletes organizations, if only empty ones.
+    The exception is service_role, which may delete organizations, but only empty ones.
     """
-    right = try_.right
-    if (try_.who, right.table, right.command) == (SERVICE, "organizations", "delete"):
+    right = case.right
+    if (case.actor_name, right.table, right.command) == (SERVICE, "organizations", "delete"):
         return False
     same = [r for r in permissions() if (r.table, r.command) == (right.table, right.command)]
-    return not _somebody_like(try_, same)
+    return not _allowed_to_role(case, same)
 
 
-def _somebody_like(try_: Try, rights: Iterable[Permission]) -> bool:
-    """Whether anybody with this database role has one of these rights."""
-    roles = {"authenticated": TENANTS, SERVICE: (SERVICE,)}.get(try_.actor.role, ())
-    return any(role in right.allowed for right in rights for role in roles)
+def _allowed_to_role(case: Case, rights: Iterable[Permission]) -> bool:
+    """Whether any actor with the case's database role has one of these rights."""
+    actors = {"authenticated": TENANTS, SERVICE: (SERVICE,)}.get(case.actor.role, ())
+    return any(actor in right.allowed for right in rights for actor in actors)
 
 
-def _invariants(try_: Try) -> Sequence[str]:
-    """What else than a refusal may stop somebody: only who can see the row may hear of it."""
-    if try_.who == SERVICE:
-        return (INVARIANT, REFERRED_TO)
-    return (INVARIANT,) if try_.who in TENANTS and try_.own_org else ()
+def _accepted_errors(case: Case) -> Sequence[str]:
+    """Return the constraint errors that count as a refusal: only who sees the row may get one."""
+    if case.actor_name == SERVICE:
+        return (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION)
+    return (CHECK_VIOLATION,) if case.actor_name in TENANTS and case.own_org else ()
 
 
-def _got_through(try_: Try, outcome: Outcome, faults: Faults, *, belt: bool) -> Breach:
-    right, role = try_.right, try_.actor.role
-    fault, fix = faults.let_through(
+def _unauthorized(
+    case: Case, outcome: Outcome, causes: RootCauses, *, restrictive_policies: bool
+) -> Breach:
+    right, actor = case.right, case.actor_name
+    cause, fix = causes.of_access(
         right.table,
         right.command,
-        role,
-        column="" if _somebody_like(try_, [right]) else right.what.removeprefix("with "),
-        guarded=may(try_.who, right.table, right.command) and (try_.own_org or try_.who == SERVICE),
+        case.actor.role,
+        column="" if _allowed_to_role(case, [right]) else right.what.removeprefix("with "),
+        guarded=may(actor, right.table, right.command) and (case.own_org or actor == SERVICE),
     )
     if outcome.sqlstate:
-        what = f"{try_.who} was not refused, but stopped by {outcome.sqlstate}: {outcome.message}"
+        summary = f"{actor} was not denied access, but got {outcome.sqlstate}: {outcome.message}"
     else:
-        what = f"{try_.who} {_DEEDS[right.command]} {outcome} of {right.table} in "
-        what += f"{_PLACES[try_.own_org]} ({try_.what})"
-    breach = _breach(try_, what, reached=_reached(outcome), fault=fault, fix=fix)
-    if belt:
+        summary = (
+            f"{actor} {_VERBS[right.command]} {outcome} of {right.table} in "
+            f"{_ORGANIZATIONS[case.own_org]} ({case.what})"
+        )
+    breach = _breach(case, summary, exposed=_exposed(outcome), cause=cause, fix=fix)
+    if restrictive_policies:
         return breach
     return replace(
         breach,
         proof=f"{breach.proof}, without the restrictive policies",
-        what=f"{what}, as soon as the restrictive policies are set aside",
+        summary=f"{summary}, if the restrictive policies are dropped",
     )
 
 
-def holds(try_: Try, faults: Faults) -> Breach:
-    right, role = try_.right, try_.actor.role
-    fault, fix = faults.held(right.table, right.command, role)
-    what = f"{role} holds {right.command.upper()} on public.{right.table}, which nobody gave it"
-    return _breach(try_, what, reached="the privilege itself", fault=fault, fix=fix)
-
-
-def _refused(try_: Try, outcome: Outcome, faults: Faults) -> Breach:
-    right = try_.right
-    fault, fix = faults.stood_in_the_way(
-        right.table, right.command, try_.actor.role, outcome.sqlstate, outcome.message
+def excess_privilege(case: Case, causes: RootCauses) -> Breach:
+    """Return the breach of a role that holds a privilege without any right that needs it."""
+    right, role = case.right, case.actor.role
+    cause, fix = causes.of_privilege(right.table, right.command, role)
+    summary = (
+        f"{role} holds {right.command.upper()} on public.{right.table}, which is not in "
+        "permissions.toml"
     )
-    what = f"{try_.who} may {right.command} {right.table} in {_PLACES[try_.own_org]}"
-    what += f" ({right.what}), and was refused: {outcome}"
-    return _breach(try_, what, reached=outcome.message, fault=fault, fix=fix)
+    return _breach(case, summary, exposed="the privilege itself", cause=cause, fix=fix)
 
 
-def _breach(try_: Try, what: str, *, reached: str, fault: str, fix: str) -> Breach:
+def _wrongly_refused(case: Case, outcome: Outcome, causes: RootCauses) -> Breach:
+    right = case.right
+    cause, fix = causes.of_refusal(
+        right.table, right.command, case.actor.role, outcome.sqlstate, outcome.message
+    )
+    summary = (
+        f"{case.actor_name} may {right.command} {right.table} in {_ORGANIZATIONS[case.own_org]} "
+        f"({right.what}), but was refused: {outcome}"
+    )
+    return _breach(case, summary, exposed=outcome.message, cause=cause, fix=fix)
+
+
+def _breach(case: Case, summary: str, *, exposed: str, cause: str, fix: str) -> Breach:
     return Breach(
-        proof=try_.title,
-        subject=f"public.{try_.right.table}",
-        what=what,
-        who=_whom(try_),
-        sql=preamble(try_.actor, try_.sql),
-        reached=reached,
-        fault=fault,
+        proof=case.title,
+        subject=f"public.{case.right.table}",
+        summary=summary,
+        actor=_description(case),
+        sql=preamble(case.actor, case.sql),
+        exposed=exposed,
+        cause=cause,
         fix=fix,
     )
 
 
-def _whom(try_: Try) -> str:
-    return f"{try_.who}: role {try_.actor.role}, claims {try_.actor.claims}"
+def _description(case: Case) -> str:
+    return f"{case.actor_name}: role {case.actor.role}, claims {case.actor.claims}"
 
 
-def _reached(outcome: Outcome) -> str:
+def _exposed(outcome: Outcome) -> str:
     shown = "; ".join(", ".join(str(value) for value in row) for row in outcome.sample)
     return f"{outcome}: {shown}" if shown else str(outcome)

@@ -1,7 +1,7 @@
 """The permission table: who may do what, read from permissions.toml beside this file.
 
-A permission is one right, the roles that have it and one statement that tries it. The tests, the
-proofs and README are made from the same table. Nothing here touches a database.
+A permission is one right, the roles that have it and one statement that exercises it. The tests,
+verify and docs/isolation.md use the same table. No database access.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMMANDS = ("select", "insert", "update", "delete", "truncate")
 
 @dataclass(frozen=True)
 class Permission:
-    """One right: `what` of `table` may be reached with `command` by the roles in `allowed`."""
+    """One right: the roles in `allowed` may use `command` on `what` of `table`."""
 
     table: str
     command: str
@@ -37,14 +37,14 @@ class Permission:
         """Tenants act in their own organization only; service_role in every one."""
         return role in self.allowed and (own_org or role == SERVICE)
 
-    def attempt(self, ids: Mapping[str, str]) -> str:
-        """The statement with its `:'name'`s replaced by literals, as psql would do it."""
+    def statement(self, ids: Mapping[str, str]) -> str:
+        """Return the statement with each `:'name'` replaced by a literal, as psql does it."""
         return re.sub(r":'(\w+)'", lambda name: _literal(ids[name[1]]), self.sql)
 
 
 @cache
 def permissions() -> tuple[Permission, ...]:
-    """The whole table, in the order of the file."""
+    """Return all permissions, in the order of the file."""
     tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     return tuple(
         Permission(table, command, what, tuple(right["allowed"]), right["sql"].strip())
@@ -54,17 +54,17 @@ def permissions() -> tuple[Permission, ...]:
     )
 
 
-def may(who: str, table: str, command: str) -> bool:
-    """Whether somebody has any right of this command in their own organization."""
+def may(actor: str, table: str, command: str) -> bool:
+    """Whether an actor has any right of this command in their own organization."""
     return any(
-        right.allows(who, own_org=True)
+        right.allows(actor, own_org=True)
         for right in permissions()
         if (right.table, right.command) == (table, command)
     )
 
 
 def markdown() -> str:
-    """The table as README prints it: one row per table, the words of the file in its cells."""
+    """Return the permission table as docs/isolation.md shows it: Markdown, one row per table."""
     head = ["Table", "SELECT", "INSERT", "UPDATE", SERVICE]
     tables = dict.fromkeys(permission.table for permission in permissions())
     rows = [head, ["---"] * len(head), *(_row(table) for table in tables)]
@@ -82,7 +82,7 @@ def _row(table: str) -> list[str]:
 
 
 def _cell(rights: Iterable[Permission]) -> str:
-    """`every member: own name · OWNER: …`, without the rights that no tenant has."""
+    """Return `every member: own name · OWNER: …`, without the rights that no tenant has."""
     whats: dict[tuple[str, ...], list[str]] = {}
     for right in rights:
         if right.tenants:

@@ -1,4 +1,4 @@
-"""Which grant, policy or switch let something through, or is missing, and how to fix it."""
+"""Find the grant, policy or setting that allowed an access, or that is missing, and the fix."""
 
 from __future__ import annotations
 
@@ -12,142 +12,160 @@ _HELPERS = "psql -1 -f sql/0006_create_caller_helpers.sql"
 _GUARDS = "psql -1 -f sql/0007_guard_rows.sql"
 _LOG = "psql -1 -f sql/0008_record_audit.sql"
 _POLICIES = "psql -1 -f sql/0009_enable_row_level_security.sql"
-# What puts back every function, trigger and policy.
-PAGES = f"{_HELPERS}\n{_GUARDS}\n{_LOG}\n{_POLICIES}  -- a constraint is in 0002 to 0005"
+# Restores every function, trigger and policy.
+RESTORE_ALL = f"{_HELPERS}\n{_GUARDS}\n{_LOG}\n{_POLICIES}  -- constraints: see 0002 to 0005"
 
 
 @dataclass(frozen=True)
-class Found:
-    """One line of faults.sql."""
+class Fact:
+    """One row of root_cause.sql."""
 
     kind: str  # "switch", "owner", "policy", "restrictive", "grant", "member", "trigger", "helper"
-    name: str  # of the policy, grantee, trigger or function; of a switch, which
-    words: str
+    name: str  # of the policy, grantee, trigger or function; of a switch: table, owner or role
+    text: str
 
 
-class Faults:
-    """Looks up what stands between a role and a table; asked again, it remembers."""
+class RootCauses:
+    """Looks up what governs a role's access to a table; results are cached.
+
+    Each method returns the cause and the fix. `table` and `role` are plain names, not quoted;
+    `command` is a lower-case SQL command.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[tuple[str, str, str, str], list[Found]] = {}
+        self._facts: dict[tuple[str, str, str, str], list[Fact]] = {}
+        self._quoted: dict[str, str] = {}
 
-    def of(self, table: str, command: str, role: str, *, schema: str = "public") -> list[Found]:
-        """Return what stands between this role and this command, and what opens it."""
+    def facts(self, table: str, command: str, role: str, *, schema: str = "public") -> list[Fact]:
+        """Return everything that allows or restricts this command for this role."""
         key = (schema, table, command, role)
-        if key not in self._known:
+        if key not in self._facts:
             rows = self._connection.execute(
                 query("isolation/matrix/root_cause"),
                 {"schema": schema, "table": table, "command": command, "role": role},
             )
-            self._known[key] = [Found(kind, name, _plain(words)) for _, kind, name, words in rows]
-        return self._known[key]
+            self._facts[key] = [Fact(kind, name, _readable(text)) for _, kind, name, text in rows]
+        return self._facts[key]
 
-    def let_through(
+    def of_access(
         self, table: str, command: str, role: str, *, column: str = "", guarded: bool = False
     ) -> tuple[str, str]:
-        """Return what let a role reach what it should not, and how to close it.
+        """Return what gave a role access that it should not have.
 
-        `column`: it is this one that should not be written; `guarded`: the row is the role's to
-        change, so that only a trigger could have refused this change of it. Else it is the
-        policies, or the helpers that they ask.
+        `column`: the column that must not be written, if it is one. `guarded`: the role may change
+        the row, so only a trigger could have refused this change; otherwise the cause is a policy
+        or a helper function that it calls.
         """
-        found = self.of(table, command, role)
-        grants = [f for f in found if f.kind == "grant"]
-        named = [f for f in grants if column and column in _columns(f.words)]
-        if named:
-            return _joined(named), _revokes(command, table, named, column)
-        switches = [f for f in found if f.kind == "switch"]
+        facts = self.facts(table, command, role)
+        grants = [f for f in facts if f.kind == "grant"]
+        of_column = [f for f in grants if column and self._quote(column) in _columns(f.text)]
+        if of_column:
+            return _joined(of_column), self._revoke(command, table, of_column, column)
+        switches = [f for f in facts if f.kind == "switch"]
         if switches:
-            return _joined([*switches, *grants]), _switch_back(switches[0], table, role)
-        policies = [f for f in found if f.kind in ("policy", "restrictive")]
+            return _joined([*switches, *grants]), self._revert(switches[0], table, role)
+        policies = [f for f in facts if f.kind in ("policy", "restrictive")]
         if not guarded:
-            helpers = [f for f in found if f.kind == "helper"]
-            fault = _joined([*policies, *helpers, *grants])
-            fix = f"{_POLICIES}  -- puts its policies and grants back; drop any others"
+            helpers = [f for f in facts if f.kind == "helper"]
+            cause = _joined([*policies, *helpers, *grants])
+            fix = f"{_POLICIES}  -- restores its policies and grants; drop any others"
             if helpers:
-                fix = f"{_HELPERS}  -- puts back what they ask\n{fix}"
-            return fault or f"no grant or policy of public.{table} explains it", fix
-        triggers = [f for f in found if f.kind == "trigger"]
-        standing = ", ".join(f.words.removeprefix("trigger ") for f in triggers)
-        fault = (
-            f"no guard refused it; triggers on public.{table} for {command}: "
-            f"{standing or 'none'}; its policies: "
+                fix = f"{_HELPERS}  -- restores the functions they call\n{fix}"
+            return cause or f"no grant or policy of {self._table(table)} explains it", fix
+        triggers = [f.text.removeprefix("trigger ") for f in facts if f.kind == "trigger"]
+        cause = (
+            f"no guard refused it; triggers on {self._table(table)} for {command}: "
+            f"{', '.join(triggers) or 'none'}; its policies: "
             f"{', '.join(f.name for f in policies) or 'none'}; {_joined(grants)}"
         )
-        return fault, f"{_GUARDS}; {_POLICIES}"
+        return cause, f"{_GUARDS}; {_POLICIES}"
 
-    def held(self, table: str, command: str, role: str) -> tuple[str, str]:
-        """Return by what a role holds a privilege it should not, and how to take it away."""
-        found = self.of(table, command, role)
-        owner = [f for f in found if f.kind == "owner"]
+    def of_privilege(self, table: str, command: str, role: str) -> tuple[str, str]:
+        """Return what gives a role a privilege that it should not have."""
+        facts = self.facts(table, command, role)
+        owner = [f for f in facts if f.kind == "owner"]
         if owner:
-            return owner[0].words, _switch_back(owner[0], table, role)
-        grants = [f for f in found if f.kind == "grant"]
+            return owner[0].text, self._revert(owner[0], table, role)
+        grants = [f for f in facts if f.kind == "grant"]
         if grants:
-            return _joined(grants), _revokes(command, table, grants)
-        members = [f for f in found if f.kind == "member"]
+            return _joined(grants), self._revoke(command, table, grants)
+        members = [f for f in facts if f.kind == "member"]
         if members:
-            return _joined(members), " ".join(_left(member) for member in members)
-        switches = [f for f in found if f.kind == "switch"]
+            return _joined(members), " ".join(_revoke_membership(member) for member in members)
+        switches = [f for f in facts if f.kind == "switch"]
         if switches:
-            return _joined(switches), _switch_back(switches[0], table, role)
-        return f"no grant on public.{table} explains it", _POLICIES
+            return _joined(switches), self._revert(switches[0], table, role)
+        return f"no grant on {self._table(table)} explains it", _POLICIES
 
-    def stood_in_the_way(
+    def of_refusal(
         self, table: str, command: str, role: str, sqlstate: str, message: str
     ) -> tuple[str, str]:
-        """Return what is missing where something allowed was refused."""
-        found = self.of(table, command, role)
-        grants = [f for f in found if f.kind == "grant"]
+        """Return what is missing if an allowed statement was refused."""
+        facts = self.facts(table, command, role)
+        grants = [f for f in facts if f.kind == "grant"]
+        target = f"{self._table(table)} to {self._quote(role)}"
         if not grants:
-            return (f"missing: grant {command} on public.{table} to {role}", _POLICIES)
+            return (f"missing: grant {command} on {target}", _POLICIES)
         if sqlstate == "42501" and message.startswith("permission denied"):
             return (f"missing: a privilege ({message}); there is {_joined(grants)}", _POLICIES)
         if sqlstate and sqlstate != "42501":
-            return (f"{sqlstate}: {message}", PAGES)
-        # Who changes a row has to see it: select_… is needed beside update_….
+            return (f"{sqlstate}: {message}", RESTORE_ALL)
+        # To change a row, a role must see it: UPDATE and DELETE need a policy for SELECT, too.
         for needed in [command] if command == "insert" else [command, "select"]:
-            if not any(f.kind == "policy" for f in self.of(table, needed, role)):
-                fault = f"missing: a permissive policy for {needed} to {role} on public.{table}"
-                return (fault, _POLICIES)
-        others = [f for f in found if f.kind in ("policy", "restrictive")]
-        return (f"{message or 'no row is within sight'}; there is {_joined(others)}", _POLICIES)
+            if not any(f.kind == "policy" for f in self.facts(table, needed, role)):
+                cause = (
+                    f"missing: a permissive policy for {needed} to {self._quote(role)}"
+                    f" on {self._table(table)}"
+                )
+                return (cause, _POLICIES)
+        policies = [f for f in facts if f.kind in ("policy", "restrictive")]
+        return (f"{message or 'no visible row'}; there is {_joined(policies)}", _POLICIES)
+
+    def _quote(self, name: str) -> str:
+        """Return a name as an SQL identifier, quoted if it is mixed case, reserved or the like."""
+        if name not in self._quoted:
+            row = self._connection.execute("select quote_ident(%s)", [name]).fetchone()
+            self._quoted[name] = row[0] if row else name
+        return self._quoted[name]
+
+    def _table(self, name: str) -> str:
+        return f"public.{self._quote(name)}"
+
+    def _revoke(self, command: str, table: str, grants: list[Fact], column: str = "") -> str:
+        privilege = f"{command} ({self._quote(column)})" if column else command
+        return " ".join(
+            f"revoke {privilege} on {self._table(table)} from {grantee};"
+            for grantee in dict.fromkeys(f.name for f in grants)
+        )
+
+    def _revert(self, switch: Fact, table: str, role: str) -> str:
+        if switch.name == "table":
+            return f"alter table {self._table(table)} enable row level security;"
+        if switch.name == "role":
+            return f"alter role {self._quote(role)} nosuperuser nobypassrls;"
+        return (
+            f"alter table {self._table(table)} owner to current_user;"
+            "  -- no API role may own a table"
+        )
 
 
-def _plain(words: str) -> str:
-    """Return a policy's expression as it was written, short of what PostgreSQL adds."""
-    return re.sub(r"\( SELECT (\S+?\(.*?\)) AS \w+\)", r"(select \1)", words)
+def _readable(text: str) -> str:
+    """Return a policy's expression without the alias that PostgreSQL adds to a sub-select."""
+    return re.sub(r"\( SELECT (\S+?\(.*?\)) AS \w+\)", r"(select \1)", text)
 
 
-def _joined(found: list[Found]) -> str:
-    return "; ".join(f.words for f in found)
+def _joined(facts: list[Fact]) -> str:
+    return "; ".join(f.text for f in facts)
 
 
-def _columns(words: str) -> list[str]:
-    """Return the columns of `grant update (a, b) on …`; none when it is the whole table."""
-    if "(" not in words:
-        return []
-    return [name.strip(' "') for name in words.split("(", 1)[1].split(")", 1)[0].split(",")]
+def _columns(grant: str) -> list[str]:
+    """Return the quoted columns of `grant update (a, "B") on …`; none for the whole table."""
+    listed = re.match(r"grant \w+ \((.*)\) on ", grant)
+    return re.findall(r'"(?:[^"]|"")*"|[^\s,]+', listed[1]) if listed else []
 
 
-def _revokes(command: str, table: str, grants: list[Found], column: str = "") -> str:
-    what = f"{command} ({column})" if column else command
-    return " ".join(
-        f"revoke {what} on public.{table} from {name};"
-        for name in dict.fromkeys(f.name for f in grants)
-    )
-
-
-def _left(member: Found) -> str:
+def _revoke_membership(member: Fact) -> str:
     """Return the revoke of `grant pg_read_all_data to authenticated`."""
-    given = member.words.removeprefix("grant ").rpartition(" to ")[0]
-    return f"revoke {given} from {member.name};"
-
-
-def _switch_back(switch: Found, table: str, role: str) -> str:
-    if switch.name == "table":
-        return f"alter table public.{table} enable row level security;"
-    if switch.name == "role":
-        return f"alter role {role} nosuperuser nobypassrls;"
-    return f"alter table public.{table} owner to current_user;  -- no API role may own a table"
+    role = member.text.removeprefix("grant ").removesuffix(f" to {member.name}")
+    return f"revoke {role} from {member.name};"

@@ -1,4 +1,4 @@
-"""What lies in the exposed schemas, and nobody has decided on: each such table is a breach."""
+"""Find relations in exposed schemas that permissions.toml does not declare: each is a breach."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ API_ROLES = ("anon", "authenticated", "service_role")
 
 @dataclass(frozen=True)
 class Relation:
-    """One line of exposed.sql."""
+    """One row of exposed_relations.sql."""
 
     schema: str
     name: str
     qualified: str
     kind: str
-    secured: bool
-    invoker: bool
+    secured: bool  # row-level security is enabled
+    invoker: bool  # a view with security_invoker
     parent: str | None  # the table it is a partition of
-    extension: str | None  # the extension it came with
+    extension: str | None  # the extension it belongs to
     granted: list[str]  # "select to anon"
 
 
 def relations(connection: Connection, schemas: Sequence[str]) -> list[Relation]:
-    """Return every table, view, materialized view, foreign table and partition of the schemas."""
+    """Return the tables, partitions, (materialized) views and foreign tables of the schemas."""
     rows = connection.execute(
         query("isolation/matrix/exposed_relations"),
         {"schemas": list(schemas), "roles": list(API_ROLES)},
@@ -40,59 +40,61 @@ def relations(connection: Connection, schemas: Sequence[str]) -> list[Relation]:
     return [Relation(*row) for row in rows]
 
 
-def undecided(connection: Connection, schemas: Sequence[str]) -> list[Breach]:
-    """Return a breach for each relation that the permission table does not know.
+def undeclared(connection: Connection, schemas: Sequence[str]) -> list[Breach]:
+    """Return a breach for each relation that is not in the permission table.
 
-    A partition of a table that it knows, and what came with an extension, may stay as long as no
-    API role holds anything on it.
+    Partitions of declared tables and relations of extensions are accepted as long as no API role
+    has a privilege on them.
     """
-    known = {f"public.{table}" for table in tables()}
+    declared = {f"public.{table}" for table in tables()}
     found = relations(connection, schemas)
-    partitions = {r.qualified for r in found if r.parent in known}
+    partitions = {r.qualified for r in found if r.parent in declared}
     for _ in found:  # partitions of partitions
         partitions |= {r.qualified for r in found if r.parent in partitions}
     return [
         _breach(connection, relation)
         for relation in found
-        if relation.qualified not in known
+        if relation.qualified not in declared
         and (relation.granted or not (relation.qualified in partitions or relation.extension))
     ]
 
 
 def _breach(connection: Connection, relation: Relation) -> Breach:
     text = f"select * from {relation.qualified} limit 4"  # noqa: S608 - quoted by format()
-    reached: list[str] = []
+    exposed: list[str] = []
     worst = ""
-    # A foreign table is not tried: reading it would reach out of this database.
-    for who in ("anon", "stranger", "MEMBER") if relation.kind != "foreign table" else ():
-        outcome = attempt(connection, ACTORS[who], text)
-        reached.append(f"{who}: {_shown(outcome)}")
+    # A foreign table is not tried: reading it would connect to another server.
+    for name in ("anon", "stranger", "MEMBER") if relation.kind != "foreign table" else ():
+        outcome = attempt(connection, ACTORS[name], text)
+        exposed.append(f"{name}: {_count(outcome)}")
         if not outcome.sqlstate and not worst:
-            worst = who
-    said = {
+            worst = name
+    weakness = {
         "table": "" if relation.secured else "row-level security is off",
         "partitioned table": "" if relation.secured else "row-level security is off",
-        "view": "" if relation.invoker else "it reads as its owner (no security_invoker)",
+        "view": ""
+        if relation.invoker
+        else "it reads with its owner's rights (no security_invoker)",
     }.get(relation.kind, f"a {relation.kind} has no row-level security")
     grants = f"grant {', '.join(relation.granted)}" if relation.granted else ""
     actor = ACTORS[worst or "anon"]
     return Breach(
-        proof=f"undecided.{relation.qualified}",
+        proof=f"undeclared.{relation.qualified}",
         subject=relation.qualified,
-        what=f"the {relation.kind} {relation.qualified} lies in an exposed schema, and nobody has "
-        "decided who may reach it",
-        who=f"{actor.name}: role {actor.role}, claims {actor.claims}" if worst else "",
+        summary=f"the {relation.kind} {relation.qualified} is in an exposed schema, but not in "
+        "permissions.toml",
+        actor=f"{actor.name}: role {actor.role}, claims {actor.claims}" if worst else "",
         sql=preamble(actor, text) if worst else "",
-        reached="; ".join(reached),
-        fault="; ".join(filter(None, (said, grants))) or "no privileges yet, and no decision",
+        exposed="; ".join(exposed),
+        cause="; ".join(filter(None, (weakness, grants))) or "no privileges yet, and undeclared",
         fix=f"revoke all on {relation.qualified} from public, {', '.join(API_ROLES)};  -- then "
-        "write its rights into runner/isolation/matrix/permissions.toml, or move it to a schema "
+        "declare its rights in runner/isolation/matrix/permissions.toml, or move it to a schema "
         "that is not exposed",
     )
 
 
-def _shown(outcome: Outcome) -> str:
-    """Say what came back, never the rows themselves: they may be real people's."""
+def _count(outcome: Outcome) -> str:
+    """Return how many rows were seen, never their content: it may be personal data."""
     if outcome.sqlstate:
         return f"refused ({outcome.sqlstate})" if outcome.refused else f"error {outcome.sqlstate}"
     return f"saw {'at least ' if outcome.rows == 4 else ''}{outcome}"

@@ -1,5 +1,5 @@
--- One organization with everybody and everything in it that a proof asks for. Poured in twice, under
--- two names, inside a transaction that is rolled back.
+-- One organization with a user per role and a row of each kind. Loaded twice, under two names, in a
+-- transaction that is rolled back.
 
 insert into public.organizations (id, name)
 values (:'org', 'Proof ' || :'org');
@@ -14,7 +14,7 @@ values
     (:'org', :'other_member', :'other_member' || '@proof.invalid', 'Second member', '{MEMBER}', null),
     (:'org', :'unlinked', :'unlinked' || '@proof.invalid', 'Unlinked', '{MEMBER}', :'unlinked_uuid');
 
--- Signed in until now: the token is alive, the link is gone.
+-- Signed in until now: the token is still valid, the link to the account is gone.
 update public.users
 set auth_user_id = null
 where org_id = :'org' and id = :'unlinked';

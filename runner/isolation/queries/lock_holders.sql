@@ -1,4 +1,4 @@
--- Who else holds a lock on these tables, the strongest and the oldest first.
+-- Other sessions that hold a lock on these tables: strongest lock first, then oldest transaction.
 
 select distinct on (rank, a.xact_start, a.pid)
     case l.mode

@@ -1,9 +1,9 @@
--- What a proof stands on, asked before anything is tried.
+-- The preconditions of verify, checked before anything is tried. Role names come quoted, for hints.
 
 select
     pg_catalog.pg_is_in_recovery() as standby,
     pg_catalog.current_setting('transaction_read_only')::bool as read_only,
-    session_user::text as me,
+    quote_ident(session_user) as me,
     array(
         select name
         from unnest(%(tables)s::text[]) as name
@@ -15,7 +15,7 @@ select
         where pg_catalog.to_regrole(name) is null
     ) as absent_roles,
     array(
-        select r.rolname::text
+        select quote_ident(r.rolname)
         from pg_catalog.pg_roles as r
         where r.rolname = any (%(roles)s)
             and not pg_catalog.pg_has_role(

@@ -1,4 +1,4 @@
-"""The matrix at a glance: per table who × command, with a sign for the other organization."""
+"""Summarize the matrix: a grid of actors and commands per table, with the other organization."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.verdict import Cell
 
 LEGEND = (
-    "yes: may",
-    "4/8: may do 4 things of 8",
-    "–: may not",
-    "·: refused in another org",
-    "+: in every org",
-    "✗3: 3 not as promised",
+    "yes: allowed",
+    "4/8: 4 of 8 rights allowed",
+    "–: denied",
+    "·: denied in another org",
+    "+: allowed in every org",
+    "✗3: 3 not as expected",
 )
 
 
 @dataclass(frozen=True)
 class Square:
-    """What one person may do with one command on one table, and whether it is so."""
+    """What one actor may do with one command on one table, and how many cells failed."""
 
-    may: int  # of the own organization's rights
-    of: int
-    crosses: bool  # whether they are promised the other organization too
-    tried_other: bool
+    may: int  # rights allowed in the own organization
+    of: int  # rights tried in the own organization
+    other_allowed: bool  # whether a right in the other organization is allowed
+    other_tried: bool
     failed: int
 
     def __str__(self) -> str:
         own = f"{self.may}/{self.of}"
         if self.may in (0, self.of):
             own = "yes" if self.may else "–"
-        other = ("+" if self.crosses else "·") if self.tried_other else ""
+        other = ("+" if self.other_allowed else "·") if self.other_tried else ""
         return " ".join(filter(None, (own if self.of else "", other, self._failed)))
 
     @property
@@ -42,31 +42,31 @@ class Square:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table's grid: those for whom all is the same stand in one."""
+    """One line of a table's grid; actors with equal squares share a line."""
 
-    who: str
+    actors: str  # comma-separated
     squares: tuple[Square | None, ...]  # in the order of COMMANDS; None: not tried
 
     @property
     def passed(self) -> bool:
-        """Whether all in it is as promised."""
+        """Whether every cell of the line passed."""
         return not any(square and square.failed for square in self.squares)
 
 
 def grids(cells: Iterable[Cell]) -> dict[str, list[Line]]:
-    """Return the lines of each table that has cells."""
+    """Return the lines of each table that has cells, by table name."""
     by_table: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
-        by_table.setdefault(cell.table, {}).setdefault(cell.who, []).append(cell)
-    return {table: _lines(people) for table, people in by_table.items()}
+        by_table.setdefault(cell.table, {}).setdefault(cell.actor, []).append(cell)
+    return {table: _lines(by_actor) for table, by_actor in by_table.items()}
 
 
-def _lines(people: dict[str, list[Cell]]) -> list[Line]:
-    same: dict[tuple[Square | None, ...], list[str]] = {}
-    for who, cells in people.items():
+def _lines(by_actor: dict[str, list[Cell]]) -> list[Line]:
+    by_squares: dict[tuple[Square | None, ...], list[str]] = {}
+    for actor, cells in by_actor.items():
         squares = tuple(_square([c for c in cells if c.command == name]) for name in COMMANDS)
-        same.setdefault(squares, []).append(who)
-    return [Line(", ".join(who), squares) for squares, who in same.items()]
+        by_squares.setdefault(squares, []).append(actor)
+    return [Line(", ".join(actors), squares) for squares, actors in by_squares.items()]
 
 
 def _square(cells: list[Cell]) -> Square | None:
@@ -77,7 +77,7 @@ def _square(cells: list[Cell]) -> Square | None:
     return Square(
         may=sum(cell.allowed for cell in own),
         of=len(own),
-        crosses=any(cell.allowed for cell in other),
-        tried_other=bool(other),
+        other_allowed=any(cell.allowed for cell in other),
+        other_tried=bool(other),
         failed=sum(not cell.passed for cell in cells),
     )

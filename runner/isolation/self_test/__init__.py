@@ -1,1 +1,1 @@
-"""Mutants: weakened schemas that verify has to notice."""
+"""Mutation testing of verify: weakened schemas that it must detect."""

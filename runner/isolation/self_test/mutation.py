@@ -1,10 +1,10 @@
-"""Proof that the proof can fail: weaken a copy in one way at a time, and verify has to see it.
+"""Mutation testing of verify: weaken a copy in one way at a time, and check that verify detects it.
 
-The ways are generated from the catalog, by the queries in mutants/*.sql. Each yields rows of
-kind, name (what was weakened), object (what a breach has to name), sql, and where the whole cluster
-is touched, undo. mutants.toml says which change nothing, and the layer that still holds.
+The mutants are generated from the catalog by the queries in mutants/*.sql. Each yields rows of
+kind, name (what is weakened), object (what a breach must name), sql, and, for changes to the whole
+cluster, undo. mutants.toml lists equivalent mutants with the layer that still holds.
 
-Of each mutant all rules are asked, and the whole of verify where none of them names the object.
+Each mutant is checked by all rules, and by all of verify only if no rule names the object.
 """
 
 from __future__ import annotations
@@ -41,19 +41,20 @@ from runner.isolation.verdict import Breach, Verdict
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import Connection
+from runner.preflight.temporary_server import temporary_server
 
-_SOUND = "sound"
+_UNMODIFIED = "unmodified"
 
 
 def generate(connection: Connection) -> list[Mutant]:
-    """Return every mutant of a database's schema. Reads the catalog, changes nothing."""
+    """Return every mutant of a database's schema. Only reads the catalog."""
     found: list[Mutant] = []
     queries = (files("runner.isolation.self_test") / "mutants").iterdir()
     with (
         connection.transaction(force_rollback=True),
         connection.cursor(row_factory=dict_row) as cur,
     ):
-        cur.execute("set local search_path = pg_catalog, pg_temp")  # every name in full
+        cur.execute("set local search_path = pg_catalog, pg_temp")  # names come schema-qualified
         for file in sorted(queries, key=lambda file: file.name):
             cur.execute(file.read_text(encoding="utf-8").encode())
             found += [Mutant(**row, equivalent=_equivalent(row["name"])) for row in cur]
@@ -61,14 +62,14 @@ def generate(connection: Connection) -> list[Mutant]:
 
 
 def sample(mutants: Sequence[Mutant], limit: int | None) -> list[Mutant]:
-    """Return at most so many, of every kind in turn."""
+    """Return at most `limit` mutants, taken from each kind in turn; all of them for None."""
     if limit is None:
         return list(mutants)
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         kinds[mutant.kind].append(mutant)
-    lock_waits = zip_longest(*kinds.values())
-    return [mutant for lock_wait in lock_waits for mutant in lock_wait if mutant][:limit]
+    rounds = zip_longest(*kinds.values())
+    return [mutant for one_of_each in rounds for mutant in one_of_each if mutant][:limit]
 
 
 def self_test(
@@ -78,11 +79,14 @@ def self_test(
     report: Report = silent,
     limit: int | None = None,
 ) -> Score:
-    """Run verify on a weakened copy of the schema for each mutant, on a scratch server."""
+    """Run verify on a weakened copy of the schema for each mutant, on a scratch server.
+
+    `version`: PostgreSQL's major version. `limit`: the number of mutants, None for all.
+    """
     started = time.monotonic()
-    report(Working("self-test: making the schema on a scratch server"))
-    with embedded.scratch(version) as server:
-        name = make_sound(server, sql_dir)
+    report(Working("self-test: creating the schema on a scratch server"))
+    with temporary_server(version) as server:
+        name = create_unmodified(server, sql_dir)
         with _copy(server, "copy") as url, _connected(url) as connection:
             mutants = sample(generate(connection), limit)
             breaches = prove(connection).breaches
@@ -101,13 +105,13 @@ def self_test(
 
 
 def _tried(server: embedded.Server, mutants: Sequence[Mutant]) -> Iterator[Trial]:
-    """Try what stays in its own copy on every core, then one by one what the cluster shares."""
-    apart = [mutant for mutant in mutants if not mutant.undo]
+    """Run mutants of one database in parallel, then those of the whole cluster one by one."""
+    independent = [mutant for mutant in mutants if not mutant.undo]
     workers = min(4, os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(try_out, repeat(server), count(1), apart)
-        except BaseException:  # an interrupt: what is running ends, the rest is not begun
+            yield from pool.map(try_out, repeat(server), count(1), independent)
+        except BaseException:  # on an interrupt, do not start the remaining ones
             pool.shutdown(cancel_futures=True)
             raise
     for mutant in mutants:
@@ -137,46 +141,46 @@ def _judge(mutant: Mutant, url: str) -> Trial:
     breaches: Sequence[Breach] = ()
     try:
         with _connected(url) as connection:
-            for ask in (_rules, prove):  # the whole, for what no rule has seen
-                breaches = ask(connection).breaches
-                seen = dict.fromkeys(b.proof for b in breaches if names(b, mutant.object))
-                if seen:
-                    return Trial(mutant, "killed", tuple(seen))
+            for check in (_check_rules, prove):
+                breaches = check(connection).breaches
+                killed_by = dict.fromkeys(b.proof for b in breaches if names(b, mutant.object))
+                if killed_by:
+                    return Trial(mutant, "killed", tuple(killed_by))
     except (psycopg.Error, RunnerError) as error:
-        return Trial(mutant, "misnamed", note=f"verify broke off: {error}")
+        return Trial(mutant, "misattributed", note=f"verify failed: {error}")
     if breaches:
-        blamed = ", ".join(dict.fromkeys(f"{b.proof} ({b.subject})" for b in breaches))
-        return Trial(mutant, "misnamed", note=f"blamed on {blamed}")
+        named = ", ".join(dict.fromkeys(f"{b.proof} ({b.subject})" for b in breaches))
+        return Trial(mutant, "misattributed", note=f"attributed to {named}")
     if mutant.equivalent:
         return Trial(mutant, "equivalent", note=mutant.equivalent)
     return Trial(mutant, "survived", note="verify passes")
 
 
-def _rules(connection: Connection) -> Verdict:
-    """Ask the quick part of verify, as verify does: what a rule sees here, it sees there."""
+def _check_rules(connection: Connection) -> Verdict:
+    """Run the fast part of verify, in the same way as verify does."""
     read(connection, LOCK_TIMEOUT, lambda: preconditions.check(connection, ("public",)))
     _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection))
     return Verdict(breaches=tuple(breaches))
 
 
-def names(breach: Breach, thing: str) -> bool:
-    """Whether a breach names a table, function, role or schema, in full or by its bare name.
+def names(breach: Breach, object_: str) -> bool:
+    """Return whether a breach names a table, function, role or schema, with or without its schema.
 
-    A trigger's function may also be named by the tables it guards: `this or that`.
+    A trigger function may be named by its tables instead: alternatives are separated by " or ".
     """
-    if " or " in thing:
-        return any(names(breach, one) for one in thing.split(" or "))
-    text = "\n".join((breach.subject, breach.what, breach.fault, breach.fix))
-    if thing.startswith(("schema ", "role ")):
-        return thing in text or breach.subject == thing.partition(" ")[2]
-    bare = thing.partition("(")[0].rpartition(".")[2].strip('"')
+    if " or " in object_:
+        return any(names(breach, one) for one in object_.split(" or "))
+    text = "\n".join((breach.subject, breach.summary, breach.cause, breach.fix))
+    if object_.startswith(("schema ", "role ")):
+        return object_ in text or breach.subject == object_.partition(" ")[2]
+    bare = object_.partition("(")[0].rpartition(".")[2].strip('"')
     return re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text) is not None
 
 
 @cache
 def equivalents() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return what mutants.toml says: a pattern of names, and the layer that holds."""
-    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    """Return the entries of mutants.toml: a pattern of names, and the layer that still holds."""
+    text = Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8")
     entries: Iterable[dict[str, str]] = tomllib.loads(text).get("equivalent", [])
     return tuple((re.compile(entry["name"]), entry["layer"]) for entry in entries)
 
@@ -185,11 +189,11 @@ def _equivalent(name: str) -> str:
     return next((layer for pattern, layer in equivalents() if pattern.fullmatch(name)), "")
 
 
-def make_sound(server: embedded.Server, sql_dir: Path) -> str:
-    """Make the database that is copied for each mutant; return the server's name and version."""
+def create_unmodified(server: embedded.Server, sql_dir: Path) -> str:
+    """Create the database that is copied for each mutant; return the server's name and version."""
     with _connected(server.url("postgres")) as admin:
-        admin.execute(sql.SQL("create database {}").format(sql.Identifier(_SOUND)))
-    with _connected(server.url(_SOUND)) as connection:
+        admin.execute(sql.SQL("create database {}").format(sql.Identifier(_UNMODIFIED)))
+    with _connected(server.url(_UNMODIFIED)) as connection:
         migrator = Migrator(connection)
         with migrator.lock():
             migrator.apply(loader.read(sql_dir))
@@ -198,12 +202,12 @@ def make_sound(server: embedded.Server, sql_dir: Path) -> str:
 
 @contextmanager
 def _copy(server: embedded.Server, name: str) -> Iterator[str]:
-    """A database of its own with the sound schema; yields its URL."""
-    names = [sql.Identifier(name), sql.Identifier(_SOUND)]
+    """Create a copy of the unmodified database, yield its URL, and drop it."""
+    names = [sql.Identifier(name), sql.Identifier(_UNMODIFIED)]
     with _connected(server.url("postgres")) as admin:
         admin.execute(sql.SQL("create database {} template {}").format(*names))
         try:
-            # A copy has a new database's privileges: what 0001 took away is taken away again.
+            # A copy has the default privileges of a new database, so repeat the revoke of 0001.
             admin.execute(sql.SQL("revoke temporary on database {} from public").format(names[0]))
             yield server.url(name)
         finally:

@@ -1,4 +1,4 @@
-"""What a self-test finds: of each mutant, whether verify saw it. Pure data."""
+"""The result of a self-test: for each mutant, whether verify detected it. Pure data."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Mutant:
 
     kind: str
     name: str
-    object: str  # what a breach has to name
+    object: str  # what a breach must name
     sql: str
-    undo: str = ""  # only for what outlives the database
-    equivalent: str = ""  # the layer that still holds, where nothing is reached by it
+    undo: str = ""  # only for changes that outlive the database
+    equivalent: str = ""  # for a mutant that exposes nothing: the layer that still holds
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What verify said of a mutant."""
+    """The verdict of verify on one mutant."""
 
     mutant: Mutant
-    verdict: str  # "killed", "equivalent", "misnamed", "survived"
+    verdict: str  # "killed", "equivalent", "misattributed", "survived"
     killed_by: tuple[str, ...] = ()  # the proofs whose breaches name the object
     note: str = ""
     seconds: float = 0.0
@@ -33,17 +33,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Score:
-    """What came of a self-test."""
+    """The result of a self-test."""
 
-    server: str
-    breaches: tuple[Breach, ...]  # of the sound copy: when there are any, nothing else is tried
+    server: str  # name and version
+    breaches: tuple[Breach, ...]  # of the unmodified schema; if there are any, no mutant is tried
     races: tuple[Check, ...]
     trials: tuple[Trial, ...]
     seconds: float
 
     @property
     def passed(self) -> bool:
-        """Whether the sound copy is proven and every mutant is seen, or known to reach nothing."""
+        """Whether the unmodified schema passes and every mutant is killed or equivalent."""
         return (
             not self.breaches
             and bool(self.trials)
@@ -53,27 +53,29 @@ class Score:
 
     @property
     def killed(self) -> int:
-        """How many mutants failed, for the right reason."""
+        """The number of mutants that verify detected and attributed to the right object."""
         return sum(trial.verdict == "killed" for trial in self.trials)
 
     @property
     def all(self) -> int:
-        """How many should: all that are not equivalent."""
+        """The number of mutants that are not equivalent."""
         return len(self.trials) - len(self.equivalents)
 
     @cached_property
     def equivalents(self) -> tuple[Trial, ...]:
-        """Mutants that verify passes because another layer holds; the note names it."""
+        """Mutants that pass because another layer holds; the note names the layer."""
         return tuple(trial for trial in self.trials if trial.verdict == "equivalent")
 
     @cached_property
     def survivors(self) -> tuple[Trial, ...]:
-        """Mutants that verify passed, or blamed on something else: bugs of verify."""
-        return tuple(trial for trial in self.trials if trial.verdict in ("survived", "misnamed"))
+        """Mutants that verify missed or attributed to another object: bugs in verify."""
+        return tuple(
+            trial for trial in self.trials if trial.verdict in ("survived", "misattributed")
+        )
 
     @property
     def by_kind(self) -> dict[str, tuple[int, int]]:
-        """Killed, and all that are not equivalent, of each kind."""
+        """The number killed and the number not equivalent, by kind."""
         scores: dict[str, tuple[int, int]] = {}
         for trial in self.trials:
             killed, of = scores.get(trial.mutant.kind, (0, 0))

@@ -1,1 +1,1 @@
-"""Rules, attacks and invariants, one .sql file each."""
+"""Rules, attacks and invariants: one .sql case file each, and the code that runs them."""

@@ -1,7 +1,7 @@
-"""One sheet of SQL, one thing to prove: a numbered file with a head that a reviewer can read.
+"""Parse a case file: a numbered .sql file for one rule, attack or invariant.
 
-The head is its leading `--` lines: the name, which is that of the file, a sentence on what it is
-about, and `-- word: text` lines; `--   ` goes on with the line before. Then comes the SQL.
+The header is the leading `--` lines: the file's name, a one-sentence title, and `-- field: text`
+lines; a line that starts with `--   ` continues the previous one. The SQL follows.
 """
 
 from __future__ import annotations
@@ -16,23 +16,26 @@ _FIELD = re.compile(r"-- ([a-z]+): (\S.*)")
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class CaseFile:
     """A file of rules/, attacks/ or invariants/."""
 
     folder: str
-    name: str
+    name: str  # of the file, without .sql
     title: str
     fields: Mapping[str, str]
     body: str
 
-    def is_meant(self, only: str | None) -> bool:
-        """Whether `only` names it: whole, without its number, or by its number; None names all."""
+    def matches(self, only: str | None) -> bool:
+        """Return whether `only` is its name, with or without number or folder, or its number.
+
+        None matches every file.
+        """
         number, _, words = self.name.partition("_")
         return only is None or only in (self.name, number, words, f"{self.folder}/{self.name}")
 
 
-def read(folder: str, fields: Sequence[str], optional: Sequence[str] = ()) -> tuple[Sheet, ...]:
-    """Return the sheets of a folder beside this file, in the order of their numbers."""
+def read(folder: str, fields: Sequence[str], optional: Sequence[str] = ()) -> tuple[CaseFile, ...]:
+    """Return the case files of a folder beside this module, in the order of their numbers."""
     found = files("runner.isolation.sql_cases") / folder
     texts = {
         file.name.removesuffix(".sql"): file.read_text(encoding="utf-8")
@@ -44,37 +47,37 @@ def read(folder: str, fields: Sequence[str], optional: Sequence[str] = ()) -> tu
 
 def parse(
     folder: str, name: str, text: str, fields: Sequence[str], optional: Sequence[str] = ()
-) -> Sheet:
-    """Read one sheet; raise ValueError, naming the file and what is wrong with it.
+) -> CaseFile:
+    """Return one case file; raise ValueError, naming the file and the problem, if it is malformed.
 
-    `fields` have to be in its head, `optional` may be, nothing else may.
+    Its header must have `fields`, may have `optional`, and no others.
     """
     where = f"{folder}/{name}.sql"
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{where}: a sheet is called NN_what_it_is")
+        raise ValueError(f"{where}: the name of a case file must look like NN_what_it_tests")
     lines = text.splitlines()
     size = next((at for at, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    head = "\n".join(lines[:size]).replace("\n--   ", " ").splitlines()
+    header = "\n".join(lines[:size]).replace("\n--   ", " ").splitlines()
     body = "\n".join(lines[size:]).strip()
-    if not head or head[0] != f"-- {name}":
-        raise ValueError(f"{where}: its first line is not its name, -- {name}")
-    if len(head) < 2 or _FIELD.fullmatch(head[1]) or not head[1].removeprefix("--").strip():
-        raise ValueError(f"{where}: its second line does not say what it is about")
+    if not header or header[0] != f"-- {name}":
+        raise ValueError(f"{where}: the first line must be its name: -- {name}")
+    if len(header) < 2 or _FIELD.fullmatch(header[1]) or not header[1].removeprefix("--").strip():
+        raise ValueError(f"{where}: the second line must be a title")
     found: dict[str, str] = {}
-    for line in head[2:]:
+    for line in header[2:]:
         field = _FIELD.fullmatch(line)
         if not field or field[1] not in (*fields, *optional):
-            raise ValueError(f"{where}: not one of its fields: {line}")
+            raise ValueError(f"{where}: unknown header field: {line}")
         if field[1] in found:
-            raise ValueError(f"{where}: a second {field[1]}")
+            raise ValueError(f"{where}: duplicate header field: {field[1]}")
         found[field[1]] = field[2].strip()
     if missing := [field for field in fields if field not in found]:
-        raise ValueError(f"{where}: its head has no -- {missing[0]}:")
+        raise ValueError(f"{where}: missing header field: -- {missing[0]}:")
     if not body:
-        raise ValueError(f"{where}: there is no SQL below its head")
-    return Sheet(folder, name, head[1].removeprefix("--").strip(), found, body)
+        raise ValueError(f"{where}: no SQL below the header")
+    return CaseFile(folder, name, header[1].removeprefix("--").strip(), found, body)
 
 
-def meant(sheets: Sequence[Sheet], only: str | None) -> Iterator[Sheet]:
-    """Those that `only` names; all for None."""
-    return (sheet for sheet in sheets if sheet.is_meant(only))
+def select(case_files: Sequence[CaseFile], only: str | None) -> Iterator[CaseFile]:
+    """Yield the case files that `only` names; all of them for None."""
+    return (case_file for case_file in case_files if case_file.matches(only))

@@ -1,22 +1,23 @@
-"""The steps that an attack is made of: who, what may come of it, and the SQL.
+"""Parse a scenario: the steps of an attack or invariant, each with actor, expected outcome and SQL.
 
-A file of attacks/ or invariants/ is a row of steps, each tried by one actor, in one savepoint: what
-a step did is there for the next one, and gone after the last.
+The steps of a file in attacks/ or invariants/ run in order in one savepoint, once per table if the
+header says so: later steps see the changes of earlier ones, and all are rolled back at the end.
 
-    -- as: MEMBER, ADMIN        actors of world.ACTORS, `MEMBER of away`, or `owner`: who connects
-    -- expect: nothing, 42501   what may come of it, any of these
-    -- if: boolean expression   optional: where it is true for the actor, that alone is the breach,
-                                and the statement, which would take a lock, is not run
+    -- as: MEMBER, ADMIN        actors: keys of fixture.ACTORS, `MEMBER of away`, or `owner`, the
+                                connecting role; the step is repeated for each
+    -- expect: nothing, 42501   the accepted outcomes
+    -- if: boolean expression   optional: if true for the actor, that alone is the breach, and the
+                                statement is not run because it would take a lock
     update public.projects set … where org_id = :'away.org'
 
-What may come of a step: `nothing` (no row seen or changed), `rows` (one or more), `done` (no
-error), `own` (rows, and none of them shows an id of the other organization), `same` (told word for
-word what the step before told, but for the ids), a SQLSTATE, or a class of them (`22***`).
+Outcomes: `nothing` (no row seen or changed), `rows` (one or more), `done` (no error), `own` (rows,
+none of which has an id of the other organization), `same` (the same response as the previous step,
+except for ids), a SQLSTATE, or a SQLSTATE class (`22***`).
 
-`:'org'`, `:'project'` … are ids of the actors' organization, `:'away.org'` … of the other one, and
-`:'me'` is the actor. `-- each: table` in the head tries all steps on every table that tenants have:
-`:table`, and `:key`, the column that says whose row it is. A statement changes only rows of these
-two made-up organizations, names them, and takes no lock that writers would meet.
+`:'org'`, `:'project'` … are ids of the actor's organization, `:'away.org'` … of the other one, and
+`:'me'` is the actor. `-- each: table` in the header runs all steps on every tenant table, as
+`:table`, with `:key`, its organization column. A statement may change only rows of the two fixture
+organizations, must name them, and must not take a lock that blocks writers.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from functools import cache
 from runner.isolation import fixture
 from runner.isolation.fixture import ACTORS, AWAY, HOME, Actor
 from runner.isolation.sql_cases import case_file
-from runner.isolation.sql_cases.case_file import Sheet
+from runner.isolation.sql_cases.case_file import CaseFile
 
 FOLDERS = ("attacks", "invariants")
 OWNER = "owner"
@@ -38,30 +39,31 @@ _STEP = re.compile(
     r"(?:-- .*\n)*?-- as: (.+)\n-- expect: (.+)\n(?:-- if: (.+)\n)?((?:.*\n)+?)"
     r"(?=(?:-- .*\n)*?-- as: |\Z)"
 )
-_TOKEN = re.compile(r"nothing|rows|done|own|same|[0-9A-Z]{5}|[0-9A-Z]{2}\*{3}")
+_OUTCOME = re.compile(r"nothing|rows|done|own|same|[0-9A-Z]{5}|[0-9A-Z]{2}\*{3}")
+_TABLE = re.compile(r"('(?:[^']|'')*')|(?<!:):table\b")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One statement by one actor, and what may come of it."""
+    """One statement by one actor, and its accepted outcomes."""
 
-    name: str
+    actor_name: str
     expected: tuple[str, ...]
-    unless: str
+    condition: str  # of `-- if:`, or empty
     sql: str
 
     @property
     def actor(self) -> Actor | None:
-        """Who tries it; None is who connected."""
-        if self.name == OWNER:
+        """The actor; None is the connecting role."""
+        if self.actor_name == OWNER:
             return None
-        if self.name.endswith(" of away"):
-            return fixture.person(self.name.removesuffix(" of away").lower(), AWAY)
-        return ACTORS[self.name]
+        if self.actor_name.endswith(" of away"):
+            return fixture.signed_in(self.actor_name.removesuffix(" of away").lower(), AWAY)
+        return ACTORS[self.actor_name]
 
-    def filled(self, text: str, table: str = "", key: str = "") -> str:
-        """Return its SQL, or its condition, with the ids, the table and its key written in."""
-        text = re.sub(r"(?<!:):table\b", table, text)
+    def substitute(self, text: str, table: str = "", key: str = "") -> str:
+        """Return its SQL or condition with the ids, the quoted table name and its key inserted."""
+        text = _TABLE.sub(lambda match: _with_table(match, table), text)
         text = re.sub(r"(?<!:):key\b", key, text)
         actor = self.actor
         me = actor.name.split(" ")[0] if actor and actor.role == "authenticated" else "member"
@@ -69,37 +71,46 @@ class Step:
             **HOME.ids(me=me),
             **{f"away.{name}": value for name, value in AWAY.ids().items()},
         }
-        return fixture.filled(text, values)
+        return fixture.substitute(text, values)
+
+
+def _with_table(match: re.Match[str], table: str) -> str:
+    """Return a match of _TABLE with the name inserted; within a literal, its quotes are doubled."""
+    literal: str | None = match[1]
+    if literal is None:
+        return table
+    escaped = table.replace("'", "''")
+    return re.sub(r"(?<!:):table\b", lambda _: escaped, literal)
 
 
 @cache
-def attacks() -> tuple[Sheet, ...]:
-    """Every attack, then every invariant, in order."""
+def scenarios() -> tuple[CaseFile, ...]:
+    """Return every attack, then every invariant, in order."""
     return tuple(
         each for folder in FOLDERS for each in case_file.read(folder, ("safe", "source"), ("each",))
     )
 
 
 @cache
-def steps(attack: Sheet) -> tuple[Step, ...]:
-    """Return the steps of an attack; raise ValueError where it is not made of steps."""
-    where = f"{attack.folder}/{attack.name}.sql"
-    if attack.fields.get("each", "table") != "table":
-        raise ValueError(f"{where}: the only thing there is one of each of is a table")
-    text = attack.body + "\n"
+def steps(scenario: CaseFile) -> tuple[Step, ...]:
+    """Return the steps of a scenario; raise ValueError if it is malformed."""
+    where = f"{scenario.folder}/{scenario.name}.sql"
+    if scenario.fields.get("each", "table") != "table":
+        raise ValueError(f"{where}: the only supported value is -- each: table")
+    text = scenario.body + "\n"
     found = list(_STEP.finditer(text))
     if not found or "".join(match[0] for match in found) != text:
-        raise ValueError(f"{where}: a step is `-- as:`, `-- expect:`, then SQL")
-    made = []
+        raise ValueError(f"{where}: a step must be `-- as:`, `-- expect:`, then SQL")
+    parsed = []
     for match in found:
-        actors, tokens = (tuple(re.split(r",\s*", match[n].strip())) for n in (1, 2))
+        actors, outcomes = (tuple(re.split(r",\s*", match[n].strip())) for n in (1, 2))
         for actor in actors:
             if actor != OWNER and actor.removesuffix(" of away") not in ACTORS:
-                raise ValueError(f"{where}: there is no actor {actor!r}")
-        if unknown := [token for token in tokens if not _TOKEN.fullmatch(token)]:
-            raise ValueError(f"{where}: nothing known can come of it: {unknown[0]!r}")
-        guard, statement = (match[3] or "").strip(), match[4].strip()
+                raise ValueError(f"{where}: unknown actor {actor!r}")
+        if unknown := [outcome for outcome in outcomes if not _OUTCOME.fullmatch(outcome)]:
+            raise ValueError(f"{where}: unknown outcome {unknown[0]!r}")
+        condition, statement = (match[3] or "").strip(), match[4].strip()
         if not statement:
             raise ValueError(f"{where}: a step of {actors[0]} has no SQL")
-        made += [Step(actor, tokens, guard, statement) for actor in actors]
-    return tuple(made)
+        parsed += [Step(actor, outcomes, condition, statement) for actor in actors]
+    return tuple(parsed)

@@ -1,13 +1,14 @@
-"""What somebody who wants more would try, and what must hold against everybody: one file each.
+"""Run the scenarios: attacks that a tenant might try, and invariants that hold for every role.
 
-attacks/ and invariants/ hold the files; steps.py says how they are written. Each is tried in a
-savepoint of the open transaction, by the people of world.py, and leaves nothing.
+The files are in attacks/ and invariants/; scenario.py documents their format. Each runs in a
+savepoint of the open transaction, on the rows of fixture.py, and is rolled back.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import psycopg
 from psycopg import pq, sql
@@ -15,10 +16,10 @@ from psycopg import pq, sql
 from runner.isolation.fixture import AWAY, Actor
 from runner.isolation.matrix.attempt import Outcome
 from runner.isolation.matrix.permissions import may
-from runner.isolation.matrix.root_cause import PAGES, Faults
+from runner.isolation.matrix.root_cause import RESTORE_ALL, RootCauses
 from runner.isolation.sql_cases import case_file
-from runner.isolation.sql_cases.case_file import Sheet
-from runner.isolation.sql_cases.scenario import OWNER, Step, attacks, steps
+from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.sql_cases.scenario import OWNER, Step, scenarios, steps
 from runner.isolation.transactions import SEARCH_PATH
 from runner.isolation.verdict import Breach, Check
 from runner.postgres.connection import Connection
@@ -26,10 +27,10 @@ from runner.postgres.connection import Connection
 KINDS = {"attacks": "attack", "invariants": "invariant"}
 
 _ID = re.compile(r"c[a-z0-9]{24}")
-_KEPT = 3
-_UNDECIDED = ("57014", "55P03", "40P01")  # a timeout, a lock
+_SAMPLE_ROWS = 3
+_NOT_TRIED = ("57014", "55P03", "40P01")  # a timeout, a lock, a deadlock
 _TABLES = """
-    select c.oid::regclass::text, coalesce(a.attname, 'id')::text
+    select c.oid::regclass::text, coalesce(a.attname, 'id')::text, c.relname::text
     from pg_catalog.pg_class as c
     left join pg_catalog.pg_attribute as a
         on a.attrelid = c.oid and a.attname = 'org_id' and not a.attisdropped
@@ -52,34 +53,46 @@ _TABLES = """
 """
 
 
-def run(connection: Connection, only: str | None = None) -> tuple[list[Check], list[Breach]]:
-    """Try every attack and invariant, or the one named, inside the open transaction.
+class _Table(NamedTuple):
+    """A tenant table."""
 
-    The world of world.py has to be there. Nothing stays: each is rolled back to its savepoint.
+    qualified: str = ""  # quoted, with schema
+    key: str = ""  # the organization column
+    name: str = ""  # not quoted
+
+
+def run(connection: Connection, only: str | None = None) -> tuple[list[Check], list[Breach]]:
+    """Run every attack and invariant, or the one that `only` names, in the open transaction.
+
+    The transaction must contain the fixture rows. Each scenario is rolled back to its savepoint.
     """
     checks, breaches = [], []
-    faults = Faults(connection)
+    causes = RootCauses(connection)
     tables = _tables(connection)
-    for attack in case_file.meant(attacks(), only):
-        count, failed, words = 0, [], attack.fields["safe"]
-        for table, key in tables if "each" in attack.fields else [("", "")]:
-            before = None
-            for step, statement, outcome in _tried(connection, attack, table, key):
+    for scenario in case_file.select(scenarios(), only):
+        count, failed, outcome_text = 0, [], scenario.fields["safe"]
+        for table in tables if "each" in scenario.fields else [_Table()]:
+            previous = None
+            for step, statement, outcome in _tried(connection, scenario, table):
                 count += 1
                 if outcome and step.actor is None and outcome.sqlstate == "42501":
-                    words = f"not tried: who connected may not prepare it ({outcome.message})"
+                    outcome_text = (
+                        f"not tried: the connecting role may not set it up ({outcome.message})"
+                    )
                     break
                 if outcome:
-                    by = _let_by(attack, step, before, table, faults)
-                    failed.append(_breach(attack, step, statement, outcome, table=table, by=by))
-                before = step if step.actor else before
+                    cause = _cause(scenario, step, previous, table, causes)
+                    failed.append(
+                        _breach(scenario, step, statement, outcome, table=table, cause=cause)
+                    )
+                previous = step if step.actor else previous
         checks.append(
             Check(
-                KINDS[attack.folder],
-                attack.name,
-                attack.title,
-                attack.fields["source"],
-                f"{len(failed)} of {count} steps got through" if failed else words,
+                KINDS[scenario.folder],
+                scenario.name,
+                scenario.title,
+                scenario.fields["source"],
+                f"{len(failed)} of {count} steps succeeded" if failed else outcome_text,
                 passed=not failed,
             )
         )
@@ -87,42 +100,43 @@ def run(connection: Connection, only: str | None = None) -> tuple[list[Check], l
     return checks, breaches
 
 
-def _tables(connection: Connection) -> list[tuple[str, str]]:
-    """Return every table of tenants with its key, their names whole."""
+def _tables(connection: Connection) -> list[_Table]:
+    """Return every tenant table."""
     connection.execute("savepoint names; set local search_path = pg_catalog")
     try:
-        return connection.execute(_TABLES).fetchall()
+        return [_Table(*row) for row in connection.execute(_TABLES)]
     finally:
         connection.execute("rollback to savepoint names; release savepoint names")
 
 
 def _tried(
-    connection: Connection, attack: Sheet, table: str, key: str
+    connection: Connection, scenario: CaseFile, table: _Table
 ) -> Iterator[tuple[Step, str, Outcome | None]]:
-    """Try the steps of an attack one after the other; None for an outcome that was expected."""
-    connection.execute("savepoint attack; savepoint step")
+    """Run the steps of a scenario; yield each step with its statement and unexpected outcome."""
+    connection.execute("savepoint scenario; savepoint step")
     try:
-        told = ""
-        for step in steps(attack):
-            statement = step.filled(step.sql, table, key)
-            _come_in(connection, step.actor)
-            if step.unless and _holds(connection, step.filled(step.unless, table, key)):
-                told = ""
-                yield step, statement, Outcome(rows=1, message="may do it; it was not run")
+        previous = ""
+        for step in steps(scenario):
+            statement = step.substitute(step.sql, table.qualified, table.key)
+            _begin_step(connection, step.actor)
+            condition = step.substitute(step.condition, table.qualified, table.key)
+            if condition and _is_true(connection, condition):
+                previous = ""
+                yield step, statement, Outcome(rows=1, message="permitted; it was not run")
                 continue
-            outcome, own, now = _execute(connection, statement)
-            expected = _is_expected(step.expected, outcome, own=own, same=now == told)
+            outcome, own, response = _execute(connection, statement)
+            expected = _is_expected(step.expected, outcome, own=own, same=response == previous)
             yield step, statement, None if expected else outcome
-            told = now
+            previous = response
     finally:
         if not connection.closed:
-            connection.execute("rollback to savepoint attack; release savepoint attack")
+            connection.execute("rollback to savepoint scenario; release savepoint scenario")
 
 
-def _come_in(connection: Connection, actor: Actor | None) -> None:
-    """Become somebody, as PostgREST does it; the owner is who connected. A new step begins.
+def _begin_step(connection: Connection, actor: Actor | None) -> None:
+    """Switch to an actor's role and claims, as PostgREST does; None is the connecting role.
 
-    All in one message: there are many steps, and the server may be far.
+    A single message, because there are many steps and the server may be remote.
     """
     role = sql.Identifier(actor.role) if actor else sql.SQL("none")
     connection.execute(
@@ -134,7 +148,10 @@ def _come_in(connection: Connection, actor: Actor | None) -> None:
 
 
 def _execute(connection: Connection, statement: str) -> tuple[Outcome, bool, str]:
-    """Run a step: its outcome, whether only own rows were shown, and everything that was told."""
+    """Run a step; return its outcome, whether it returned only own rows, and the response as text.
+
+    Ids in the text are replaced, so that responses of two steps can be compared.
+    """
     try:
         with connection.cursor() as cursor:
             if re.match(r"copy\b.*\bto stdout", statement, re.IGNORECASE | re.DOTALL):
@@ -153,90 +170,92 @@ def _execute(connection: Connection, statement: str) -> tuple[Outcome, bool, str
         if connection.closed:
             raise
         connection.execute("rollback to savepoint step")
-        told = error.diag
-        words = [told.message_primary, told.message_detail, told.message_hint, told.constraint_name]
-        outcome = Outcome(sqlstate=error.sqlstate or "?????", message=words[0] or str(error))
-        return outcome, False, _ID.sub("…", repr([error.sqlstate, *words]))
+        diag = error.diag
+        parts = [diag.message_primary, diag.message_detail, diag.message_hint, diag.constraint_name]
+        outcome = Outcome(sqlstate=error.sqlstate or "?????", message=parts[0] or str(error))
+        return outcome, False, _ID.sub("…", repr([error.sqlstate, *parts]))
     own = bool(rows) and AWAY.id()[:10] not in repr(rows)
-    return Outcome(count, sample=tuple(rows[:_KEPT])), own, _ID.sub("…", repr(rows))
+    return Outcome(count, sample=tuple(rows[:_SAMPLE_ROWS])), own, _ID.sub("…", repr(rows))
 
 
-def _holds(connection: Connection, condition: str) -> bool:
+def _is_true(connection: Connection, condition: str) -> bool:
     outcome, *_ = _execute(connection, f"select 1 where {condition}")
     return outcome.rows > 0
 
 
 def _is_expected(expected: tuple[str, ...], outcome: Outcome, *, own: bool, same: bool) -> bool:
-    words = {"same"} if same else set()
+    actual = {"same"} if same else set()
     if outcome.sqlstate:
-        words |= {outcome.sqlstate, outcome.sqlstate[:2] + "***"}
+        actual |= {outcome.sqlstate, outcome.sqlstate[:2] + "***"}
     else:
-        words |= {"done", "rows" if outcome.rows else "nothing", *(["own"] if own else [])}
-    return not words.isdisjoint(expected)
+        actual |= {"done", "rows" if outcome.rows else "nothing", *(["own"] if own else [])}
+    return not actual.isdisjoint(expected)
 
 
 def _breach(
-    attack: Sheet,
+    scenario: CaseFile,
     step: Step,
     statement: str,
     outcome: Outcome,
     *,
-    table: str,
-    by: tuple[str, str],
+    table: _Table,
+    cause: tuple[str, str],
 ) -> Breach:
-    """Say what got through; `by` is what let it, and how to fix that."""
+    """Return the breach of a step; `cause` is the root cause and the fix."""
     actor = step.actor
-    safe = f"Safe would be: {attack.fields['safe']}"
-    if outcome.sqlstate in _UNDECIDED:
-        safe, by = "It could not be tried.", (outcome.message, "python -m runner verify  -- again")
-    reached = f"{outcome}: {outcome.message}" if outcome.message else str(outcome)
+    expectation = f"Expected: {scenario.fields['safe']}"
+    if outcome.sqlstate in _NOT_TRIED:
+        expectation = "It could not be tried."
+        cause = (outcome.message, "python -m runner verify  -- again")
+    exposed = f"{outcome}: {outcome.message}" if outcome.message else str(outcome)
     return Breach(
-        proof=attack.name,
-        subject=table or _aim(attack, step, statement),
-        what=f"{attack.title} {safe}",
-        who=f"{actor.name}: role {actor.role}, claims {actor.claims}" if actor else OWNER,
+        proof=scenario.name,
+        subject=table.qualified or _target(scenario, step, statement),
+        summary=f"{scenario.title} {expectation}",
+        actor=f"{actor.name}: role {actor.role}, claims {actor.claims}" if actor else OWNER,
         sql=statement,
-        reached=f"{reached}; expected {' or '.join(step.expected)}",
-        fault=by[0],
-        fix=by[1],
+        exposed=f"{exposed}; expected {' or '.join(step.expected)}",
+        cause=cause[0],
+        fix=cause[1],
     )
 
 
-def _aim(attack: Sheet, step: Step, statement: str) -> str:
-    """Return what was aimed at: a table, or else a schema, or else the role and what it has."""
-    named = re.search(r"\bpublic\.(?!proof_|planted|text\b)\w+", f"{statement} {attack.body}")
-    if named:
-        return named[0]
+def _target(scenario: CaseFile, step: Step, statement: str) -> str:
+    """Return what a statement targets: a table, else a schema, else the actor's role."""
+    table = re.search(r"\bpublic\.(?!proof_|planted|text\b)\w+", f"{statement} {scenario.body}")
+    if table:
+        return table[0]
     schema = re.search(r"\b(public|app|yoyo)\.", statement)
     if schema:
         return f"schema {schema[1]}"
     return f"role {step.actor.role}" if step.actor else "the database"
 
 
-def _let_by(
-    attack: Sheet, step: Step, before: Step | None, table: str, faults: Faults
+def _cause(
+    scenario: CaseFile, step: Step, previous: Step | None, table: _Table, causes: RootCauses
 ) -> tuple[str, str]:
-    """Return what let a step through, and how to fix it.
+    """Return the root cause and the fix for a step that should not have succeeded.
 
-    Where the owner only looks what came of it, the one who did it is asked about: `before`.
+    If the step only checks, as the owner, what another one changed, `previous` is explained.
     """
-    if step.actor is None and "nothing" in step.expected and before:
-        step = before
-    named = re.search(r"\bpublic\.(?!proof_|planted)(\w+)", f"{step.sql} {attack.body}")
-    name = table.removeprefix("public.") or (named[1] if named else "")
+    if step.actor is None and "nothing" in step.expected and previous:
+        step = previous
+    named = re.search(r"\bpublic\.(?!proof_|planted)(\w+)", f"{step.sql} {scenario.body}")
+    name = table.name or (named[1] if named else "")
     if not name:
-        return "a privilege, or a function, that the statement names", PAGES
+        return "a privilege or function that the statement uses", RESTORE_ALL
     if step.actor is None:
-        return f"no trigger or constraint of public.{name} refused it", PAGES
-    verb = _verb(step.sql)
-    if step.unless or "_privilege(" in step.sql:
-        return faults.held(name, verb, step.actor.role)
-    own = verb != "select" and ":'away." not in step.sql
-    guarded = own and may(step.name.removesuffix(" of away"), name, verb)
-    return faults.let_through(name, verb, step.actor.role, guarded=guarded)
+        return f"no trigger or constraint of public.{name} refused it", RESTORE_ALL
+    command = _command(step.sql)
+    if step.condition or "_privilege(" in step.sql:
+        return causes.of_privilege(name, command, step.actor.role)
+    own = command != "select" and ":'away." not in step.sql
+    guarded = own and may(step.actor_name.removesuffix(" of away"), name, command)
+    return causes.of_access(name, command, step.actor.role, guarded=guarded)
 
 
-def _verb(statement: str) -> str:
+def _command(statement: str) -> str:
+    """Return the command whose privileges and policies apply to a statement."""
     if "when not matched" in statement or "from stdin" in statement:
         return "insert"
     found = re.search(r"\b(insert|update|delete|truncate|merge|lock)\b", statement)

@@ -1,4 +1,4 @@
--- Every relation of the exposed schemas, and what the API roles may do with it.
+-- Every relation in the exposed schemas, and the privileges of the API roles on it.
 
 select
     n.nspname::text as schema,

@@ -1,5 +1,5 @@
--- What lets a role reach a table with a command, or would have to: one line for each switch, policy,
--- grant, membership and trigger, and for each function that a policy asks; suspicious ones first.
+-- What allows or restricts a command of a role on a table: one row per switch, policy, grant,
+-- membership and trigger, and per function that a policy calls. The most suspicious come first.
 
 with here as (
     select
@@ -19,7 +19,7 @@ me as (
     where rolname = %(role)s
 ),
 
--- A superuser has the rights of every role, by none of which it got them.
+-- A superuser has the rights of every role without being a member, so only itself is listed.
 mine as (
     select r.oid, r.rolname
     from me
@@ -58,26 +58,26 @@ grants as (
     cross join lateral pg_catalog.aclexplode(a.attacl) as acl
 )
 
-select 1 as rank, 'switch' as kind, 'table' as name, 'row-level security is off on ' || here.name as words
+select 1 as rank, 'switch' as kind, 'table' as name, 'row-level security is off on ' || here.name as text
 from here
 where not here.relrowsecurity
 
 union all
-select 1, 'switch', 'owner', format('%%s owns %%s and is not forced through its policies', me.rolname, here.name)
+select 1, 'switch', 'owner', format('%%I owns %%s, and row-level security is not forced', me.rolname, here.name)
 from here
 cross join me
 where not here.relforcerowsecurity and pg_catalog.pg_has_role(me.oid, here.relowner, 'usage')
 
 union all
 select 1, 'switch', 'role', format(
-    'role %%s passes every policy: it %%s',
+    'role %%I bypasses every policy: it %%s',
     me.rolname, case when me.rolsuper then 'is a superuser' else 'has BYPASSRLS' end
 )
 from me
 where me.rolsuper or me.rolbypassrls
 
 union all
-select 1, 'owner', 'owner', format('%%s owns %%s', me.rolname, here.name)
+select 1, 'owner', 'owner', format('%%I owns %%s', me.rolname, here.name)
 from here
 cross join me
 where not me.rolsuper and pg_catalog.pg_has_role(me.oid, here.relowner, 'usage')
@@ -137,13 +137,13 @@ select
     3,
     'member',
     quote_ident(mine.rolname),
-    format('grant %%I to %%I', every.rolname, mine.rolname)
+    format('grant %%I to %%I', predefined.rolname, mine.rolname)
 from me
 cross join mine
 inner join pg_catalog.pg_auth_members as m on m.member = mine.oid
-inner join pg_catalog.pg_roles as every on every.oid = m.roleid
-where pg_catalog.pg_has_role(me.oid, every.oid, 'usage')
-    and every.rolname = case
+inner join pg_catalog.pg_roles as predefined on predefined.oid = m.roleid
+where pg_catalog.pg_has_role(me.oid, predefined.oid, 'usage')
+    and predefined.rolname = case
         when %(command)s = 'select' then 'pg_read_all_data'
         when %(command)s in ('insert', 'update', 'delete') then 'pg_write_all_data'
     end
@@ -168,17 +168,17 @@ union all
 select
     5,
     'helper',
-    asked.refobjid::regprocedure::text,
+    call.refobjid::regprocedure::text,
     format(
-        '%%s is asked by %%s',
-        asked.refobjid::regprocedure,
+        '%%s is called by %%s',
+        call.refobjid::regprocedure,
         string_agg(distinct quote_ident(p.polname), ', ')
     )
 from policies as p
-inner join pg_catalog.pg_depend as asked
-    on asked.classid = 'pg_catalog.pg_policy'::regclass
-    and asked.objid = p.oid
-    and asked.refclassid = 'pg_catalog.pg_proc'::regclass
-group by asked.refobjid
+inner join pg_catalog.pg_depend as call
+    on call.classid = 'pg_catalog.pg_policy'::regclass
+    and call.objid = p.oid
+    and call.refclassid = 'pg_catalog.pg_proc'::regclass
+group by call.refobjid
 
 order by 1, 2, 4

@@ -1,4 +1,4 @@
--- Every foreign key, key and check: dropped, loosened, or left unproven.
+-- Every foreign key, key and check constraint: dropped, weakened, or not validated.
 with
 constraints as (
     select
@@ -16,7 +16,7 @@ composite as (
     from constraints
     where contype = 'f' and cardinality(conkey) = 2
 ),
--- A table's primary key made something else: what refers to it needs a key to refer to.
+-- Primary keys to change: foreign keys that refer to one need another unique key first.
 rekeyed as (
     select
         pk.relation,

@@ -1,4 +1,4 @@
--- Every function of schema app: its attributes, its search_path, who may call it, and what it says.
+-- Every function of schema app: its attributes, search_path, privileges and body.
 with
 functions as (
     select
@@ -13,7 +13,7 @@ functions as (
         (
             select count(*) from regexp_matches(fn.prosrc, 'raise exception', 'g')
         ) as refusals,
-        -- What a breach has to name: the function, or, of a trigger's, a table it guards or fills.
+        -- What a breach must name: the function, or for a trigger function one of its tables.
         concat_ws(
             ' or ',
             fn.oid::regprocedure,
@@ -88,7 +88,7 @@ select
 from functions
 where is_definer
 union all
--- Each refusal of a guard, one at a time, only said and no longer done.
+-- Each `raise exception` of a trigger function, one at a time, reduced to `raise debug`.
 select
     'refusal silenced',
     format('refusal %s of %s silenced', number, signature),
@@ -97,7 +97,7 @@ select
 from functions
 cross join lateral generate_series(1, refusals) as number
 union all
--- A helper, or a guard, that says something else.
+-- A helper or trigger function with a different body.
 select
     'body changed',
     format('%s %s', signature, other.what),
@@ -109,50 +109,50 @@ from functions
 inner join (
     values
     (
-        'caller_org', 'answers another organization',
+        'caller_org', 'returns another organization',
         'begin return (select max(o.id) from public.organizations as o where o.id <> coalesce(('
         'select u.org_id from public.users as u where u.auth_user_id = auth.uid()), '''')); end'
     ),
     (
-        'caller_org_as', 'answers another organization',
+        'caller_org_as', 'returns another organization',
         'begin return (select max(o.id) from public.organizations as o where o.id <> coalesce(('
         'select u.org_id from public.users as u where u.auth_user_id = auth.uid()), '''')); end'
     ),
     (
-        'caller_user', 'answers another user',
+        'caller_user', 'returns another user',
         'begin return (select max(u.id) from public.users as u where u.auth_user_id is distinct '
         'from auth.uid()); end'
     ),
     (
-        'caller_org', 'believes a claim',
+        'caller_org', 'trusts a claim',
         'begin return coalesce(auth.jwt() ->> ''org_id'', '
         '(select u.org_id from public.users as u where u.auth_user_id = auth.uid())); end'
     ),
     (
-        'caller_org_as', 'believes a claim',
+        'caller_org_as', 'trusts a claim',
         'begin return coalesce(auth.jwt() ->> ''org_id'', '
         '(select u.org_id from public.users as u where u.auth_user_id = auth.uid() '
         'and u.roles && wanted)); end'
     ),
     (
-        'caller_org_as', 'asks for no role',
+        'caller_org_as', 'ignores the role',
         'begin return '
         '(select u.org_id from public.users as u where u.auth_user_id = auth.uid()); end'
     ),
-    ('is_tenant', 'says no', 'begin return false; end'),
+    ('is_tenant', 'returns false', 'begin return false; end'),
     (
         'is_tenant', 'decides by a missing claim',
         'begin return row_security_active(relation) and auth.uid() is not null; end'
     ),
-    ('touch_updated_at', 'lets everything pass', 'begin return new; end'),
-    ('guard_roles', 'lets everything pass', 'begin return new; end'),
-    ('keep_last_owner', 'lets everything pass', 'begin return null; end'),
-    ('keep_id', 'lets everything pass', 'begin return new; end'),
-    ('guard_approval', 'lets everything pass', 'begin return new; end'),
+    ('touch_updated_at', 'permits everything', 'begin return new; end'),
+    ('guard_roles', 'permits everything', 'begin return new; end'),
+    ('keep_last_owner', 'permits everything', 'begin return null; end'),
+    ('keep_id', 'permits everything', 'begin return new; end'),
+    ('guard_approval', 'permits everything', 'begin return new; end'),
     ('record_insert', 'writes nothing', 'begin return null; end'),
     ('record_audit', 'writes nothing', 'begin return null; end'),
     (
-        'keep_audit', 'lets everything pass',
+        'keep_audit', 'permits everything',
         'begin if tg_op = ''UPDATE'' then return new; end if; return old; end'
     )
 ) as other (name, what, body) on other.name = functions.name
@@ -165,12 +165,12 @@ select
 from functions
 cross join (
     values
-    ('names nobody', 'when actor.org_id then null end'),
-    ('names strangers', 'when null then null else actor.id end')
+    ('records no actor', 'when actor.org_id then null end'),
+    ('records actors of other organizations', 'when null then null else actor.id end')
 ) as other (what, instead)
 where name = 'record_insert'
 union all
--- A single session cannot tell these: the two-session race has to.
+-- Race conditions, which only the test with two sessions detects.
 select
     'last owner race',
     format('%s %s', signature, other.what),

@@ -1,4 +1,4 @@
--- What somebody may add one day: views, tables, functions, and doors beside the policies.
+-- Objects that a later change may add: views, tables, functions, rules, triggers.
 with tables as (
     select oid, oid::regclass as name
     from pg_class
@@ -44,15 +44,15 @@ from (
         'create table public.mutant (org_id text not null, id text not null); '
         'alter table public.mutant enable row level security; '
         'grant select on public.mutant to anon; '
-        'create policy everybody on public.mutant for select to anon using (true)'
+        'create policy mutant on public.mutant for select to anon using (true)'
     ),
     (
-        'new table', 'a new table whose policy names no organization',
+        'new table', 'a new table whose policy ignores the organization',
         'create table public.mutant (org_id text not null, id text not null); '
         'alter table public.mutant enable row level security; '
         'alter table public.mutant force row level security; '
         'grant select, insert on public.mutant to authenticated; '
-        'create policy everybody on public.mutant to authenticated '
+        'create policy mutant on public.mutant to authenticated '
         'using (auth.uid() is not null) with check (auth.uid() is not null)'
     ),
     (
@@ -93,7 +93,7 @@ from (
         'grant execute on function public.mutant() to public'
     ),
     (
-        'new function', 'a definer function that reads for whoever calls',
+        'new function', 'a definer function that reads every organization',
         'create function public.mutant() returns setof text language sql stable security definer '
         'set search_path = pg_catalog, pg_temp as ''select email from public.users''; '
         'revoke all on function public.mutant() from public; '
@@ -115,15 +115,15 @@ from (
 union all
 select
     'rule on a table',
-    format('a rule on %s that loses deletes', name),
+    format('a rule on %s that discards deletes', name),
     name::text,
     format('create rule mutant as on delete to %s do instead nothing', name)
 from tables
 where oid = 'public.audit_logs'::regclass
 union all
 select
-    'planted trigger',
-    format('a trigger on %s whose function authenticated owns', name),
+    'trigger owned by the API',
+    format('a trigger on %s whose function is owned by authenticated', name),
     'app.mutant()',
     'create function app.mutant() returns trigger language plpgsql '
     'set search_path = pg_catalog, pg_temp as ''begin return new; end''; '

@@ -1,4 +1,5 @@
--- Every policy dropped, opened on either side, given to everybody, robbed of a condition, shadowed.
+-- Every policy: dropped, opened in USING or WITH CHECK, extended to PUBLIC, without one of its
+-- conditions, or beside a second permissive policy.
 with
 policies as (
     select
@@ -12,8 +13,8 @@ policies as (
             when 'd' then 'delete'
             else 'all'
         end as command,
-        pg_get_expr(pol.polqual, pol.polrelid) as seen,
-        pg_get_expr(pol.polwithcheck, pol.polrelid) as written,
+        pg_get_expr(pol.polqual, pol.polrelid) as using_expr,
+        pg_get_expr(pol.polwithcheck, pol.polrelid) as check_expr,
         (
             select string_agg(role::regrole::text, ', ' order by role::regrole::text)
             from unnest(pol.polroles) as role
@@ -22,19 +23,19 @@ policies as (
     inner join pg_class as rel on rel.oid = pol.polrelid
     where rel.relnamespace = 'public'::regnamespace
 ),
--- One way at a time: a piece of the condition, and what is left in its place.
+-- One change at a time: a part of the condition, and its replacement.
 weaker as (
     select
         policies.*,
-        way.kind,
-        way.what,
-        regexp_replace(seen, way.piece, way.instead, 'g') as weaker_seen,
-        regexp_replace(written, way.piece, way.instead, 'g') as weaker_written
+        change.kind,
+        change.what,
+        regexp_replace(using_expr, change.part, change.instead, 'g') as weaker_using,
+        regexp_replace(check_expr, change.part, change.instead, 'g') as weaker_check
     from policies
     cross join (
         values
         (
-            'policy asks for no role', 'every role will do',
+            'policy without role check', 'any role of the organization',
             'app\.caller_org_as\([^)]*\)', 'app.caller_org()'
         ),
         (
@@ -42,14 +43,14 @@ weaker as (
             '\(NOT \([^()]* = ANY \(roles\)\)\)', 'true'
         ),
         (
-            'policy without a condition', 'anybody''s row will do',
+            'policy without a condition', 'rows of any user',
             '\((actor_id|id) = \( SELECT app\.caller_user\(\)[^)]*\)\)', 'true'
         ),
         (
-            'policy without a condition', 'the words of record_audit are free',
+            'policy without a condition', 'the actions of record_audit',
             '\(action <> ALL \([^)]*\)\)', 'true'
         )
-    ) as way (kind, what, piece, instead)
+    ) as change (kind, what, part, instead)
 )
 select
     'policy dropped' as kind,
@@ -64,7 +65,7 @@ select
     relation::text,
     format('alter policy %I on %s using (true)', name, relation)
 from policies
-where seen <> 'true'
+where using_expr <> 'true'
 union all
 select
     'with check (true)',
@@ -72,7 +73,7 @@ select
     relation::text,
     format('alter policy %I on %s with check (true)', name, relation)
 from policies
-where written <> 'true'
+where check_expr <> 'true'
 union all
 select
     'policy to public',
@@ -87,8 +88,8 @@ select
     relation::text,
     format('drop policy %1$I on %2$s;', name, relation)
     || format(' create policy %1$I on %2$s for %3$s to %4$s', name, relation, command, roles)
-    || coalesce(' using (' || seen || ')', '')
-    || coalesce(' with check (' || written || ')', '')
+    || coalesce(' using (' || using_expr || ')', '')
+    || coalesce(' with check (' || check_expr || ')', '')
 from policies
 where not permissive
 union all
@@ -97,10 +98,10 @@ select
     format('%s in policy %I on %s', what, name, relation),
     relation::text,
     format('alter policy %I on %s', name, relation)
-    || coalesce(' using (' || weaker_seen || ')', '')
-    || coalesce(' with check (' || weaker_written || ')', '')
+    || coalesce(' using (' || weaker_using || ')', '')
+    || coalesce(' with check (' || weaker_check || ')', '')
 from weaker
-where (weaker_seen, weaker_written) is distinct from (seen, written)
+where (weaker_using, weaker_check) is distinct from (using_expr, check_expr)
 union all
 select
     'second permissive policy',

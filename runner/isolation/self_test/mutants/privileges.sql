@@ -1,4 +1,4 @@
--- Every privilege that an API role lacks, granted: on tables, columns, schemas, the database.
+-- Every privilege that an API role lacks, granted: on tables, columns, schemas and the database.
 with
 roles (name) as (values ('anon'), ('authenticated'), ('service_role')),
 tables as (
@@ -78,8 +78,8 @@ from (
 ) as given (space, grantee)
 union all
 select
-    'ledger opened',
-    format('the ledger and its schema opened to %s', role.name),
+    'migration tables readable',
+    format('migration tables and their schema granted to %s', role.name),
     'schema yoyo',
     format('grant usage on schema yoyo to %s; ', role.name)
     || format('grant select on all tables in schema yoyo to %s', role.name)

@@ -1,5 +1,5 @@
--- Roles belong to the whole cluster, so each of these says how it is undone.
-select way.kind, way.name, way.object, way.sql, way.undo
+-- Roles belong to the whole cluster, so each of these has an undo statement.
+select change.kind, change.name, change.object, change.sql, change.undo
 from (
     values
     (
@@ -59,27 +59,27 @@ from (
         'drop role mutant_login'
     ),
     (
-        'login role with BYPASSRLS', 'the same, by way of another role, not inherited',
+        'login role with BYPASSRLS', 'the same through another role, without INHERIT',
         'mutant_group',
         'create role mutant_login login noinherit bypassrls; create role mutant_group noinherit; '
         'grant mutant_login to mutant_group; grant mutant_group to anon',
         'drop role mutant_group, mutant_login'
     ),
     (
-        'login role with BYPASSRLS', 'the role that the API comes in by, with BYPASSRLS',
+        'login role with BYPASSRLS', 'the login role of the API with BYPASSRLS',
         'mutant_login',
         'create role mutant_login login noinherit bypassrls; '
         'grant anon, authenticated to mutant_login',
         'drop role mutant_login'
     ),
     (
-        'login role with BYPASSRLS', 'the role that the API comes in by, a superuser',
+        'login role with BYPASSRLS', 'the login role of the API as a superuser',
         'mutant_login',
         'create role mutant_login login noinherit superuser; '
         'grant anon, authenticated to mutant_login',
         'drop role mutant_login'
     )
-) as way (kind, name, object, sql, undo)
+) as change (kind, name, object, sql, undo)
 union all
 select
     'role membership',

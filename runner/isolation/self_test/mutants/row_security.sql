@@ -1,4 +1,4 @@
--- Row-level security off, or forced where it must not be, or not forced where it must be.
+-- Row-level security disabled, forced where it must not be, or not forced where it must be.
 select
     'row security disabled' as kind,
     format('row-level security disabled on %s', rel.oid::regclass) as name,
@@ -7,9 +7,9 @@ select
 from pg_class as rel
 where rel.relnamespace = 'public'::regnamespace and rel.relrowsecurity
 union all
--- Forced exactly where the owner is superuser or BYPASSRLS: then nothing hangs on the owner.
+-- It must be forced exactly if the owner is superuser or has BYPASSRLS.
 select
-    'force turned around',
+    'force inverted',
     format(
         '%s row-level security on %s',
         case when rel.relforcerowsecurity then 'not forced' else 'forced' end, rel.oid::regclass

@@ -1,4 +1,4 @@
--- Every trigger dropped, disabled, or asleep; and the database's own, which hold the foreign keys.
+-- Every trigger: dropped, disabled, or limited to replicas; and the internal ones of foreign keys.
 with triggers as (
     select
         trg.tgname as name,
@@ -22,7 +22,7 @@ select
 from triggers
 union all
 select
-    'trigger asleep',
+    'trigger on replicas only',
     format('trigger %I on %s for replicas only', name, relation),
     relation::text,
     format('alter table %s enable replica trigger %I', relation, name)
@@ -30,7 +30,7 @@ from triggers
 where name ~ '^(guard|keep)_'
 union all
 select
-    'foreign keys asleep',
+    'foreign keys not enforced',
     format('foreign keys of %s not enforced', relation),
     relation::text,
     format('alter table %1$s disable trigger all; alter table %1$s enable trigger user', relation)

@@ -1,6 +1,6 @@
 -- 101_read_by_key
--- A tenant asks for another organization's rows by its id.
--- safe: No row of any table, for no role.
+-- A tenant selects another organization's rows by its id.
+-- safe: No row of any table, for any role.
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://www.postgresql.org/docs/current/ddl-rowsecurity.html
 -- each: table

@@ -1,6 +1,6 @@
 -- 102_read_without_a_filter
--- A tenant asks for everything that is not their own.
--- safe: No row: what is not theirs is not there.
+-- A tenant selects all rows that are not in their own organization.
+-- safe: No row of another organization is visible.
 -- source: sql/0009_enable_row_level_security.sql
 -- each: table
 
@@ -8,7 +8,7 @@
 -- expect: nothing, 42501
 select 1 from :table where :key <> :'org' limit 1
 
--- Less would be no proof either: they do see their own.
+-- Seeing no rows at all would prove nothing: their own rows must be visible.
 -- as: OWNER
 -- expect: own
 select :key from :table limit 100

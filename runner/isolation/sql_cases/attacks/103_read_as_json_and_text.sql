@@ -1,6 +1,6 @@
 -- 103_read_as_json_and_text
--- A tenant searches whole rows, turned into json and into text, for another organization's id.
--- safe: No row, though neither cast is leakproof.
+-- A tenant searches whole rows, cast to json and text, for another organization's id.
+-- safe: No row, although neither cast is leakproof.
 -- source: https://www.postgresql.org/docs/current/rules-privileges.html (leakproof)
 -- each: table
 

@@ -1,6 +1,6 @@
 -- 104_read_by_aggregate
--- A tenant counts, sums up or numbers another organization's rows.
--- safe: There is nothing to count.
+-- A tenant counts, aggregates or numbers another organization's rows.
+-- safe: There are no rows to aggregate.
 -- source: sql/0009_enable_row_level_security.sql
 -- each: table
 

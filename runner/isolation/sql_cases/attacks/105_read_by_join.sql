@@ -1,6 +1,6 @@
 -- 105_read_by_join
--- A tenant reaches another organization's rows through their own: join, lateral, union, recursion.
--- safe: No row comes along.
+-- A tenant reads another organization's rows through their own: join, lateral, union, recursion.
+-- safe: No row of another organization is returned.
 -- source: sql/0009_enable_row_level_security.sql
 -- each: table
 

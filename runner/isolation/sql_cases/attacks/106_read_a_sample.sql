@@ -1,6 +1,6 @@
 -- 106_read_a_sample
--- A tenant reads a sample of the table's pages, and of its rows.
--- safe: No row of another organization is in it.
+-- A tenant samples the table, by page and by row.
+-- safe: The sample contains no row of another organization.
 -- source: https://www.postgresql.org/docs/current/sql-select.html (TABLESAMPLE)
 -- each: table
 

@@ -1,5 +1,5 @@
 -- 107_lock_rows
--- A tenant asks for another organization's rows in order to lock them.
+-- A tenant locks another organization's rows with SELECT FOR UPDATE.
 -- safe: There is no row to lock.
 -- source: https://www.postgresql.org/docs/current/sql-select.html (FOR UPDATE)
 -- each: table

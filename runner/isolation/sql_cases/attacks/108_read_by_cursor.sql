@@ -1,6 +1,6 @@
 -- 108_read_by_cursor
--- A tenant reads with a cursor, and writes through one that the platform left open.
--- safe: The cursor shows their own rows; through another's nothing can be changed.
+-- A tenant reads with a cursor, and writes through one that service_role left open.
+-- safe: The cursor returns their own rows; the other cursor cannot be used to change a row.
 -- source: https://www.postgresql.org/docs/current/sql-declare.html
 
 -- as: OWNER

@@ -1,6 +1,6 @@
 -- 110_leaky_function
--- A tenant filters with a cheap function that tells what it was shown.
--- safe: It is only shown rows of the own organization: policies come first.
+-- A tenant filters with a cheap function that leaks its arguments.
+-- safe: It receives only rows of their own organization: policies are applied first.
 -- source: https://www.postgresql.org/docs/current/rules-privileges.html (leakproof, cost)
 -- each: table
 

@@ -1,6 +1,6 @@
 -- 111_leaky_operator
--- A tenant compares with an operator that tells what it was shown, also to the planner.
--- safe: It is shown no other organization's row, nor the statistics made of them.
+-- A tenant compares with an operator that leaks its arguments, also to the planner.
+-- safe: It receives no row of another organization, and no statistics derived from one.
 -- source: CVE-2017-7484, CVE-2019-10130, CVE-2025-8713
 --   (https://www.postgresql.org/support/security/)
 -- each: table

@@ -1,6 +1,6 @@
 -- 113_read_statistics
--- A tenant reads what the planner keeps of the tables: common values, histograms.
--- safe: Nothing is shown of a table that has policies.
+-- A tenant reads the planner's statistics: common values and histograms.
+-- safe: Nothing is visible for a table that has policies.
 -- source: CVE-2024-4317; https://www.postgresql.org/docs/current/view-pg-stats.html
 -- each: table
 

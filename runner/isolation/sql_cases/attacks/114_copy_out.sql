@@ -1,6 +1,6 @@
 -- 114_copy_out
--- A tenant copies a table, or a query over it, out.
--- safe: Only rows of the own organization, or a refusal.
+-- A tenant copies a table, or a query on it, to the client.
+-- safe: Only rows of their own organization, or an error.
 -- source: https://www.postgresql.org/docs/current/sql-copy.html (row-level security)
 -- each: table
 

@@ -1,6 +1,6 @@
 -- 115_copy_to_the_server
--- A tenant copies a table into a file or a program on the server.
--- safe: Refused: the server's files are not theirs.
+-- A tenant copies a table to a file or a program on the server.
+-- safe: Refused: they may not access the server's files.
 -- source: https://www.postgresql.org/docs/current/predefined-roles.html (pg_write_server_files)
 
 -- as: OWNER, service_role, anon

@@ -1,6 +1,6 @@
 -- 201_insert_into_another_organization
--- A tenant plants a row in another organization, table by table.
--- safe: Refused by policy, whatever the role.
+-- A tenant inserts a row into another organization, table by table.
+-- safe: Refused by policy, for every role.
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://www.postgresql.org/docs/current/sql-createpolicy.html (WITH CHECK)
 

@@ -1,6 +1,6 @@
 -- 202_update_another_organization
--- A tenant changes rows of another organization, table by table.
--- safe: No row is there to be changed.
+-- A tenant updates rows of another organization, table by table.
+-- safe: No row is visible to update.
 -- source: sql/0009_enable_row_level_security.sql
 
 -- as: OWNER, ADMIN, MEMBER

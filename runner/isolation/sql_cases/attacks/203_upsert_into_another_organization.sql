@@ -1,6 +1,7 @@
 -- 203_upsert_into_another_organization
--- A tenant inserts what collides with another organization's row, to update that row instead.
--- safe: Refused, or nothing done; the row stays as it was.
+-- A tenant inserts a row that conflicts with another organization's row, in order to update that
+--   one.
+-- safe: Refused, or nothing is done; the row is unchanged.
 -- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (ON CONFLICT);
 --   CVE-2017-15099
 

@@ -1,8 +1,8 @@
 -- 204_merge_into_another_organization
--- A tenant merges into another organization: where it matches, and where it does not.
--- safe: Nothing matches, and nothing can be put in.
--- source: https://www.postgresql.org/docs/current/sql-merge.html; CVE-2023-39418 (MERGE and
---   UPDATE policies)
+-- A tenant merges into another organization, with and without a matching row.
+-- safe: Nothing matches, and nothing can be inserted.
+-- source: https://www.postgresql.org/docs/current/sql-merge.html; CVE-2023-39418 (MERGE and UPDATE
+--   policies)
 
 -- as: OWNER
 -- expect: nothing, 42501
@@ -25,7 +25,7 @@ using (values (:'away.org')) as v (org)
 on p.org_id = v.org
 when matched then delete
 
--- CVE-2023-39418: new rows have to pass the check of UPDATE, too.
+-- CVE-2023-39418: new rows must also pass the check of UPDATE.
 -- as: OWNER
 -- expect: 42501
 merge into public.users as u

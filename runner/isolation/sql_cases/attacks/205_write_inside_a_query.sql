@@ -1,6 +1,6 @@
 -- 205_write_inside_a_query
--- A tenant hides the write in a WITH, in a function, in a DO block.
--- safe: It is held like any other write.
+-- A tenant hides the write in a WITH query, a function or a DO block.
+-- safe: The same policies apply as to any other write.
 -- source: https://www.postgresql.org/docs/current/queries-with.html (data-modifying statements)
 
 -- as: OWNER
@@ -23,7 +23,7 @@ do $$
 begin
     update public.projects set name = 'Taken' where org_id = :'away.org';
     if found then
-        raise exception 'got through' using errcode = 'ZZ999';
+        raise exception 'not refused' using errcode = 'ZZ999';
     end if;
 end
 $$

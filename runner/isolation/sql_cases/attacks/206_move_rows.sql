@@ -1,6 +1,6 @@
 -- 206_move_rows
--- A tenant moves rows out of their organization, and others' into it.
--- safe: Refused: org_id is not theirs to write.
+-- A tenant moves rows out of their organization, and rows of others into it.
+-- safe: Refused: they may not write org_id.
 -- source: sql/0009_enable_row_level_security.sql
 
 -- as: OWNER, ADMIN, MEMBER

@@ -1,6 +1,6 @@
 -- 209_copy_in
 -- A tenant copies rows in, which policies cannot check.
--- safe: Refused: not granted, or not with row-level security.
+-- safe: Refused: not granted, or not possible with row-level security.
 -- source: https://www.postgresql.org/docs/current/sql-copy.html (COPY FROM and row-level security)
 -- each: table
 

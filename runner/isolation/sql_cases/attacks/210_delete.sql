@@ -1,6 +1,6 @@
 -- 210_delete
--- A tenant deletes rows, their own or others'.
--- safe: Refused: nothing that was acted on is deleted.
+-- A tenant deletes rows of their own or another organization.
+-- safe: Refused: no API role may delete.
 -- source: a decision of this schema: no DELETE for API roles
 -- each: table
 

@@ -1,8 +1,8 @@
 -- 211_truncate
--- Somebody empties a table, which policies do not hold.
--- safe: Refused, to service_role, too.
--- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html (TRUNCATE is not subject
---   to it)
+-- A role truncates a table, which policies do not prevent.
+-- safe: Refused, for service_role as well.
+-- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html (TRUNCATE is not subject to
+--   it)
 -- each: table
 
 -- as: OWNER, MEMBER, anon, service_role

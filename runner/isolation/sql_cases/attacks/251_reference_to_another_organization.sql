@@ -1,8 +1,8 @@
 -- 251_reference_to_another_organization
 -- A tenant refers to another organization's project, and to one that does not exist.
--- safe: Both are refused in the same words: nothing tells the one from the other.
--- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (Notes: integrity
---   checks); CWE-203
+-- safe: Both are refused with the same message: the two cases cannot be told apart.
+-- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (Notes: integrity checks);
+--   CWE-203
 
 -- as: MEMBER
 -- expect: 23503

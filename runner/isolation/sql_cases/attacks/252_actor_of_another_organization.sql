@@ -1,6 +1,6 @@
 -- 252_actor_of_another_organization
--- A tenant writes an audit row for a user of another organization, and for one who does not exist.
--- safe: Both are refused in the same words.
+-- A tenant inserts an audit row for a user of another organization, and for one who does not exist.
+-- safe: Both are refused with the same message.
 -- source: sql/0009_enable_row_level_security.sql; CWE-203
 
 -- as: MEMBER, OWNER

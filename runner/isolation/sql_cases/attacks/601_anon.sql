@@ -1,6 +1,6 @@
 -- 601_anon
--- Whoever has not signed in reads, writes, and calls what signed-in users call.
--- safe: Refused: anon has nothing at all.
+-- A request that is not signed in reads, writes, and calls the functions of signed-in users.
+-- safe: Refused: anon has no privileges.
 -- source: sql/0009_enable_row_level_security.sql
 -- each: table
 
@@ -20,7 +20,7 @@ insert into :table (:key) values (:'org')
 -- expect: 42501
 update :table set :key = :key where :key = :'org'
 
--- As a token without a role, but with a user, would bring them in.
+-- As with a token that names a user, but no role.
 -- as: anon
 -- expect: 42501
 select set_config('request.jwt.claims', jsonb_build_object('sub', :'owner_uuid')::text, true);

@@ -1,6 +1,6 @@
 -- 602_malformed_claims
--- A signed-in request comes with claims that are empty, no JSON, no object, or name nobody.
--- safe: Nobody is asking: no row, or an error.
+-- A signed-in request has claims that are empty, not JSON, not an object, or name no user.
+-- safe: It is treated as no user: no row, or an error.
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://docs.postgrest.org/en/stable/references/transactions.html (request.jwt.claims)
 -- each: table
@@ -12,7 +12,7 @@ select 1 from :table limit 1
 
 -- as: MEMBER
 -- expect: nothing, 22***, 42***
-select set_config('request.jwt.claims', 'nonsense', true);
+select set_config('request.jwt.claims', 'not json', true);
 select 1 from :table limit 1
 
 -- as: MEMBER

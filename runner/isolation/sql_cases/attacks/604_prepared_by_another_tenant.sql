@@ -1,6 +1,6 @@
 -- 604_prepared_by_another_tenant
--- A plan prepared and run by one tenant is run by the next, on the same connection.
--- safe: Each sees their own rows: who is asking is asked anew.
+-- A statement prepared and run by one tenant is run by the next, on the same connection.
+-- safe: Each sees their own rows: the caller is determined at each execution.
 -- source: CVE-2024-10976, CVE-2023-2455, CVE-2016-2193
 --   (https://www.postgresql.org/support/security/)
 

@@ -1,6 +1,6 @@
 -- 607_claims_left_behind
--- A careless client leaves its claims in a pooled connection, and the next request comes.
--- safe: The next one's claims count; without any, it is nobody.
+-- A client leaves its claims in a pooled connection, which serves the next request.
+-- safe: The claims of the next request apply; without any, there is no user.
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://docs.postgrest.org/en/stable/references/transactions.html
 

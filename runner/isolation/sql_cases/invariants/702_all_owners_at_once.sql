@@ -1,6 +1,6 @@
 -- 702_all_owners_at_once
 -- One statement demotes every OWNER of an organization.
--- safe: Refused, while a statement that hands the role over passes.
+-- safe: Refused; a statement that transfers the role to another user is accepted.
 -- source: sql/0007_guard_rows.sql
 
 -- as: OWNER, service_role, owner

@@ -1,6 +1,6 @@
 -- 731_roles_are_a_set
--- A user is given roles that are none, null, doubled or nested.
--- safe: Refused: one to three different roles in a flat list.
+-- A user's roles are set to none, null, duplicate or nested values.
+-- safe: Refused: one to three different roles in a flat array.
 -- source: sql/0007_guard_rows.sql (roles)
 
 -- as: service_role, owner, OWNER

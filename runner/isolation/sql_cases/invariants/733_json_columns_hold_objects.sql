@@ -1,5 +1,5 @@
 -- 733_json_columns_hold_objects
--- A JSON column is given a list, a text, a number or JSON's null.
+-- A JSON column is set to an array, a string, a number or JSON null.
 -- safe: Refused.
 -- source: a decision of this schema: JSON columns hold objects
 

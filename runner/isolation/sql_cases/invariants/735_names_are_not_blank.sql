@@ -1,5 +1,5 @@
 -- 735_names_are_not_blank
--- Something is given a name of nothing but blanks.
+-- A name is set to an empty or blank string.
 -- safe: Refused.
 -- source: a decision of this schema: names are not blank
 

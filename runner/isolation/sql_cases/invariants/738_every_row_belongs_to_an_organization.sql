@@ -1,5 +1,5 @@
 -- 738_every_row_belongs_to_an_organization
--- A row is put into no organization, or into one that does not exist.
+-- A row is inserted with no organization, or with one that does not exist.
 -- safe: Refused.
 -- source: a decision of this schema: org_id not null, references organizations
 

@@ -1,7 +1,7 @@
 -- 02_materialized_view
 -- A materialized view in an exposed schema.
 -- source: https://www.postgresql.org/docs/current/sql-creatematerializedview.html
--- why: It holds rows of every organization, and no policy can be made on it.
+-- why: It contains rows of every organization, and cannot have policies.
 
 select
     format('materialized view %s', m.title) as object,

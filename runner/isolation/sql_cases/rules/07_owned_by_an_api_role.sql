@@ -1,18 +1,17 @@
 -- 07_owned_by_an_api_role
--- A schema, relation or function that belongs to a role of the API.
+-- A schema, relation or function owned by an API role.
 -- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html (owners bypass their
 --   policies)
--- why: An owner passes the policies of a table, and may drop them, or replace the code of a
---   function.
+-- why: An owner bypasses a table's policies, and may drop them, or replace a function's code.
 
 select
     owned.title as object,
-    format('it belongs to %I', owner.rolname) as problem,
-    format('alter %s owner to %s;', owned.title, o.names) as fix
+    format('it is owned by %I', owner.rolname) as problem,
+    format('alter %s owner to %s;', owned.title, o.name) as fix
 from (
     select format('schema %I', n.nspname), n.nspowner
     from pg_namespace as n
-    inner join place as p on p.oid = n.oid
+    inner join inspected_schema as p on p.oid = n.oid
     union all
     select
         format(
@@ -34,7 +33,7 @@ from (
 ) as owned (title, owner)
 inner join pg_roles as owner on owner.oid = owned.owner
 cross join (
-    select coalesce(min(quote_ident(t.name)), 'current_user') as names
+    select coalesce(min(quote_ident(t.name)), 'current_user') as name
     from table_owner as t
     where t.name <> 'service_role' and t.oid not in (select r.oid from api_role as r)
 ) as o

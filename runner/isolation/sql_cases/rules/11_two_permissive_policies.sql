@@ -2,7 +2,7 @@
 -- More than one permissive policy of a table for the same command and role.
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://www.postgresql.org/docs/current/sql-createpolicy.html (PERMISSIVE)
--- why: Permissive policies are joined by OR: the wider one wins, whatever the other one says.
+-- why: Permissive policies are combined with OR, so the most permissive one decides.
 
 select
     format('table %s', p.table_title) as object,
@@ -20,7 +20,7 @@ from policy as p
 cross join (values ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd'))
     as c (name, letter)
 cross join lateral (
-    -- one for PUBLIC is one for each of them
+    -- A policy for PUBLIC counts for each API role.
     select named.oid
     from unnest(p.roles) as named (oid)
     where named.oid <> 0

@@ -1,11 +1,12 @@
 -- 16_negative_comparison
--- A tenant's policy that compares with a helper by anything but a plain "=".
--- source: a decision of this schema: always a positive =
--- why: "<>" and NOT let everybody else's rows through; "is not distinct from" lets null be null.
+-- A tenant's policy that compares with a helper by an operator other than "=".
+-- source: a decision of this schema: only positive comparisons with =
+-- why: "<>" and NOT admit the rows of all other tenants; "is not distinct from" makes null equal
+--   null.
 
 select
     c.title as object,
-    format('its %s compares by something else than "=": %s', c.clause, c.text) as problem,
+    format('its %s compares by an operator other than "=": %s', c.clause, c.text) as problem,
     c.fix as fix
 from condition as c
 where c.is_for_tenants

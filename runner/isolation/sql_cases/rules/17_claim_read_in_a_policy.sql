@@ -1,8 +1,8 @@
 -- 17_claim_read_in_a_policy
--- A policy that reads the token or a setting itself: auth.jwt(), auth.uid(), current_setting().
+-- A policy that reads the token or a setting directly: auth.jwt(), auth.uid(), current_setting().
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://supabase.com/docs/guides/database/database-linter?lint=0015_rls_references_user_metadata
--- why: A claim goes stale, and some of it the user writes; a helper asks the users row instead.
+-- why: Claims become outdated, and users write some of them; a helper reads the users row instead.
 
 select
     c.title as object,

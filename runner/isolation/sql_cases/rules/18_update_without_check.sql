@@ -1,14 +1,15 @@
 -- 18_update_without_check
 -- A policy for UPDATE or ALL that lacks USING or WITH CHECK.
 -- source: a decision of this schema: both USING and WITH CHECK on UPDATE
--- why: What may be changed and what it may become are two questions; one answer hides the other.
+-- why: Which rows may be changed and what they may become are two conditions; one for both hides an
+--   error.
 
 select
     p.title as object,
     format('it has no %s', missing.clause) as problem,
     case
         when other.text is null
-            then format('drop policy %I on %s;  -- and make it anew', p.name, p.table_title)
+            then format('drop policy %I on %s;  -- and create it again', p.name, p.table_title)
         else format(
             'alter policy %I on %s %s (%s);', p.name, p.table_title, missing.clause, other.text
         )

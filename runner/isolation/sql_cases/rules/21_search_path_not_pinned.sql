@@ -1,24 +1,22 @@
 -- 21_search_path_not_pinned
--- A function of ours, or a SECURITY DEFINER one in an exposed schema, that looks names up
---   elsewhere.
+-- A function of ours, or a SECURITY DEFINER one in an exposed schema, without a fixed search_path.
 -- source: sql/0009_enable_row_level_security.sql;
 --   https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
--- why: Where pg_temp is not named last it is searched first for types: a tenant's code runs as
---   owner. An invoker whose body is of the SQL standard's form (return …) looked its names up when
---   it was made.
+-- why: Unless pg_temp is named last, it is searched first for types: a tenant's code runs as the
+--   owner. An invoker function with a SQL-standard body (return …) resolved its names at creation.
 
 select
     format('function %s', f.title) as object,
     coalesce(
         (
-            select format('its %s, and not pg_catalog, pg_temp', replace(setting, '=', ' is '))
+            select format('its %s, not pg_catalog, pg_temp', replace(setting, '=', ' is '))
             from unnest(f.settings) as setting
             where setting like 'search_path=%'
         ),
-        'its search_path is whatever the caller set'
+        'its search_path is set by the caller'
     ) as problem,
     format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as fix
 from routine as f
 where f.kind <> 'a'
-    and (f.is_definer or f.place in ('public', 'app', 'auth') and not f.is_parsed)
+    and (f.is_definer or f.schema_name in ('public', 'app', 'auth') and not f.is_parsed)
     and not coalesce('search_path=pg_catalog, pg_temp' = any (f.settings), false)

@@ -2,11 +2,11 @@
 -- A SECURITY DEFINER function in an exposed schema that an API role may execute.
 -- source: a decision of this schema: no helper functions in public;
 --   https://supabase.com/docs/guides/database/functions
--- why: It is served as an endpoint, and runs past every policy.
+-- why: The API serves it, and it bypasses every policy.
 
 select
     format('function %s', f.title) as object,
-    format('%s calls it through the API, and it runs as %I', who.names, pg_get_userbyid(f.owner))
+    format('%s may call it, and it runs as %I', callers.names, pg_get_userbyid(f.owner))
         as problem,
     format('alter routine %s security invoker;', f.title) as fix
 from routine as f
@@ -14,7 +14,7 @@ cross join lateral (
     select string_agg(r.name, ', ' order by r.name) as names
     from api_role as r
     where has_function_privilege(r.oid, f.oid, 'execute')
-) as who
+) as callers
 where f.exposed
     and f.is_definer
-    and who.names is not null
+    and callers.names is not null

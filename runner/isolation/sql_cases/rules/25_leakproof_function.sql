@@ -1,11 +1,11 @@
 -- 25_leakproof_function
--- A function, in a schema of ours or an exposed one, that is called leakproof.
+-- A function, in a schema of ours or an exposed one, that is marked LEAKPROOF.
 -- source: https://www.postgresql.org/docs/current/rules-privileges.html (LEAKPROOF)
--- why: It is run before the policies are, on the rows of every organization.
+-- why: It runs before the policies, on the rows of every organization.
 
 select
     format('function %s', f.title) as object,
-    'it is run before the policies, on every row' as problem,
+    'it runs before the policies, on every row' as problem,
     format('alter routine %s not leakproof;', f.title) as fix
 from routine as f
 where f.is_leakproof

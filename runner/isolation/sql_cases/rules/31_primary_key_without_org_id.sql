@@ -2,7 +2,7 @@
 -- A table whose primary key is missing, or does not begin with the organization.
 -- source: sql/0003_create_organizations_and_users.sql (primary key (org_id, id));
 --   https://www.postgresql.org/docs/current/ddl-rowsecurity.html
--- why: A global key tells by its error, and by its time, whether another tenant's id exists.
+-- why: A global key reveals, by an error or by timing, whether another tenant's id exists.
 
 select
     format('table %s', t.title) as object,

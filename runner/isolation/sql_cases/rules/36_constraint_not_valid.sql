@@ -1,7 +1,7 @@
 -- 36_constraint_not_valid
--- A constraint or index of a tenant's table that is NOT VALID, NOT ENFORCED, or left over invalid.
+-- A constraint or index of a tenant table that is NOT VALID, NOT ENFORCED, or invalid.
 -- source: https://www.postgresql.org/docs/current/sql-altertable.html (NOT VALID)
--- why: Rows from before, or all rows, need not obey it.
+-- why: Existing rows, or all rows, may violate it.
 
 select
     format('constraint %I on %s', k.conname, t.title) as object,
@@ -10,11 +10,11 @@ select
 from pg_constraint as k
 inner join tenant_table as t on t.oid = k.conrelid
 where not k.convalidated
-    or to_jsonb(k) ->> 'conenforced' = 'false'  -- from 18 on
+    or to_jsonb(k) ->> 'conenforced' = 'false'  -- since 18
 union all
 select
     format('index %s', i.indexrelid::regclass) as object,
-    'it was left over half made' as problem,
+    'it is invalid: its creation did not finish' as problem,
     format('drop index concurrently %s;', i.indexrelid::regclass) as fix
 from pg_index as i
 inner join tenant_table as t on t.oid = i.indrelid

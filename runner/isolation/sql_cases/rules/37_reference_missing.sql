@@ -1,12 +1,12 @@
 -- 37_reference_missing
--- A table whose rows may belong to no organization, or name somebody who is not there.
--- source: sql/0003_create_organizations_and_users.sql;
---   sql/0004_create_projects_and_workflows.sql; sql/0005_create_ai_agents_and_audit_logs.sql
--- why: What no reference holds to its organization can be written for one that does not exist.
+-- A table whose rows may belong to no organization, or refer to missing users or projects.
+-- source: sql/0003_create_organizations_and_users.sql; sql/0004_create_projects_and_workflows.sql;
+--   sql/0005_create_ai_agents_and_audit_logs.sql
+-- why: Without the reference, a row can be written for an organization that does not exist.
 
 select
     format('table %s', wanted.title) as object,
-    format('its (%s) is held to no row of %s', wanted.columns, wanted.target) as problem,
+    format('its (%s) does not reference %s', wanted.columns, wanted.target) as problem,
     format(
         'alter table %s add constraint %I foreign key (%s) references %s (%s)%s;',
         wanted.title, wanted.constraint_name, wanted.columns, wanted.target,
@@ -36,7 +36,7 @@ from (
 ) as wanted
 inner join tenant_table as own on own.oid = wanted.oid
 where own.key_number is not null
-    and not own.is_part
+    and not own.is_child
     and not exists (
         select from reference as k
         where k.conrelid = wanted.oid

@@ -1,7 +1,7 @@
 -- 38_unique_key_missing
--- What the helpers look a person up by, and that is not unique on the whole platform.
+-- A column that the helpers look up a user by, and that is not unique across organizations.
 -- source: sql/0003_create_organizations_and_users.sql; sql/0006_create_caller_helpers.sql
--- why: Two users of one account, and the caller is of two organizations, or of a chance one.
+-- why: With two users for one account, the caller belongs to two organizations, or to a random one.
 
 select
     format('table %s', t.title) as object,

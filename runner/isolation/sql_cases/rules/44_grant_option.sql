@@ -1,11 +1,11 @@
 -- 44_grant_option
--- A privilege that an API role or service_role may pass on.
+-- A privilege that an API role or service_role may grant to others.
 -- source: https://www.postgresql.org/docs/current/sql-grant.html (WITH GRANT OPTION)
--- why: It would open what it has to anon, and what it gave outlives its own revocation.
+-- why: It could grant its privileges to anon, and such grants may outlast its own.
 
 select
     format('relation %s', p.title) as object,
-    format('%s may pass on %s', p.grantee_name, p.right_title) as problem,
+    format('%s may grant %s', p.grantee_name, p.right_title) as problem,
     format('revoke grant option for %s on %s from %s cascade;',
         p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
@@ -14,7 +14,7 @@ where p.is_grantable
 union all
 select
     format('function %s', f.title) as object,
-    format('%s may pass on execute', g.rolname) as problem,
+    format('%s may grant execute', g.rolname) as problem,
     format('revoke grant option for execute on routine %s from %I cascade;', f.title, g.rolname)
         as fix
 from routine as f

@@ -1,7 +1,7 @@
 -- 47_create_in_a_schema
--- A role of the API that may create objects in a schema, or schemas in the database.
+-- An API role that may create objects in a schema, or schemas in the database.
 -- source: CVE-2018-1058; https://www.postgresql.org/docs/current/ddl-schemas.html (usage patterns)
--- why: A table, function or operator planted beside the real one is run by whoever comes next.
+-- why: A table, function or operator that shadows the real one is run by other roles.
 
 select distinct
     format('schema %I', n.nspname) as object,
@@ -20,11 +20,11 @@ cross join lateral (
     select case when exists (
         select from aclexplode(n.nspacl) as acl
         where acl.grantee = 0 and acl.privilege_type = 'CREATE'
-    ) then 'public' else r.name end as grantee
+    ) then 'public' else quote_ident(r.name) end as grantee
 ) as given
 where n.nspname !~ '^pg_(toast|temp)'
     and has_schema_privilege(r.oid, n.oid, 'create')
-    and (r.name <> 'service_role' or n.oid in (select p.oid from place as p))
+    and (r.name <> 'service_role' or n.oid in (select p.oid from inspected_schema as p))
 union all
 select
     format('database %I', current_database()) as object,

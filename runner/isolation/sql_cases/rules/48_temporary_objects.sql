@@ -1,17 +1,17 @@
 -- 48_temporary_objects
--- A role of the API that may make temporary objects, where the tables' owner could take it away.
+-- An API role that may create temporary objects, although the tables' owner could revoke it.
 -- source: sql/0009_enable_row_level_security.sql; CVE-2007-2138;
 --   https://www.postgresql.org/docs/current/ddl-priv.html (TEMPORARY)
--- why: pg_temp is searched first: a temporary table or type stands before the real one.
+-- why: pg_temp is searched first: a temporary table or type shadows the real one.
 
 select
     format('database %I', d.datname) as object,
-    format('%s may make temporary objects in it', coalesce(g.rolname, 'public')) as problem,
-    format('revoke temporary on database %I from %s;', d.datname, coalesce(g.rolname, 'public'))
-        as fix
+    format('%s may create temporary objects in it', grantee.name) as problem,
+    format('revoke temporary on database %I from %s;', d.datname, grantee.name) as fix
 from pg_database as d
 cross join lateral aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as acl
 left join pg_roles as g on g.oid = acl.grantee
+cross join lateral (select coalesce(quote_ident(g.rolname), 'public') as name) as grantee
 where d.datname = current_database()
     and acl.privilege_type = 'TEMPORARY'
     and (

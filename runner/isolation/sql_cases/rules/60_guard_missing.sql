@@ -1,13 +1,13 @@
 -- 60_guard_missing
--- A guard trigger that is missing, disabled, or narrower than it was made.
+-- A guard trigger that is missing, disabled, or covers less than it should.
 -- source: sql/0007_guard_rows.sql; https://www.postgresql.org/docs/current/sql-altertable.html
 --   (DISABLE TRIGGER)
--- why: Policies say who sees a row; which change of it is allowed is said by the guards alone.
+-- why: Policies decide who sees a row; only the guards decide which changes of it are allowed.
 
 select
     format('trigger %I on %s', wanted.guard, wanted.table_title) as object,
     case
-        when found.name is null then format('no trigger runs app.%I() as it should', wanted.guard)
+        when found.name is null then format('no trigger runs app.%I() as required', wanted.guard)
         else 'it is disabled'
     end as problem,
     case
@@ -42,7 +42,7 @@ from (
         ('keep_audit', 'keep_audit', 'before update or delete', 'row', 27, '{}'),
         ('keep_audit_whole', 'keep_audit', 'before truncate', 'statement', 34, '{}')
     ) as g (name, guard, event, level, bits, columns)
-    where not t.is_part
+    where not t.is_child
         and case g.guard
             when 'record_insert' then t.oid <> to_regclass('public.audit_logs')
             when 'record_audit' then t.oid <> to_regclass('public.audit_logs')

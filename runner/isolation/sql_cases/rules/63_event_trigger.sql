@@ -1,7 +1,7 @@
 -- 63_event_trigger
--- An event trigger whose function lies where the API reaches, or belongs to one of its roles.
+-- An event trigger whose function is in an exposed schema, or owned by an API role.
 -- source: https://www.postgresql.org/docs/current/event-trigger-definition.html
--- why: It runs as whoever next changes the schema, mostly the owner.
+-- why: It runs as the role that next changes the schema, usually the owner.
 
 select
     format('event trigger %I', e.evtname) as object,

@@ -1,14 +1,15 @@
 -- 64_publication
--- A publication that sends the rows of tenants' tables away.
+-- A publication that replicates rows of tenant tables.
 -- source: https://www.postgresql.org/docs/current/logical-replication-security.html
--- why: Policies do not hold what is replicated; Supabase Realtime asks them again, others do not.
+-- why: Policies do not apply to replicated rows; Supabase Realtime checks them again, other
+--   subscribers do not.
 -- level: warning
 
 select
     format('publication %I', p.pubname) as object,
-    format('it sends %s away, past their policies', string_agg(t.title, ', ' order by t.title))
+    format('it replicates %s, bypassing their policies', string_agg(t.title, ', ' order by t.title))
         as problem,
-    format('drop publication %I;  -- or make it without these tables', p.pubname) as fix
+    format('drop publication %I;  -- or create it without these tables', p.pubname) as fix
 from pg_publication as p
 inner join tenant_table as t on p.puballtables or exists (
     select from pg_publication_rel as r

@@ -1,0 +1,118 @@
+"""A verdict, or the score of a self-test, as lines of text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from runner.isolation.matrix.permissions import COMMANDS
+from runner.isolation.report import summary
+from runner.isolation.self_test.score import Score
+from runner.isolation.verdict import Breach, Check, Verdict
+
+Paint = Callable[[str, str], str]  # text and color
+
+_WIDTHS = (28, 8, 11, 13, 9, 9)  # actor, then each command
+_NAMED = 5  # breaches with the same cause that are named after the one in full
+
+
+def verdict_lines(verdict: Verdict, paint: Paint, *, verbose: bool = False) -> Iterator[str]:
+    """Yield the report of a verdict: matrix, checks, warnings, breaches.
+
+    `verbose` lists passed checks too, and every breach of a cause.
+    """
+    yield from _matrix(verdict, paint)
+    yield from _checks(verdict, paint, verbose=verbose)
+    for warning in verdict.warnings:
+        word = "" if warning.startswith("note:") else "warning: "
+        yield paint(_wrapped(f"{word}{warning}", "  "), "yellow")
+    if verdict.warnings:
+        yield ""
+    yield from breach_lines(verdict.breaches, paint, verbose=verbose)
+
+
+def breach_lines(breaches: Iterable[Breach], paint: Paint, *, verbose: bool) -> Iterator[str]:
+    """Yield one breach per cause in full, and the names of the others."""
+    by_cause: dict[tuple[str, str, str], list[Breach]] = {}
+    for breach in breaches:
+        by_cause.setdefault((breach.subject, breach.cause, breach.fix), []).append(breach)
+    for number, same in enumerate(by_cause.values(), start=1):
+        first, *others = same
+        yield paint(f"breach {number}: {first.proof}", "red")
+        for name in ("summary", "actor", "sql", "exposed", "cause", "fix"):
+            if value := getattr(first, name):
+                yield _field(name, value)
+        times = Counter(breach.proof for breach in others)
+        more = [f"{proof}{f' ({n} times)' if n > 1 else ''}" for proof, n in times.items()]
+        if not verbose and len(more) > _NAMED:
+            more[_NAMED:] = [f"and {len(more) - _NAMED} more, which -v or --json name"]
+        if more:
+            yield _field("also affected", "\n".join(more))
+        yield ""
+
+
+def score_lines(score: Score, paint: Paint, *, verbose: bool) -> Iterator[str]:
+    """Yield what a self-test found, after the table of its kinds; `verbose` adds equivalents."""
+    for check in score.races:
+        yield f"{_mark(check, paint)} {check.title}: {check.outcome}"
+    for trial in score.equivalents if verbose else ():
+        yield f"equivalent: {trial.mutant.name}\n  {trial.note}"
+    for trial in score.survivors:
+        line = f"{trial.verdict}: {trial.mutant.name} ({trial.mutant.object})\n  {trial.note}"
+        yield paint(line, "red")
+    if score.breaches:
+        yield "The unchanged schema does not pass, so no mutant was tried:\n"
+        yield from breach_lines(score.breaches, paint, verbose=verbose)
+    result = (
+        f"{score.killed} / {score.all} killed, {len(score.equivalents)} equivalent (-v explains "
+        f"them), {len(score.survivors)} survived, in {score.seconds:.0f} s"
+    )
+    yield paint(result, "green" if score.passed else "red")
+
+
+def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
+    for table, lines in summary.grids(verdict.cells).items():
+        yield paint(_row([table, *(command.upper() for command in COMMANDS)]), "bold")
+        for line in lines:
+            text = _row([f"  {line.actors}", *(str(square or "") for square in line.squares)])
+            yield paint(text, "green" if line.passed else "red")
+    if verdict.cells:
+        yield ""
+        yield _wrapped(" · ".join(f"{part}" for part in summary.LEGEND), "")
+        yield ""
+
+
+def _row(words: Iterable[str]) -> str:
+    padded = (f"{word:<{width}}" for word, width in zip(words, _WIDTHS, strict=True))
+    return "".join(padded).rstrip()
+
+
+def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
+    for kind, count in Counter(check.kind for check in verdict.checks).items():
+        checks = [check for check in verdict.checks if check.kind == kind]
+        failed = sum(not check.passed for check in checks)
+        sign = paint("✗", "red") if failed else paint("✓", "green")
+        words = f"{failed} of {count} failed" if failed else f"all {count} passed"
+        yield f"{sign} {kind + 's':<11} {words}"
+        for check in checks:
+            if verbose or not check.passed:
+                outcome = f": {check.outcome}" if not check.passed and check.outcome else ""
+                yield f"  {_mark(check, paint)} {check.name}\n      {check.title}{outcome}"
+    if verdict.checks:
+        yield ""
+
+
+def _mark(check: Check, paint: Paint) -> str:
+    return paint("✓", "green") if check.passed else paint("✗", "red")
+
+
+def _field(name: str, value: str) -> str:
+    """Return a field of a breach; statements keep their lines, so that they can be pasted."""
+    verbatim = name in ("sql", "fix", "also affected")
+    lines = value.splitlines() if verbatim else textwrap.wrap(value, 63, break_long_words=False)
+    return "\n".join(f"  {name if not n else '':<13} {line}" for n, line in enumerate(lines))
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(text, 79, subsequent_indent=indent, break_long_words=False)

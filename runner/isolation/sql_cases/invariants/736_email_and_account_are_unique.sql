@@ -1,0 +1,18 @@
+-- 736_email_and_account_are_unique
+-- A second user is given an existing e-mail address or account; an address is written in capitals.
+-- safe: Refused, across all organizations.
+-- source: sql/0003_create_organizations_and_users.sql (users)
+
+-- as: service_role, owner
+-- expect: 23505
+insert into public.users (org_id, email, name)
+values (:'org', :'away.member' || '@proof.invalid', 'New')
+
+-- as: service_role, owner
+-- expect: 23505
+update public.users set auth_user_id = :'away.member_uuid'
+where org_id = :'org' and id = :'unlinked'
+
+-- as: service_role, owner
+-- expect: 23514
+insert into public.users (org_id, email, name) values (:'org', 'New@proof.invalid', 'New')

@@ -1,0 +1,17 @@
+-- 33_reference_with_action
+-- A foreign key of a tenant table with an action: CASCADE, SET NULL, SET DEFAULT, RESTRICT.
+-- source: a decision of this schema: NO ACTION everywhere, because a user who acted or approved is
+--   never deleted or moved
+-- why: An action runs as the table's owner, bypasses policies, and deletes or changes recorded
+--   data.
+
+select
+    format('constraint %I on %s', k.conname, t.title) as object,
+    format('it has an action: %s', pg_get_constraintdef(k.oid)) as problem,
+    format(
+        'alter table %s drop constraint %I;  -- and add it without an action', t.title, k.conname
+    ) as fix
+from pg_constraint as k
+inner join tenant_table as t on t.oid = k.conrelid
+where k.contype = 'f'
+    and (k.confdeltype <> 'a' or k.confupdtype <> 'a')

@@ -1,0 +1,227 @@
+-- Common table expressions for the rules, prepended to each query. They derive what to inspect from
+-- the catalog, so a new table or role needs no new rule. The queries run under search_path =
+-- pg_catalog, so names of other schemas are printed schema-qualified.
+
+with recursive
+-- The API roles of tenants: the two roles of PostgREST, and any other that its login role may switch
+-- to. service_role is not among them; rules name it explicitly.
+api_role as (
+    select r.oid, r.rolname as name
+    from pg_roles as r
+    where r.rolname in ('anon', 'authenticated')
+        or (
+            r.rolname <> 'service_role'
+            and r.rolname !~ '^(pg|supabase)_'
+            and exists (
+                select from pg_auth_members as m
+                inner join pg_roles as login on login.oid = m.member
+                where login.rolname = 'authenticator' and m.roleid = r.oid
+            )
+        )
+),
+-- Objects of extensions, which are not checked.
+of_extension as (
+    select classid, objid
+    from pg_depend
+    where deptype = 'e'
+),
+-- The schemas to inspect: ours, and every other one that an API role may use. `exposed`: it may
+-- contain tenants' data. Excluded: schemas of PostgreSQL, Supabase and extensions.
+inspected_schema as (
+    select
+        n.oid,
+        n.nspname as name,
+        n.nspname not in ('app', 'auth', 'yoyo') as exposed
+    from pg_namespace as n
+    where n.nspname !~ '^pg_'
+        and not exists (
+            select from of_extension as e
+            where e.classid = 'pg_namespace'::regclass and e.objid = n.oid
+        )
+        and case
+            when n.nspname in ('public', 'app', 'yoyo') then true
+            when n.nspname = 'auth'
+                then coalesce(obj_description(n.oid, 'pg_namespace') like 'Stand-in %', false)
+            when n.nspname in (
+                'information_schema', 'storage', 'realtime', '_realtime', 'extensions', 'graphql',
+                'graphql_public', 'vault', 'pgsodium', 'pgsodium_masks', 'pgbouncer', 'pgtle',
+                'supabase_functions', 'supabase_migrations', '_analytics', '_supavisor', 'cron',
+                'net', 'pgmq', 'topology', 'tiger', 'tiger_data'
+            ) then false
+            else exists (
+                select from api_role as r
+                where has_schema_privilege(r.oid, n.oid, 'usage')
+            )
+        end
+),
+relation as (
+    select
+        c.oid,
+        c.relname as name,
+        c.oid::regclass::text as title,
+        c.relkind as kind,
+        c.relowner as owner,
+        c.relacl as acl,
+        c.reloptions as options,
+        c.relrowsecurity as is_secured,
+        c.relforcerowsecurity as is_forced,
+        exists (select from pg_inherits as i where i.inhrelid = c.oid) as is_child,
+        p.name as schema_name,
+        p.exposed
+    from pg_class as c
+    inner join inspected_schema as p on p.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        and not exists (
+            select from of_extension as e
+            where e.classid = 'pg_class'::regclass and e.objid = c.oid
+        )
+),
+-- Every table in an exposed schema, with the column that holds a row's organization.
+tenant_table as (
+    select
+        r.*,
+        k.name as key,
+        a.attnum as key_number
+    from relation as r
+    cross join lateral (
+        select case r.oid when to_regclass('public.organizations') then 'id' else 'org_id' end
+    ) as k (name)
+    left join pg_attribute as a
+        on a.attrelid = r.oid and a.attname = k.name and not a.attisdropped
+    where r.exposed and r.kind in ('r', 'p')
+),
+policy as (
+    select
+        p.oid,
+        p.polname as name,
+        format('policy %I on %s', p.polname, t.title) as title,
+        t.oid as table_oid,
+        t.title as table_title,
+        t.key,
+        p.polcmd as command,
+        p.polpermissive as is_permissive,
+        p.polroles as roles,
+        p.polroles && (select array_agg(r.oid) || 0::oid from api_role as r) as is_for_tenants
+    from pg_policy as p
+    inner join tenant_table as t on t.oid = p.polrelid
+),
+-- The USING and WITH CHECK conditions of policies, one per row, as PostgreSQL prints them, unwrapped.
+condition as (
+    select
+        p.*,
+        part.clause,
+        regexp_replace(pg_get_expr(part.expression, p.table_oid), '\s+', ' ', 'g') as text,
+        case
+            when exists (select from declared as w where w.relation = p.table_oid)
+                then format(
+                    'psql -1 -f sql/0009_enable_row_level_security.sql'
+                    '  -- or, if it is not in that file: drop policy %I on %s;',
+                    p.name, p.table_title
+                )
+            else format(
+                'drop policy %I on %s;  -- and create it with %I = (select app.caller_org()) and ...',
+                p.name, p.table_title, p.key
+            )
+        end as fix
+    from policy as p
+    inner join pg_policy as raw on raw.oid = p.oid
+    cross join lateral (
+        values ('using', raw.polqual), ('with check', raw.polwithcheck)
+    ) as part (clause, expression)
+    where part.expression is not null
+),
+-- Every foreign key of a tenant table; `is_bound`: it includes the organization on both sides.
+reference as (
+    select
+        k.*,
+        t.title as table_title,
+        t.key,
+        t.key_number,
+        target.key_number is not null and exists (
+            select
+            from unnest(k.conkey, k.confkey) as pair (here, there)
+            where pair.here = t.key_number and pair.there = target.key_number
+        ) as is_bound
+    from pg_constraint as k
+    inner join tenant_table as t on t.oid = k.conrelid
+    left join tenant_table as target on target.oid = k.confrelid
+    where k.contype = 'f'
+),
+-- Memberships, direct and indirect; `step` is the first role on the path, and `can_set` whether SET
+-- ROLE is allowed along it.
+membership as (
+    select
+        m.member,
+        m.roleid as step,
+        m.roleid,
+        to_jsonb(m) ->> 'set_option' is distinct from 'false' as can_set  -- since 16
+    from pg_auth_members as m
+    union
+    select
+        b.member,
+        b.step,
+        m.roleid,
+        b.can_set and to_jsonb(m) ->> 'set_option' is distinct from 'false'
+    from membership as b
+    inner join pg_auth_members as m on m.member = b.roleid
+),
+routine as (
+    select
+        f.oid,
+        f.oid::regprocedure::text as title,
+        f.proowner as owner,
+        f.proacl as acl,
+        f.prokind as kind,
+        f.prosecdef as is_definer,
+        f.prosqlbody is not null as is_parsed,
+        f.proleakproof as is_leakproof,
+        f.proconfig as settings,
+        p.name as schema_name,
+        p.exposed
+    from pg_proc as f
+    inner join inspected_schema as p on p.oid = f.pronamespace
+    where not exists (
+        select from of_extension as e
+        where e.classid = 'pg_proc'::regclass and e.objid = f.oid
+    )
+),
+-- Every privilege on a relation or column of a role other than its owner. `grantee_name` is quoted.
+privilege as (
+    select
+        r.*,
+        given.column_name,
+        acl.grantee,
+        coalesce(quote_ident(g.rolname), 'public') as grantee_name,
+        acl.privilege_type,
+        acl.is_grantable,
+        case
+            when given.column_name is null then lower(acl.privilege_type)
+            else format('%s (%I)', lower(acl.privilege_type), given.column_name)
+        end as right_title
+    from relation as r
+    cross join lateral (
+        select
+            null::name,
+            coalesce(
+                r.acl, acldefault(case r.kind when 'S' then 's' else 'r' end::"char", r.owner)
+            )
+        union all
+        select a.attname, a.attacl
+        from pg_attribute as a
+        where a.attrelid = r.oid and a.attacl is not null
+    ) as given (column_name, acl)
+    cross join lateral aclexplode(given.acl) as acl
+    left join pg_roles as g on g.oid = acl.grantee
+    where acl.grantee <> r.owner
+),
+-- The permission table (permissions.toml) as privileges; column_name is null for the whole table.
+declared as (
+    select p.role, to_regclass('public.' || p.relation)::oid as relation, p.privilege, p.column_name
+    from jsonb_to_recordset(:'declared'::jsonb)
+        as p (role name, relation text, privilege text, column_name name)
+),
+-- The roles that own tenant tables.
+table_owner as (
+    select distinct t.owner as oid, pg_get_userbyid(t.owner) as name
+    from tenant_table as t
+)

@@ -1,0 +1,58 @@
+"""The proof behind `verify`: is the database what its files say, and are its tenants isolated?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import ServerError, UsageError
+from runner.events import Report, silent
+from runner.files import loader
+from runner.isolation import drift, proof
+from runner.isolation.verdict import Verdict
+from runner.migrate.migrator import Migrator
+
+
+def verify(
+    migrator: Migrator,
+    sql_dir: Path,
+    *,
+    only: str | None = None,
+    schemas: Sequence[str] = (),
+    report: Report = silent,
+) -> Verdict:
+    """Return the verdict on drift and isolation, or on what `only` names. Changes nothing.
+
+    Args:
+        sql_dir: the migrations that the database is compared with.
+        only: "drift", a table, a right, a rule or an attack.
+        schemas: exposed by the API; `public` if empty.
+
+    Raises LockTimeout, ProofError, and UsageError for an unknown `only`.
+    """
+    verdict = Verdict()
+    if only in (None, drift.NAME):
+        verdict = _drift(migrator, sql_dir, report)
+    if only != drift.NAME:
+        isolated = proof.prove(
+            migrator.connection, only=only, schemas=schemas or ("public",), report=report
+        )
+        verdict = verdict.with_more(isolated)
+    if migrator.target:
+        verdict.facts["target"] = migrator.target.url()
+    return verdict
+
+
+def _drift(migrator: Migrator, sql_dir: Path, report: Report) -> Verdict:
+    started = time.monotonic()
+    try:
+        audit = drift.audit(migrator, loader.read(sql_dir), report=report)
+    except (UsageError, ServerError) as error:  # no files here, or no server to run them on
+        return Verdict(warnings=(f"The files were not compared: {error.message}",))
+    return Verdict(
+        checks=tuple(audit.checks()),
+        breaches=tuple(audit.breaches()),
+        warnings=tuple(audit.warnings()),
+        seconds=time.monotonic() - started,
+    )
