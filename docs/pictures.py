@@ -1,7 +1,8 @@
-"""Take pictures of the studio: python docs/pictures.py [--out DIR] [--docs]
+"""Take screenshots of the studio: python docs/pictures.py [--out DIR] [--docs]
 
-Of the database that the runner would use here, in headless Chromium, into `pictures/`, which git
-ignores. `--docs` takes the few that README shows, small, into docs/.
+Starts a studio on the database that the runner uses here, opens its pages in headless Chromium and
+writes the screenshots to `pictures/`, which git ignores. `--docs` writes only those that README
+shows, to docs/.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 @dataclass(frozen=True)
 class Picture:
-    """One page, as wide as it is looked at, and what is clicked before."""
+    """One screenshot: the page, what to click on it first, and the window size in pixels."""
 
     name: str
     path: str
@@ -32,10 +33,10 @@ class Picture:
     width: int = 1440
     height: int = 860
     dark: bool = False
-    docs: bool = False  # README shows it
+    docs: bool = False  # shown in README
 
 
-WHO_MAY = ".who-may > summary"
+PERMISSIONS = ".permissions > summary"
 SWITCH = "#switch > summary"
 RECORD = "record?org_id=cskerryline00000000000000&id=cskerryproj01tidebook0000"
 PICTURES = (
@@ -44,60 +45,60 @@ PICTURES = (
     Picture(
         "records-as-an-owner",
         f"as/{MAREN}/tables/projects",
-        (WHO_MAY,),
+        (PERMISSIONS,),
         height=620,
         docs=True,
     ),
     Picture(
         "records-as-a-member",
         f"as/{WILMA}/tables/projects",
-        (WHO_MAY,),
+        (PERMISSIONS,),
         height=620,
         docs=True,
     ),
-    Picture("look-as", f"as/{MAREN}/tables/users", (SWITCH,), dark=True),
+    Picture("view-as", f"as/{MAREN}/tables/users", (SWITCH,), dark=True),
     Picture("workflows", f"as/{MAREN}/tables/workflows"),
     Picture("json", f"as/{MAREN}/tables/workflows", ("details.json >> nth=0",)),
     Picture("audit-logs", "as/owner/tables/audit_logs", dark=True),
-    Picture("nothing-for-a-member", f"as/{WILMA}/tables/audit_logs"),
+    Picture("no-records-for-a-member", f"as/{WILMA}/tables/audit_logs"),
     Picture("anon", "as/anon/tables/users"),
-    Picture("record", f"as/{MAREN}/tables/projects/{RECORD}", (WHO_MAY,)),
+    Picture("record", f"as/{MAREN}/tables/projects/{RECORD}", (PERMISSIONS,)),
     Picture("not-found", f"as/{WILMA}/tables/projects/{RECORD}"),
-    Picture("who-sees-what", "as/owner/worlds", height=560, docs=True),
+    Picture("who-sees-what", "as/owner/comparison", height=560, docs=True),
     Picture("schema", "as/owner/schema"),
-    Picture("schema-in-the-dark", "as/owner/schema", dark=True),
+    Picture("schema-dark", "as/owner/schema", dark=True),
     Picture("schema-of-a-table", "as/owner/schema/projects", height=1400),
     Picture("isolation", "as/owner/isolation", ("main form button",), dark=True),
     Picture("history", "as/owner/history"),
     Picture("migration", "as/owner/history/0006_create_caller_helpers", dark=True),
     Picture("runs", "as/owner/runs"),
     Picture("find", "as/owner/people?q=loaf"),
-    Picture("telephone", f"as/{WILMA}/tables/projects", width=360, height=760),
-    Picture("telephone-look-as", f"as/{WILMA}/", (SWITCH,), width=360, height=760, dark=True),
+    Picture("phone", f"as/{WILMA}/tables/projects", width=360, height=760),
+    Picture("phone-view-as", f"as/{WILMA}/", (SWITCH,), width=360, height=760, dark=True),
 )
 
 
 def main() -> int:
-    """Take them; where there is no Chromium say so, which is no error."""
+    """Write the screenshots. Without Chromium, say so and return 0."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("pictures"), help="default: pictures")
-    parser.add_argument("--docs", action="store_true", help="those of README, into docs/")
+    parser.add_argument("--docs", action="store_true", help="only those in README, to docs/")
     options = parser.parse_args()
     chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not chromium:
-        sys.stdout.write("skipped: Chromium is not installed, and CHROMIUM names none\n")
+        sys.stdout.write("skipped: Chromium is not installed and CHROMIUM is not set\n")
         return 0
     folder = Path(__file__).parent if options.docs else options.out
     folder.mkdir(parents=True, exist_ok=True)
     with studio() as url:
-        for path in taken(chromium, url, folder, docs=options.docs):
+        for path in screenshots(chromium, url, folder, docs=options.docs):
             sys.stdout.write(f"{path}  {path.stat().st_size // 1000} kB\n")
     return 0
 
 
 @contextmanager
 def studio() -> Iterator[str]:
-    """Start a studio on whatever database the runner uses here; yields its link."""
+    """Start a studio on the database that the runner uses here, and yield its link."""
     command = [sys.executable, "-m", "runner", "studio", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -113,11 +114,11 @@ def studio() -> Iterator[str]:
             process.terminate()
 
 
-def taken(chromium: str, url: str, folder: Path, *, docs: bool) -> Iterator[Path]:
-    """Take one picture after another."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - seldom installed
+def screenshots(chromium: str, url: str, folder: Path, *, docs: bool) -> Iterator[Path]:
+    """Take the screenshots one after another, and yield the path of each."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - rarely installed
 
-    sandbox = [] if os.getuid() else ["--no-sandbox"]  # which root cannot have
+    sandbox = [] if os.getuid() else ["--no-sandbox"]  # Chromium refuses to sandbox root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=sandbox)
         for picture in PICTURES:

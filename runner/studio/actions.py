@@ -1,7 +1,7 @@
-"""What is done only when somebody asks: the proof of isolation, the rehearsal, the comparison.
+"""Actions started from a page: prove isolation, rehearse pending migrations, compare with files.
 
-These are the commands `verify` and `plan`: they work on the database itself and leave nothing
-behind. One at a time, on a connection of their own; the last result of each stays to be seen.
+They do what the commands `verify` and `plan` do, on the database itself, and leave nothing behind.
+One action runs at a time, on its own connection; the last result of each is kept for its page.
 """
 
 from __future__ import annotations
@@ -25,75 +25,69 @@ from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.migrate.session import migrator_for
-from runner.preflight import rehearsal
+from runner.preflight.dry_run import dry_run
 from runner.preflight.rehearsal_report import Rehearsal
 from runner.settings import Settings
 
-_LOCK_TIMEOUT, _HOLD = 1.0, 5.0  # seconds, as `plan` has them
-_Found = TypeVar("_Found")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Result(Generic[_Found]):
-    """What came of it, and when; or why nothing did."""
+class Result(Generic[_Value]):
+    """What an action returned and when it started, or the error that ended it."""
 
     at: datetime
     seconds: float
-    found: _Found | None = None
+    value: _Value | None = None
     error: RunnerError | None = None
 
 
 @dataclass
-class Demands:
-    """The last result of each, None for what nobody has asked for yet."""
+class Actions:
+    """Runs actions and keeps the last result of each; None until it has been run."""
 
     settings: Settings
     proof: Result[Verdict] | None = None
     rehearsal: Result[list[Rehearsal]] | None = None
     drift: Result[Audit] | None = None
-    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prove(self) -> None:
-        """Prove the isolation of the tenants, as `verify` does."""
-        self.proof = self._done(lambda migrator: isolation.prove(migrator.connection))
+        """Prove tenant isolation, like `verify`."""
+        self.proof = self._run(lambda migrator: isolation.prove(migrator.connection))
 
     def rehearse(self) -> None:
-        """Rehearse what is pending, as `plan` does."""
-        self.rehearsal = self._done(self._rehearsed)
+        """Rehearse the pending migrations, like `plan`."""
+        self.rehearsal = self._run(self._rehearse)
 
     def compare(self) -> None:
-        """Hold the catalog against the files, as `verify --only drift` does."""
-        files = self.settings.sql_dir
-        self.drift = self._done(lambda migrator: drift.audit(migrator, loader.read(files)))
+        """Compare the catalog with the migration files, like `verify --only drift`."""
+        sql_dir = self.settings.sql_dir
+        self.drift = self._run(lambda migrator: drift.audit(migrator, loader.read(sql_dir)))
 
-    def _rehearsed(self, migrator: Migrator) -> list[Rehearsal]:
-        pending = compare(loader.read(self.settings.sql_dir), migrator.records()).pending()
-        if not pending:
-            return []
-        with migrator.lock():
-            return rehearsal.on_target(
-                migrator.connection, pending, lock_timeout=_LOCK_TIMEOUT, hold=_HOLD
-            )
+    def _rehearse(self, migrator: Migrator) -> list[Rehearsal]:
+        files = loader.read(self.settings.sql_dir)
+        return dry_run(migrator, compare(files, migrator.records()).pending())
 
-    def _done(self, work: Callable[[Migrator], _Found]) -> Result[_Found]:
+    def _run(self, action: Callable[[Migrator], _Value]) -> Result[_Value]:
         at, started = datetime.now(UTC), time.monotonic()
-        found: _Found | None = None
+        value: _Value | None = None
         error: RunnerError | None = None
-        with self._turn:
+        with self._lock:
             try:
                 with migrator_for(self.settings, create=False, log=False) as migrator:
-                    found = work(migrator)
-            except RunnerError as refused:
-                error = refused
-            except signals.Interrupt as came:  # the studio is being closed
-                error = Interrupted(came.number)
-        return Result(at, time.monotonic() - started, found, error)
+                    value = action(migrator)
+            except RunnerError as failure:
+                error = failure
+            except signals.Interrupt as interrupt:  # the studio is being closed
+                error = Interrupted(interrupt.number)
+        return Result(at, time.monotonic() - started, value, error)
 
 
-def proof(demands: Demands) -> dict[str, Any]:
-    """Return what the page of the proof shows."""
-    result = demands.proof
-    cells = result.found.cells if result and result.found else ()
+def isolation_page(actions: Actions) -> dict[str, Any]:
+    """Return what the template isolation.html needs, from the last proof."""
+    result = actions.proof
+    cells = result.value.cells if result and result.value else ()
     tables = dict.fromkeys(cell.table for cell in cells)
     return {
         "result": result,

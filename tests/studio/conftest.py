@@ -1,9 +1,11 @@
-"""A studio in this process, over a database of the schema and the seeds, and ways to ask it."""
+"""A studio running in this process, on a database with the schema and seed data; its client."""
 
 from __future__ import annotations
 
+import html
 import http.client
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,16 +15,17 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import SQL_DIR, Database, Server
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from runner import settings
 from runner.migrate import seeds
 from runner.migrate.migrator import Migrator
 from runner.postgres.target import Target, parse
-from runner.studio.actions import Demands
+from runner.studio.actions import Actions
 from runner.studio.data import viewer
 from runner.studio.web import middleware, server
-from runner.studio.web.database_pages import Backstage
+from runner.studio.web.database_pages import DatabasePages
 from runner.studio.web.routes import Studio
 
 SEEDS = Path(__file__).parents[2] / "seeds"
@@ -31,10 +34,13 @@ TOBIAS = "5ea51de0-0000-4000-8000-000000000002"  # an admin of it
 WILMA = "0dd10af0-0000-4000-8000-000000000003"  # works for Odd Loaf
 STRANGER = "00000000-0000-0000-0000-000000000000"
 SKERRY, ODD = "cskerryline00000000000000", "coddloaf00000000000000000"
+TABLES = ("ai_agents", "audit_logs", "organizations", "projects", "users", "workflows")
+# Names that a statement has to quote, and one that it does not.
+NAMES = ["user", "order", "table", "group", "Mixed Case", "MixedCase", 'a"b""c', "plain", "naïve"]
 
 
 class Text(HTMLParser):
-    """What a reader reads of a page, and the links in it."""
+    """The text of a page as a reader sees it, its links and its tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -48,13 +54,13 @@ class Text(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self._part(tag)
+        self._separate(tag)
         self.links += [value for name, value in attrs if name in ("href", "src") and value]
 
     def handle_endtag(self, tag: str) -> None:
-        self._part(tag)
+        self._separate(tag)
 
-    def _part(self, tag: str) -> None:
+    def _separate(self, tag: str) -> None:
         if tag not in ("span", "code", "b"):
             self.pieces.append(" ")
 
@@ -63,8 +69,8 @@ class Text(HTMLParser):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back."""
+class Response:
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -72,7 +78,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The page as it reads, its frame aside."""
+        """The page's text without its header and navigation."""
         return str(Text(self.body.partition("<main")[2]))
 
     @property
@@ -81,8 +87,8 @@ class Answer:
 
 
 @dataclass
-class Browsed:
-    """A running studio."""
+class RunningStudio:
+    """A running studio, and a client for it."""
 
     port: int
     token: str
@@ -93,46 +99,49 @@ class Browsed:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/{self.token}/"
 
-    def get(self, path: str, **headers: str) -> Answer:
-        """Ask for a page below the token."""
-        return self.ask("GET", f"/{self.token}/{path}", **headers)
+    def get(self, path: str, **headers: str) -> Response:
+        """Request a page by its path below the token."""
+        return self.request("GET", f"/{self.token}/{path}", **headers)
 
-    def ask(self, method: str, path: str, body: str = "", **headers: str) -> Answer:
+    def request(self, method: str, path: str, body: str = "", **headers: str) -> Response:
+        """Request a path as is. Headers are keyword arguments: `Content_Type="…"`."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if body:
             given["Content-Type"] = "application/x-www-form-urlencoded"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body=body or None, headers=given)
-            said = connection.getresponse()
-            body = said.read().decode()
-            return Answer(said.status, {k.lower(): v for k, v in said.getheaders()}, body)
+            raw = connection.getresponse()
+            body = raw.read().decode()
+            return Response(raw.status, {k.lower(): v for k, v in raw.getheaders()}, body)
         finally:
             connection.close()
 
 
 @contextmanager
-def browsing(conninfo: str, patience: float = viewer.PATIENCE, **environ: str) -> Iterator[Browsed]:
-    """Start a studio on a free port, and stop it after."""
+def running_studio(
+    conninfo: str, pool_timeout: float = viewer.POOL_TIMEOUT, **environ: str
+) -> Iterator[RunningStudio]:
+    """Start a studio on a free port and stop it afterwards."""
     target = Target(parse(conninfo), "a test", embedded=False)
     token = middleware.new_token()
-    with server.listening(0) as listener, viewer.pool(target, patience) as connections:
+    with server.listening(0) as listener, viewer.pool(target, pool_timeout) as connections:
         port = listener.getsockname()[1]
         pages = Studio(connections, target, token)
-        demands = Demands(
+        actions = Actions(
             settings.load(
                 environ={"DATABASE_URL": conninfo, "RUNNER_SQL_DIR": str(SQL_DIR), **environ}
             )
         )
-        app = pages.app(*Backstage(pages, demands).routes())
-        with server.serving(middleware.Gate(app, token, port), listener):
-            yield Browsed(port, token, target)
+        app = pages.app(*DatabasePages(pages, actions).routes())
+        with server.serving(middleware.AccessControl(app, token, port), listener):
+            yield RunningStudio(port, token, target)
 
 
 def load(
     *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
 ) -> None:
-    """Pour the seeds in; pytest-postgresql calls it as a loader."""
+    """Load the seed data; pytest-postgresql calls this as a loader."""
     conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
     with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
         migrator = Migrator(conn)
@@ -140,9 +149,30 @@ def load(
             seeds.load(migrator, seeds.read(SEEDS))
 
 
+def all_pages(studio: RunningStudio, path: str) -> list[str]:
+    """Return the HTML of a table's pages, following the links to the next one."""
+    pages, link = [], f"/{studio.token}/{path}"
+    while link:
+        body = studio.request("GET", link).body
+        pages.append(body)
+        following = re.search(r'<a rel="next" href="([^"]+)"', body)
+        link = following[1].replace("&amp;", "&") if following else ""
+    return pages
+
+
+def rows(body: str) -> list[str]:
+    return re.findall(r'<tr id="(r\.[^"]+)"', body)
+
+
+def commands(body: str) -> list[str]:
+    """The text of each `<pre>` on a page, as a user copies it."""
+    found = re.findall(r"<pre[^>]*>(.*?)</pre>", body, re.DOTALL)
+    return [html.unescape(re.sub(r"<[^>]+>", "", text)) for text in found]
+
+
 def write_markup(database: Database) -> None:
-    """Put markup into every text and JSON column, checks and triggers out of the way."""
-    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>"
+    """Put markup into every text and JSON column, with checks and triggers disabled."""
+    markup = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&<b>"
     with database.connect(autocommit=True) as conn:
         conn.execute("set session_replication_role = replica")
         columns = conn.execute(
@@ -158,14 +188,14 @@ def write_markup(database: Database) -> None:
                 f"alter table public.{table} drop constraint if exists {table}_{column}_check,"
                 f" drop constraint if exists {table}_approval_check"
             )
-            values = [evil, evil if type_ == "jsonb" else column]
+            values = [markup, markup if type_ == "jsonb" else column]
             conn.execute(f"update public.{table} set {column} = {value}".encode(), values)
     assert len(columns) > 12
 
 
 @pytest.fixture(scope="session")
 def seeded_template(server: Server, template: str) -> Iterator[str]:
-    """The name of a database with the schema and the seeds, to be cloned."""
+    """The name of a template database with the schema and the seed data."""
     name = f"seeded_{os.getpid()}_{server.name}"
     with server.janitor(name, of=template, template=True) as janitor:
         janitor.load(load)
@@ -173,36 +203,51 @@ def seeded_template(server: Server, template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def shared(server: Server, seeded_template: str) -> Iterator[Database]:
-    """A database that nobody changes: the studio cannot."""
+def shared_seeded(server: Server, seeded_template: str) -> Iterator[Database]:
+    """A seeded database that tests share, because a studio cannot change it."""
     with server.database(of=seeded_template) as database:
-        _as_applied(database)
+        _revoke_temporary(database)
         yield database
 
 
-def _as_applied(database: Database) -> None:
-    """Close what the first migration closes, and what a clone does not take over."""
+def _revoke_temporary(database: Database) -> None:
+    """Revoke what the first migration revokes and a clone does not inherit."""
     with database.connect(autocommit=True) as conn:
         conn.execute(f"revoke temporary on database {database.name} from public")
 
 
 @pytest.fixture(scope="module")
-def studio(shared: Database) -> Iterator[Browsed]:
-    """A studio over it."""
-    with browsing(shared.conninfo()) as browsed:
-        yield browsed
+def studio(shared_seeded: Database) -> Iterator[RunningStudio]:
+    """A studio on the shared database."""
+    with running_studio(shared_seeded.conninfo()) as running:
+        yield running
 
 
 @pytest.fixture
-def own(server: Server, seeded_template: str) -> Iterator[Database]:
-    """A database of one's own, with the seeds."""
+def seeded(server: Server, seeded_template: str) -> Iterator[Database]:
+    """A database with the schema and the seed data, for one test."""
     with server.database(of=seeded_template) as database:
-        _as_applied(database)
+        _revoke_temporary(database)
         yield database
 
 
 @pytest.fixture
-def browse() -> Iterator[Callable[..., Browsed]]:
-    """Start studios of one test: `browse(conninfo)`."""
+def start_studio() -> Iterator[Callable[..., RunningStudio]]:
+    """A function that starts a studio until the test ends: `start_studio(conninfo)`."""
     with ExitStack() as stack:
-        yield lambda conninfo, **how: stack.enter_context(browsing(conninfo, **how))
+        yield lambda conninfo, **options: stack.enter_context(running_studio(conninfo, **options))
+
+
+@pytest.fixture(params=NAMES)
+def role(request: pytest.FixtureRequest, seeded: Database) -> Iterator[str]:
+    """A login role of that name. Roles belong to the server, so it is dropped afterwards."""
+    name = str(request.param)
+    with seeded.connect(autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("create role {} login password 'only for this test'").format(
+                sql.Identifier(name)
+            )
+        )
+    yield name
+    with seeded.connect(autocommit=True) as conn:
+        conn.execute(sql.SQL("drop owned by {0}; drop role {0}").format(sql.Identifier(name)))

@@ -1,6 +1,6 @@
-"""In a real browser: what a person does there, and what it must never do.
+"""The studio in a real browser: navigation, keyboard, accessibility, no external requests.
 
-Where Chromium is not installed these are skipped; test_records.py asks the same over HTTP.
+Skipped where Chromium is not installed; the other tests make the same requests over HTTP.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from checkout import Checkout
 from conftest import SQL_DIR, Database, one_server
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from .conftest import MAREN, SEEDS, SKERRY, STRANGER, WILMA, Browsed, write_markup
+from .conftest import MAREN, SEEDS, SKERRY, STRANGER, WILMA, RunningStudio, write_markup
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
@@ -41,7 +41,7 @@ PAGES = [
     f"as/{MAREN}/tables/projects/record?org_id={SKERRY}&id=cskerryproj01tidebook0000",
     f"as/{STRANGER}/tables/projects/record?org_id={SKERRY}&id=cskerryproj01tidebook0000",
     "as/anon/tables/projects",
-    "as/service_role/worlds",
+    "as/service_role/comparison",
     "as/owner/schema",
     "as/owner/schema/workflows",
     "as/owner/isolation",
@@ -50,33 +50,33 @@ PAGES = [
     "as/owner/history/0009_enable_row_level_security",
     "as/owner/runs",
     "as/owner/people?q=loaf",
-    "as/owner/people?q=nobody+at+all",
+    "as/owner/people?q=no+such+person",
     "as/owner/nowhere",
 ]
 
 
 @dataclass
 class Watched:
-    """A page, and what went on behind it."""
+    """A browser page, with its requests and errors recorded."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)  # of the console, scripts, dialogs
+    errors: list[str] = field(default_factory=list)  # of the console, scripts, dialogs
 
     def __post_init__(self) -> None:
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.on("console", lambda message: self._heard(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(dialog.message))
+        self.page.on("console", lambda message: self._record(message.type, message.text))
 
-    def _heard(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and "status of 40" not in text:  # a page of ours: not found
-            self.complaints.append(text)
+    def _record(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and "status of 40" not in text:  # our own 404 page
+            self.errors.append(text)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    sandbox = [] if os.getuid() else ["--no-sandbox"]  # which root cannot have
+    sandbox = [] if os.getuid() else ["--no-sandbox"]  # Chromium refuses to sandbox root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
         yield browser
@@ -84,13 +84,13 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def watching(browser: Browser, **how: Any) -> Iterator[Watched]:
-    how.setdefault("viewport", {"width": 1440, "height": 900})
-    context = browser.new_context(**how)
+def watching(browser: Browser, **options: Any) -> Iterator[Watched]:
+    options.setdefault("viewport", {"width": 1440, "height": 900})
+    context = browser.new_context(**options)
     try:
         watched = Watched(context.new_page())
         yield watched
-        assert watched.complaints == []
+        assert watched.errors == []
     finally:
         context.close()
 
@@ -101,7 +101,7 @@ def watched(browser: Browser) -> Iterator[Watched]:
         yield watched
 
 
-def test_two_clicks_switch_worlds(studio: Browsed, watched: Watched) -> None:
+def test_two_clicks_switch_the_person(studio: RunningStudio, watched: Watched) -> None:
     page = watched.page
     page.goto(f"{studio.url}as/{MAREN}/tables/projects")
     expect(page.get_by_role("cell", name="Tidebook", exact=True)).to_be_visible()
@@ -113,8 +113,8 @@ def test_two_clicks_switch_worlds(studio: Browsed, watched: Watched) -> None:
     expect(page.get_by_role("cell", name="Tidebook", exact=True)).to_have_count(0)
 
 
-def test_a_link_of_another_organization_is_not_found_by_a_stranger(
-    studio: Browsed, watched: Watched
+def test_record_of_another_organization_is_not_found_by_a_stranger(
+    studio: RunningStudio, watched: Watched
 ) -> None:
     page = watched.page
     page.goto(f"{studio.url}as/{MAREN}/tables/projects")
@@ -126,7 +126,9 @@ def test_a_link_of_another_organization_is_not_found_by_a_stranger(
     assert "Tidebook" not in page.content()
 
 
-def test_no_form_and_no_address_writes(studio: Browsed, watched: Watched) -> None:
+def test_other_methods_and_injected_form_are_rejected(
+    studio: RunningStudio, watched: Watched
+) -> None:
     page = watched.page
     for method in ("post", "put", "patch", "delete"):
         url = f"{studio.url}as/owner/tables/projects"
@@ -141,27 +143,27 @@ def test_no_form_and_no_address_writes(studio: Browsed, watched: Watched) -> Non
         }"""
     )
     page.locator("#go").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("The studio only reads")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Method not allowed")
 
 
-def test_markup_in_the_data_is_text(
-    own: Database, browse: Callable[..., Browsed], watched: Watched
+def test_markup_in_data_is_shown_as_text(
+    seeded: Database, start_studio: Callable[..., RunningStudio], watched: Watched
 ) -> None:
-    write_markup(own)
-    studio, page = browse(own.conninfo()), watched.page
+    write_markup(seeded)
+    studio, page = start_studio(seeded.conninfo()), watched.page
     for table in ("ai_agents", "audit_logs", "organizations", "projects", "users", "workflows"):
         page.goto(f"{studio.url}as/owner/tables/{table}")
         for fold in page.locator("details.json > summary").all()[:3]:
             fold.click()
         expect(page.locator("main").get_by_text("<script>alert(1)</script>").first).to_be_visible()
-        assert page.locator("main script, main img, main b:not(.mays b)").count() == 0
+        assert page.locator("main script, main img, main b:not(.commands b)").count() == 0
         page.locator("td.of-id a").last.click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.locator("#switch > summary").click()
     expect(page.locator("#switch h2").first).to_contain_text("<img src=x")
 
 
-def test_json_is_folded_until_it_is_asked_for(studio: Browsed, watched: Watched) -> None:
+def test_json_is_collapsed_until_clicked(studio: RunningStudio, watched: Watched) -> None:
     page = watched.page
     page.goto(f"{studio.url}as/{MAREN}/tables/organizations")
     expect(page.get_by_text('"timezone": "Atlantic/Faroe"')).to_be_hidden()
@@ -169,7 +171,7 @@ def test_json_is_folded_until_it_is_asked_for(studio: Browsed, watched: Watched)
     expect(page.get_by_text('"timezone": "Atlantic/Faroe"')).to_be_visible()
 
 
-def test_the_keyboard_is_enough(studio: Browsed, watched: Watched) -> None:
+def test_keyboard_navigation(studio: RunningStudio, watched: Watched) -> None:
     page = watched.page
     page.goto(f"{studio.url}as/owner/tables/projects")
     page.keyboard.press("Tab")
@@ -180,7 +182,7 @@ def test_the_keyboard_is_enough(studio: Browsed, watched: Watched) -> None:
     expect(page.get_by_label("value")).to_be_focused()
     page.keyboard.press("Escape")
     page.locator("main").focus()
-    page.keyboard.press("l")
+    page.keyboard.press("v")
     expect(page.locator("#switch .panel")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#switch .panel")).to_be_hidden()
@@ -190,7 +192,7 @@ def test_the_keyboard_is_enough(studio: Browsed, watched: Watched) -> None:
     expect(page).to_have_url(f"{studio.url}as/{MAREN}/tables/projects")
 
 
-def test_it_works_without_script(studio: Browsed, browser: Browser) -> None:
+def test_works_without_javascript(studio: RunningStudio, browser: Browser) -> None:
     with watching(browser, java_script_enabled=False) as watched:
         page = watched.page
         page.goto(studio.url)
@@ -205,10 +207,10 @@ def test_it_works_without_script(studio: Browsed, browser: Browser) -> None:
         expect(page.locator("tbody tr")).to_have_count(4)
 
 
-def test_a_click_on_a_square_leads_to_the_statement_that_proved_it(
-    own: Database, browse: Callable[..., Browsed], browser: Browser
+def test_cell_of_the_matrix_links_to_its_statement(
+    seeded: Database, start_studio: Callable[..., RunningStudio], browser: Browser
 ) -> None:
-    studio = browse(own.conninfo())
+    studio = start_studio(seeded.conninfo())
     with watching(browser, bypass_csp=True) as watched:
         page = watched.page
         page.goto(f"{studio.url}as/owner/isolation")
@@ -222,8 +224,8 @@ def test_a_click_on_a_square_leads_to_the_statement_that_proved_it(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_leaves_the_machine_complains_or_fails_accessibility(
-    studio: Browsed, browser: Browser, scheme: str
+def test_pages_are_accessible_and_make_no_external_requests(
+    studio: RunningStudio, browser: Browser, scheme: str
 ) -> None:
     axe = Axe()
     only = {"runOnly": ["color-contrast"]} if scheme == "dark" else None  # the rest is the same
@@ -241,15 +243,15 @@ def test_no_page_leaves_the_machine_complains_or_fails_accessibility(
         assert all(url.startswith(studio.url) for url in watched.requests), watched.requests
 
 
-def test_every_page_obeys_its_own_policy(studio: Browsed, watched: Watched) -> None:
-    """With the Content-Security-Policy in force nothing is blocked: there is nothing to block."""
+def test_content_security_policy_blocks_nothing(studio: RunningStudio, watched: Watched) -> None:
+    """No page uses anything that its own Content-Security-Policy forbids."""
     for path in PAGES:
         watched.page.goto(studio.url + path)
         watched.page.wait_for_load_state("load")
     assert all(url.startswith(studio.url) for url in watched.requests)
 
 
-def test_no_page_is_wider_than_a_telephone(studio: Browsed, browser: Browser) -> None:
+def test_no_page_is_wider_than_a_phone(studio: RunningStudio, browser: Browser) -> None:
     with watching(browser, viewport={"width": 360, "height": 740}) as watched:
         for path in PAGES:
             watched.page.goto(studio.url + path)
@@ -261,8 +263,8 @@ def test_no_page_is_wider_than_a_telephone(studio: Browsed, browser: Browser) ->
         expect(watched.page).to_have_url(f"{studio.url}as/{WILMA}/")
 
 
-def test_a_report_opens_from_disk(own: Database, tmp_path: Path, watched: Watched) -> None:
-    checkout = Checkout(tmp_path, own)
+def test_report_opens_from_disk(seeded: Database, tmp_path: Path, watched: Watched) -> None:
+    checkout = Checkout(tmp_path, seeded)
     (tmp_path / "sql").symlink_to(SQL_DIR)
     (tmp_path / "seeds").symlink_to(SEEDS)
     assert checkout.runner("report", "--out", "report").code == 0

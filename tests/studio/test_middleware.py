@@ -1,4 +1,4 @@
-"""Who is let in, and that what is let in can only read."""
+"""Which requests are accepted, and that accepted ones can only read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from conftest import one_server
 
 from runner.studio.web import middleware
 
-from .conftest import MAREN, Browsed
+from .conftest import MAREN, RunningStudio
 
 
 @one_server
-def test_the_link_leads_in(studio: Browsed) -> None:
-    answer = studio.get("")
-    assert answer.status == 303
-    assert answer.headers["location"] == f"/{studio.token}/as/owner/"
+def test_link_redirects_to_overview(studio: RunningStudio) -> None:
+    response = studio.get("")
+    assert response.status == 303
+    assert response.headers["location"] == f"/{studio.token}/as/owner/"
     assert studio.get("as/owner/").status == 200
 
 
@@ -24,16 +24,18 @@ def test_the_link_leads_in(studio: Browsed) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/as/owner/", "/{wrong}/", "/{short}/as/owner/", "/favicon.ico"]
 )
-def test_without_the_token_nothing_is_told(studio: Browsed, path: str) -> None:
+def test_request_without_token_is_forbidden_and_reveals_nothing(
+    studio: RunningStudio, path: str
+) -> None:
     path = path.format(wrong="x" * len(studio.token), short=studio.token[:-1])
-    answer = studio.ask("GET", path)
-    assert answer.status == 403
-    assert "whole link" in answer.text
-    assert studio.target.name not in answer.body
-    assert studio.token not in answer.body
+    response = studio.request("GET", path)
+    assert response.status == 403
+    assert "complete link" in response.text
+    assert studio.target.name not in response.body
+    assert studio.token not in response.body
 
 
-def test_two_studios_have_two_tokens_of_more_than_a_hundred_bits() -> None:
+def test_tokens_are_distinct_and_have_192_bits() -> None:
     tokens = {middleware.new_token() for _ in range(100)}
     assert len(tokens) == 100
     assert all(re.fullmatch(r"[\w-]{32}", token) for token in tokens)
@@ -43,15 +45,16 @@ def test_two_studios_have_two_tokens_of_more_than_a_hundred_bits() -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", ""]
 )
-def test_a_foreign_host_is_refused_with_the_right_token(studio: Browsed, host: str) -> None:
-    """A name that an attacker's DNS points here: the browser says that name in Host."""
-    answer = studio.get("as/owner/", Host=host.format(port=studio.port))
-    assert answer.status == 421
-    assert studio.target.name not in answer.body
+def test_foreign_host_is_rejected_despite_valid_token(studio: RunningStudio, host: str) -> None:
+    """DNS rebinding: a name of the attacker resolves to 127.0.0.1, and is sent in Host."""
+    response = studio.get("as/owner/", Host=host.format(port=studio.port))
+    assert response.status == 421
+    assert "Misdirected request" in response.text
+    assert studio.target.name not in response.body
 
 
 @one_server
-def test_localhost_is_this_machine_too(studio: Browsed) -> None:
+def test_localhost_is_accepted(studio: RunningStudio) -> None:
     assert studio.get("as/owner/", Host=f"localhost:{studio.port}").status == 200
 
 
@@ -60,43 +63,47 @@ def test_localhost_is_this_machine_too(studio: Browsed) -> None:
     "origin",
     ["null", "https://evil.example", "http://127.0.0.1:1", "http://localhost:{port}", "file://"],
 )
-def test_a_foreign_origin_is_refused_with_the_right_token(studio: Browsed, origin: str) -> None:
+def test_foreign_origin_is_rejected_despite_valid_token(studio: RunningStudio, origin: str) -> None:
     for method in ("GET", "POST"):
         path = f"/{studio.token}/as/owner/"
-        answer = studio.ask(method, path, Origin=origin.format(port=studio.port))
-        assert answer.status == 403
-    own = studio.get("as/owner/", Origin=f"http://127.0.0.1:{studio.port}")
-    assert own.status == 200
+        response = studio.request(method, path, Origin=origin.format(port=studio.port))
+        assert response.status == 403
+    same = studio.get("as/owner/", Origin=f"http://127.0.0.1:{studio.port}")
+    assert same.status == 200
 
 
 @one_server
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_no_other_method_is_known(studio: Browsed, method: str) -> None:
-    answer = studio.ask(method, f"/{studio.token}/as/owner/tables/projects")
-    assert answer.status == 405
-    assert "only reads" in answer.text
+def test_other_methods_are_not_allowed(studio: RunningStudio, method: str) -> None:
+    response = studio.request(method, f"/{studio.token}/as/owner/tables/projects")
+    assert response.status == 405
+    assert "Method not allowed" in response.text
+    assert "read-only" in response.text
 
 
 @one_server
 @pytest.mark.parametrize("path", ["as/owner/", "as/owner/tables/projects", "static/studio.css"])
-def test_a_page_takes_no_form(studio: Browsed, path: str) -> None:
-    answer = studio.ask("POST", f"/{studio.token}/{path}", "name=changed")
-    assert answer.status == 405
+def test_page_does_not_accept_form(studio: RunningStudio, path: str) -> None:
+    response = studio.request("POST", f"/{studio.token}/{path}", "name=changed")
+    assert response.status == 405
 
 
 @one_server
-def test_a_long_form_is_refused_before_it_is_read(studio: Browsed) -> None:
-    answer = studio.ask("POST", f"/{studio.token}/as/owner/", **{"Content-Length": "99999999"})
-    assert answer.status == 413
+def test_large_form_is_rejected_before_it_is_read(studio: RunningStudio) -> None:
+    response = studio.request(
+        "POST", f"/{studio.token}/as/owner/", **{"Content-Length": "99999999"}
+    )
+    assert response.status == 413
+    assert "Payload too large" in response.text
 
 
 @one_server
 @pytest.mark.parametrize(
     "path", ["as/owner/", f"as/{MAREN}/tables/projects", "static/studio.css", "nowhere"]
 )
-def test_every_answer_forbids_what_no_page_needs(studio: Browsed, path: str) -> None:
-    for answer in (studio.get(path), studio.ask("GET", "/")):
-        headers = answer.headers
+def test_every_response_has_security_headers(studio: RunningStudio, path: str) -> None:
+    for response in (studio.get(path), studio.request("GET", "/")):
+        headers = response.headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
@@ -107,16 +114,16 @@ def test_every_answer_forbids_what_no_page_needs(studio: Browsed, path: str) -> 
 
 
 @one_server
-def test_a_page_refers_to_nothing_elsewhere_and_holds_no_script_of_its_own(
-    studio: Browsed,
+def test_page_has_no_external_links_and_no_inline_script(
+    studio: RunningStudio,
 ) -> None:
-    for path in ("as/owner/", f"as/{MAREN}/tables/users", "as/owner/worlds"):
-        answer = studio.get(path)
+    for path in ("as/owner/", f"as/{MAREN}/tables/users", "as/owner/comparison"):
+        response = studio.get(path)
         assert not [
-            link for link in answer.links if not link.startswith((f"/{studio.token}/", "#"))
+            link for link in response.links if not link.startswith((f"/{studio.token}/", "#"))
         ]
-        assert re.findall(r"<script[^>]*>(.*?)</script>", answer.body, re.DOTALL) == [""]
-        assert not re.search(r"\s(style|on\w+)=", answer.body)
+        assert re.findall(r"<script[^>]*>(.*?)</script>", response.body, re.DOTALL) == [""]
+        assert not re.search(r"\s(style|on\w+)=", response.body)
 
 
 @one_server
@@ -134,8 +141,8 @@ def test_a_page_refers_to_nothing_elsewhere_and_holds_no_script_of_its_own(
         "as/owner/tables/..%2f..%2fyoyo",
     ],
 )
-def test_an_address_that_leads_nowhere_is_a_page(studio: Browsed, path: str) -> None:
-    answer = studio.get(path)
-    assert answer.status == 404
-    assert "There is no such" in answer.text
-    assert "Traceback" not in answer.body
+def test_unknown_address_is_a_404_page(studio: RunningStudio, path: str) -> None:
+    response = studio.get(path)
+    assert response.status == 404
+    assert "not found" in response.text
+    assert "Traceback" not in response.body

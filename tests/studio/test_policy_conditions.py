@@ -1,4 +1,4 @@
-"""What a condition comes to, as PostgreSQL writes conditions."""
+"""Simplifying policy conditions as PostgreSQL prints them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ ADMIN = "( SELECT app.caller_org_as(VARIADIC ARRAY['ADMIN'::user_role]) AS calle
 INSERT = f"org_id = ({OWNER}) OR org_id = ({ADMIN}) AND NOT ('OWNER'::user_role = ANY (roles))"
 
 
-def test_helpers_are_found_and_what_reads_a_table_is_none() -> None:
+def test_helpers_excludes_sub_selects_that_read_a_table() -> None:
     reads = "org_id IN ( SELECT m.org_id FROM members m WHERE m.id = ( SELECT me() AS me))"
     assert policy_conditions.helpers(INSERT) == [OWNER, ADMIN]
     assert policy_conditions.helpers(f"(a = ')' AND (org_id = ({ORG})))") == [ORG]
     assert policy_conditions.helpers("true") == []
+    quoted = '( SELECT app."a""b"() AS "a""b")'
+    assert policy_conditions.helpers(f"org_id = ({quoted})") == [quoted]
     assert reads not in policy_conditions.helpers(reads)
 
 
 @pytest.mark.parametrize(
-    ("condition", "answers", "comes_to"),
+    ("condition", "results", "expected"),
     [
         (f"org_id = ({ORG})", {ORG: "o1"}, "org_id = 'o1'"),
         (f"(org_id = {ORG})", {ORG: "it's"}, "org_id = 'it''s'"),
@@ -51,7 +53,7 @@ def test_helpers_are_found_and_what_reads_a_table_is_none() -> None:
         ("(a = 1) OR (b = 2)", {}, "a = 1 OR b = 2"),
     ],
 )
-def test_a_condition_is_told_with_the_answers_in_it(
-    condition: str, answers: dict[str, str | None], comes_to: str | None
+def test_simplify_fills_in_helper_results(
+    condition: str, results: dict[str, str | None], expected: str | None
 ) -> None:
-    assert policy_conditions.answered(condition, answers) == comes_to
+    assert policy_conditions.simplify(condition, results) == expected

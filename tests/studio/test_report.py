@@ -1,4 +1,4 @@
-"""The pages as files."""
+"""The command `report`: the pages as files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .conftest import MAREN, SEEDS, STRANGER, WILMA, Text
 
 
 @pytest.fixture
-def checkout(tmp_path: Path, own: Database) -> Checkout:
-    checkout = Checkout(tmp_path, own)
+def checkout(tmp_path: Path, seeded: Database) -> Checkout:
+    checkout = Checkout(tmp_path, seeded)
     (checkout.folder / "sql").symlink_to(SQL_DIR)
     (checkout.folder / "seeds").symlink_to(SEEDS)
     return checkout
@@ -30,27 +30,27 @@ def pages(folder: Path) -> dict[str, str]:
 
 
 @one_server
-def test_a_report_holds_every_world_and_its_links_lead_to_its_own_files(
+def test_report_has_pages_of_every_person_and_only_internal_links(
     checkout: Checkout,
 ) -> None:
     assert checkout.runner("seed", "--yes").code == 0
     checkout.file("seed.txt", "public.users 8 <b>rows</b>\n")
-    said = checkout.runner("report", "--out", "out/report", "--attach", "seed.txt")
-    assert said.code == 0, said
-    assert "written: out/report/index.html" in said.out
+    result = checkout.runner("report", "--out", "out/report", "--attach", "seed.txt")
+    assert result.code == 0, result
+    assert "written: out/report/index.html" in result.out
     folder = checkout.folder / "out" / "report"
     found = pages(folder)
     for who in ("owner", "service_role", "anon", STRANGER, MAREN, WILMA):
         assert f"as/{who}/index.html" in found
         assert f"as/{who}/tables/projects.html" in found
-    for name in ("worlds", "schema", "isolation", "history", "runs", "schema/users"):
+    for name in ("comparison", "schema", "isolation", "history", "runs", "schema/users"):
         assert f"as/owner/{name}.html" in found
     assert "Tidebook" in found[f"as/{MAREN}/tables/projects.html"]
     assert "Tidebook" not in found[f"as/{WILMA}/tables/projects.html"]
     assert "Permission denied" in found["as/anon/tables/users.html"]
     assert "<svg" in (folder / "as/owner/diagram.svg").read_text()
     assert "select id from public.organizations" in found["as/owner/isolation.html"]
-    assert "As the files say" in found["as/owner/history.html"]
+    assert "Matches the files" in found["as/owner/history.html"]
     assert "public.users 8 &lt;b&gt;rows" in found["as/owner/runs.html"]
     assert "04_workflows" in found["as/owner/runs.html"]
     for name, text in found.items():
@@ -66,7 +66,7 @@ def test_a_report_holds_every_world_and_its_links_lead_to_its_own_files(
 
 
 @one_server
-def test_a_report_replaces_a_report_and_nothing_else(checkout: Checkout) -> None:
+def test_report_replaces_only_a_report(checkout: Checkout) -> None:
     folder = checkout.folder / "report"
     assert checkout.runner("report", "--out", "report").code == 0
     assert json.loads((folder / "report.json").read_text())["tables"]
@@ -74,9 +74,9 @@ def test_a_report_replaces_a_report_and_nothing_else(checkout: Checkout) -> None
     assert checkout.runner("report", "--out", "report").code == 0
     assert not (folder / "as" / "left-over.html").exists()
     (folder / "report.json").unlink()
-    said = checkout.runner("report", "--out", "report")
-    assert said.code == 64
-    assert "is no report" in said.err
+    result = checkout.runner("report", "--out", "report")
+    assert result.code == 64
+    assert "is not a report" in result.err
     assert (folder / "index.html").exists()
     assert sorted(path.name for path in checkout.folder.iterdir() if path.name != ".runner") == [
         "report",
@@ -86,39 +86,39 @@ def test_a_report_replaces_a_report_and_nothing_else(checkout: Checkout) -> None
 
 
 @one_server
-def test_a_report_without_a_folder_or_of_a_file_that_is_not_there_is_refused(
+def test_report_without_directory_or_with_missing_attachment_is_refused(
     checkout: Checkout,
 ) -> None:
     assert "--out DIR" in checkout.runner("report").err
-    said = checkout.runner("report", "--out", "report", "--attach", "nothing.txt")
-    assert said.code == 64
-    assert "nothing.txt cannot be attached" in said.err
+    result = checkout.runner("report", "--out", "report", "--attach", "nothing.txt")
+    assert result.code == 64
+    assert "nothing.txt cannot be attached" in result.err
     assert not (checkout.folder / "report").exists()
 
 
 @one_server
-def test_a_report_of_a_database_that_proves_nothing_says_so(
+def test_report_of_empty_database_says_not_proven(
     checkout: Checkout, empty_database: Database
 ) -> None:
-    said = checkout.runner("report", "--out", "r", DATABASE_URL=empty_database.conninfo())
-    assert said.code == 0
-    assert "isolation not proven" in said.out
+    result = checkout.runner("report", "--out", "r", DATABASE_URL=empty_database.conninfo())
+    assert result.code == 0
+    assert "isolation not proven" in result.out
     found = pages(checkout.folder / "r")
     assert "There are no tables" in found["as/owner/index.html"]
-    assert "could not be proved" in found["as/owner/isolation.html"]
+    assert "could not be run" in found["as/owner/isolation.html"]
     assert found["as/owner/history.html"].count('class="state pending"') == 9
 
 
 @one_server
-def test_whom_nobody_can_look_as_is_left_out_and_named(checkout: Checkout) -> None:
+def test_people_who_cannot_be_viewed_as_are_left_out_with_a_note(checkout: Checkout) -> None:
     assert checkout.database
     checkout.do("create role report_reader login password 'only for this test'")
     url = checkout.database.conninfo(user="report_reader", password="only for this test")
-    said = checkout.runner("report", "--out", "r", DATABASE_URL=url)
-    assert said.code == 0
-    assert "anon is left out: report_reader may not become anon" in said.err
-    assert "grant anon to report_reader;" in said.err
-    assert "only for this test" not in said.err
+    result = checkout.runner("report", "--out", "r", DATABASE_URL=url)
+    assert result.code == 0
+    assert "anon is left out: report_reader is not allowed to SET ROLE anon" in result.err
+    assert "grant anon to report_reader;" in result.err
+    assert "only for this test" not in result.err
     found = pages(checkout.folder / "r")
     assert not [name for name in found if name.startswith("as/anon/")]
-    assert "may not read the ledger" in found["as/owner/history.html"]
+    assert "may not read the migration tables" in found["as/owner/history.html"]

@@ -1,1 +1,1 @@
-"""What the studio reads, as the person viewed as."""
+"""Reads for the studio's pages, each in a session of the person being viewed as."""

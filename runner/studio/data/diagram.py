@@ -7,17 +7,17 @@ import threading
 
 from runner.generate import diagram
 from runner.studio.data.people import OWNER
-from runner.studio.data.viewer import Pool, through
+from runner.studio.data.viewer import Pool, session_as
 
-_one_at_a_time = threading.Lock()  # Graphviz keeps its state in the process
+_lock = threading.Lock()  # Graphviz keeps its state in the process
 
 
 def drawable() -> bool:
-    """Return whether what lays it out is installed."""
+    """Return whether the layout package is installed."""
     return importlib.util.find_spec("pygraphviz") is not None
 
 
 def svg(connections: Pool) -> str:
-    """Return the picture. Raises UsageError when there is nothing to draw, or to draw with."""
-    with through(connections, OWNER) as connection, _one_at_a_time:
+    """Return the diagram as SVG. Raises UsageError if there are no tables or no layout package."""
+    with session_as(connections, OWNER) as connection, _lock:
         return diagram.svg(connection)

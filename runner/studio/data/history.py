@@ -1,4 +1,4 @@
-"""The history: the ledger beside the files, each file's SQL, and what has changed since."""
+"""The migration history: files next to recorded migrations, their SQL, and later changes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.preflight import edits
 from runner.queries import query
 from runner.schema import fingerprint
-from runner.studio.data.viewer import Person, Pool, through
+from runner.studio.data.viewer import Person, Pool, session_as
 
 
 @dataclass(frozen=True)
-class Deed:
-    """One line of the ledger's log."""
+class LogEntry:
+    """One row of the migration log in the database."""
 
     at: datetime
     operation: str
@@ -34,41 +34,42 @@ class Deed:
 
 @dataclass(frozen=True)
 class History:
-    """Files against ledger."""
+    """The migration files compared with the recorded migrations."""
 
     plan: Plan
-    advice: dict[State, str]  # for the states there are
-    deeds: tuple[Deed, ...] = ()
-    changed: str = ""  # by somebody other than a run, since
-    files: str = ""  # why there are no files beside the ledger
-    refused: str = ""  # why whoever looks may not read the ledger
+    advice: dict[State, str]  # for the states that occur
+    log: tuple[LogEntry, ...] = ()
+    changed: str = ""  # how the catalog changed outside migrations since the last run
+    files_error: str = ""  # why the files could not be read
+    records_error: str = ""  # why this person may not read the migration tables
 
     @property
     def pending(self) -> list[Entry]:
-        """What an apply would run, if nothing stands in the way."""
+        """The migrations that are not, or only partly, applied."""
         return self.plan.of(State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)
 
 
 @dataclass(frozen=True)
 class FileView:
-    """One migration: its record, its file, its way back."""
+    """One migration: its record, its file, its rollback file."""
 
     entry: Entry
-    text: str  # of the file, or as the ledger kept it
-    way_back: str
+    text: str  # of the file, or as recorded if there is no file
+    rollback: str  # the rollback file's text; "" if there is none
     edits: list[str] = field(default_factory=list)  # how the file differs from what was applied
 
 
 def history(connections: Pool, person: Person, sql_dir: Path) -> History:
-    """Return the files beside the ledger, as far as whoever looks may read that."""
-    files, why = _files(sql_dir)
+    """Compare the files with the recorded migrations, as far as this person may read those."""
+    files, files_error = _files(sql_dir)
     try:
-        with through(connections, person) as connection:
+        with session_as(connections, person) as connection:
             known = recorder.read(connection)
-            deeds = connection.execute(query("studio/data/log")).fetchall() if known else []
+            log = connection.execute(query("studio/data/log")).fetchall() if known else []
     except RunnerError as error:
-        return History(plan.compare(files, {}), {}, files=why, refused=error.message)
-    with through(connections, person) as connection:
+        compared = plan.compare(files, {})
+        return History(compared, {}, files_error=files_error, records_error=error.message)
+    with session_as(connections, person) as connection:
         try:
             changed = fingerprint.changed_since(connection) if known else None
         except psycopg.errors.InsufficientPrivilege:
@@ -77,27 +78,27 @@ def history(connections: Pool, person: Person, sql_dir: Path) -> History:
     states = {entry.state for entry in compared.entries}
     return History(
         compared,
-        {state: words for state, words in ADVICE.items() if state in states},
-        tuple(Deed(*row) for row in deeds),
+        {state: advice for state, advice in ADVICE.items() if state in states},
+        tuple(LogEntry(*row) for row in log),
         changed=str(changed) if changed else "",
-        files=why,
+        files_error=files_error,
     )
 
 
 def file(connections: Pool, person: Person, sql_dir: Path, id_: str) -> FileView | None:
-    """Return one migration; None where neither file nor ledger knows it."""
-    seen = history(connections, person, sql_dir)
-    entry = next((entry for entry in seen.plan.entries if entry.id == id_), None)
+    """Return one migration; None if there is neither a file nor a record of it."""
+    compared = history(connections, person, sql_dir).plan
+    entry = next((entry for entry in compared.entries if entry.id == id_), None)
     if entry is None:
         return None
-    with through(connections, person) as connection:
+    with session_as(connections, person) as connection:
         if entry.migration is None:
             return FileView(entry, recorder.content(connection, id_) or "", "")
         edited = entry.state in (State.EDITED, State.COSMETIC)
         return FileView(
             entry,
             entry.migration.text,
-            _way_back(entry.migration),
+            _rollback(entry.migration),
             edits.lines(Migrator(connection), entry.migration) if edited else [],
         )
 
@@ -109,7 +110,7 @@ def _files(sql_dir: Path) -> tuple[Sequence[Migration], str]:
         return (), error.message
 
 
-def _way_back(migration: Migration) -> str:
+def _rollback(migration: Migration) -> str:
     try:
         return migration.rollback.text
     except FileError:

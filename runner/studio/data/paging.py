@@ -1,8 +1,8 @@
-"""Which rows a page holds: an order that an index gives, filters, and where the last page ended.
+"""Keyset pagination: an order that an index provides, filters, and a cursor instead of an offset.
 
-Every page costs the same, the first as the thousandth: it begins where the index says, never at an
-offset. A cursor is the last row's values of the order's columns. "After it", in an order of mixed
-directions, is a union of ranges, each of which one index scan reads.
+Every page costs the same, because the index finds its first row. A cursor holds one row's values
+of the ordering columns. If these have mixed directions, the rows after a cursor are a union of
+ranges, each read by one index scan.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from psycopg import sql
 
 from runner.studio.data.tables import Column, Shape, Table
 
-Order = tuple[tuple[str, bool], ...]  # columns, and whether each descends
+Order = tuple[tuple[str, bool], ...]  # column, and whether it is descending
 
-OPERATORS = {
+OPERATORS = {  # by name in a URL: the SQL operator, and its label
     "is": ("=", "is"),
     "from": (">=", "from"),
     "to": ("<=", "up to"),
@@ -29,26 +29,25 @@ WITHOUT_VALUE = ("null", "set")
 
 @dataclass(frozen=True)
 class Filter:
-    """One condition on one column; the value is text, read as the column's type by PostgreSQL."""
+    """One condition on one column. PostgreSQL converts the text to the column's type."""
 
     column: str
     operator: str
     value: str = ""
 
     @property
-    def words(self) -> str:
-        """The condition as a person would say it."""
-        said = OPERATORS[self.operator][1]
-        return f"{self.column} {said}" + (
+    def label(self) -> str:
+        """The condition in plain English."""
+        return f"{self.column} {OPERATORS[self.operator][1]}" + (
             "" if self.operator in WITHOUT_VALUE else f" {self.value}"
         )
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The page that is asked for."""
+class PageRequest:
+    """Which page of a table to read. `after` and `before` are cursors; at most one is set."""
 
-    sort: str = ""  # a column; "" for the table's own order
+    sort: str = ""  # a column; "" for the table's default order
     reverse: bool = False
     filters: tuple[Filter, ...] = ()
     after: tuple[str, ...] = ()
@@ -56,10 +55,10 @@ class Wanted:
 
 
 def sortable(shape: Shape) -> dict[str, Order]:
-    """Return the order that sorting by a column means, for the columns an index sorts by.
+    """Return the columns that an index can sort by, each with the order to use.
 
-    That is its first column, or the one after org_id: within an organization the rows then stand
-    by it. The key is added where the index does not tell rows apart.
+    These are an index's first column, and the one after a leading org_id: rows are then sorted
+    within each organization. Key columns are appended so that the order is total.
     """
     if not shape.key:
         return {}
@@ -76,69 +75,70 @@ def sortable(shape: Shape) -> dict[str, Order]:
     return orders
 
 
-def order(shape: Shape, wanted: Wanted) -> Order:
-    """Return the order of a page: what is asked for, else the newest first, else the key."""
+def order(shape: Shape, request: PageRequest) -> Order:
+    """Return the order of a page: as requested, or by time if an index can, or by the key."""
     possible = sortable(shape)
     times = [name for name in possible if (c := shape.column(name)) and c.kind == "time"]
-    chosen = possible.get(wanted.sort)
+    chosen = possible.get(request.sort)
     if chosen is None:
-        own = [*times, *possible]
-        return possible[own[0]] if own else tuple((name, False) for name in shape.key)
-    return _reversed(chosen) if wanted.reverse else chosen
+        defaults = [*times, *possible]
+        return possible[defaults[0]] if defaults else tuple((name, False) for name in shape.key)
+    return _reversed(chosen) if request.reverse else chosen
 
 
 def filterable(shape: Shape) -> list[Column]:
-    """Return the columns that a filter may name, those an index finds first."""
+    """Return the columns that can be filtered on, indexed ones first."""
     indexed = {name for index in shape.indexes for name in index.columns}
     columns = [c for c in shape.readable if c.comparable and c.kind not in ("json", "list")]
     return sorted(columns, key=lambda column: column.name not in indexed)
 
 
 def select(
-    shape: Shape, columns: sql.Composable, wanted: Wanted, limit: int
+    shape: Shape, columns: sql.Composable, request: PageRequest, limit: int
 ) -> tuple[sql.Composed, list[str]]:
-    """Return the statement of a page, and its values.
+    """Return the statement that reads a page, and its parameters.
 
-    Its rows hold `columns`, then the order's values as text. Those before a cursor come backwards.
+    Its rows hold `columns`, then the ordering columns as text. Rows before a cursor come in
+    reverse order. A cursor of the wrong length is ignored.
     """
-    ordered = order(shape, wanted)
-    cursor = wanted.after
-    if wanted.before:
-        ordered, cursor = _reversed(ordered), wanted.before
+    ordered = order(shape, request)
+    cursor = request.after
+    if request.before:
+        ordered, cursor = _reversed(ordered), request.before
     if len(cursor) != len(ordered):
         cursor = ()
-    conditions, values = where(wanted.filters)
+    conditions, values = where(request.filters)
     branches: list[sql.Composable] = []
     all_values: list[str] = []
-    for more, its_values in _ranges(ordered, cursor) if cursor else [([], [])]:
+    for range_conditions, range_values in _ranges(ordered, cursor) if cursor else [([], [])]:
         branches.append(
             sql.SQL("(select {columns} from {table} as r{where}{order} limit {limit})").format(
                 columns=sql.SQL(", ").join([columns, *_texts(ordered), *_raw(ordered)]),
-                table=named("public", shape.table.name),
-                where=_where([*conditions, *more]),
-                order=_by(ordered, "r"),
+                table=identifier("public", shape.table.name),
+                where=_where([*conditions, *range_conditions]),
+                order=_order_by(ordered, "r"),
                 limit=sql.Literal(limit),
             )
         )
-        all_values += [*values, *its_values]
+        all_values += [*values, *range_values]
     if len(branches) == 1:
         return sql.Composed(branches), all_values
-    outer = tuple((f"o{n}", down) for n, (_, down) in enumerate(ordered))
-    whole = sql.SQL("select * from ({ranges}) as page{order} limit {limit}").format(
+    outer = tuple((f"o{n}", descending) for n, (_, descending) in enumerate(ordered))
+    union = sql.SQL("select * from ({ranges}) as page{order} limit {limit}").format(
         ranges=sql.SQL(" union all ").join(branches),
-        order=_by(outer, "page"),
+        order=_order_by(outer, "page"),
         limit=sql.Literal(limit),
     )
-    return whole, all_values
+    return union, all_values
 
 
 def count(table: Table, filters: Sequence[Filter], at_most: int) -> tuple[sql.Composed, list[str]]:
-    """Return the statement that counts the rows, and stops at a limit."""
+    """Return the statement that counts rows up to a limit, and its parameters."""
     conditions, values = where(filters)
     text = sql.SQL(
         "select count(*) from (select from {table} as r{where} limit {limit}) as counted"
     ).format(
-        table=named("public", table.name),
+        table=identifier("public", table.name),
         where=_where(conditions),
         limit=sql.Literal(at_most),
     )
@@ -146,48 +146,48 @@ def count(table: Table, filters: Sequence[Filter], at_most: int) -> tuple[sql.Co
 
 
 def where(filters: Sequence[Filter]) -> tuple[list[sql.Composable], list[str]]:
-    """Return the conditions of some filters, and their values."""
+    """Return filters as SQL conditions, and their parameters."""
     conditions: list[sql.Composable] = []
     values: list[str] = []
     for one in filters:
-        name = named("r", one.column)
-        sign = sql.SQL(OPERATORS[one.operator][0])
+        name = identifier("r", one.column)
+        operator = sql.SQL(OPERATORS[one.operator][0])
         if one.operator in WITHOUT_VALUE:
-            conditions.append(sql.SQL("{} {}").format(name, sign))
+            conditions.append(sql.SQL("{} {}").format(name, operator))
         else:
-            conditions.append(sql.SQL("{} {} %s").format(name, sign))
+            conditions.append(sql.SQL("{} {} %s").format(name, operator))
             values.append(one.value)
     return conditions, values
 
 
-def named(*parts: str) -> sql.Identifier:
-    """Return a name in a statement with values, where psycopg takes a lone % for one of them."""
+def identifier(*parts: str) -> sql.Identifier:
+    """Return a quoted name for a statement with parameters, where psycopg needs % doubled."""
     return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 def _ranges(
     ordered: Order, cursor: Sequence[str]
 ) -> Iterator[tuple[list[sql.Composable], list[str]]]:
-    """Yield the ranges that follow a cursor: equal up to a run of one direction, then beyond it."""
+    """Yield the ranges after a cursor: equal up to a run of one direction, then beyond it."""
     runs: list[list[int]] = [
-        [place for place, _ in run]
+        [position for position, _ in run]
         for _, run in groupby(enumerate(ordered), key=lambda item: item[1][1])
     ]
     for length in range(len(runs), 0, -1):
-        same = [place for run in runs[: length - 1] for place in run]
+        equal = [position for run in runs[: length - 1] for position in run]
         beyond = runs[length - 1]
-        sign = sql.SQL("<" if ordered[beyond[0]][1] else ">")
+        comparison = sql.SQL("<" if ordered[beyond[0]][1] else ">")
         conditions: list[sql.Composable] = [
-            sql.SQL("{} = %s").format(named("r", ordered[place][0])) for place in same
+            sql.SQL("{} = %s").format(identifier("r", ordered[position][0])) for position in equal
         ]
         conditions.append(
             sql.SQL("({}) {} ({})").format(
-                sql.SQL(", ").join(named("r", ordered[place][0]) for place in beyond),
-                sign,
+                sql.SQL(", ").join(identifier("r", ordered[position][0]) for position in beyond),
+                comparison,
                 sql.SQL(", ").join(sql.SQL("%s") for _ in beyond),
             )
         )
-        yield conditions, [cursor[place] for place in (*same, *beyond)]
+        yield conditions, [cursor[position] for position in (*equal, *beyond)]
 
 
 def _where(conditions: Sequence[sql.Composable]) -> sql.Composable:
@@ -196,24 +196,24 @@ def _where(conditions: Sequence[sql.Composable]) -> sql.Composable:
     return sql.SQL(" where ") + sql.SQL(" and ").join(conditions)
 
 
-def _by(ordered: Order, table: str) -> sql.Composable:
+def _order_by(ordered: Order, table: str) -> sql.Composable:
     if not ordered:
         return sql.SQL("")
     return sql.SQL(" order by ") + sql.SQL(", ").join(
-        sql.SQL("{} {}").format(named(table, name), sql.SQL("desc" if down else "asc"))
-        for name, down in ordered
+        sql.SQL("{} {}").format(identifier(table, name), sql.SQL("desc" if descending else "asc"))
+        for name, descending in ordered
     )
 
 
 def _texts(ordered: Order) -> Iterator[sql.Composable]:
     for number, (name, _) in enumerate(ordered):
-        yield sql.SQL("{}::text as {}").format(named("r", name), named(f"t{number}"))
+        yield sql.SQL("{}::text as {}").format(identifier("r", name), identifier(f"t{number}"))
 
 
 def _raw(ordered: Order) -> Iterator[sql.Composable]:
     for number, (name, _) in enumerate(ordered):
-        yield sql.SQL("{} as {}").format(named("r", name), named(f"o{number}"))
+        yield sql.SQL("{} as {}").format(identifier("r", name), identifier(f"o{number}"))
 
 
 def _reversed(ordered: Order) -> Order:
-    return tuple((name, not down) for name, down in ordered)
+    return tuple((name, not descending) for name, descending in ordered)

@@ -1,4 +1,4 @@
-"""Whom one can look as: the roles of the API, the connecting role, and the people in `users`."""
+"""Who the database can be viewed as: the API roles, the connecting role, the people in `users`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 import psycopg
 
 from runner.queries import query
-from runner.studio.data.viewer import Person, Pool, through
+from runner.studio.data.viewer import Person, Pool, session_as
 
-_ORGANIZATIONS, _EACH, _FOUND = 6, 8, 50
+# Offered on every page: organizations, and people of each. Found by a search: people.
+_ORGANIZATIONS, _PER_ORGANIZATION, _MAX_FOUND = 6, 8, 50
 _SUB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NOBODY = "00000000-0000-0000-0000-000000000000"
+_NO_USER = "00000000-0000-0000-0000-000000000000"
 
 OWNER = Person(
-    "owner", "owner", "The connecting role", "none", about="all that it owns, and no policy between"
+    "owner", "owner", "The connecting role", "none", about="the role that the studio connects as"
 )
 ANON = Person(
     "anon",
@@ -40,7 +41,7 @@ SERVICE = Person(
 
 @dataclass(frozen=True)
 class Organization:
-    """An organization with some of its people."""
+    """An organization and some of its people."""
 
     id: str
     name: str
@@ -48,22 +49,22 @@ class Organization:
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """Everybody who is offered to look as."""
+class Identities:
+    """Everyone that a page offers to view the database as."""
 
     organizations: tuple[Organization, ...]
     roles: tuple[Person, ...]
 
-    def everybody(self) -> list[Person]:
-        """Return them in one list, those who cannot sign in left out."""
+    def all(self) -> list[Person]:
+        """Return them in one list, without people who have no account to sign in with."""
         members = [person for org in self.organizations for person in org.people if person.slug]
         return [*self.roles, *members]
 
 
-def stranger(sub: str = _NOBODY) -> Person:
-    """Return somebody signed in whom no row of users is linked to."""
+def stranger(sub: str = _NO_USER) -> Person:
+    """Return a signed-in person whose token's `sub` belongs to no row of `users`."""
     claims = json.dumps({"role": "authenticated", "sub": sub})
-    name = "A stranger" if sub == _NOBODY else "Nobody's account"
+    name = "A stranger" if sub == _NO_USER else "Unlinked account"
     return Person(
         sub, "stranger", name, "authenticated", claims, about="signed in, linked to no user"
     )
@@ -72,34 +73,35 @@ def stranger(sub: str = _NOBODY) -> Person:
 ROLES = (OWNER, SERVICE, ANON, stranger())
 
 
-def crowd(connections: Pool) -> Crowd:
-    """Return the people of the first organizations, and the roles."""
-    values = {"organizations": _ORGANIZATIONS, "each": _EACH}
-    return Crowd(tuple(_by_organization(_ask(connections, "studio_people", values))), ROLES)
+def identities(connections: Pool) -> Identities:
+    """Return the roles, and people of the oldest organizations."""
+    values = {"organizations": _ORGANIZATIONS, "each": _PER_ORGANIZATION}
+    rows = _query_as_owner(connections, "people", values)
+    return Identities(tuple(_by_organization(rows)), ROLES)
 
 
-def find(connections: Pool, word: str) -> tuple[Organization, ...]:
-    """Return those whom a word finds: a part of a name or an address, or a whole id."""
-    values = {"word": word.strip(), "limit": _FOUND}
-    return tuple(_by_organization(_ask(connections, "studio_find_people", values)))
+def find(connections: Pool, text: str) -> tuple[Organization, ...]:
+    """Return people by part of a name, e-mail address or organization name, or by a whole id."""
+    values = {"text": text.strip(), "limit": _MAX_FOUND}
+    return tuple(_by_organization(_query_as_owner(connections, "find_people", values)))
 
 
 def person(connections: Pool, slug: str) -> Person | None:
-    """Return whom an address names; None where it can be nobody."""
+    """Return the person that a URL names; None if the slug is neither a role nor a UUID."""
     for known in ROLES:
         if slug == known.slug:
             return known
     if not _SUB.fullmatch(slug):
         return None
-    rows = _ask(connections, "studio_person", {"sub": slug})
+    rows = _query_as_owner(connections, "person", {"sub": slug})
     return _person(*rows[0]) if rows else stranger(slug)
 
 
-def _ask(connections: Pool, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Ask as the connecting role. A database without such tables has no people."""
+def _query_as_owner(connections: Pool, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Query as the connecting role. A database without these tables has no people."""
     try:
-        with through(connections, OWNER) as connection:
-            return connection.execute(query(name), values).fetchall()
+        with session_as(connections, OWNER) as connection:
+            return connection.execute(query(f"studio/data/{name}"), values).fetchall()
     except (
         psycopg.errors.UndefinedTable,
         psycopg.errors.UndefinedColumn,
@@ -124,7 +126,7 @@ def _person(*row: Any) -> Person:
         name=name,
         role="authenticated",
         claims=json.dumps({"role": "authenticated", "sub": sub}) if sub else "",
-        about=organization if sub else "not linked to an account, so nobody can be them",
+        about=organization if sub else "no linked account, so no token can be theirs",
         organization=organization,
         organization_id=organization_id,
         id=id_,

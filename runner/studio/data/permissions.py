@@ -1,7 +1,7 @@
-"""Who may: what a person may do with a table and with a record of it, and because of what.
+"""What a person may do with a table or a record, and which grant or policy decides it.
 
-Asked of the database in that person's own session: which columns are granted, which policies bind
-them, and what the helpers in those policies answer when this person asks.
+Everything is read in that person's own session: the granted columns, the policies that apply to
+them, and what the helper functions in those policies return for them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from psycopg import sql
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.studio.data import policy_conditions
-from runner.studio.data.paging import named
+from runner.studio.data.paging import identifier
 from runner.studio.data.tables import Shape, Table
-from runner.studio.data.viewer import quoted
 
 COMMANDS = ("select", "insert", "update", "delete")
 
@@ -34,27 +33,17 @@ class Policy:
     using: str
     check: str
     comment: str
-    applies: bool  # to whoever looks
+    applies: bool  # to the current role
+    definition: str  # the statement that creates it
 
     def condition(self, command: str) -> str:
-        """Return what it asks of a row for a command; "" where it says nothing of that."""
+        """Return the condition it puts on rows for a command; "" if it has none."""
         return (self.check or self.using) if command == "insert" else self.using
-
-    def create(self, table: str) -> str:
-        """Return the statement that makes it."""
-        lines = [f"create policy {quoted(self.name)} on public.{quoted(table)}"]
-        lines.append(
-            f"as {'permissive' if self.permissive else 'restrictive'} for {self.command} "
-            f"to {', '.join(map(quoted, self.roles))}"
-        )
-        lines += [f"using ({self.using})"] if self.using else []
-        lines += [f"with check ({self.check})"] if self.check else []
-        return "\n".join(lines) + ";"
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """A trigger: what judges or records a change besides the policies."""
+    """A trigger: checks or records a change in addition to the policies."""
 
     name: str
     definition: str
@@ -68,18 +57,18 @@ class Grant:
 
     role: str
     privilege: str
-    columns: tuple[str, ...]  # empty for the whole of it
+    columns: tuple[str, ...]  # empty for the whole table
 
 
 @dataclass(frozen=True)
 class Right:
-    """What a person may do with one command."""
+    """Whether a person may run one command on a table, and why."""
 
     command: str
     may: bool
-    why: str  # in a sentence
+    reason: str  # a sentence
     columns: tuple[str, ...] = ()  # those it is granted for; empty for all of them
-    conditions: tuple[str, ...] = ()  # what a row must fulfil, the helpers' answers in it
+    conditions: tuple[str, ...] = ()  # on the row, with the helpers' results filled in
 
 
 def policies(connection: Connection, table: Table) -> list[Policy]:
@@ -92,7 +81,7 @@ def policies(connection: Connection, table: Table) -> list[Policy]:
 
 
 def grants(connection: Connection, table: Table) -> list[Grant]:
-    """Return what is granted on a table to others than its owner."""
+    """Return what is granted on a table to roles other than its owner."""
     rows = connection.execute(query("studio/data/grants"), {"table": table.oid}).fetchall()
     return [Grant(role, privilege, tuple(columns)) for role, privilege, columns in rows]
 
@@ -103,72 +92,80 @@ def triggers(connection: Connection, table: Table) -> list[Trigger]:
     return [Trigger(*row) for row in rows]
 
 
-def rights(connection: Connection, shape: Shape, given: Sequence[Policy]) -> list[Right]:
-    """Return what whoever looks may do with a table, one for each command."""
-    return [_right(connection, shape, given, command) for command in COMMANDS]
+def rights(connection: Connection, shape: Shape, all_policies: Sequence[Policy]) -> list[Right]:
+    """Return what the current role may do with a table: one right for each of COMMANDS."""
+    return [_right(connection, shape, all_policies, command) for command in COMMANDS]
 
 
 def on_record(
     connection: Connection,
     shape: Shape,
-    given: Sequence[Policy],
-    of_table: Sequence[Right],
+    all_policies: Sequence[Policy],
+    table_rights: Sequence[Right],
     key: Sequence[tuple[str, str]],
 ) -> list[Right]:
-    """Return what whoever looks may do with one record they see: update and delete it."""
+    """Return whether the current role may update and delete one record that it sees."""
     found = []
-    for right in of_table:
+    for right in table_rights:
         if right.command not in ("update", "delete"):
             continue
         if right.may and shape.table.active:
-            right = _on(connection, shape, given, right, key)  # noqa: PLW2901
+            right = _on_record(connection, shape, all_policies, right, key)  # noqa: PLW2901
         found.append(right)
     return found
 
 
-def _right(connection: Connection, shape: Shape, given: Sequence[Policy], command: str) -> Right:
-    columns, everything = _granted(connection, shape, command)
-    if not columns:
-        return Right(command, may=False, why=f"{command.upper()} is not granted.")
-    named = () if everything else columns
+def _right(
+    connection: Connection, shape: Shape, all_policies: Sequence[Policy], command: str
+) -> Right:
+    granted, complete = _granted_columns(connection, shape, command)
+    if not granted:
+        return Right(command, may=False, reason=f"{command.upper()} is not granted.")
+    columns = () if complete else granted
     if not shape.table.active:
-        why = (
-            "As far as the view's own conditions go."
+        reason = (
+            "Every row that the view itself returns."
             if "view" in shape.table.kind
-            else "Every row: no policy binds this role here."
+            else "Every row: no policy applies to this role here."
         )
-        return Right(command, may=True, why=why, columns=named)
-    asked = [p for p in given if p.applies and p.command in (command, "all")]
-    permissive = [policy for policy in asked if policy.permissive]
+        return Right(command, may=True, reason=reason, columns=columns)
+    applicable = _applicable(all_policies, command)
+    permissive = [policy for policy in applicable if policy.permissive]
     if not permissive:
         return Right(
-            command, may=False, why="It is granted, but no policy allows it.", columns=named
+            command, may=False, reason="It is granted, but no policy allows it.", columns=columns
         )
-    answers = _Answers(connection)
-    open_ones = {p: answers.within(p.condition(command) or "true") for p in asked}
-    allowing = [policy for policy in permissive if open_ones[policy] is not None]
-    shut = [p for p in asked if not p.permissive and open_ones[p] is None]
-    if not allowing or shut:
-        why = _said(shut if allowing else permissive)
-        return Right(command, may=False, why=why, columns=named)
-    asks = dict.fromkeys(
-        text for p, text in open_ones.items() if text and (p in allowing or not p.permissive)
+    helpers = _Helpers(connection)
+    conditions = {p: helpers.simplify(p.condition(command) or "true") for p in applicable}
+    allowing = [policy for policy in permissive if conditions[policy] is not None]
+    forbidding = [p for p in applicable if not p.permissive and conditions[p] is None]
+    if not allowing or forbidding:
+        reason = _describe(forbidding if allowing else permissive)
+        return Right(command, may=False, reason=reason, columns=columns)
+    required = dict.fromkeys(
+        text for p, text in conditions.items() if text and (p in allowing or not p.permissive)
     )
     return Right(
         command,
         may=True,
-        why=_said(allowing),
-        columns=named,
+        reason=_describe(allowing),
+        columns=columns,
         conditions=tuple(
             one
-            for one in asks
-            if one != "true" and not any(one in other for other in asks if other != one)
+            for one in required
+            if one != "true" and not any(one in other for other in required if other != one)
         ),
     )
 
 
-def _granted(connection: Connection, shape: Shape, command: str) -> tuple[tuple[str, ...], bool]:
-    """Return the columns a command is granted for, and whether that is all of the table."""
+def _applicable(all_policies: Sequence[Policy], command: str) -> list[Policy]:
+    return [p for p in all_policies if p.applies and p.command in (command, "all")]
+
+
+def _granted_columns(
+    connection: Connection, shape: Shape, command: str
+) -> tuple[tuple[str, ...], bool]:
+    """Return the columns a command is granted for, and whether these are all of the table."""
     if command == "delete":
         row = connection.execute(
             "select pg_catalog.has_table_privilege(%s::oid, 'delete')", [shape.table.oid]
@@ -179,22 +176,22 @@ def _granted(connection: Connection, shape: Shape, command: str) -> tuple[tuple[
     return columns, len(columns) == len(shape.columns)
 
 
-def _on(
+def _on_record(
     connection: Connection,
     shape: Shape,
-    given: Sequence[Policy],
+    all_policies: Sequence[Policy],
     right: Right,
     key: Sequence[tuple[str, str]],
 ) -> Right:
-    asked = [p for p in given if p.applies and p.command in (right.command, "all")]
-    permissive = " or ".join(f"({p.using or 'true'})" for p in asked if p.permissive)
-    both = [f"({permissive})", *(f"({p.using or 'true'})" for p in asked if not p.permissive)]
-    # The expressions are the catalog's own, which PostgreSQL runs for this person anyway.
-    condition = sql.SQL(" and ".join(both).replace("%", "%%"))
+    applicable = _applicable(all_policies, right.command)
+    permissive = " or ".join(f"({p.using or 'true'})" for p in applicable if p.permissive)
+    restrictive = [f"({p.using or 'true'})" for p in applicable if not p.permissive]
+    # The expressions come from the catalog; PostgreSQL evaluates them for this person anyway.
+    condition = sql.SQL(" and ".join([f"({permissive})", *restrictive]).replace("%", "%%"))
     text = sql.SQL("select ({}) is true from {} where {}").format(
         condition,
-        named("public", shape.table.name),
-        sql.SQL(" and ").join(sql.SQL("{} = %s").format(named(name)) for name, _ in key),
+        identifier("public", shape.table.name),
+        sql.SQL(" and ").join(sql.SQL("{} = %s").format(identifier(name)) for name, _ in key),
     )
     try:
         with connection.transaction():
@@ -202,36 +199,36 @@ def _on(
     except psycopg.Error:
         return right
     if row and row[0]:
-        return Right(right.command, may=True, why=right.why, columns=right.columns)
+        return Right(right.command, may=True, reason=right.reason, columns=right.columns)
     return Right(
         right.command,
         may=False,
-        why=_said([p for p in asked if p.permissive]),
+        reason=_describe([p for p in applicable if p.permissive]),
         columns=right.columns,
     )
 
 
-def _said(given: Iterable[Policy]) -> str:
-    """Say in words what policies ask: their comments, else their names."""
-    return " ".join(dict.fromkeys(p.comment or f"Policy {p.name}." for p in given))
+def _describe(some: Iterable[Policy]) -> str:
+    """Return what policies require as sentences: their comments, or else their names."""
+    return " ".join(dict.fromkeys(p.comment or f"Policy {p.name}." for p in some))
 
 
-class _Answers:
-    """What the helpers in a policy answer to whoever looks; each is asked once."""
+class _Helpers:
+    """Results of the helper functions in policies for the current role; each is called once."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[str, str | None] = {}
+        self._results: dict[str, str | None] = {}
 
-    def within(self, condition: str) -> str | None:
-        """Return a condition with the answers in it; None where it is true of no row."""
+    def simplify(self, condition: str) -> str | None:
+        """Return a condition with the results filled in; None if no row can fulfill it."""
         for helper in policy_conditions.helpers(condition):
-            if helper not in self._known:
-                self._ask(helper)
-        return policy_conditions.answered(condition, self._known)
+            if helper not in self._results:
+                self._call(helper)
+        return policy_conditions.simplify(condition, self._results)
 
-    def _ask(self, helper: str) -> None:
+    def _call(self, helper: str) -> None:
         text = sql.SQL("select {}::text").format(sql.SQL(helper))  # the catalog's own text
         with suppress(psycopg.Error), self._connection.transaction():
             row = self._connection.execute(text.as_bytes(None)).fetchone()
-            self._known[helper] = row[0] if row else None
+            self._results[helper] = row[0] if row else None

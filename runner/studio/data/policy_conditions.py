@@ -1,6 +1,6 @@
-"""What a policy's condition comes to once its helpers have answered. Text in, text out. Pure.
+"""Simplify a policy's condition, given what its helper functions returned. Text to text. Pure.
 
-It knows the few forms in which PostgreSQL writes a condition; whatever else is left as it stands.
+Understands the few forms in which PostgreSQL prints a condition, and leaves anything else as is.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import re
 from collections.abc import Mapping
 
 _HELPER = "( SELECT "
-_ALIAS = re.compile(r" AS (\w+|\"[^\"]+\")\s*\)\Z")
-_CLOSED = re.compile(r".* = \(*null\)*\Z", re.DOTALL)
+_ALIAS = re.compile(r" AS (\w+|\"(?:[^\"]|\"\")+\")\s*\)\Z")
+_NEVER_TRUE = re.compile(r".* = \(*null\)*\Z", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 
 def helpers(condition: str) -> list[str]:
     """Return the sub-selects that read no table: `( SELECT app.caller_org() AS caller_org)`.
 
-    PostgreSQL writes them like that, whatever they looked like in the file.
+    PostgreSQL prints them in this form, however they were written in the file.
     """
     found = []
     depths = _depths(condition)
@@ -32,45 +32,45 @@ def helpers(condition: str) -> list[str]:
     return found
 
 
-def answered(condition: str, answers: Mapping[str, str | None]) -> str | None:
-    """Return a condition with the helpers' answers in it; None where it is true of no row.
+def simplify(condition: str, results: Mapping[str, str | None]) -> str | None:
+    """Return a condition with each helper replaced by its result; None if no row can fulfill it.
 
-    A helper that answers null closes what compares with it, for null equals nothing. Of several
-    ways only those that are open are left.
+    A comparison with a helper that returned null is never true, because null equals nothing.
+    Alternatives (`OR`) that are never true are left out.
     """
-    text = _bare(condition)
+    text = _without_outer_parentheses(condition)
     if text.lower() == "false":
         return None
-    ways = _split(text, " OR ")
-    if len(ways) > 1:
-        open_ones = [way for one in ways if (way := answered(one, answers)) is not None]
-        return " OR ".join(dict.fromkeys(open_ones)) or None
+    alternatives = _split(text, " OR ")
+    if len(alternatives) > 1:
+        possible = [one for part in alternatives if (one := simplify(part, results)) is not None]
+        return " OR ".join(dict.fromkeys(possible)) or None
     parts = _split(text, " AND ")
     if len(parts) > 1:
-        found = [answered(one, answers) for one in parts]
-        if None in found:
+        simplified = [simplify(part, results) for part in parts]
+        if None in simplified:
             return None
-        kept = dict.fromkeys(one for one in found if one)
+        kept = dict.fromkeys(one for one in simplified if one)
         return " AND ".join(f"({one})" if len(_split(one, " OR ")) > 1 else one for one in kept)
-    for helper, answer in answers.items():
-        literal = "null" if answer is None else "'" + answer.replace("'", "''") + "'"
+    for helper, result in results.items():
+        literal = "null" if result is None else "'" + result.replace("'", "''") + "'"
         text = text.replace(f"({helper})", literal).replace(helper, literal)
-    return None if _CLOSED.match(text) else text
+    return None if _NEVER_TRUE.match(text) else text
 
 
-def _split(text: str, word: str) -> list[str]:
-    """Split where a word stands outside of parentheses and quotes; a CASE is left whole."""
+def _split(text: str, operator: str) -> list[str]:
+    """Split at an operator outside of parentheses and quotes; a CASE is not split."""
     if "CASE " in text:
         return [text]
     depths = _depths(text)
-    places = [match.start() for match in re.finditer(word, text) if depths[match.start()] == 0]
-    starts = [0, *(place + len(word) for place in places)]
-    ends = [*places, len(text)]
+    found = re.finditer(operator, text)
+    positions = [match.start() for match in found if depths[match.start()] == 0]
+    starts = [0, *(position + len(operator) for position in positions)]
+    ends = [*positions, len(text)]
     return [text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _bare(text: str) -> str:
-    """Take off the parentheses around the whole."""
+def _without_outer_parentheses(text: str) -> str:
     text = text.strip()
     while text.startswith("(") and not text.startswith(_HELPER):
         depths = _depths(text)
@@ -81,7 +81,7 @@ def _bare(text: str) -> str:
 
 
 def _depths(text: str) -> list[int]:
-    """Return for each character how many parentheses are open after it; quoted ones are none."""
+    """Return for each character how many parentheses are open after it; quoted ones don't count."""
     quoted = {n for match in _QUOTED.finditer(text) for n in range(*match.span())}
     depths, depth = [], 0
     for n, character in enumerate(text):

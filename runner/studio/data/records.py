@@ -1,4 +1,4 @@
-"""The records of a table, as whoever looks sees them: one page of them, or one in full."""
+"""Records as the current role sees them: one page of a table, or one record in full."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from psycopg import sql
 
 from runner.postgres.connection import Connection
 from runner.studio.data import paging
-from runner.studio.data.paging import Filter, Wanted, named
+from runner.studio.data.paging import Filter, PageRequest, identifier
 from runner.studio.data.tables import Column, Reference, Shape, Table
 
-PAGE = 50
-COUNTED = 10_000  # rows; beyond, it is only said that there are more
-_IN_A_LIST, _IN_FULL = 1_000, 200_000  # characters of a value
+PAGE_SIZE = 50
+COUNT_LIMIT = 10_000  # rows; beyond it a page says "more than"
+_MAX_IN_LIST, _MAX_IN_FULL = 1_000, 200_000  # characters of a value
 
 
 @dataclass(frozen=True)
-class Target:
-    """The record that a reference leads to."""
+class RecordLink:
+    """The record that a foreign key refers to."""
 
     table: str
     key: tuple[tuple[str, str], ...]
@@ -33,30 +33,30 @@ class Cell:
 
     column: Column
     value: str | None
-    cut: bool = False  # there is more of it
-    leads_to: Target | None = None
+    truncated: bool = False
+    refers_to: RecordLink | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The entries of a list."""
+        """The elements of an array."""
         return tuple("null" if entry is None else str(entry) for entry in json.loads(self.json))
 
     @property
     def json(self) -> str:
-        """The value of a JSON column or a list; what was cut is no JSON any more."""
+        """The value of a JSON or array column; not valid JSON if truncated."""
         return self.value or "[]"
 
     @property
     def pretty(self) -> str:
-        """JSON laid out in lines; what does not parse stays as it is."""
+        """Indented JSON; a value that does not parse is returned as is."""
         try:
             return json.dumps(json.loads(self.value or ""), indent=2, ensure_ascii=False)
         except ValueError:
             return self.value or ""
 
     @property
-    def gist(self) -> str:
-        """JSON in a few words."""
+    def summary(self) -> str:
+        """JSON in a few words: its keys, or its length."""
         try:
             value = json.loads(self.value or "")
         except ValueError:
@@ -73,70 +73,72 @@ class Record:
     """One row."""
 
     cells: tuple[Cell, ...]
-    key: tuple[tuple[str, str], ...]  # column and value; empty where nothing names one row
-    place: tuple[str, ...] = ()  # in the order of its page
+    key: tuple[tuple[str, str], ...]  # column and value; empty if the table has no key
+    position: tuple[str, ...] = ()  # values of the page's order: a cursor
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a table, and where there are more."""
+    """Some rows of a table, and the cursors of the pages around them."""
 
     records: tuple[Record, ...]
     order: paging.Order
-    after: tuple[str, ...] = ()  # begins the next page; empty when this is the last one
-    before: tuple[str, ...] = ()
-    count: int = 0
-    counted: bool = True  # to the end
-    refused: str = ""  # a filter that PostgreSQL cannot read, in its words
+    after: tuple[str, ...] = ()  # cursor of the next page; empty on the last one
+    before: tuple[str, ...] = ()  # cursor of the previous page; empty on the first one
+    count: int = 0  # at most COUNT_LIMIT
+    counted: bool = True  # False if there are more than COUNT_LIMIT
+    filter_error: str = ""  # PostgreSQL's message about a filter value it cannot read
 
 
 @dataclass(frozen=True)
-class Link:
+class ReferringRows:
     """How many rows of another table refer to a record."""
 
     reference: Reference
     filters: tuple[Filter, ...]
-    count: int | None  # None where they may not be read
+    count: int | None  # None if they may not be read
 
 
-def page(connection: Connection, shape: Shape, wanted: Wanted) -> Page:
+def page(connection: Connection, shape: Shape, request: PageRequest) -> Page:
     """Return a page of records.
 
-    Raises psycopg.Error; InsufficientPrivilege where whoever looks may read none of them.
+    Raises psycopg.Error: InsufficientPrivilege if the current role may not read the table.
     """
-    order = paging.order(shape, wanted)
+    order = paging.order(shape, request)
     try:
         with connection.transaction():
-            text, values = paging.select(shape, _columns(shape, _IN_A_LIST), wanted, PAGE + 1)
+            columns = _columns(shape, _MAX_IN_LIST)
+            text, values = paging.select(shape, columns, request, PAGE_SIZE + 1)
             rows = connection.execute(text, values).fetchall()
-            text, values = paging.count(shape.table, wanted.filters, COUNTED + 1)
+            text, values = paging.count(shape.table, request.filters, COUNT_LIMIT + 1)
             ((count,),) = connection.execute(text, values).fetchall()
     except (psycopg.DataError, psycopg.errors.UndefinedFunction) as error:
-        return Page((), order, refused=error.diag.message_primary or "it makes no sense")
-    more, backwards = len(rows) > PAGE, bool(wanted.before)
-    records = [_record(shape, row, len(order), _IN_A_LIST) for row in rows[:PAGE]]
+        message = error.diag.message_primary or "the value cannot be read"
+        return Page((), order, filter_error=message)
+    more, backwards = len(rows) > PAGE_SIZE, bool(request.before)
+    records = [_record(shape, row, len(order), _MAX_IN_LIST) for row in rows[:PAGE_SIZE]]
     if backwards:
         records.reverse()
-    has_next, has_last = (True, more) if backwards else (more, bool(wanted.after))
+    has_next, has_previous = (True, more) if backwards else (more, bool(request.after))
     return Page(
         tuple(records),
         order,
-        after=records[-1].place if records and has_next else (),
-        before=records[0].place if records and has_last else (),
-        count=min(count, COUNTED),
-        counted=count <= COUNTED,
+        after=records[-1].position if records and has_next else (),
+        before=records[0].position if records and has_previous else (),
+        count=min(count, COUNT_LIMIT),
+        counted=count <= COUNT_LIMIT,
     )
 
 
 def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]]) -> Record | None:
-    """Return the one record that has these values; None where whoever looks sees no such one."""
+    """Return the record with these values; None unless the current role sees exactly one."""
     filters = [Filter(column, "is", value) for column, value in key]
     if not filters or any(shape.column(one.column) is None for one in filters):
         return None
     conditions, values = paging.where(filters)
     text = sql.SQL("select {} from {} as r where {} limit 2").format(
-        _columns(shape, _IN_FULL),
-        named("public", shape.table.name),
+        _columns(shape, _MAX_IN_FULL),
+        identifier("public", shape.table.name),
         sql.SQL(" and ").join(conditions),
     )
     try:
@@ -144,31 +146,32 @@ def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]])
             rows = connection.execute(text, values).fetchall()
     except (psycopg.DataError, psycopg.errors.UndefinedFunction):
         return None
-    return _record(shape, rows[0], 0, _IN_FULL) if len(rows) == 1 else None
+    return _record(shape, rows[0], 0, _MAX_IN_FULL) if len(rows) == 1 else None
 
 
 def referring(
     connection: Connection, shape: Shape, found: Record, tables: Sequence[Table]
-) -> list[Link]:
-    """Return what refers to a record, as far as whoever looks sees it."""
+) -> list[ReferringRows]:
+    """Return which tables refer to a record, and how many of their rows the current role sees."""
     values = {cell.column.name: cell.value for cell in found.cells}
-    links = []
+    found_rows = []
     for reference in shape.incoming:
         other = next((table for table in tables if table.name == reference.table), None)
-        wanted = [values.get(name) for name in reference.to_columns]
-        if other is None or None in wanted:
+        referred = [values.get(name) for name in reference.to_columns]
+        if other is None or None in referred:
             continue
         filters = tuple(
             Filter(column, "is", value or "")
-            for column, value in zip(reference.columns, wanted, strict=True)
+            for column, value in zip(reference.columns, referred, strict=True)
         )
-        links.append(Link(reference, filters, count(connection, other, filters)))
-    return links
+        number = count(connection, other, filters)
+        found_rows.append(ReferringRows(reference, filters, number))
+    return found_rows
 
 
 def count(connection: Connection, table: Table, filters: Sequence[Filter] = ()) -> int | None:
-    """Return how many rows whoever looks sees, up to a limit; None where they may see none."""
-    text, values = paging.count(table, filters, COUNTED + 1)
+    """Count the rows the current role sees, up to COUNT_LIMIT + 1; None if it may not read them."""
+    text, values = paging.count(table, filters, COUNT_LIMIT + 1)
     try:
         with connection.transaction():
             ((number,),) = connection.execute(text, values).fetchall()
@@ -177,44 +180,48 @@ def count(connection: Connection, table: Table, filters: Sequence[Filter] = ()) 
     return int(number)
 
 
-def _columns(shape: Shape, most: int) -> sql.Composable:
-    """Return what is read of each row: every value as text, so that any type can be shown."""
+def _columns(shape: Shape, longest: int) -> sql.Composable:
+    """Return the select list: every value as text, so that any type can be shown."""
     parts: list[sql.Composable] = []
     for number, column in enumerate(shape.readable):
         form = "to_jsonb({})::text" if column.kind == "list" else "({})::text"
-        text = sql.SQL(form).format(named("r", column.name))
-        parts.append(
-            sql.SQL("left({}, {}) as {}").format(text, sql.Literal(most + 1), named(f"c{number}"))
-        )
-    # The key in full: a cut one would name no row.
+        text = sql.SQL(form).format(identifier("r", column.name))
+        name, limit = identifier(f"c{number}"), sql.Literal(longest + 1)
+        parts.append(sql.SQL("left({}, {}) as {}").format(text, limit, name))
+    # The key in full: a truncated one would identify no row.
     parts += [
-        sql.SQL("{}::text as {}").format(named("r", name), named(f"k{number}"))
+        sql.SQL("{}::text as {}").format(identifier("r", name), identifier(f"k{number}"))
         for number, name in enumerate(shape.key)
     ]
     return sql.SQL(", ").join(parts or [sql.SQL("null as c0")])
 
 
-def _record(shape: Shape, row: Sequence[str | None], ordered: int, most: int) -> Record:
+def _record(shape: Shape, row: Sequence[str | None], ordered: int, longest: int) -> Record:
     columns, width = shape.readable, len(shape.readable)
     cells = [
-        Cell(column, value[:most] if value else value, cut=bool(value and len(value) > most))
+        Cell(
+            column,
+            value[:longest] if value else value,
+            truncated=bool(value and len(value) > longest),
+        )
         for column, value in zip(columns, row, strict=False)
     ]
     keyed = row[width : width + len(shape.key)]
-    place = row[width + len(shape.key) :][:ordered]
+    position = row[width + len(shape.key) :][:ordered]
     return Record(
-        tuple(replace(cell, leads_to=_leads_to(shape, cell, cells)) for cell in cells),
+        tuple(replace(cell, refers_to=_refers_to(shape, cell, cells)) for cell in cells),
         tuple((name, value or "") for name, value in zip(shape.key, keyed, strict=True)),
-        tuple(value or "" for value in place),
+        tuple(value or "" for value in position),
     )
 
 
-def _leads_to(shape: Shape, cell: Cell, cells: Sequence[Cell]) -> Target | None:
-    """Return where a value leads: the last column of a composite reference carries the link."""
+def _refers_to(shape: Shape, cell: Cell, cells: Sequence[Cell]) -> RecordLink | None:
+    """Return the record a value refers to; only the last column of a composite key links to it."""
     values = {other.column.name: other.value for other in cells}
     for reference in shape.outgoing:
-        wanted = [values.get(name) for name in reference.columns]
-        if reference.columns[-1] == cell.column.name and None not in wanted:
-            pairs = zip(reference.to_columns, wanted, strict=True)
-            return Target(reference.to_table, tuple((name, value or "") for name, value in pairs))
+        referred = [values.get(name) for name in reference.columns]
+        if reference.columns[-1] == cell.column.name and None not in referred:
+            pairs = zip(reference.to_columns, referred, strict=True)
+            key = tuple((name, value or "") for name, value in pairs)
+            return RecordLink(reference.to_table, key)
     return None

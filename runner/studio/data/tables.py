@@ -1,4 +1,4 @@
-"""What a table is: its columns, keys, indexes and references, from the live catalog."""
+"""Tables with their columns, keys, indexes and references, read from the catalog."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view of `public`, and what whoever looks may do with it."""
+    """A table or view of `public`, and how the current role may use it."""
 
     oid: int
     name: str
     kind: str
     comment: str
-    fenced: bool  # row-level security is on
-    forced: bool  # for its owner too
-    active: bool  # it binds whoever looks
-    readable: bool  # any column of it may be read
-    estimate: int | None
+    row_security: bool  # enabled
+    forced: bool  # row security applies to the owner too
+    active: bool  # row security applies to the current role
+    readable: bool  # any column
+    estimate: int | None  # rows, by PostgreSQL's statistics; None if never analyzed
     bytes: int
     owner: str
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column, and what whoever looks may do with it."""
+    """One column, and what the current role may do with it."""
 
     name: str
     type: str
-    kind: str  # json, list, number, time, truth, word, id or text: how it is shown
+    kind: str  # json, list, number, time, boolean, enum, id or text: how it is shown
     required: bool
     default: str
     generated: bool
@@ -50,13 +50,13 @@ class Column:
     may_select: bool
     may_insert: bool
     may_update: bool
-    comparable: bool
+    comparable: bool  # has a B-tree operator class
     labels: tuple[str, ...]  # of an enum
 
 
 @dataclass(frozen=True)
 class Index:
-    """An index, and whether rows can be read in its order."""
+    """An index, and what it can be used for here."""
 
     name: str
     definition: str
@@ -67,8 +67,8 @@ class Index:
     scans: int
     columns: tuple[str, ...]  # "" for an expression
     descending: tuple[bool, ...]
-    orders: bool  # over whole, required columns that may be compared beside a policy
-    identifies: bool  # one row, always
+    orders: bool  # rows can be read in its order, even where policies apply
+    identifies: bool  # its columns identify one row
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Shape:
-    """All of one table that matters to show its records."""
+    """A table with everything needed to show its records."""
 
     table: Table
     columns: tuple[Column, ...]
@@ -95,17 +95,17 @@ class Shape:
 
     @cached_property
     def readable(self) -> tuple[Column, ...]:
-        """The columns that whoever looks may read."""
+        """The columns that the current role may read."""
         return tuple(column for column in self.columns if column.may_select)
 
     @cached_property
     def hidden(self) -> tuple[Column, ...]:
-        """The columns that they may not."""
+        """The columns that the current role may not read."""
         return tuple(column for column in self.columns if not column.may_select)
 
     @cached_property
     def key(self) -> tuple[str, ...]:
-        """The columns that name one row; empty where nothing does, or they may not be read."""
+        """The columns that identify a row; empty if none do or they may not be read."""
         names = {column.name for column in self.readable}
         for index in self.indexes:  # the primary one comes first
             if index.identifies and names.issuperset(index.columns):
@@ -114,16 +114,16 @@ class Shape:
 
     @cached_property
     def outgoing(self) -> tuple[Reference, ...]:
-        """Its own foreign keys, those with the fewest columns first."""
+        """The table's own foreign keys, those with the fewest columns first."""
         return tuple(reference for reference in self.references if reference.outgoing)
 
     @cached_property
     def incoming(self) -> tuple[Reference, ...]:
-        """The foreign keys that point to it."""
+        """The foreign keys that reference the table."""
         return tuple(r for r in self.references if r.to_table == self.table.name)
 
     def column(self, name: str) -> Column | None:
-        """Return a readable column by its name."""
+        """Return a readable column by name."""
         return next((column for column in self.readable if column.name == name), None)
 
 
@@ -137,10 +137,10 @@ def tables(connection: Connection) -> list[Table]:
 
 def shape(connection: Connection, table: Table) -> Shape:
     """Return a table with its columns, indexes and references."""
-    which = {"table": table.oid}
-    columns = connection.execute(query("studio/data/columns"), which)
-    indexes = connection.execute(query("studio/data/indexes"), which)
-    references = connection.execute(query("studio/data/references"), which)
+    parameters = {"table": table.oid}
+    columns = connection.execute(query("studio/data/columns"), parameters)
+    indexes = connection.execute(query("studio/data/indexes"), parameters)
+    references = connection.execute(query("studio/data/references"), parameters)
     return Shape(
         table,
         tuple(Column(*_frozen(row)) for row in columns),

@@ -1,7 +1,7 @@
-"""Who is looking: everything is read in a transaction as that role, with the claims of that token.
+"""Sessions as a given person: their role, their token's claims, one read-only transaction.
 
-What keeps it read-only is the database: each transaction is `read only`, under the person's role
-and with a limit on its time, and is rolled back whatever happens.
+PostgreSQL enforces that nothing is written: each transaction is `read only`, runs under the
+person's role with a statement timeout, and is always rolled back.
 """
 
 from __future__ import annotations
@@ -21,29 +21,33 @@ from runner.queries import query
 
 Pool = ConnectionPool[Connection]
 
-TIMEOUT = "5s"  # for a statement: whoever browses has asked for too much after that
-AT_ONCE = 6  # connections; further requests wait for their turn
-PATIENCE = 15.0  # seconds of that wait
+TIMEOUT = "5s"  # statement_timeout: a page that needs more has asked for too much
+MAX_CONNECTIONS = 6  # further requests wait for a free one
+POOL_TIMEOUT = 15.0  # seconds to wait for a free connection
 
 
-class CannotLook(Exception):  # noqa: N818 - it reads better where it is raised
-    """The connecting role may not become this one. Seen on a page only."""
+class CannotViewAs(Exception):  # noqa: N818 - it reads better where it is raised
+    """The connecting role cannot switch to a person's role. Shown on a page only.
 
-    def __init__(self, message: str, hint: str) -> None:
+    `command` is what to run, exactly as written; `advice` says where.
+    """
+
+    def __init__(self, message: str, advice: str, command: str) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.advice = advice
+        self.command = command
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody to look as: a database role, and the claims that come with it."""
+    """A person or role to view the database as: a database role and its token's claims."""
 
-    slug: str  # in addresses: anon, service_role, owner, or the "sub" of the token
+    slug: str  # in URLs: anon, service_role, owner, or the token's "sub"
     kind: str  # "owner", "service", "member", "stranger" or "anon"
     name: str
-    role: str  # "none": as the connection is
-    claims: str = ""
+    role: str  # "none" for the connecting role itself
+    claims: str = ""  # as JSON
     about: str = ""
     organization: str = ""
     organization_id: str = ""
@@ -52,14 +56,22 @@ class Person:
     roles: tuple[str, ...] = ()
 
     @property
+    def in_sentence(self) -> str:
+        """The name inside a sentence: "the connecting role"; a member's name is unchanged."""
+        return self.name if self.kind == "member" else self.name.lower()
+
+    @property
     def is_owner(self) -> bool:
         """Whether this is the connecting role itself."""
         return self.kind == "owner"
 
 
-def pool(target: Target, patience: float = PATIENCE) -> Pool:
-    """Return connections to a database, made when they are asked for."""
-    # A connection that fails is told on the page; the pool's log would write over the terminal.
+def pool(target: Target, timeout: float = POOL_TIMEOUT) -> Pool:
+    """Return a pool that opens read-only connections on demand.
+
+    `timeout` is how many seconds a request waits for a free connection before PoolTimeout.
+    """
+    # Connection errors are shown on the page; the pool's log would write over the terminal.
     logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     parameters: dict[str, Any] = {
         "connect_timeout": "5",
@@ -73,54 +85,58 @@ def pool(target: Target, patience: float = PATIENCE) -> Pool:
         kwargs=parameters,
         connection_class=psycopg.Connection,
         min_size=0,
-        max_size=AT_ONCE,
-        timeout=patience,
+        max_size=MAX_CONNECTIONS,
+        timeout=timeout,
         reconnect_timeout=2.0,
-        configure=_reading,
+        configure=_make_read_only,
         check=ConnectionPool.check_connection,
         open=True,
         name="studio",
     )
 
 
-def _reading(connection: Connection) -> None:
+def _make_read_only(connection: Connection) -> None:
     connection.read_only = True
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
 
 @contextmanager
-def through(connections: Pool, person: Person) -> Iterator[Connection]:
-    """Look as somebody: yields a connection in their transaction, which is rolled back.
+def session_as(connections: Pool, person: Person) -> Iterator[Connection]:
+    """Yield a connection inside a transaction as this person; it is always rolled back.
 
-    Raises CannotLook where the connecting role may not become theirs; psycopg.Error.
+    Raises CannotViewAs if the connecting role cannot switch to the person's role; psycopg.Error.
     """
-    with connections.connection() as connection, connection.transaction(force_rollback=True):
-        try:
-            connection.execute(
-                query("studio/data/viewer"),
-                {"timeout": TIMEOUT, "claims": person.claims, "role": person.role},
-            )
-        except (
-            psycopg.errors.InsufficientPrivilege,
-            psycopg.errors.InvalidParameterValue,
-        ) as error:
-            raise _cannot(connection, person, error) from None
-        yield connection
+    refusal: psycopg.Error | None = None
+    with connections.connection() as connection:
+        with connection.transaction(force_rollback=True):
+            try:
+                connection.execute(
+                    query("studio/data/viewer"),
+                    {"timeout": TIMEOUT, "claims": person.claims, "role": person.role},
+                )
+            except (
+                psycopg.errors.InsufficientPrivilege,
+                psycopg.errors.InvalidParameterValue,
+            ) as error:
+                refusal = error
+            else:
+                yield connection
+        if refusal:  # only now, because quoting the names takes a query
+            raise _cannot_view_as(connection, person, refusal)
 
 
-def _cannot(connection: Connection, person: Person, error: psycopg.Error) -> CannotLook:
-    user = connection.info.user
-    if isinstance(error, psycopg.errors.InvalidParameterValue):
-        return CannotLook(
+def _cannot_view_as(connection: Connection, person: Person, refusal: psycopg.Error) -> CannotViewAs:
+    if isinstance(refusal, psycopg.errors.InvalidParameterValue):
+        return CannotViewAs(
             f"There is no role {person.role} in this database",
-            hint="The first migration makes it where it is missing: python -m runner apply",
+            "The first migration creates it",
+            "python -m runner apply",
         )
-    return CannotLook(
-        f"{user} may not become {person.role}",
-        hint=f"As a role that may: grant {person.role} to {quoted(user)};",
+    user = connection.info.user
+    names = "select pg_catalog.quote_ident(%s), pg_catalog.quote_ident(%s)"
+    ((role, grantee),) = connection.execute(names, [person.role, user]).fetchall()
+    return CannotViewAs(
+        f"{user} is not allowed to SET ROLE {person.role}",
+        f"Run as a role that can grant {person.role}",
+        f"grant {role} to {grantee};",
     )
-
-
-def quoted(name: str) -> str:
-    """Return a name as one writes it in a statement for a person to read."""
-    return name if name.isidentifier() and name.islower() else '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""The pages about the database itself: its schema, the proof of isolation, its history."""
+"""Pages about the database itself: its schema, the proof of isolation, its history."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from runner.errors import RunnerError
-from runner.studio.actions import Demands, proof
-from runner.studio.data import diagram, history, runs, views
+from runner.studio.actions import Actions, isolation_page
+from runner.studio.data import diagram, history, run_log, views
 from runner.studio.data.viewer import Person
 from runner.studio.web.error_pages import NOT_FOUND, Problem
-from runner.studio.web.routes import Studio, no_table
+from runner.studio.web.routes import Studio, table_not_found
 from runner.studio.web.urls import Address, unslug
 
-# A picture styles itself. Nothing else is let in, so that markup in a name stays a picture.
-_PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+# The SVG has inline styles. Scripts in it never run, even if a name in the schema contains markup.
+_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
-class Backstage:
-    """Further pages of a studio."""
+class DatabasePages:
+    """The pages of a studio that show the database itself, and the actions started from them."""
 
-    def __init__(self, studio: Studio, demands: Demands) -> None:
+    def __init__(self, studio: Studio, actions: Actions) -> None:
         self._studio = studio
-        self._demands = demands
+        self._actions = actions
 
     def routes(self) -> list[Route]:
-        """Return their routes."""
+        """Return the routes to add to the studio's own."""
         page = self._studio.page
         return [
             page("/schema", self._schema),
@@ -51,7 +51,7 @@ class Backstage:
         name = unslug(request.path_params["name"])
         view = views.schema(self._studio.connections, person, name)
         if view is None:
-            return no_table(name)
+            return table_not_found(name)
         return self._studio.show("schema_table.html", person, Address("schema", name), view=view)
 
     def _diagram(self, _: Request, __: Person) -> Response | Problem:
@@ -59,54 +59,50 @@ class Backstage:
             text = diagram.svg(self._studio.connections)
         except RunnerError as error:
             return Problem(404, error.message, tuple(error.hint.splitlines()))
-        headers = {"content-security-policy": _PICTURE_POLICY}
+        headers = {"content-security-policy": _SVG_POLICY}
         return Response(text, media_type="image/svg+xml", headers=headers)
 
     def _isolation(self, _: Request, person: Person) -> Response:
-        return self._studio.show(
-            "isolation.html",
-            person,
-            Address("isolation"),
-            **proof(self._demands),
-        )
+        content = isolation_page(self._actions)
+        return self._studio.show("isolation.html", person, Address("isolation"), **content)
 
     def _prove(self, _: Request, person: Person) -> Response:
-        self._demands.prove()
-        return self._back(person, Address("isolation"))
+        self._actions.prove()
+        return self._redirect(person, Address("isolation"))
 
     def _history(self, _: Request, person: Person) -> Response:
         return self._studio.show(
             "history.html",
             person,
             Address("history"),
-            view=history.history(self._studio.connections, person, self._demands.settings.sql_dir),
-            demands=self._demands,
+            view=history.history(self._studio.connections, person, self._actions.settings.sql_dir),
+            actions=self._actions,
         )
 
     def _file(self, request: Request, person: Person) -> Response | Problem:
         id_ = unslug(request.path_params["id"])
-        folder = self._demands.settings.sql_dir
-        view = history.file(self._studio.connections, person, folder, id_)
+        sql_dir = self._actions.settings.sql_dir
+        view = history.file(self._studio.connections, person, sql_dir, id_)
         if view is None:
             return NOT_FOUND
         return self._studio.show(
-            "migration.html", person, Address("history", id_), view=view, demands=self._demands
+            "migration.html", person, Address("history", id_), view=view, actions=self._actions
         )
 
     def _runs(self, _: Request, person: Person) -> Response:
-        log = self._demands.settings.log
+        log = self._actions.settings.log
         return self._studio.show(
-            "runs.html", person, Address("runs"), runs=runs.read(log), log=log, attached=()
+            "runs.html", person, Address("runs"), lines=run_log.read(log), log=log, attached=()
         )
 
     def _rehearse(self, _: Request, person: Person) -> Response:
-        self._demands.rehearse()
-        return self._back(person, Address("history"))
+        self._actions.rehearse()
+        return self._redirect(person, Address("history"))
 
     def _compare(self, _: Request, person: Person) -> Response:
-        self._demands.compare()
-        return self._back(person, Address("history"))
+        self._actions.compare()
+        return self._redirect(person, Address("history"))
 
-    def _back(self, person: Person, address: Address) -> Response:
-        """Lead back to the page that shows the result, so that a reload asks for nothing anew."""
+    def _redirect(self, person: Person, address: Address) -> Response:
+        """Redirect to the page with the result, so that reloading does not repeat the action."""
         return RedirectResponse(self._studio.links.to(person, address) or "/", 303)

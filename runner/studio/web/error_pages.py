@@ -1,4 +1,4 @@
-"""What stands on a page when something fails: what happened, and what to do. Never a traceback."""
+"""Pages for errors: what happened and what to do. Never a traceback."""
 
 from __future__ import annotations
 
@@ -8,61 +8,71 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner.errors import RunnerError
-from runner.studio.data.viewer import TIMEOUT, CannotLook
+from runner.studio.data.viewer import TIMEOUT, CannotViewAs
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A page in place of the one that was asked for."""
+    """An error page, returned in place of the requested one."""
 
-    status: int
+    status: int  # HTTP status code
     title: str
     lines: tuple[str, ...]
-    command: str = ""
+    command: str = ""  # to be copied and run
 
 
-NOT_FOUND = Problem(404, "There is no such page", ("The address leads nowhere.",))
-READS_ONLY = Problem(
+NOT_FOUND = Problem(404, "Page not found", ("The studio has no page at this address.",))
+METHOD_NOT_ALLOWED = Problem(
     405,
-    "The studio only reads",
-    ("Nothing can be sent to this page. Records are changed by your application, or in psql.",),
+    "Method not allowed",
+    ("The studio is read-only. Change records through your application or in psql.",),
 )
-_SLOW = Problem(
+_TIMEOUT = Problem(
     503,
-    f"That took longer than {TIMEOUT}",
-    ("Ask for less: a filter on org_id, or on another column with an index.",),
+    f"The query took longer than {TIMEOUT}",
+    ("Narrow it down: filter on org_id, or on another indexed column.",),
 )
-_LOCKED = Problem(503, "The table is locked", ("Somebody changes it. Try again in a moment.",))
-_AWAY = Problem(
+_LOCKED = Problem(
+    503, "The table is locked", ("Another session is changing it. Try again in a moment.",)
+)
+_UNREACHABLE = Problem(
     503,
-    "The database does not answer",
-    ("It went away, or has no connection free. Is it running?",),
+    "The database is not responding",
+    ("The connection was lost, or no connection is free. Check that the server is running:",),
     "python -m runner status",
 )
-# The first that fits counts.
-_KNOWN: tuple[tuple[type[Exception], Problem], ...] = (
-    (psycopg.errors.QueryCanceled, _SLOW),
+# The first match counts.
+_BY_TYPE: tuple[tuple[type[Exception], Problem], ...] = (
+    (psycopg.errors.QueryCanceled, _TIMEOUT),
     (psycopg.errors.LockNotAvailable, _LOCKED),
-    (PoolTimeout, _AWAY),
-    (psycopg.OperationalError, _AWAY),
+    (PoolTimeout, _UNREACHABLE),
 )
+# SQLSTATE classes that mean no usable connection: connection exception, insufficient resources,
+# operator intervention. psycopg's OperationalError also covers errors of a single statement.
+_CONNECTION_CLASSES = ("08", "53", "57")
 
 
-def in_words(error: Exception) -> Problem:
-    """Say what went wrong."""
-    known = next((problem for kind, problem in _KNOWN if isinstance(error, kind)), None)
+def problem_for(error: Exception) -> Problem:
+    """Return the error page for an exception raised while reading a page."""
+    known = _UNREACHABLE if _connection_failed(error) else None
+    known = next((problem for type_, problem in _BY_TYPE if isinstance(error, type_)), known)
     if known:
         return known
-    if isinstance(error, CannotLook):
-        line = "So the studio cannot show what they see."
-        return Problem(403, error.message, (line,), error.hint)
+    if isinstance(error, CannotViewAs):
+        return Problem(403, error.message, (f"{error.advice}:",), error.command)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        said = error.diag.message_primary or str(error)
-        return Problem(403, "Permission denied", (f"PostgreSQL said: {said}.",))
+        message = error.diag.message_primary or str(error)
+        return Problem(403, "Permission denied", (f"PostgreSQL reported: {message}.",))
     if isinstance(error, RunnerError):
         return Problem(500, error.message, tuple(error.hint.splitlines()))
     if isinstance(error, psycopg.Error):
-        said = error.diag.message_primary or str(error)
-        return Problem(500, "PostgreSQL refused", (said,))
-    said = f"{type(error).__name__}: {error}"
-    return Problem(500, "The studio made a mistake", (said, "Please report it."))
+        message = error.diag.message_primary or str(error)
+        return Problem(500, "PostgreSQL reported an error", (message,))
+    message = f"{type(error).__name__}: {error}"
+    return Problem(500, "Internal error in the studio", (message, "Please report it."))
+
+
+def _connection_failed(error: Exception) -> bool:
+    return isinstance(error, psycopg.OperationalError) and (
+        error.sqlstate is None or error.sqlstate.startswith(_CONNECTION_CLASSES)
+    )

@@ -1,13 +1,13 @@
-"""Who may come in: whoever has the token, from this machine, by this machine's own name.
+"""Access control: only requests with the token, from this machine, to this machine's own name.
 
-The token stands in the path of every address, not in a cookie. A cookie would go along by itself
-with whatever any page makes the browser send, and to every other port of 127.0.0.1, for cookies
-know no ports; what stands in the path must be known, so no foreign page can ask for anything. It
-ends up in the browser's history, and is worth nothing there once the studio has stopped. It leaks
-to nobody by a Referer: that is sent to the studio alone, and no page refers to anything else.
-Not `no-referrer`, or a form would be sent with `Origin: null`, which is refused here.
+The token is part of every URL's path instead of a cookie. A browser would send a cookie with
+requests made by any web page, and to every port of 127.0.0.1, because cookies ignore ports. A path
+has to be known, so another web page cannot make a valid request. The token stays in the browser's
+history but is worthless once the studio has stopped. The Referer header does not leak it: that is
+only sent to the studio itself, and no page links elsewhere. The policy is not `no-referrer` because
+forms would then be sent with `Origin: null`, which is rejected here.
 
-A foreign name that an attacker's DNS points to 127.0.0.1 is seen by the Host header.
+The Host check detects a foreign name that an attacker's DNS resolves to 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 METHODS = ("GET", "HEAD", "POST")
-NAMES = ("127.0.0.1", "localhost")
+HOSTNAMES = ("127.0.0.1", "localhost")
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -36,39 +36,42 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-_LONGEST = 10_000  # bytes of a form: ours are a few
+_MAX_BODY = 10_000  # bytes; the studio's own forms send a few
 
 
 def new_token() -> str:
-    """Return a token that nobody guesses."""
+    """Return a random token of 192 bits, as 32 URL-safe characters."""
     return secrets.token_urlsafe(24)
 
 
-class Gate:
-    """Lets in what has the token, and puts the headers that every answer has."""
+class AccessControl:
+    """ASGI middleware that rejects requests without the token and adds security headers.
+
+    `token` is the first part of every path; `port` is the one the server listens on.
+    """
 
     def __init__(self, app: App, token: str, port: int) -> None:
         self._app = app
         self._token = token.encode()
-        self._hosts = {f"{name}:{port}" for name in NAMES}
+        self._hosts = {f"{name}:{port}" for name in HOSTNAMES}
         if port == 80:
-            self._hosts |= set(NAMES)
+            self._hosts |= set(HOSTNAMES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on with the token taken off its path."""
+        """Reject a request, or pass it to the application with the token removed from its path."""
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1"): value for name, value in scope["headers"]}
         token, _, rest = scope["path"].lstrip("/").partition("/")
         known = secrets.compare_digest(token.encode("utf-8", "replace"), self._token)
-        refused = self._refused(scope["method"], headers, known=known)
-        if refused:
-            await _answer(send, *refused)
+        rejection = self._rejection(scope["method"], headers, known=known)
+        if rejection:
+            await _respond(send, *rejection)
             return
         inner = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode(), "root_path": ""}
         await self._app(inner, receive, _with_headers(send))
 
-    def _refused(
+    def _rejection(
         self, method: str, headers: dict[str, bytes], *, known: bool
     ) -> tuple[HTTPStatus, str, str] | None:
         host = headers.get("host", b"").decode("latin-1").lower()
@@ -76,33 +79,34 @@ class Gate:
         if host not in self._hosts:
             return (
                 HTTPStatus.MISDIRECTED_REQUEST,
-                "Not by this name",
-                "The studio answers to 127.0.0.1 and localhost alone.",
+                "Misdirected request",
+                "The studio is only served as 127.0.0.1 or localhost.",
             )
         if origin is not None and origin.decode("latin-1").lower() != f"http://{host}":
             return (
                 HTTPStatus.FORBIDDEN,
-                "Not from another page",
-                "The studio answers to its own pages alone.",
+                "Forbidden",
+                "The studio only accepts requests from its own pages.",
             )
         if not known:
             return (
                 HTTPStatus.FORBIDDEN,
-                "This needs the whole link",
-                "The link that `python -m runner studio` printed holds a token, which is another "
-                "one after each start.",
+                "Forbidden",
+                "Open the complete link that `python -m runner studio` printed. It contains a "
+                "token that is different after each start.",
             )
         if method not in METHODS:
             return (
                 HTTPStatus.METHOD_NOT_ALLOWED,
-                "The studio only reads",
-                f"It knows no {method}. Records are changed by your application, or in psql.",
+                "Method not allowed",
+                f"The studio is read-only and does not accept {method}. Change records through "
+                "your application or in psql.",
             )
-        if int(headers.get("content-length", b"0") or b"0") > _LONGEST:
+        if int(headers.get("content-length", b"0") or b"0") > _MAX_BODY:
             return (
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "That is too much",
-                "No form of the studio is as long.",
+                "Payload too large",
+                f"The limit is {_MAX_BODY:,} bytes.",
             )
         return None
 
@@ -113,22 +117,22 @@ def _with_headers(send: Send) -> Send:
             given = {name for name, _ in message["headers"]}
             message["headers"] = [
                 *message["headers"],
-                *(pair for pair in _encoded() if pair[0] not in given),
+                *(pair for pair in _encoded_headers() if pair[0] not in given),
             ]
         await send(message)
 
     return sending
 
 
-def _encoded() -> list[tuple[bytes, bytes]]:
+def _encoded_headers() -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-async def _answer(send: Send, status: HTTPStatus, title: str, line: str) -> None:
-    text = render.bare("problem.html", title=title, lines=[line], command="", back="", css="")
+async def _respond(send: Send, status: HTTPStatus, title: str, line: str) -> None:
+    text = render.standalone("problem.html", title=title, lines=[line], command="", back="", css="")
     body = text.encode()
     headers = [
-        *_encoded(),
+        *_encoded_headers(),
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
     ]

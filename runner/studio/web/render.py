@@ -1,4 +1,4 @@
-"""Data into pages: the templates, and how a value, a size, a time is written in them."""
+"""Render pages with Jinja templates; format sizes, numbers and SQL in them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import jinja2
 from markupsafe import Markup
 
 from runner.preflight import rehearsal_report
-from runner.preflight.rehearsal_report import Touch
-from runner.studio.data.people import Crowd
+from runner.preflight.rehearsal_report import TableImpact
+from runner.studio.data.people import Identities
 from runner.studio.data.tables import Table
 from runner.studio.data.viewer import Person
 from runner.studio.web.urls import Address, Links, Pairs, anchor, slug
@@ -20,16 +20,16 @@ from runner.studio.web.urls import Address, Links, Pairs, anchor, slug
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around every page: who looks, at which database, what else there is."""
+    """The parts that every page shares: header, navigation, and whom it is viewed as."""
 
     person: Person
-    crowd: Crowd
+    identities: Identities
     tables: tuple[Table, ...]
     database: str
     user: str  # the connecting role
     links: Links
     here: Address
-    live: bool = True
+    live: bool = True  # False in a report: no forms, no server behind it
 
 
 @cache
@@ -43,36 +43,39 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters.update(size=size, number=number, sql=highlighted, cursor=cursor)
     environment.globals.update(
-        anchor=anchor, said=_said, warnings=rehearsal_report.warnings, place=_place
+        anchor=anchor,
+        describe_impact=_describe_impact,
+        warnings=rehearsal_report.warnings,
+        fragment=_fragment,
     )
     return environment
 
 
 def page(template: str, frame: Frame, **content: Any) -> str:
-    """Return a page as HTML."""
+    """Return a page with its frame as HTML. A variable that a template misses is an error."""
 
     def link(kind: str, name: str = "", query: Pairs = (), person: Person | None = None) -> Any:
         return frame.links.to(person or frame.person, Address(kind, name, tuple(query)))
 
-    def as_(person: Person) -> str | None:
-        """The same page as somebody else; from the first rows on, for they have others."""
+    def view_as(person: Person) -> str | None:
+        """Link to this page as another person. Without cursors: they see other rows."""
         same = frame.links.to(person, frame.here.without("after", "before"))
         return same or frame.links.to(person, Address("overview"))
 
     return (
         _templates()
         .get_template(template)
-        .render(frame=frame, link=link, as_=as_, asset=frame.links.asset, **content)
+        .render(frame=frame, link=link, view_as=view_as, asset=frame.links.asset, **content)
     )
 
 
-def bare(template: str, **content: Any) -> str:
-    """Return a page that stands alone: there may be no database to frame it with."""
+def standalone(template: str, **content: Any) -> str:
+    """Return a page without a frame as HTML; it needs no database."""
     return _templates().get_template(template).render(**content)
 
 
 def asset(name: str) -> bytes | None:
-    """Return a file of static/, or None when there is no such one."""
+    """Return a file of static/ by name, or None if there is no such file."""
     for file in (files("runner.studio.web") / "static").iterdir():
         if file.name == name:
             return file.read_bytes()
@@ -80,36 +83,36 @@ def asset(name: str) -> bytes | None:
 
 
 def assets() -> list[str]:
-    """Return the names of the files of static/."""
+    """Return the names of the files in static/, sorted."""
     return sorted(file.name for file in (files("runner.studio.web") / "static").iterdir())
 
 
 @cache
 def _lexer() -> Any:
-    from pygments.lexers import PostgresLexer  # noqa: PLC0415 - slow to load, seldom needed
+    from pygments.lexers import PostgresLexer  # noqa: PLC0415 - slow to load, rarely needed
 
     return PostgresLexer(stripnl=False)
 
 
 def highlighted(text: str) -> Markup:
-    """Return SQL in colours; Pygments escapes what it does not know."""
+    """Return SQL with syntax highlighting. Pygments escapes all text."""
     from pygments import highlight  # noqa: PLC0415
     from pygments.formatters import HtmlFormatter  # noqa: PLC0415
 
     return Markup(highlight(text, _lexer(), HtmlFormatter(nowrap=True)))  # noqa: S704
 
 
-def _place(*words: str) -> str:
-    """Return what names a part of a page by some words."""
+def _fragment(*words: str) -> str:
+    """Return an element's id made of words, as in `#projects-OWNER-select`."""
     return "-".join(slug(word) for word in words)
 
 
-def _said(touch: Touch) -> str:
-    return rehearsal_report.said(touch, on_copy=False)
+def _describe_impact(impact: TableImpact) -> str:
+    return rehearsal_report.describe(impact, on_copy=False)
 
 
 def size(amount: float) -> str:
-    """Write an amount of bytes."""
+    """Format a number of bytes with a binary unit: `8 kB` for 8192."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if amount < 1024 or unit == "TB":
             break
@@ -118,10 +121,10 @@ def size(amount: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Write a number; nothing for none."""
+    """Format a number with thousands separators; None is empty."""
     return "" if value is None else f"{value:,.0f}"
 
 
 def cursor(value: str, name: str) -> tuple[str, str]:
-    """Return a part of a cursor as a parameter of an address."""
+    """Return one value of a cursor as a query parameter."""
     return name, value

@@ -1,4 +1,4 @@
-"""The studio's addresses: which page answers which, and what stands there when something fails."""
+"""The studio's web application: routes, pages of records, error handling."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from starlette.routing import Route
 
 from runner.postgres.target import Target
 from runner.studio.data import paging, people, views
-from runner.studio.data.paging import Filter, Wanted
+from runner.studio.data.paging import Filter, PageRequest
 from runner.studio.data.viewer import Person, Pool
 from runner.studio.web import render
-from runner.studio.web.error_pages import NOT_FOUND, READS_ONLY, Problem, in_words
+from runner.studio.web.error_pages import METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_for
 from runner.studio.web.render import Frame
-from runner.studio.web.urls import Address, Live, Pairs, unslug
+from runner.studio.web.urls import Address, LiveLinks, Pairs, unslug
 
 Page = Callable[[Request, Person], Response | Problem]
 
 
 class Studio:
-    """The pages over one database, below one token."""
+    """The pages about one database, with URLs below one token."""
 
     def __init__(self, connections: Pool, target: Target, token: str) -> None:
         self.connections = connections
         self._target = target
-        self.links = Live(f"/{token}")
+        self.links = LiveLinks(f"/{token}")
 
     def app(self, *more: Route) -> Starlette:
-        """Return the web application; `more` are further pages."""
+        """Return the web application, with `more` routes after its own."""
         return Starlette(
             routes=[
                 Route("/", self._start),
@@ -41,32 +41,32 @@ class Studio:
                 self.page("/tables/{name}", self._table),
                 self.page("/tables/{name}/record", self._record),
                 self.page("/people", self._people),
-                self.page("/worlds", self._worlds),
+                self.page("/comparison", self._comparison),
                 *more,
             ],
-            exception_handlers={404: self._lost, 405: self._only_reads},
+            exception_handlers={404: self._not_found, 405: self._method_not_allowed},
         )
 
     def page(self, path: str, page: Page, *methods: str) -> Route:
-        """Return the route of a page, below the person who looks."""
+        """Return the route of a page below `/as/PERSON`. An exception becomes an error page."""
 
-        def answer(request: Request) -> Response:
+        def respond(request: Request) -> Response:
             try:
                 person = people.person(self.connections, request.path_params["who"])
                 found = page(request, person) if person else NOT_FOUND
             except Exception as error:
-                found = in_words(error)
-            return self._instead(found) if isinstance(found, Problem) else found
+                found = problem_for(error)
+            return self._error_page(found) if isinstance(found, Problem) else found
 
-        return Route(f"/as/{{who}}{path}", answer, methods=list(methods) or ["GET"])
+        return Route(f"/as/{{who}}{path}", respond, methods=list(methods) or ["GET"])
 
     def show(
         self, template: str, person: Person, here: Address, *, status: int = 200, **content: Any
     ) -> Response:
-        """Return a page in its frame."""
+        """Return a page with its header and navigation."""
         frame = Frame(
             person=person,
-            crowd=people.crowd(self.connections),
+            identities=people.identities(self.connections),
             tables=views.names(self.connections),
             database=self._target.name,
             user=self._target.parameters.get("user", ""),
@@ -82,7 +82,7 @@ class Studio:
         name = request.path_params["name"]
         content = render.asset(name)
         if content is None:
-            return self._instead(NOT_FOUND)
+            return self._error_page(NOT_FOUND)
         return Response(content, media_type=guess_type(name)[0])
 
     def _overview(self, _: Request, person: Person) -> Response:
@@ -90,25 +90,26 @@ class Studio:
         return self.show("overview.html", person, Address("overview"), summaries=summaries)
 
     def _table(self, request: Request, person: Person) -> Response | Problem:
-        name, wanted = unslug(request.path_params["name"]), _wanted(request)
-        view = views.table(self.connections, person, name, wanted)
+        name, page_request = unslug(request.path_params["name"]), _page_request(request)
+        view = views.table(self.connections, person, name, page_request)
         if view is None:
-            return no_table(name)
-        kept: list[tuple[str, str]] = [("sort", wanted.sort)] if wanted.sort else []
-        kept += [("reverse", "1")] if wanted.reverse else []
+            return table_not_found(name)
+        sorting: list[tuple[str, str]] = []
+        sorting += [("sort", page_request.sort)] if page_request.sort else []
+        sorting += [("reverse", "1")] if page_request.reverse else []
         filters = [
             pair
-            for one in wanted.filters
+            for one in page_request.filters
             for pair in (("c", one.column), ("op", one.operator), ("v", one.value))
         ]
         return self.show(
             "table.html",
             person,
             Address("table", name, _query(request)),
-            status=400 if view.page and view.page.refused else 200,
+            status=400 if view.page and view.page.filter_error else 200,
             view=view,
             operators=paging.OPERATORS,
-            kept=kept,
+            sorting=sorting,
             filters=filters,
         )
 
@@ -116,30 +117,30 @@ class Studio:
         name, key = unslug(request.path_params["name"]), _query(request)
         view = views.record(self.connections, person, name, key)
         if view is None:
-            return no_table(name)
+            return table_not_found(name)
         here = Address("record", name, key)
         status = 200 if view.record else 404
         return self.show("record.html", person, here, status=status, view=view)
 
     def _people(self, request: Request, person: Person) -> Response:
-        word = request.query_params.get("q", "")[:200].replace("\0", "").strip()
-        found = people.find(self.connections, word) if word else ()
+        text = request.query_params.get("q", "")[:200].replace("\0", "").strip()
+        found = people.find(self.connections, text) if text else ()
         here = Address("people", query=_query(request))
-        return self.show("people.html", person, here, found=found, word=word)
+        return self.show("people.html", person, here, found=found, text=text)
 
-    def _worlds(self, _: Request, person: Person) -> Response:
-        everybody = people.crowd(self.connections).everybody()
-        worlds = views.worlds(self.connections, everybody)
-        return self.show("worlds.html", person, Address("worlds"), worlds=worlds)
+    def _comparison(self, _: Request, person: Person) -> Response:
+        identities = people.identities(self.connections).all()
+        comparison = views.comparison(self.connections, identities)
+        return self.show("comparison.html", person, Address("comparison"), comparison=comparison)
 
-    def _lost(self, _: Request, __: Exception) -> Response:
-        return self._instead(NOT_FOUND)
+    def _not_found(self, _: Request, __: Exception) -> Response:
+        return self._error_page(NOT_FOUND)
 
-    def _only_reads(self, _: Request, __: Exception) -> Response:
-        return self._instead(READS_ONLY)
+    def _method_not_allowed(self, _: Request, __: Exception) -> Response:
+        return self._error_page(METHOD_NOT_ALLOWED)
 
-    def _instead(self, problem: Problem) -> Response:
-        text = render.bare(
+    def _error_page(self, problem: Problem) -> Response:
+        text = render.standalone(
             "problem.html",
             title=problem.title,
             lines=problem.lines,
@@ -150,31 +151,31 @@ class Studio:
         return HTMLResponse(text, problem.status)
 
 
-def no_table(name: str) -> Problem:
-    """Say that there is no such table."""
-    return Problem(404, "There is no such table", (f"{name} is no table or view of public.",))
+def table_not_found(name: str) -> Problem:
+    """Return the error page for a table that does not exist."""
+    return Problem(404, "Table not found", (f"There is no table or view public.{name}.",))
 
 
 def _query(request: Request) -> Pairs:
     return tuple((n, v.replace("\0", "")) for n, v in request.query_params.multi_items())
 
 
-def _wanted(request: Request) -> Wanted:
-    """Read which page is asked for; what makes no sense in an address is left out."""
-    asked = _query(request)
+def _page_request(request: Request) -> PageRequest:
+    """Read a page request from the URL. Filters that are incomplete or unknown are ignored."""
+    query = _query(request)
 
-    def all_(name: str) -> tuple[str, ...]:
-        return tuple(value for key, value in asked if key == name)
+    def values(name: str) -> tuple[str, ...]:
+        return tuple(value for key, value in query if key == name)
 
-    triples = zip(all_("c"), all_("op"), all_("v"), strict=False)
-    return Wanted(
-        sort=next(iter(all_("sort")), ""),
+    triples = zip(values("c"), values("op"), values("v"), strict=False)
+    return PageRequest(
+        sort=next(iter(values("sort")), ""),
         reverse="reverse" in request.query_params,
         filters=tuple(
             Filter(c, op, v)
             for c, op, v in triples
             if c and op in paging.OPERATORS and (v or op in paging.WITHOUT_VALUE)
         ),
-        after=all_("after"),
-        before=all_("before"),
+        after=values("after"),
+        before=values("before"),
     )

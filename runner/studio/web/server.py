@@ -1,4 +1,4 @@
-"""The studio's own small web server: on the loopback address, in a thread, until it is told."""
+"""The studio's web server: uvicorn on the loopback address, in a thread, until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ import uvicorn
 from runner.errors import UsageError
 from runner.studio.web.middleware import App
 
-_BACKLOG = 512  # requests that may wait to be accepted: a page asks for few, a script for many
-_GRACE = 2  # seconds for what is being answered when it stops
+_BACKLOG = 512  # connections waiting to be accepted: a browser opens few, a script may open many
+_SHUTDOWN_TIMEOUT = 2  # seconds to finish responses when the server stops
 
 
 @contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """Listen on 127.0.0.1; 0 takes any free port. Raises UsageError for one that is taken."""
+    """Listen on a port of 127.0.0.1, or on any free one if it is 0.
+
+    Raises UsageError if the port is in use or not a valid one.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,9 +30,8 @@ def listening(port: int) -> Iterator[socket.socket]:
             listener.listen(_BACKLOG)
         except (OSError, OverflowError) as error:
             raise UsageError(
-                f"Nothing can listen on 127.0.0.1:{port}: "
-                f"{getattr(error, 'strerror', None) or error}",
-                hint="Take another port: --port N, or any free one: --port 0",
+                f"Cannot listen on 127.0.0.1:{port}: {getattr(error, 'strerror', None) or error}",
+                hint="Choose another port: --port N, or any free one: --port 0",
             ) from None
         yield listener
     finally:
@@ -38,7 +40,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def serving(app: App, listener: socket.socket) -> Iterator[threading.Thread]:
-    """Serve in a thread of its own, so that signals come to whoever waits for it."""
+    """Serve in a separate thread, which is yielded; the main thread receives the signals."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -51,7 +53,7 @@ def serving(app: App, listener: socket.socket) -> Iterator[threading.Thread]:
         server_header=False,
         date_header=False,
         backlog=_BACKLOG,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(

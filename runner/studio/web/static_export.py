@@ -1,4 +1,4 @@
-"""The studio's pages as files: they open from disk, and need no server and no database any more."""
+"""The studio's pages as HTML files that open from disk, without a server or a database."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from typing import Any
 from runner.errors import RunnerError, UsageError
 from runner.events import Note, Report, Working, silent
 from runner.postgres.target import Target
-from runner.studio.actions import Demands, proof
-from runner.studio.data import diagram, history, paging, people, runs, views
-from runner.studio.data.paging import Wanted
-from runner.studio.data.viewer import CannotLook, Person, Pool, through
-from runner.studio.data.views import WORLDS
+from runner.studio.actions import Actions, isolation_page
+from runner.studio.data import diagram, history, paging, people, run_log, views
+from runner.studio.data.paging import PageRequest
+from runner.studio.data.viewer import CannotViewAs, Person, Pool, session_as
 from runner.studio.web import render
 from runner.studio.web.render import Frame
-from runner.studio.web.urls import Address, Static, static_file
+from runner.studio.web.urls import Address, StaticLinks, static_file
 
-MARK = "report.json"  # tells a report from a folder of somebody's own
-_FIRST = "as/owner/index.html"
-_ATTACHED = 1_000_000  # characters of a file that is attached
+MARKER = "report.json"  # identifies a directory as a report, which may be replaced
+_START_PAGE = "as/owner/index.html"
+_MAX_ATTACHMENT = 1_000_000  # characters
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a report holds."""
+    """What a report contains."""
 
     files: int
     people: tuple[str, ...]
@@ -39,8 +38,8 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """One page to be written."""
+class ReportPage:
+    """One page to write."""
 
     person: Person
     address: Address
@@ -51,27 +50,29 @@ class Sheet:
 def write(
     connections: Pool,
     target: Target,
-    demands: Demands,
+    actions: Actions,
     folder: Path,
     *,
     attached: Sequence[Path] = (),
     report: Report = silent,
 ) -> Written:
-    """Write a report into a folder that is new, empty, or holds a report; replaced as a whole.
+    """Write a report into a directory that is new, empty, or a report, which is then replaced.
 
-    Whom the connecting role may not become is left out, and that is reported. Raises UsageError
-    where it cannot be written, psycopg.Error where it cannot be read.
+    Runs all actions first. People the connecting role cannot view the database as are left out,
+    and a Note is reported for each. `attached` are text files to show on the page of runs.
+
+    Raises UsageError if the directory cannot be written, psycopg.Error if reading fails.
     """
     _check(folder)
     texts = [(path.name, _text(path)) for path in attached]
-    for name, work in (
-        ("the proof of isolation", demands.prove),
-        ("the comparison with the files", demands.compare),
-        ("the rehearsal of what is pending", demands.rehearse),
+    for name, action in (
+        ("the proof of isolation", actions.prove),
+        ("the comparison with the files", actions.compare),
+        ("the rehearsal of pending migrations", actions.rehearse),
     ):
         report(Working(name))
-        work()
-    writer = _Writer(connections, target, demands, texts, report)
+        action()
+    writer = _Writer(connections, target, actions, texts, report)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
@@ -82,7 +83,8 @@ def write(
             shutil.copytree(draft, folder)
     except OSError as error:
         raise UsageError(
-            f"{folder} cannot be written: {error.strerror}", hint="Name another: --out DIR"
+            f"{folder} cannot be written: {error.strerror}",
+            hint="Choose another directory: --out DIR",
         ) from None
     return written
 
@@ -92,128 +94,126 @@ class _Writer:
         self,
         connections: Pool,
         target: Target,
-        demands: Demands,
+        actions: Actions,
         attached: list[tuple[str, str]],
         report: Report,
     ) -> None:
         self._connections = connections
         self._target = target
-        self._demands = demands
+        self._actions = actions
         self._attached = attached
         self._report = report
-        self._crowd = people.crowd(connections)
-        self._people = [p for p in self._crowd.everybody()[:WORLDS] if self._can_look(p)]
+        self._identities = people.identities(connections)
+        candidates = self._identities.all()[: views.MAX_COMPARED]
+        self._people = [person for person in candidates if self._can_view_as(person)]
         self._tables = views.names(connections)
 
-    def _can_look(self, person: Person) -> bool:
+    def _can_view_as(self, person: Person) -> bool:
         try:
-            with through(self._connections, person):
+            with session_as(self._connections, person):
                 return True
-        except CannotLook as error:
-            self._report(Note(f"{person.name} is left out: {error.message}. {error.hint}"))
+        except CannotViewAs as error:
+            advice = f"{error.advice}: {error.command}"
+            self._report(Note(f"{person.name} is left out: {error.message}. {advice}"))
             return False
 
     def write(self, folder: Path) -> Written:
-        """Write all of it into an empty folder."""
-        sheets = list(self._sheets())
-        pages = [(static_file(sheet.person, sheet.address), sheet) for sheet in sheets]
+        """Write all files into an empty directory."""
+        pages = [(static_file(page.person, page.address), page) for page in self._pages()]
         picture = static_file(people.OWNER, Address("diagram"))
         files = frozenset(name for name, _ in pages) | {picture}
-        with suppress(RunnerError):  # nothing to draw, or to draw with: the page says so
+        with suppress(RunnerError):  # no tables, or no layout package: the schema page says so
             _put(folder / picture, diagram.svg(self._connections).encode())
-        for name, sheet in pages:
+        for name, page in pages:
             self._report(Working(name))
             frame = Frame(
-                person=sheet.person,
-                crowd=self._crowd,
+                person=page.person,
+                identities=self._identities,
                 tables=self._tables,
                 database=self._target.name,
                 user=self._target.parameters.get("user", ""),
-                links=Static(name, files),
-                here=sheet.address,
+                links=StaticLinks(name, files),
+                here=page.address,
                 live=False,
             )
-            _put(folder / name, render.page(sheet.template, frame, **sheet.content).encode())
+            _put(folder / name, render.page(page.template, frame, **page.content).encode())
         for name in render.assets():
             _put(folder / "static" / name, render.asset(name) or b"")
-        _put(folder / "index.html", render.bare("report.html", first=_FIRST).encode())
+        _put(folder / "index.html", render.standalone("report.html", first=_START_PAGE).encode())
+        proof = self._actions.proof
         written = Written(
             files=len(pages),
             people=tuple(person.name for person in self._people),
             tables=tuple(table.name for table in self._tables),
-            proven=bool(
-                self._demands.proof
-                and self._demands.proof.found
-                and self._demands.proof.found.proven
-            ),
+            proven=bool(proof and proof.value and proof.value.proven),
         )
-        _put(folder / MARK, json.dumps(vars(written), ensure_ascii=False, indent=2).encode())
+        _put(folder / MARKER, json.dumps(vars(written), ensure_ascii=False, indent=2).encode())
         return written
 
-    def _sheets(self) -> Iterator[Sheet]:
+    def _pages(self) -> Iterator[ReportPage]:
         for person in self._people:
             self._report(Working(f"as {person.name}"))
-            yield from self._of_person(person)
-        yield from self._of_all(people.OWNER)
+            yield from self._pages_as(person)
+        yield from self._database_pages(people.OWNER)
 
-    def _of_person(self, person: Person) -> Iterator[Sheet]:
+    def _pages_as(self, person: Person) -> Iterator[ReportPage]:
         summaries = views.overview(self._connections, person)
-        yield Sheet(person, Address("overview"), "overview.html", {"summaries": summaries})
+        yield ReportPage(person, Address("overview"), "overview.html", {"summaries": summaries})
         for table in self._tables:
-            view = views.table(self._connections, person, table.name, Wanted())
+            view = views.table(self._connections, person, table.name, PageRequest())
             if view:
                 content = {
                     "view": view,
                     "operators": paging.OPERATORS,
-                    "kept": [],
+                    "sorting": [],
                     "filters": [],
                 }
-                yield Sheet(person, Address("table", table.name), "table.html", content)
+                yield ReportPage(person, Address("table", table.name), "table.html", content)
 
-    def _of_all(self, owner: Person) -> Iterator[Sheet]:
-        """Yield the pages about the database itself, which are the same for everybody."""
-        worlds = views.worlds(self._connections, self._people)
-        yield Sheet(owner, Address("worlds"), "worlds.html", {"worlds": worlds})
+    def _database_pages(self, owner: Person) -> Iterator[ReportPage]:
+        """Yield the pages about the database itself, which are the same for all people."""
+        comparison = {"comparison": views.comparison(self._connections, self._people)}
+        yield ReportPage(owner, Address("comparison"), "comparison.html", comparison)
         content = {"tables": self._tables, "drawable": diagram.drawable()}
-        yield Sheet(owner, Address("schema"), "schema.html", content)
+        yield ReportPage(owner, Address("schema"), "schema.html", content)
         for table in self._tables:
-            view = views.schema(self._connections, owner, table.name)
-            yield Sheet(owner, Address("schema", table.name), "schema_table.html", {"view": view})
-        yield Sheet(owner, Address("isolation"), "isolation.html", proof(self._demands))
-        settings = self._demands.settings
+            address = Address("schema", table.name)
+            view = {"view": views.schema(self._connections, owner, table.name)}
+            yield ReportPage(owner, address, "schema_table.html", view)
+        isolation = isolation_page(self._actions)
+        yield ReportPage(owner, Address("isolation"), "isolation.html", isolation)
+        settings = self._actions.settings
         past = history.history(self._connections, owner, settings.sql_dir)
-        content = {"view": past, "demands": self._demands}
-        yield Sheet(owner, Address("history"), "history.html", content)
+        content = {"view": past, "actions": self._actions}
+        yield ReportPage(owner, Address("history"), "history.html", content)
         for entry in past.plan.entries:
             file = history.file(self._connections, owner, settings.sql_dir, entry.id)
-            content = {"view": file, "demands": self._demands}
-            yield Sheet(owner, Address("history", entry.id), "migration.html", content)
+            content = {"view": file, "actions": self._actions}
+            yield ReportPage(owner, Address("history", entry.id), "migration.html", content)
         content = {
-            "runs": runs.read(settings.log),
+            "lines": run_log.read(settings.log),
             "log": settings.log,
             "attached": self._attached,
         }
-        yield Sheet(owner, Address("runs"), "runs.html", content)
+        yield ReportPage(owner, Address("runs"), "runs.html", content)
 
 
 def _check(folder: Path) -> None:
-    """Raise UsageError for a folder that holds something else than a report."""
+    """Raise UsageError if the directory contains anything other than a report."""
     if not folder.exists():
         return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).is_file()):
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARKER).is_file()):
         raise UsageError(
-            f"{folder} is there, and is no report",
-            hint="A report replaces its folder. Name a new one: --out DIR. Nothing was written.",
+            f"{folder} already exists and is not a report",
+            hint="A report replaces its directory. Choose a new one: --out DIR",
         )
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")[:_ATTACHED]
+        return path.read_text(encoding="utf-8", errors="replace")[:_MAX_ATTACHMENT]
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be attached: {error.strerror}", hint="Nothing was written."
-        ) from None
+        raise UsageError(f"{path} cannot be attached: {error.strerror}") from None
 
 
 def _put(path: Path, content: bytes) -> None:

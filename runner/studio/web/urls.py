@@ -1,4 +1,4 @@
-"""Where a page is: the same address as a link of the running studio, or as a file of a report."""
+"""Addresses of pages, as links of the running studio or as files of a report."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from urllib.parse import urlencode
 from runner.studio.data.viewer import Person
 
 Pairs = tuple[tuple[str, str], ...]
-_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+_UNESCAPED = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 @dataclass(frozen=True)
 class Address:
-    """A page: which kind, of what, and how it is asked for."""
+    """A page: its kind, the object it shows, and the query parameters."""
 
-    kind: str  # overview, table, record, schema, isolation, history, people, worlds, runs
+    kind: str  # overview, table, record, schema, isolation, history, people, comparison, runs
     name: str = ""
     query: Pairs = ()
 
     @property
     def path(self) -> str:
-        """The path below a person's own, without an ending."""
-        of = f"/{slug(self.name)}" if self.name else ""
-        known = {
+        """The path below `/as/PERSON/`, without a file extension."""
+        suffix = f"/{slug(self.name)}" if self.name else ""
+        special = {
             "overview": "",
-            "table": f"tables{of}",
-            "record": f"tables{of}/record",
+            "table": f"tables{suffix}",
+            "record": f"tables{suffix}/record",
             "diagram": "diagram.svg",
         }
-        return known.get(self.kind, f"{self.kind}{of}")
+        return special.get(self.kind, f"{self.kind}{suffix}")
 
     def without(self, *names: str) -> Address:
-        """Return the address without some of its parameters."""
+        """Return the address without some of its query parameters."""
         return replace(self, query=tuple(pair for pair in self.query if pair[0] not in names))
 
 
 class Links(Protocol):
-    """Makes links. None where a page is not to be had."""
+    """Makes links to pages and assets."""
 
     def to(self, person: Person, address: Address) -> str | None:
-        """Return a link to a page as somebody."""
+        """Return a link to a page as a person, or None if there is no such page."""
 
     def asset(self, name: str) -> str:
         """Return a link to a file of static/."""
 
 
 @dataclass(frozen=True)
-class Live:
-    """Links of the running studio: below its token."""
+class LiveLinks:
+    """Links in the running studio."""
 
     root: str  # "/TOKEN"
 
@@ -64,11 +64,11 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Static:
-    """Links between the files of a report, from one of them."""
+class StaticLinks:
+    """Relative links from one file of a report to its other files."""
 
-    here: str  # the file, from the report's folder
-    files: frozenset[str]  # all there are
+    here: str  # the file's path in the report
+    files: frozenset[str]  # paths of all files in the report
 
     def to(self, person: Person, address: Address) -> str | None:
         file = static_file(person, address)
@@ -82,26 +82,27 @@ class Static:
 
 
 def static_file(person: Person, address: Address) -> str:
-    """Return the file of a report that holds a page; a record is on its table's page."""
+    """Return the path of a page in a report; a record is part of its table's page."""
     if address.kind == "record":
         address = Address("table", address.name)
-    ending = "" if address.kind == "diagram" else ".html"
-    return f"as/{person.slug}/{address.path or 'index'}{ending}"
+    extension = "" if address.kind == "diagram" else ".html"
+    return f"as/{person.slug}/{address.path or 'index'}{extension}"
 
 
 def anchor(key: Iterable[Sequence[str]]) -> str:
-    """Return what names a record within its page."""
+    """Return the HTML id of a record on its table's page."""
     return "r." + ".".join(slug(value) for _, value in key)
 
 
 def slug(name: str) -> str:
-    """Return a name as a part of an address or of a file name, on any file system."""
+    """Return a name encoded for a URL path or a file name on any file system."""
     return "".join(
-        chr(byte) if byte in _PLAIN else f"~{byte:02x}" for byte in name.encode("utf-8", "replace")
+        chr(byte) if byte in _UNESCAPED else f"~{byte:02x}"
+        for byte in name.encode("utf-8", "replace")
     )
 
 
 def unslug(text: str) -> str:
-    """Return the name that `slug` made this of."""
+    """Return the name that `slug` encoded."""
     data = re.sub(rb"~([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), text.encode())
     return data.decode("utf-8", "replace")

@@ -1,5 +1,5 @@
--- The columns of one table: their type, who may what with them, and how they may be compared.
--- An operator that is leakproof may use an index beside a policy; another one may not.
+-- The columns of one table: their type, what the current role may do with them, and whether they
+-- can be compared and ordered.
 select
     a.attname::text,
     pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -8,8 +8,8 @@ select
         when t.typcategory = 'A' then 'list'
         when t.typcategory = 'N' then 'number'
         when t.typcategory = 'D' then 'time'
-        when t.typcategory = 'B' then 'truth'
-        when t.typcategory = 'E' then 'word'
+        when t.typcategory = 'B' then 'boolean'
+        when t.typcategory = 'E' then 'enum'
         when t.typname = 'uuid' or a.attname = 'id' or a.attname ~ '_id$' then 'id'
         else 'text'
     end,

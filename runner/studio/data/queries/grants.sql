@@ -1,4 +1,4 @@
--- Who is granted what on one table; `columns` is empty for the whole of it.
+-- What each role other than the owner is granted on one table; no columns means the whole table.
 select
     coalesce(r.rolname::text, 'public'),
     lower(acl.privilege_type),

@@ -1,5 +1,6 @@
--- The indexes of one table: what they are made of, how large, how often used.
--- `orders`: whether rows can be read in its order, beside a policy too.
+-- The indexes of one table: definition, size, number of scans.
+-- `plain`: rows can be read in index order even where policies apply, because the comparison is
+-- leakproof; `required`: no indexed column is nullable.
 select
     i.relname::text,
     pg_catalog.pg_get_indexdef(i.oid),

@@ -1,4 +1,4 @@
--- What was applied, rolled back, marked, the newest first.
+-- Migrations applied, rolled back or marked, newest first.
 select
     created_at_utc,
     operation::text,

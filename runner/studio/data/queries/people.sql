@@ -1,4 +1,4 @@
--- Whom to look as: a few people of each of the first organizations.
+-- People to view the database as: a few from each of the oldest organizations.
 select
     o.id,
     o.name,

@@ -1,4 +1,4 @@
--- Whose token has this "sub".
+-- The person whose token has this "sub".
 select
     o.id,
     o.name,

@@ -1,4 +1,4 @@
--- The foreign keys of one table, and those that point to it.
+-- The foreign keys of one table, and those that reference it.
 select
     f.conname::text,
     f.conrelid = %(table)s,

@@ -1,4 +1,4 @@
--- The tables and views of `public`, and what whoever looks may do with each.
+-- The tables and views of `public`, and what the current role may do with each.
 select
     c.oid::bigint,
     c.relname::text,

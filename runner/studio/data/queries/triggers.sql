@@ -1,4 +1,4 @@
--- The triggers of one table, in the order in which they fire.
+-- The triggers of one table, in firing order.
 select
     t.tgname::text,
     pg_catalog.pg_get_triggerdef(t.oid, true),

@@ -1,5 +1,5 @@
--- Become somebody until the transaction ends: what PostgREST sets, and limits on how long it takes.
--- The role last, for not every role may set what comes before it.
+-- Act as a person until the transaction ends: the settings that PostgREST makes, and time limits.
+-- The role comes last because not every role may change the settings before it.
 select
     pg_catalog.set_config('statement_timeout', %(timeout)s, true),
     pg_catalog.set_config('lock_timeout', '1s', true),

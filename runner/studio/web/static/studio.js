@@ -1,5 +1,5 @@
-// Comfort only: every page works without it.
-// L: look as somebody else.  /: filter or find.  Escape: close.
+// Keyboard shortcuts; every page works without them.
+// V: view as another person.  /: filter or find.  Escape: close.
 "use strict";
 
 const panel = document.getElementById("switch");
@@ -21,7 +21,7 @@ document.addEventListener("keydown", (event) => {
     if (close(open) || close(panel)) event.preventDefault();
   } else if (typing) {
     return;
-  } else if (event.key.toLowerCase() === "l" && panel) {
+  } else if (event.key.toLowerCase() === "v" && panel) {
     event.preventDefault();
     panel.open = true;
     const current = panel.querySelector("a[aria-current], a");

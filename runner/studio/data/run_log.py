@@ -1,4 +1,4 @@
-"""The run log, read back: what was applied, rolled back, seeded, and what failed."""
+"""The latest lines of the run log, which the history page shows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-_LINES = 500  # the newest
+_MAX_READ = 500  # lines
 
 
 @dataclass(frozen=True)
-class Run:
-    """One line of the run log."""
+class LogLine:
+    """One line of a run log. `at` is ISO 8601 in UTC, `outcome` is "done" or "failed"."""
 
     at: str
     operation: str
@@ -24,21 +24,24 @@ class Run:
     by: str
 
 
-def read(log: Path) -> list[Run]:
-    """Return the newest lines, the last one first; what is no line of ours is left out."""
+def read(path: Path) -> list[LogLine]:
+    """Return the latest 500 lines, newest first. Lines that cannot be parsed are skipped.
+
+    A log that does not exist or cannot be read has no lines.
+    """
     try:
-        with log.open(encoding="utf-8", errors="replace") as file:
-            lines = deque(file, _LINES)
+        with path.open(encoding="utf-8", errors="replace") as file:
+            latest = deque(file, _MAX_READ)
     except OSError:
         return []
-    return [run for line in reversed(lines) if (run := _run(line))]
+    return [parsed for line in reversed(latest) if (parsed := _parse(line))]
 
 
-def _run(line: str) -> Run | None:
+def _parse(line: str) -> LogLine | None:
     try:
         fields = json.loads(line)
         ms = fields.get("ms")
-        return Run(
+        return LogLine(
             at=str(fields["at"]),
             operation=str(fields["operation"]),
             id=str(fields["id"]),
