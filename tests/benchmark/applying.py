@@ -1,4 +1,4 @@
-"""How long it takes to apply many files, and to find that there is nothing to do."""
+"""Benchmark: applying many files, applying with nothing to do, `--help` and first start."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
-from measure import ROOT, Run, in_turns, median, ratio, table, timed
+from measure import ROOT, Run, interleaved, median, ratio, table, timed
 
 from runner.postgres import embedded
 from runner.postgres.embedded import Server
+from runner.preflight.temporary_server import temporary_server
 
 _FILE = """\
 -- {id}
@@ -40,15 +41,15 @@ end
 $$;
 """
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-# What a slow disk does: every commit that waits for it takes 10 ms longer.
+# A slow disk: every commit that waits for it takes 10 ms longer.
 SLOW = {**DURABLE, "commit_delay": "10000", "commit_siblings": "0"}
-OURS, YOYO, PSQL = "python -m runner apply", "yoyo apply, stock", "psql, recording nothing"
+OURS, YOYO, PSQL = "python -m runner apply", "yoyo apply, stock", "psql, without recording"
 
 _numbers = itertools.count(1)
 
 
 def many_files(folder: Path, count: int) -> None:
-    """Write so many migrations, and the script that psql runs them by."""
+    """Write `count` migrations, and a psql script that runs them."""
     folder.mkdir()
     script = ["\\set ON_ERROR_STOP on"]
     for n in range(1, count + 1):
@@ -69,6 +70,7 @@ def fresh(server: Server) -> Iterator[str]:
 
 
 def environment(server: Server, name: str, home: Path) -> dict[str, str]:
+    """Return the environment of a command on database `name`, with its own RUNNER_HOME."""
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
         "DATABASE_URL": server.url(name),
@@ -89,7 +91,7 @@ def _command(which: str, server: Server, name: str, folder: Path) -> list[str | 
 
 
 def _applied(which: str, server: Server, folder: Path, count: int) -> Run:
-    """Apply all to a new database; the time counts once all of it is there."""
+    """Time applying all files to a new database; checks tables and records afterwards."""
     with fresh(server) as name:
         run = timed(
             _command(which, server, name, folder),
@@ -115,19 +117,19 @@ def _applied(which: str, server: Server, folder: Path, count: int) -> Run:
 def apply(
     counts: list[int], rounds: int, say: Callable[[str], None], settings: Mapping[str, str]
 ) -> str:
-    """Apply so many files, by us, by stock yoyo, and by psql as the limit of what can be."""
+    """Return a table: applying each count of files by us, stock yoyo, and psql as the minimum."""
     rows: list[list[object]] = []
-    with embedded.scratch(settings=settings) as server, tempfile.TemporaryDirectory() as place:
+    with temporary_server(settings=settings) as server, tempfile.TemporaryDirectory() as place:
         if settings is SLOW:
             _check_slow(server)
         for count in counts:
             folder = Path(place) / f"files_{count}"
             many_files(folder, count)
-            turns = rounds if count <= 1000 else 1
+            repeats = rounds if count <= 1000 else 1
             names = [OURS, PSQL] + ([YOYO] if count <= 1000 and settings is not SLOW else [])
-            found = in_turns(
+            found = interleaved(
                 {name: partial(_applied, name, server, folder, count) for name in names},
-                turns,
+                repeats,
                 say,
             )
             rows += [
@@ -144,7 +146,7 @@ def apply(
 
 
 def _check_slow(server: Server) -> None:
-    """Commits that wait for the disk take 10 ms, and those that do not wait take none."""
+    """Check that commits which wait for the disk take 10 ms, and that others do not."""
     with psycopg.connect(server.url("postgres"), autocommit=True) as conn:
         conn.execute("create table public.t (n integer)")
         took = {}
@@ -157,7 +159,7 @@ def _check_slow(server: Server) -> None:
     assert took["on"] > 0.01 > took["off"], took
 
 
-_FLOOR = "import psycopg; psycopg.connect('{url}').execute('select 1')"
+_MINIMUM = "import psycopg; psycopg.connect('{url}').execute('select 1')"
 _HASHING = """
 import hashlib, pathlib
 for path in pathlib.Path('{folder}').iterdir():
@@ -167,30 +169,31 @@ for path in pathlib.Path('{folder}').iterdir():
 
 
 def nothing_to_do(counts: list[int], rounds: int, say: Callable[[str], None]) -> str:
-    """Find that all is applied, beside what Python needs to import psycopg and ask one question.
+    """Return a table: apply with nothing to do, compared with a minimum.
 
-    The floor grows by reading and hashing the files: without that nobody knows that none is edited.
+    The minimum is Python importing psycopg and sending one query; a second one also reads and
+    hashes the files, which is needed to find edited ones.
     """
     rows: list[list[object]] = []
-    with embedded.scratch() as server, tempfile.TemporaryDirectory() as place:
+    with temporary_server() as server, tempfile.TemporaryDirectory() as place:
         for count in counts:
             folder = Path(place) / f"files_{count}"
             many_files(folder, count)
             with fresh(server) as name:
                 env = environment(server, name, Path(place))
                 apply_ = _command(OURS, server, name, folder)
-                floor = _FLOOR.format(url=server.url(name))
+                minimum = _MINIMUM.format(url=server.url(name))
                 commands: dict[str, list[str | Path]] = {
                     "apply": apply_,
-                    "the floor": [sys.executable, "-c", floor],
-                    "the floor, and hashing the files": [
+                    "minimum": [sys.executable, "-c", minimum],
+                    "minimum, plus hashing the files": [
                         sys.executable,
                         "-c",
-                        floor + _HASHING.format(folder=folder),
+                        minimum + _HASHING.format(folder=folder),
                     ],
                 }
                 timed(apply_, cwd=ROOT, env=env)
-                found = in_turns(
+                found = interleaved(
                     {
                         what: partial(timed, command, cwd=Path(place), env=env)
                         for what, command in commands.items()
@@ -205,18 +208,18 @@ def nothing_to_do(counts: list[int], rounds: int, say: Callable[[str], None]) ->
                     name,
                     f"{median([run.wall for run in runs]):.3f}",
                     f"{median([run.cpu for run in runs]):.3f}",
-                    f"{ratio(runs, found['the floor']):.2f}",
+                    f"{ratio(runs, found['minimum']):.2f}",
                 ]
                 for name, runs in found.items()
             ]
-    return table(["applied", "what", "s", "own CPU, s", "× floor"], rows)
+    return table(["files applied", "command", "s", "own CPU, s", "× minimum"], rows)
 
 
 def help_(rounds: int) -> str:
-    """`--help` beside `python -c pass`."""
+    """Return a table: `--help` compared with `python -c pass`."""
     place = Path(tempfile.gettempdir())
     env = dict(os.environ)
-    found = in_turns(
+    found = interleaved(
         {
             "--help": lambda: timed([sys.executable, "-m", "runner", "--help"], cwd=place, env=env),
             "python -c pass": lambda: timed([sys.executable, "-c", "pass"], cwd=place, env=env),
@@ -225,14 +228,14 @@ def help_(rounds: int) -> str:
         lambda _: None,
     )
     rows = [[name, f"{median([run.wall for run in runs]):.3f}"] for name, runs in found.items()]
-    return table(["what", "s"], rows)
+    return table(["command", "s"], rows)
 
 
 def start(rounds: int, say: Callable[[str], None]) -> str:
-    """From no data folder to seeded, on an installed environment."""
+    """Return the time of `up` without a data folder, until the database is seeded."""
     runs = []
     for _ in range(rounds):
-        say("up, from nothing")
+        say("up, without a data folder")
         with tempfile.TemporaryDirectory() as place:
             Path(place).chmod(0o755)
             env = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
@@ -243,5 +246,5 @@ def start(rounds: int, say: Callable[[str], None]) -> str:
             finally:
                 timed([sys.executable, "-m", "runner", "down"], cwd=ROOT, env=env)
     return table(
-        ["what", "s"], [["up, from no data to seeded", f"{median([r.wall for r in runs]):.2f}"]]
+        ["command", "s"], [["up, without a data folder", f"{median([r.wall for r in runs]):.2f}"]]
     )

@@ -1,4 +1,4 @@
-"""How it grows: with files, with tables, with rows."""
+"""Benchmark: how run times grow with the number of files, tables and rows."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 import psycopg
 import scaling
 from applying import environment, fresh, many_files
-from measure import ROOT, Run, in_turns, median, table, timed
+from measure import ROOT, Run, interleaved, median, table, timed
 
-from runner.postgres import embedded
 from runner.postgres.embedded import Server
+from runner.preflight.temporary_server import temporary_server
 
 _DONE, _TO_DO, _FAILED = 0, 2, 4  # exit codes
 _SNAPSHOT = """
 import psycopg
-from runner import catalog
+from runner.schema import snapshot
 with psycopg.connect('{url}', autocommit=True) as connection:
-    facts = catalog.snapshot(connection).facts
+    facts = snapshot.take(connection).facts
 assert {least} < len(facts), len(facts)
 """
-# A tenant's table as those of sql/, which nobody decided on: verify has to name each.
+# A tenant table like those of sql/ that is not in permissions.toml: verify has to report each.
 _TENANT_TABLE = """
 create table public.more_{n} (like public.ai_agents including all);
 alter table public.more_{n}
@@ -39,31 +39,31 @@ create policy tenant_isolation on public.more_{n} as restrictive for all to auth
 using (org_id = (select app.caller_org()));
 """
 _MADE = "select count(*) from pg_class where relname ~ '^t[0-9]+$' and relkind = 'r'"
-LockWait = Callable[[], Run]
+Measurement = Callable[[], Run]
 
 
 @contextmanager
-def _ground() -> Iterator[tuple[Server, Path]]:
-    """A server, and a folder that its user can reach."""
-    with embedded.scratch() as server, tempfile.TemporaryDirectory() as place:
+def _server_and_folder() -> Iterator[tuple[Server, Path]]:
+    """A server, and a temporary folder that the server's user can enter."""
+    with temporary_server() as server, tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
         yield server, Path(place)
 
 
-def _shelf(place: Path, size: int) -> Path:
-    """Write so many migrations, each with its way back."""
+def _write_migrations(place: Path, size: int) -> Path:
+    """Write `size` migrations with rollback files, and return their folder."""
     folder = place / f"files_{size}"
     many_files(folder, size)
     for n in range(1, size + 1):
-        back = folder / f"{n:05}_make_t{n}.rollback.sql"
-        back.write_text(
+        rollback = folder / f"{n:05}_make_t{n}.rollback.sql"
+        rollback.write_text(
             f"drop function if exists public.f{n} (text);\ndrop table if exists public.t{n};\n",
             encoding="utf-8",
         )
     return folder
 
 
-class _Desk:
+class _TimedDatabase:
     """A database, and the commands that are timed on it."""
 
     def __init__(self, server: Server, name: str, place: Path, sql_dir: Path) -> None:
@@ -73,16 +73,16 @@ class _Desk:
         self._place = place
         self._env = environment(server, name, place)
 
-    def turn(self, *words: str, code: int = _DONE, says: str = "") -> LockWait:
-        """Return a run of a command, which must exit with `code` and say `says`."""
+    def measurement(self, *words: str, code: int = _DONE, says: str = "") -> Measurement:
+        """Return a timed run of a command that must exit with `code` and print `says`."""
         more: list[str | Path] = ["--sql-dir", self._sql_dir, "--seeds-dir", ROOT / "seeds"]
         command = [sys.executable, "-m", "runner", *words, *more]
         return partial(
             timed, command, cwd=self._place, env=self._env, code=code, says=says.encode()
         )
 
-    def snapshot(self, least: int) -> LockWait:
-        """Return a look at the whole catalog, of more than so many facts."""
+    def snapshot(self, least: int) -> Measurement:
+        """Return a timed snapshot of the catalog, which must have more than `least` facts."""
         text = _SNAPSHOT.format(url=self.url, least=least)
         return partial(timed, [sys.executable, "-c", text], cwd=ROOT, env=self._env)
 
@@ -96,66 +96,72 @@ class _Desk:
 
 
 def with_files(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) -> str:
-    """With the number of files, each of which makes a table, an index, a function."""
+    """Return a table by number of files; each creates a table, an index and a function."""
     found: dict[str, dict[int, list[Run]]] = {}
-    with _ground() as (server, place):
+    with _server_and_folder() as (server, place):
         for size in sizes:
-            folder = _shelf(place, size)
+            folder = _write_migrations(place, size)
             with fresh(server) as name:
-                desk = _Desk(server, name, place, folder)
-                runs = in_turns({"apply": desk.turn("apply", says=f"{size} applied now")}, 1, say)
-                assert desk.count(_MADE) == size
-                turns = {
-                    "apply, nothing to do": desk.turn("apply", says="nothing to apply"),
-                    "status": desk.turn("status", says=f"{size} applied"),
-                    "snapshot": desk.snapshot(20 * size),
-                    "verify --only drift": desk.turn(
+                database = _TimedDatabase(server, name, place, folder)
+                runs = interleaved(
+                    {"apply": database.measurement("apply", says=f"{size} applied now")}, 1, say
+                )
+                assert database.count(_MADE) == size
+                measurements = {
+                    "apply, nothing to do": database.measurement("apply", says="nothing to apply"),
+                    "status": database.measurement("status", says=f"{size} applied"),
+                    "snapshot": database.snapshot(20 * size),
+                    "verify --only drift": database.measurement(
                         "verify", "--only", "drift", says=" 0 breaches"
                     ),
                 }
-                runs |= in_turns(turns, rounds, say)
-                back = desk.turn("rollback", "--all", "--yes-delete", name, says=f"{size} rolled")
-                runs |= in_turns({"rollback --all": back}, 1, say)
-                assert desk.count(_MADE) == 0
+                runs |= interleaved(measurements, rounds, say)
+                rollback = database.measurement(
+                    "rollback", "--all", "--yes-delete", name, says=f"{size} rolled"
+                )
+                runs |= interleaved({"rollback --all": rollback}, 1, say)
+                assert database.count(_MADE) == 0
             for what, measured in runs.items():
                 found.setdefault(what, {})[size] = measured
     return _table("files", sizes, found)
 
 
-def tried_out(sizes: Sequence[int], say: Callable[[str], None]) -> str:
-    """With the number of files that are tried out, not only applied.
+def with_new_files(sizes: Sequence[int], say: Callable[[str], None]) -> str:
+    """Return a table of `plan` and `check` by number of new files.
 
-    `plan` looks at the whole catalog after each statement that changes it, `check` seven times
-    for each file, over rows in every table: both grow with files × tables.
+    `plan` reads the whole catalog after each statement that changes it; `check` reads it seven
+    times per file, with rows in every table. Both grow with files × tables.
     """
     found: dict[str, dict[int, list[Run]]] = {}
-    with _ground() as (server, place):
+    with _server_and_folder() as (server, place):
         for size in sizes:
-            folder = _shelf(place, size)
+            folder = _write_migrations(place, size)
             with fresh(server) as name:
-                desk = _Desk(server, name, place, folder)
-                # The linter has something to say of each file, and no proof but the linter's.
-                turns = {
-                    "plan": desk.turn("plan", code=_TO_DO, says=f"t{size}"),
-                    "check": desk.turn("check", code=_FAILED, says=f"proofs, {size} failed"),
+                database = _TimedDatabase(server, name, place, folder)
+                # The linter objects to each file; all other checks pass.
+                measurements = {
+                    "plan": database.measurement("plan", code=_TO_DO, says=f"t{size}"),
+                    "check": database.measurement(
+                        "check", code=_FAILED, says=f"checks, {size} failed"
+                    ),
                 }
-                for what, measured in in_turns(turns, 1, say).items():
+                for what, measured in interleaved(measurements, 1, say).items():
                     found.setdefault(what, {})[size] = measured
-    return _table("files that are new", sizes, found)
+    return _table("new files", sizes, found)
 
 
 def with_tables(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) -> str:
-    """With the number of tenants' tables: those of sql/, and more like them."""
+    """Return a table by number of tenant tables: those of sql/, and further ones like them."""
     found: dict[str, dict[int, list[Run]]] = {}
-    with _ground() as (server, place):
+    with _server_and_folder() as (server, place):
         for size in sizes:
             more = size - 6
             with fresh(server) as name:
-                desk = _Desk(server, name, place, ROOT / "sql")
-                timed_ = desk.turn("apply", says="applied now")
+                database = _TimedDatabase(server, name, place, ROOT / "sql")
+                timed_ = database.measurement("apply", says="applied now")
                 timed_()
                 for n in range(more):
-                    desk.do(_TENANT_TABLE.format(n=n))
+                    database.do(_TENANT_TABLE.format(n=n))
                 code, named = (
                     (_FAILED, f"public.more_{more - 1}") if more else (_DONE, "0 breaches")
                 )
@@ -163,58 +169,62 @@ def with_tables(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) -
                 pending.mkdir(exist_ok=True)
                 text = "alter table public.users add column if not exists nickname text;\n"
                 (pending / "0001_add_nickname.sql").write_text(text, encoding="utf-8")
-                plan = _Desk(server, name, place, pending)
-                turns = {
-                    "snapshot": desk.snapshot(20 * size),
-                    "plan, one statement": plan.turn("plan", code=_TO_DO, says="nickname"),
-                    "verify --only drift": desk.turn(
+                plan = _TimedDatabase(server, name, place, pending)
+                measurements = {
+                    "snapshot": database.snapshot(20 * size),
+                    "plan, one statement": plan.measurement("plan", code=_TO_DO, says="nickname"),
+                    "verify --only drift": database.measurement(
                         "verify", "--only", "drift", code=code, says=named
                     ),
-                    "types": desk.turn("types", says="class Organization"),
-                    "diagram": desk.turn("diagram", says=">organizations<"),
+                    "types": database.measurement("types", says="class Organization"),
+                    "diagram": database.measurement("diagram", says=">organizations<"),
                 }
-                runs = in_turns(turns, rounds, say)
-                whole = {"verify": desk.turn("verify", "-v", code=code, says=named)}
-                runs |= in_turns(whole, 1, say)
+                runs = interleaved(measurements, rounds, say)
+                whole = {"verify": database.measurement("verify", "-v", code=code, says=named)}
+                runs |= interleaved(whole, 1, say)
             for what, measured in runs.items():
                 found.setdefault(what, {})[size] = measured
     return _table("tables", sizes, found)
 
 
 def with_rows(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) -> str:
-    """With the number of rows, in about a twentieth as many organizations."""
+    """Return a table by number of rows; about 20 rows per organization."""
     found: dict[str, dict[int, list[Run]]] = {}
-    with _ground() as (server, place):
+    with _server_and_folder() as (server, place):
         for size in sizes:
             with fresh(server) as name:
-                desk = _Desk(server, name, place, ROOT / "sql")
-                desk.turn("apply", says="applied now")()
+                database = _TimedDatabase(server, name, place, ROOT / "sql")
+                database.measurement("apply", says="applied now")()
                 scale = ("--scale", str(max(size // 21, 1)), "--yes-fill", name)
-                runs = in_turns({"seed --scale": desk.turn("seed", *scale)}, 1, say)
+                runs = interleaved({"seed --scale": database.measurement("seed", *scale)}, 1, say)
                 assert 0.7 * size < sum(scaling.counted(server, name)) < 1.3 * size
-                turns = {
-                    "seed --scale, again": desk.turn("seed", *scale, says="no rows changed"),
-                    "apply, nothing to do": desk.turn("apply", says="nothing to apply"),
-                    "snapshot": desk.snapshot(200),
+                measurements = {
+                    "seed --scale, again": database.measurement(
+                        "seed", *scale, says="no rows changed"
+                    ),
+                    "apply, nothing to do": database.measurement("apply", says="nothing to apply"),
+                    "snapshot": database.snapshot(200),
                 }
-                runs |= in_turns(turns, rounds, say)
-                runs |= in_turns({"verify": desk.turn("verify", says=" 0 breaches")}, 1, say)
+                runs |= interleaved(measurements, rounds, say)
+                runs |= interleaved(
+                    {"verify": database.measurement("verify", says=" 0 breaches")}, 1, say
+                )
             for what, measured in runs.items():
                 found.setdefault(what, {})[size] = measured
     return _table("rows", sizes, found)
 
 
 def _table(of: str, sizes: Sequence[int], found: dict[str, dict[int, list[Run]]]) -> str:
-    """A line for each command: seconds at each size, and how steeply the last step went up."""
+    """Format a line per command: seconds at each size, and growth from the last size but one."""
     lines = []
     for what, by_size in found.items():
         seconds = {size: median([run.wall for run in runs]) for size, runs in by_size.items()}
         cells = [f"{seconds[size]:.2f}" if size in seconds else "" for size in sizes]
         known = [size for size in sizes if size in seconds]
-        steep = ""
+        growth = ""
         if len(known) > 1:
             small, large = known[-2:]
-            steep = f"{seconds[large] / seconds[small]:.1f} for {large / small:.0f}"
-        lines.append([what, *cells, steep])
-    headers = [f"s, at so many {of}", *(f"{size:,}" for size in sizes), "× at the last step"]
+            growth = f"{seconds[large] / seconds[small]:.1f}× for {large / small:.0f}×"
+        lines.append([what, *cells, growth])
+    headers = [f"seconds, by number of {of}", *(f"{size:,}" for size in sizes), "growth, last step"]
     return table(headers, lines)

@@ -1,4 +1,4 @@
-"""How long one large file takes, and how much memory."""
+"""Benchmark: time and memory for applying one large file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psycopg
 from applying import OURS, PSQL, environment, fresh
-from measure import Run, in_turns, median, ratio, table, timed
+from measure import Run, interleaved, median, ratio, table, timed
 
 from runner.postgres import embedded
 from runner.postgres.embedded import Server
+from runner.preflight.temporary_server import temporary_server
 
 _ROW = "(1, 'a row of some length; with a semicolon, as texts may have one')"
 _MB = 1_000_000
@@ -43,6 +44,7 @@ FILES: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
 
 
 def _applied(which: str, server: Server, file: Path, rows: int) -> Run:
+    """Time applying the file to a new database; checks the number of rows afterwards."""
     with fresh(server) as name:
         command: list[str | Path] = [
             sys.executable,
@@ -64,9 +66,9 @@ def _applied(which: str, server: Server, file: Path, rows: int) -> Run:
 
 
 def apply(rounds: int, say: Callable[[str], None]) -> str:
-    """Apply a large file, by us and by psql in one transaction."""
+    """Return a table: applying large files by us, and by psql in one transaction."""
     lines: list[list[object]] = []
-    with embedded.scratch() as server, tempfile.TemporaryDirectory() as place:
+    with temporary_server() as server, tempfile.TemporaryDirectory() as place:
         for number, (name, (content, size)) in enumerate(FILES.items()):
             file = Path(place) / str(number) / "0001_t.sql"
             file.parent.mkdir()
@@ -77,7 +79,7 @@ def apply(rounds: int, say: Callable[[str], None]) -> str:
                     rows += piece.count("(1, ")
                     handle.write(piece)
             say(f"{name}: {rows:,} rows")
-            found = in_turns(
+            found = interleaved(
                 {which: partial(_applied, which, server, file, rows) for which in (OURS, PSQL)},
                 rounds,
                 say,

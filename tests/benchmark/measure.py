@@ -1,4 +1,4 @@
-"""Whole processes, timed from outside, in turns; and the tables that the figures are printed in."""
+"""Time whole processes in interleaved rounds, and format the results as tables."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Run:
-    """One finished process: seconds on the clock, and of its own and its children's processor.
-
-    `peak`: the most memory it took, in MB.
-    """
+    """A finished process: wall and CPU seconds, children included, and peak memory in MB."""
 
     wall: float
     cpu: float
@@ -34,28 +31,28 @@ def timed(
     code: int = 0,
     says: bytes = b"",
 ) -> Run:
-    """Run a command to its end.
+    """Run a command to its end, and return what it took.
 
-    Raises RuntimeError, with what it said, unless it exits with `code` and `says` is in that.
+    Raises RuntimeError with the output unless the exit code is `code` and the output has `says`.
     """
     started = time.monotonic()
     with subprocess.Popen(
         command, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        said = process.stdout.read() if process.stdout else b""
+        output = process.stdout.read() if process.stdout else b""
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.monotonic() - started
-    if process.returncode != code or says not in said:
-        raise RuntimeError(f"{command}: {said.decode(errors='replace')}")
+    if process.returncode != code or says not in output:
+        raise RuntimeError(f"{command}: {output.decode(errors='replace')}")
     kilobytes = used.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return Run(wall, used.ru_utime + used.ru_stime, kilobytes / 1024)
 
 
-def in_turns(
+def interleaved(
     runs: Mapping[str, Callable[[], Run]], rounds: int, say: Callable[[str], None]
 ) -> dict[str, list[Run]]:
-    """Run each in turn, so many rounds: what slows the machine down slows all of them."""
+    """Run each once per round, so that other load on the machine affects all of them alike."""
     found: dict[str, list[Run]] = {name: [] for name in runs}
     for number in range(rounds):
         for name, run in runs.items():
@@ -69,7 +66,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def ratio(runs: Sequence[Run], to: Sequence[Run]) -> float:
-    """The median of the ratios of each round."""
+    """Return the median of the wall-time ratios within each round."""
     return median([a.wall / b.wall for a, b in zip(runs, to, strict=True)])
 
 
@@ -80,7 +77,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def machine() -> str:
-    """Return what the figures depend on."""
+    """Return the processor model, the number of cores and the Python version."""
     model = ""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):

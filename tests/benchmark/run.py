@@ -1,10 +1,11 @@
-"""The benchmark: what it costs, beside the least it could cost, measured here and now.
+"""Run the benchmark: cost of the runner and the schema, compared with a measured minimum.
 
     python tests/benchmark/run.py [--section NAME …] [--files N,N] [--orgs N,N]
         [--tables N,N] [--rows N,N] [--rounds N] [--out FILE]
 
-Runs in turns, medians, ratios within one round: machines are noisy. Every result is checked before
-its time counts. Defaults finish in a few minutes on two cores; run nothing else meanwhile.
+Commands are run in interleaved rounds; figures are medians, and ratios are taken within a round,
+because machines are noisy. Every result is checked. The defaults take a few minutes on two cores;
+do not run anything else at the same time.
 """
 
 from __future__ import annotations
@@ -29,15 +30,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--section", action="append", choices=SECTIONS, help="repeat; default: all")
-    parser.add_argument("--files", default="100,1000", help="how many migrations, with commas")
-    parser.add_argument("--orgs", default="1000,10000", help="tax and scale: organizations")
-    parser.add_argument("--tables", default="6,60", help="growth: tables of tenants")
-    parser.add_argument("--rows", default="1000,100000", help="growth: rows in all")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--projects", type=int, default=100_000, help="tax: in all of them")
+    parser.add_argument(
+        "--section", action="append", choices=SECTIONS, help="may be repeated; default: all"
+    )
+    parser.add_argument(
+        "--files", default="100,1000", help="numbers of migrations, comma-separated"
+    )
+    parser.add_argument("--orgs", default="1000,10000", help="tax, scale: numbers of organizations")
+    parser.add_argument("--tables", default="6,60", help="growth: numbers of tenant tables")
+    parser.add_argument("--rows", default="1000,100000", help="growth: total numbers of rows")
+    parser.add_argument("--rounds", type=int, default=3, help="how often to repeat")
+    parser.add_argument(
+        "--projects", type=int, default=100_000, help="tax: total number of projects"
+    )
     parser.add_argument("--postgres", type=int, default=embedded.VERSION, help="tax: 18 or 16")
-    parser.add_argument("--out", type=Path, help="write the Markdown here as well")
+    parser.add_argument("--out", type=Path, help="also write the Markdown to this file")
     options = parser.parse_args()
     for name in ("files", "orgs", "tables", "rows"):
         setattr(options, name, [int(part) for part in getattr(options, name).split(",")])
@@ -65,32 +72,32 @@ SECTIONS: dict[str, tuple[str, Section]] = {
         lambda o: applying.apply(o.files, o.rounds, say, applying.DURABLE),
     ),
     "slow": (
-        "Applying files where a commit costs 10 ms",
+        "Applying files when a commit takes 10 ms",
         lambda o: applying.apply([o.files[0]], o.rounds, say, applying.SLOW),
     ),
     "nothing": (
-        "Nothing to do",
+        "Applying with nothing to do",
         lambda o: applying.nothing_to_do(o.files, o.rounds, say),
     ),
-    "large": ("One large file", lambda o: large.apply(o.rounds, say)),
+    "large": ("Applying one large file", lambda o: large.apply(o.rounds, say)),
     "tax": (
-        "Row-level security, guards and audit",
+        "Overhead of row-level security, guard triggers and audit triggers",
         lambda o: tax.tax(o.orgs, o.projects, o.rounds, o.postgres, say),
     ),
-    "scale": ("A large data set", lambda o: scaling.make(o.orgs, o.rounds, say)),
+    "scale": ("Creating a large data set", lambda o: scaling.make(o.orgs, o.rounds, say)),
     "growth": (
-        "How it grows",
+        "Growth with files, tables and rows",
         lambda o: "\n".join(
             [
                 growth.with_files([10, *o.files], o.rounds, say),
-                growth.tried_out([10, 20, 40], say),
+                growth.with_new_files([10, 20, 40], say),
                 growth.with_tables(o.tables, o.rounds, say),
                 growth.with_rows(o.rows, o.rounds, say),
             ]
         ),
     ),
-    "help": ("--help", lambda o: applying.help_(o.rounds)),
-    "start": ("From nothing to seeded", lambda o: applying.start(o.rounds, say)),
+    "help": ("`--help`", lambda o: applying.help_(o.rounds)),
+    "start": ("First start", lambda o: applying.start(o.rounds, say)),
 }
 
 if __name__ == "__main__":

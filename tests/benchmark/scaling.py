@@ -1,4 +1,4 @@
-"""How long a large data set takes to make, beside COPY of the same rows."""
+"""Benchmark: creating a large data set, compared with COPY of the same rows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 
 import psycopg
 from applying import DURABLE, environment
-from measure import ROOT, Run, in_turns, median, ratio, table, timed
+from measure import ROOT, Run, interleaved, median, ratio, table, timed
 
 from runner.postgres import embedded
 from runner.postgres.embedded import Server
+from runner.preflight.temporary_server import temporary_server
 
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
-OURS, COPY = "python -m runner seed --scale", "COPY of the same rows, our triggers off"
-# What the rows of either way must be: for each table how many, and what no constraint says.
+OURS, COPY = "python -m runner seed --scale", "COPY of the same rows, user triggers disabled"
+# Checks of the rows, however created: the count per table, and rules that no constraint covers.
 _COUNTS = "select " + ", ".join(f"(select count(*) from public.{name})" for name in TABLES)
 _WRONG = """
     select
@@ -47,7 +48,7 @@ _numbers = itertools.count(1)
 
 @contextlib.contextmanager
 def copied(server: Server, template: str) -> Iterator[str]:
-    """The name of a database that is a copy of another, for a while."""
+    """Create a copy of a database, yield its name, and drop it."""
     name = f"scale_{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
         admin.execute(f"create database {name} template {template}".encode())
@@ -56,7 +57,7 @@ def copied(server: Server, template: str) -> Iterator[str]:
 
 
 def counted(server: Server, name: str) -> tuple[int, ...]:
-    """How many there are in each table, once they are found to be as they should."""
+    """Return the number of rows of each table, after checking the rows."""
     with psycopg.connect(server.url(name)) as conn:
         assert conn.execute(_WRONG).fetchone() == (0, 0, 0), name
         return conn.execute(_COUNTS.encode()).fetchall()[0]
@@ -68,16 +69,18 @@ def _runner(server: Server, name: str, home: Path, *words: str) -> Run:
 
 
 def _seeded(server: Server, place: Path, orgs: int, rows: tuple[int, ...]) -> Run:
+    """Time `seed --scale`; checks the rows, and that a second run adds none."""
     with copied(server, "with_schema") as name:
         words = ("seed", "--scale", str(orgs), "--yes-fill", name)
         run = _runner(server, name, place, *words)
         assert counted(server, name) == rows
         _runner(server, name, place, *words)
-        assert counted(server, name) == rows  # a second time it adds nothing
+        assert counted(server, name) == rows
     return run
 
 
 def _copied_in(server: Server, place: Path, rows: tuple[int, ...]) -> Run:
+    """Time COPY of the same rows by psql; checks the rows."""
     psql = embedded.program("psql", server.version)
     with copied(server, "with_schema") as name:
         command: list[str | Path] = [
@@ -99,7 +102,7 @@ def _copied_in(server: Server, place: Path, rows: tuple[int, ...]) -> Run:
 
 
 def _write_out(server: Server, place: Path, name: str) -> None:
-    """Write the rows of a database as files, and the script that copies them in."""
+    """Write the rows of a database to files, and a psql script that copies them into another."""
     script = ["begin;"]
     with psycopg.connect(server.url(name)) as conn:
         for one in TABLES:
@@ -116,9 +119,9 @@ def _write_out(server: Server, place: Path, name: str) -> None:
 
 
 def make(sizes: list[int], rounds: int, say: Callable[[str], None]) -> str:
-    """Make so many organizations with all that belongs to them, by us and by COPY."""
+    """Return a table: creating each number of organizations by us and by COPY."""
     lines: list[list[object]] = []
-    with embedded.scratch(settings=DURABLE) as server, tempfile.TemporaryDirectory() as folder:
+    with temporary_server(settings=DURABLE) as server, tempfile.TemporaryDirectory() as folder:
         with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
             admin.execute("create database with_schema")
         place = Path(folder)
@@ -130,7 +133,7 @@ def make(sizes: list[int], rounds: int, say: Callable[[str], None]) -> str:
                 assert rows[0] == orgs
                 _write_out(server, place, name)
             say(f"{orgs:,} organizations, {sum(rows):,} rows")
-            found = in_turns(
+            found = interleaved(
                 {
                     OURS: partial(_seeded, server, place, orgs, rows),
                     COPY: partial(_copied_in, server, place, rows),

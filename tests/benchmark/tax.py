@@ -1,4 +1,4 @@
-"""What row-level security, guards and the audit log cost, beside the same statements without."""
+"""Benchmark: overhead of row-level security, guard triggers and audit triggers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from psycopg.rows import TupleRow
 
 from runner.postgres import embedded
 from runner.postgres.embedded import Server
+from runner.preflight.temporary_server import temporary_server
 
-_CROWD = Path(__file__).parent / "tax" / "crowd.sql"
+_TENANTS_SQL = Path(__file__).parent / "tax" / "tenants.sql"
 _TENANT, _LITERAL = "authenticated", "skips"
-_TIMES = 300  # how often the server runs a statement in one round
-_SECONDS = 1  # how long a client asks in one round
+_TIMES = 300  # executions of a statement on the server per round
+_SECONDS = 1  # duration of a pgbench run per round
 _BULK = 100_000
-# As a signed-in user of Supabase carries them, in size too. Spaces, for pgbench reads :1 as a name.
+# Like the claims of a signed-in user of Supabase, also in size. A space follows each colon because
+# pgbench reads :1 as a variable.
 _CLAIMS = json.dumps(
     {
         "aud": "authenticated",
@@ -46,65 +48,66 @@ _CLAIMS = json.dumps(
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One statement. [org] is left out for the tenant and `org_id = literal and` for the other.
+class Statement:
+    """A statement in two forms: for the tenant, and with `org_id = literal` for the other role.
 
-    `n`: the number of a row, as 21 digits.
+    `[org]` and `[whole]` are replaced by a condition on org_id, or for the tenant by nothing;
+    `[id]` by the organization's id, `[n]` by the number of a row, as 21 digits.
     """
 
     name: str
     sql: str
     as_literal: str = ""
 
-    def by(self, who: str, org: str, n: str) -> str:
+    def sql_for(self, who: str, org: str, n: str) -> str:
         sql = self.as_literal if who == _LITERAL and self.as_literal else self.sql
-        said = {"[org]": f"org_id = '{org}' and", "[whole]": f"where org_id = '{org}'"}
-        for mark, words in said.items():
-            sql = sql.replace(mark, words if who == _LITERAL else "")
+        conditions = {"[org]": f"org_id = '{org}' and", "[whole]": f"where org_id = '{org}'"}
+        for mark, condition in conditions.items():
+            sql = sql.replace(mark, condition if who == _LITERAL else "")
         return sql.replace("[id]", f"'{org}'").replace("[n]", n)
 
 
 READS = (
-    Asked("point, by id", "select * from public.projects where [org] id = 'cprj' || [n]"),
-    Asked(
+    Statement("point, by id", "select * from public.projects where [org] id = 'cprj' || [n]"),
+    Statement(
         "newest 50",
         "select * from public.projects [whole] order by created_at desc, id desc limit 50",
     ),
-    Asked(
+    Statement(
         "keyset page 2",
         "select * from public.projects where [org] (created_at, id) < ('2026-07-01', 'c')"
         " order by created_at desc, id desc limit 50",
     ),
-    Asked("count", "select count(*) from public.projects [whole]"),
-    Asked(
+    Statement("count", "select count(*) from public.projects [whole]"),
+    Statement(
         "join, a project's gates",
         "select p.name, w.gate, w.status from public.projects as p join public.workflows as w"
         " on w.org_id = p.org_id and w.project_id = p.id where [org] p.id = 'cprj' || [n]"
         " order by w.gate",
     ),
-    Asked(
+    Statement(
         "filter by status",
         "select * from public.projects where [org] status = 'paused'"
         " order by created_at desc, id desc limit 50",
     ),
-    Asked(
+    Statement(
         "filter by gate",
         "select * from public.workflows where [org] project_id = 'cprj' || [n] and gate = 'G1'",
     ),
-    Asked(
+    Statement(
         "newest 50 of the log",
         "select * from public.audit_logs [whole] order by created_at desc, id desc limit 50",
     ),
 )
 WRITES = (
-    Asked("INSERT", "insert into public.projects (org_id, name) values ([id], 'Another')"),
-    Asked(
+    Statement("INSERT", "insert into public.projects (org_id, name) values ([id], 'Another')"),
+    Statement(
         "UPDATE",
         "update public.projects set description = clock_timestamp()::text"
         " where [org] id = 'cprj' || [n]",
     ),
 )
-APPROVE = Asked(
+APPROVE = Statement(
     "approve, un-approve",
     "update public.workflows"
     " set status = case status when 'approved' then 'in_review' else 'approved' end"
@@ -116,8 +119,8 @@ APPROVE = Asked(
 )
 
 
-class Crowd:
-    """A database full of organizations, and the middle one of them, whose OWNER asks."""
+class TenantData:
+    """A database full of organizations; statements run as the OWNER of the middle one."""
 
     def __init__(self, server: Server, orgs: int, projects: int) -> None:
         self.server, self.url = server, server.url(f"tax_{orgs}")
@@ -126,7 +129,7 @@ class Crowd:
         for path in sorted((ROOT / "sql").glob("*.sql")):
             if not path.name.endswith(".rollback.sql"):
                 self.psql("-1", "-f", path)
-        self.psql("-v", f"orgs={orgs}", "-v", f"projects={projects}", "-f", _CROWD)
+        self.psql("-v", f"orgs={orgs}", "-v", f"projects={projects}", "-f", _TENANTS_SQL)
         number = max(1, orgs // 2)
         each = projects // orgs
         self.org = f"corg{number:021}"
@@ -142,14 +145,14 @@ class Crowd:
             stdout=subprocess.DEVNULL,
         )
 
-    def sql(self, asked: Asked, who: str, n: str) -> str:
-        said = asked.by(who, self.org, n).replace("[owner]", f"'{self.owner}'")
-        # Where two tables are joined, the literal names the one whose rows are asked for.
-        return said.replace("where org_id", "where p.org_id") if " as p " in said else said
+    def sql(self, statement: Statement, who: str, n: str) -> str:
+        sql = statement.sql_for(who, self.org, n).replace("[owner]", f"'{self.owner}'")
+        # In the join, the literal condition must name one of the two tables.
+        return sql.replace("where org_id", "where p.org_id") if " as p " in sql else sql
 
     @contextmanager
-    def asking(self, conn: Connection[TupleRow], who: str) -> Iterator[None]:
-        """Be one or the other for a transaction that leaves nothing."""
+    def acting_as(self, conn: Connection[TupleRow], who: str) -> Iterator[None]:
+        """Set role and claims for one transaction, which is rolled back."""
         try:
             conn.execute(
                 "select set_config('request.jwt.claims', %s, true), set_config('role', %s, true)",
@@ -159,60 +162,60 @@ class Crowd:
         finally:
             conn.rollback()
 
-    def check(self, conn: Connection[TupleRow], asked: Asked) -> None:
-        """Both find or change the same, and the tenant's plan reads no other tenant's rows."""
+    def check(self, conn: Connection[TupleRow], statement: Statement) -> None:
+        """Check that both roles get the same rows and that the tenant's plan reads no others."""
         found = []
         for who in (_TENANT, _LITERAL):
-            with self.asking(conn, who):
-                done = conn.execute(self.sql(asked, who, f"'{self.first:021}'").encode())
+            with self.acting_as(conn, who):
+                done = conn.execute(self.sql(statement, who, f"'{self.first:021}'").encode())
                 found.append((done.rowcount, done.fetchall() if done.description else None))
         if found[0] != found[1] or not found[0][0]:
-            raise RuntimeError(f"{asked.name}: not the same rows for both")
-        with self.asking(conn, _TENANT):
-            said = self.sql(asked, _TENANT, f"'{self.first:021}'")
-            lines = conn.execute(f"explain {said}".encode()).fetchall()
+            raise RuntimeError(f"{statement.name}: not the same rows for both")
+        with self.acting_as(conn, _TENANT):
+            sql = self.sql(statement, _TENANT, f"'{self.first:021}'")
+            lines = conn.execute(f"explain {sql}".encode()).fetchall()
         plan = "\n".join(line for (line,) in lines)
         read = len(re.findall(r"Scan.* on (projects|workflows|audit_logs)", plan))
         if read > len(re.findall(r"Index Cond: \(.*org_id.*= ", plan)):
-            raise RuntimeError(f"{asked.name} reads other tenants' rows:\n{plan}")
+            raise RuntimeError(f"{statement.name} reads other tenants' rows:\n{plan}")
 
 
 def tax(
     orgs: Sequence[int], projects: int, rounds: int, version: int, say: Callable[[str], None]
 ) -> str:
-    """Return the tables: reads and writes, guards and audit, bulk."""
+    """Return three tables: policies, triggers, and a bulk insert."""
     text = []
-    with embedded.scratch(version, settings={"shared_buffers": "2GB", "max_wal_size": "8GB"}) as at:
+    with temporary_server(version, settings={"shared_buffers": "2GB", "max_wal_size": "8GB"}) as at:
         for count in orgs:
-            say(f"{count} organizations, {projects} projects: pouring")
-            crowd = Crowd(at, count, projects)
-            with psycopg.connect(crowd.url) as conn:
+            say(f"{count} organizations, {projects} projects: loading")
+            data = TenantData(at, count, projects)
+            with psycopg.connect(data.url) as conn:
                 conn.execute("set jit = off")
                 conn.commit()
                 text += [
                     f"{count:,} organizations, {projects:,} projects, {2 * projects:,} workflows, "
                     f"{3 * projects:,} audit rows, PostgreSQL {at.version}\n",
-                    _policies(crowd, conn, rounds, say),
-                    _triggers(crowd, conn, rounds, say),
+                    _policies(data, conn, rounds, say),
+                    _triggers(data, conn, rounds, say),
                 ]
-            say("bulk")
-            text.append(_bulk(crowd, rounds))
+            say("bulk insert")
+            text.append(_bulk(data, rounds))
     return "\n".join(text)
 
 
 def _policies(
-    crowd: Crowd, conn: Connection[TupleRow], rounds: int, say: Callable[[str], None]
+    data: TenantData, conn: Connection[TupleRow], rounds: int, say: Callable[[str], None]
 ) -> str:
     lines = []
-    for asked in (*READS, *WRITES, APPROVE):
-        say(asked.name)
-        crowd.check(conn, asked)
-        bare = "" if asked in READS or asked is APPROVE else "projects"
-        server = _server_side(crowd, conn, asked, rounds, bare)
-        client = _client_side(crowd, asked, rounds)
+    for statement in (*READS, *WRITES, APPROVE):
+        say(statement.name)
+        data.check(conn, statement)
+        bare = "" if statement in READS or statement is APPROVE else "projects"
+        server = _server_side(data, conn, statement, rounds, bare)
+        client = _client_side(data, statement, rounds)
         lines.append(
             [
-                asked.name,
+                statement.name,
                 *(f"{median(server[who]):.0f} µs" for who in (_LITERAL, _TENANT)),
                 _ratio(server),
                 *(f"{median(client[who]):.0f} µs" for who in (_LITERAL, _TENANT)),
@@ -221,7 +224,7 @@ def _policies(
         )
     return table(
         [
-            "As a tenant, beside org_id = literal", "server: literal", "policies", "ratio",
+            "As a tenant, compared with org_id = literal", "server: literal", "policies", "ratio",
             "client: literal", "policies", "ratio",
         ],
         lines,
@@ -234,104 +237,107 @@ def _ratio(found: dict[str, list[float]]) -> str:
 
 
 def _server_side(
-    crowd: Crowd, conn: Connection[TupleRow], asked: Asked, rounds: int, bare: str
+    data: TenantData, conn: Connection[TupleRow], statement: Statement, rounds: int, bare: str
 ) -> dict[str, list[float]]:
-    """Parsed, planned and run by the server; a write's triggers are left out where `bare` is."""
+    """Measure parsing, planning and execution in the server.
+
+    `bare` names a table whose user triggers are disabled; '' leaves them enabled.
+    """
     found: dict[str, list[float]] = {_LITERAL: [], _TENANT: []}
-    _vacuum(crowd)
+    _vacuum(data)
     for _ in range(rounds):
         for who, costs in found.items():
             if bare:
                 conn.execute(f"alter table public.{bare} disable trigger user".encode())
-            costs.append(_cost(crowd, conn, asked, who))
+            costs.append(_cost(data, conn, statement, who))
     return found
 
 
-def _cost(crowd: Crowd, conn: Connection[TupleRow], asked: Asked, who: str) -> float:
-    with crowd.asking(conn, who):
+def _cost(data: TenantData, conn: Connection[TupleRow], statement: Statement, who: str) -> float:
+    with data.acting_as(conn, who):
         [(cost,)] = conn.execute(
             "select bench.cost(%s, %s, %s, %s)",
-            (crowd.sql(asked, who, "$1"), crowd.first, crowd.last, _TIMES),
+            (data.sql(statement, who, "$1"), data.first, data.last, _TIMES),
         ).fetchall()
     return float(cost)
 
 
-def _client_side(crowd: Crowd, asked: Asked, rounds: int) -> dict[str, list[float]]:
-    """One client, one transaction for each statement, as PostgREST sends them."""
+def _client_side(data: TenantData, statement: Statement, rounds: int) -> dict[str, list[float]]:
+    """Measure latency at one client, with one transaction per statement, like PostgREST."""
     found: dict[str, list[float]] = {_LITERAL: [], _TENANT: []}
-    _vacuum(crowd)
+    _vacuum(data)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for who, costs in found.items():
-                statement = crowd.sql(asked, who, "lpad(:n::text, 21, '0')")
+                sql = data.sql(statement, who, "lpad(:n::text, 21, '0')")
                 script = Path(folder) / f"{who}.pgbench"
                 script.write_text(
-                    f"\\set n random({crowd.first}, {crowd.last})\nbegin;\n"
+                    f"\\set n random({data.first}, {data.last})\nbegin;\n"
                     "select set_config('search_path', 'public', true), "
                     f"set_config('role', '{who}', true), "
-                    f"set_config('request.jwt.claims', '{crowd.claims}', true), "
+                    f"set_config('request.jwt.claims', '{data.claims}', true), "
                     "set_config('request.method', 'GET', true), "
                     "set_config('request.path', '/projects', true), "
                     "set_config('request.headers', '{}', true), "
                     "set_config('request.cookies', '{}', true);\n"
-                    f"{statement};\ncommit;\n",
+                    f"{sql};\ncommit;\n",
                     encoding="utf-8",
                 )
-                said = subprocess.run(
+                result = subprocess.run(
                     [
-                        embedded.program("pgbench", crowd.server.version), "-n", "-M", "prepared",
-                        "-T", str(_SECONDS), "-f", script, crowd.url,
+                        embedded.program("pgbench", data.server.version), "-n", "-M", "prepared",
+                        "-T", str(_SECONDS), "-f", script, data.url,
                     ],
                     check=True, capture_output=True, text=True,
                 )  # fmt: skip
-                latency = re.search(r"latency average = ([\d.]+) ms", said.stdout)
-                if latency is None or "number of failed transactions: 0 " not in said.stdout:
-                    raise RuntimeError(f"{asked.name}: {said.stdout}{said.stderr}")
+                latency = re.search(r"latency average = ([\d.]+) ms", result.stdout)
+                if latency is None or "number of failed transactions: 0 " not in result.stdout:
+                    raise RuntimeError(f"{statement.name}: {result.stdout}{result.stderr}")
                 costs.append(float(latency[1]) * 1000)
     return found
 
 
 def _triggers(
-    crowd: Crowd, conn: Connection[TupleRow], rounds: int, say: Callable[[str], None]
+    data: TenantData, conn: Connection[TupleRow], rounds: int, say: Callable[[str], None]
 ) -> str:
-    """The same writes by the role that policies do not hold, with fewer triggers and with all."""
+    """Measure the same writes by a role that bypasses row-level security, by enabled triggers."""
     lines = []
-    for asked in (*WRITES, APPROVE):
-        say(f"triggers of {asked.name}")
-        target = "workflows" if asked is APPROVE else "projects"
+    for statement in (*WRITES, APPROVE):
+        say(f"triggers of {statement.name}")
+        target = "workflows" if statement is APPROVE else "projects"
         without = {
             "none": "disable trigger user",
             "guards": "disable trigger record_insert, disable trigger record_audit",
             "all": "enable trigger user",
         }
-        if asked is APPROVE:
-            del without["none"]  # the guard writes what the table's check asks for
+        if statement is APPROVE:
+            del without["none"]  # its check constraint requires columns that the guard sets
         found: dict[str, list[float]] = {name: [] for name in without}
-        _vacuum(crowd)
+        _vacuum(data)
         for _ in range(rounds):
             for name, change in without.items():
                 conn.execute(f"alter table public.{target} {change}".encode())
-                found[name].append(_cost(crowd, conn, asked, _LITERAL))
+                found[name].append(_cost(data, conn, statement, _LITERAL))
         cost = {name: median(costs) for name, costs in found.items()}
         guards = f"{cost['guards'] - cost['none']:+.0f} µs" if "none" in cost else ""
         bare = f"{cost['none']:.0f} µs" if "none" in cost else ""
         audit = f"{cost['all'] - cost['guards']:+.0f} µs"
-        lines.append([asked.name, bare, guards, audit])
+        lines.append([statement.name, bare, guards, audit])
     return table(["Server-side, no policies", "no triggers", "guards", "audit"], lines)
 
 
-def _bulk(crowd: Crowd, rounds: int) -> str:
-    """100,000 rows in one INSERT as service_role, with and without their audit rows."""
+def _bulk(data: TenantData, rounds: int) -> str:
+    """Measure 100,000 rows in one INSERT as service_role, with and without audit rows."""
     found: dict[str, list[float]] = {"without audit": [], "with audit": []}
-    with psycopg.connect(crowd.url) as conn:
+    with psycopg.connect(data.url) as conn:
         [(orgs,)] = conn.execute("select count(*) from public.organizations").fetchall()
         for _ in range(rounds):
             for name, costs in found.items():
-                _vacuum(crowd)
+                _vacuum(data)
                 if name == "without audit":
                     conn.execute("alter table public.projects disable trigger record_insert")
                 conn.execute("set local role service_role")
-                costs.append(_poured(conn, int(orgs), logged=name == "with audit"))
+                costs.append(_timed_insert(conn, int(orgs), logged=name == "with audit"))
                 conn.rollback()
     lines = [
         [f"INSERT of {_BULK:,} projects", *(f"{median(costs):.2f} s" for costs in found.values())]
@@ -341,7 +347,8 @@ def _bulk(crowd: Crowd, rounds: int) -> str:
     return table(["As service_role", *found, "ratio"], lines)
 
 
-def _poured(conn: Connection[TupleRow], orgs: int, *, logged: bool) -> float:
+def _timed_insert(conn: Connection[TupleRow], orgs: int, *, logged: bool) -> float:
+    """Insert the rows, check the number of audit rows, and return the seconds it took."""
     [(before,)] = conn.execute("select count(*) from public.audit_logs").fetchall()
     [(began,)] = conn.execute("select clock_timestamp()").fetchall()
     conn.execute(
@@ -357,7 +364,7 @@ def _poured(conn: Connection[TupleRow], orgs: int, *, logged: bool) -> float:
     return float((ended - began).total_seconds())
 
 
-def _vacuum(crowd: Crowd) -> None:
-    """What the last rounds left behind is not what the next ones cost."""
-    with psycopg.connect(crowd.url, autocommit=True) as conn:
+def _vacuum(data: TenantData) -> None:
+    """Vacuum, so that dead rows of earlier rounds do not slow down later ones."""
+    with psycopg.connect(data.url, autocommit=True) as conn:
         conn.execute("vacuum public.projects, public.workflows, public.audit_logs")

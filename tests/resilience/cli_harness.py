@@ -1,4 +1,4 @@
-"""A folder, a database that is emptied between two cases, and the command line in this process."""
+"""Run the command line in this process, in a folder and a database that can be emptied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from checkout import Checkout, Said
+from checkout import Checkout, Result
 
 from runner.cli.main import main
 
@@ -27,8 +27,8 @@ EMPTY = """
     create schema public;
     grant usage on schema public to public;
     """
-# Whatever a file can make in a schema, the ledger and what belongs to a table aside.
-MADE = """
+# Everything that a file can create, except the migration tables and what belongs to a table.
+CREATED = """
     with things (schema, name) as (
         select relnamespace, relname from pg_class where relkind in ('r', 'p', 'v', 'm', 'S', 'f')
         union all select pronamespace, proname from pg_proc
@@ -43,11 +43,11 @@ MADE = """
 
 
 @dataclass
-class Desk(Checkout):
+class CliHarness(Checkout):
     """A checkout whose commands run in this process: fast enough for hundreds of files."""
 
-    def main(self, *words: str) -> Said:
-        """Run one command as a person in this folder would."""
+    def main(self, *arguments: str) -> Result:
+        """Run one command in this folder, with this environment only."""
         out, err = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(self.folder),
@@ -55,11 +55,11 @@ class Desk(Checkout):
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            code = main(words)
-        return Said(code, out.getvalue(), err.getvalue())
+            code = main(arguments)
+        return Result(code, out.getvalue(), err.getvalue())
 
-    def lay(self, name: str, content: str | bytes) -> Path:
-        """Write a file as it is, byte for byte."""
+    def write_raw(self, name: str, content: str | bytes) -> Path:
+        """Write a file byte for byte; `file` removes common indentation."""
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -74,6 +74,6 @@ class Desk(Checkout):
                 path.unlink()
         self.do(EMPTY)
 
-    def made(self) -> list[str]:
-        """The names of all that the files made."""
-        return [name for (name,) in self.rows(MADE)]
+    def created(self) -> list[str]:
+        """Return the names of all objects that the files created."""
+        return [name for (name,) in self.rows(CREATED)]

@@ -1,7 +1,7 @@
-"""Brings runners into the world by fork: real processes, without an interpreter's start for each.
+"""Start runners by fork: real processes, without the start-up time of an interpreter.
 
-Started as a program it has all of the runner imported and opens nothing; it reads one order per
-line and answers with one line.
+Run as a program, this module imports the whole runner and opens no connection; it reads one JSON
+command per line and answers each with one line.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from checkout import PATIENCE
+from checkout import TIMEOUT
 
 
-class Nursery:
-    """Starts `python -m runner` again and again."""
+class ProcessPool:
+    """Starts processes that run `python -m runner`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            # A connection that a signal leaves to the end of the process is closed by that.
+            # A signal may leave a connection open until the process ends, which is no leak.
             [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -39,91 +39,94 @@ class Nursery:
         )
 
     def start(
-        self, *words: str, folder: Path, environ: Mapping[str, str], signal_at: int = 0
+        self, *arguments: str, folder: Path, environ: Mapping[str, str], signal_at: int = 0
     ) -> Child:
-        """Start a runner in a folder; what it says goes to files there.
+        """Start a runner in a folder, where its output goes into files.
 
-        `signal_at`: at so many lines of its own it sends itself SIGINT; -1: it only counts them.
+        `signal_at`: it sends itself SIGINT after executing this many of its own lines; -1: it only
+        counts them.
         """
-        order = {"words": words, "folder": str(folder), "environ": dict(environ)}
-        pid = self._ask({**order, "signal_at": signal_at})
+        command = {"arguments": arguments, "folder": str(folder), "environ": dict(environ)}
+        pid = self._request({**command, "signal_at": signal_at})
         return Child(self, pid, folder)
 
     def wait(self, pid: int) -> int:
-        """Return how it ended, as a shell says it: 128 + n for signal n."""
-        return self._ask({"wait": pid})
+        """Wait for a process and return its exit code as a shell does: 128 + n for signal n."""
+        return self._request({"wait": pid})
 
     def close(self) -> None:
         with self._process:
             pass
 
-    def _ask(self, order: dict[str, Any]) -> int:
+    def _request(self, command: dict[str, Any]) -> int:
         assert self._process.stdin
         assert self._process.stdout
         with self._lock:
-            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
             return int(self._process.stdout.readline())
 
 
 class Child:
-    """A runner that was started."""
+    """A runner process."""
 
-    def __init__(self, nursery: Nursery, pid: int, folder: Path) -> None:
+    def __init__(self, pool: ProcessPool, pid: int, folder: Path) -> None:
         self.pid = pid
-        self._nursery = nursery
+        self._pool = pool
         self._folder = folder
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def wait(self) -> tuple[int, str, str]:
-        """Return its exit code, and what it said to stdout and to stderr."""
-        code = self._nursery.wait(self.pid)
-        return code, self.said("out"), self.said("err")
+        """Wait for its end; return its exit code, stdout and stderr."""
+        code = self._pool.wait(self.pid)
+        return code, self.output("out"), self.output("err")
 
-    def said(self, where: str) -> str:
-        """Return what it said so far to `out` or `err`, or what it wrote to `lines`."""
-        path = self._folder / f"{self.pid}.{where}"
+    def output(self, name: str) -> str:
+        """Return its output so far: `out` (stdout), `err` (stderr), `lines` (the line count)."""
+        path = self._folder / f"{self.pid}.{name}"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def _obey() -> None:
-    """Obey orders until there are none; return in a child, which has become what it is to be."""
+def _serve() -> None:
+    """Execute commands until stdin ends; return only in a child, which is then set up to run."""
     for line in sys.stdin:
-        order = json.loads(line)
-        if pid := order.get("wait"):
-            print(_ended(pid), flush=True)
+        command = json.loads(line)
+        if pid := command.get("wait"):
+            print(_exit_code(pid), flush=True)
         elif child := os.fork():
             print(child, flush=True)
         else:
-            _become(**order)
+            _set_up_child(**command)
             return
     sys.exit()
 
 
-def _ended(pid: int) -> int:
-    deadline = time.monotonic() + PATIENCE
+def _exit_code(pid: int) -> int:
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
+        changed, status = os.waitpid(pid, os.WNOHANG)
+        if changed:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
         time.sleep(0.002)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return -1  # it did not end by itself
+    return -1  # it did not end before the deadline
 
 
-def _become(words: list[str], folder: str, environ: dict[str, str], signal_at: int) -> None:
+def _set_up_child(
+    arguments: list[str], folder: str, environ: dict[str, str], signal_at: int
+) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     for number, path in enumerate((os.devnull, f"{os.getpid()}.out", f"{os.getpid()}.err")):
-        os.dup2(os.open(path, how if number else os.O_RDONLY), number)
-    sys.argv = ["runner", *words]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # as from a keyboard
+        os.dup2(os.open(path, flags if number else os.O_RDONLY), number)
+    sys.argv = ["runner", *arguments]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
     if signal_at:
         _count_lines(signal_at)
 
@@ -144,11 +147,11 @@ def _count_lines(signal_at: int) -> None:
 if __name__ == "__main__":
     import runner.cli.commands.seed
     import runner.cli.main
-    import runner.migrate.executor  # noqa: F401 - once for all
+    import runner.migrate.executor  # noqa: F401 - shared by all children
 
     lines: list[int] = []
     gc.freeze()
-    _obey()
+    _serve()
     try:
         runpy.run_module("runner", run_name="__main__", alter_sys=True)
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""What is interrupted: small files of every kind, the commands on them, and the real files."""
+"""What is interrupted: commands on small files of every kind and on the real files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from checkout import ROOT
-from server_harness import CATALOGUE, RECORDS, UNFINISHED, Room, Stage
+from server_harness import CATALOG, RECORDS, UNFINISHED, ServerHarness, Workspace
 
 FILES = {
     "0001_create_items": """\
@@ -17,22 +17,22 @@ FILES = {
         insert into public.items select n, 'item ' || n from generate_series(1, 20) as n;
         """,
     "0001_create_items.rollback": "drop table public.items;",
-    "0002_create_colours": """\
-        create type public.colour as enum ('RED', 'BLUE');
+    "0002_create_colors": """\
+        create type public.color as enum ('RED', 'BLUE');
         create function public.paint() returns trigger language plpgsql as $$
         begin
-            new.colour := coalesce(new.colour, 'RED');
+            new.color := coalesce(new.color, 'RED');
             return new;
         end $$;
-        alter table public.items add column colour public.colour;
+        alter table public.items add column color public.color;
         create trigger paint before insert on public.items
         for each row execute function public.paint();
         """,
-    "0002_create_colours.rollback": """\
+    "0002_create_colors.rollback": """\
         drop trigger paint on public.items;
-        alter table public.items drop column colour;
+        alter table public.items drop column color;
         drop function public.paint;
-        drop type public.colour;
+        drop type public.color;
         """,
     "0003_index_items": """\
         -- transactional: false
@@ -69,50 +69,51 @@ SEEDS = {
         """,
 }
 
-# --- what is interrupted ------------------------------------------------------------------------
+# --- scenarios ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Act:
-    """A command, the state it starts from, what a person does then, and the rows to compare."""
+class Scenario:
+    """A command that is interrupted: its initial state, what completes it, what is compared."""
 
-    words: Sequence[str]
-    before: Callable[[Room], object]
-    then: str
-    rows: str
-    whole: Sequence[str]  # how the same comes to be when nothing happens
-    real: bool = False  # on the files of this repository, with points after each message only
+    arguments: Sequence[str]
+    set_up: Callable[[Workspace], object]
+    rerun: str  # the command that completes the work after the interruption
+    rows_query: str
+    uninterrupted: Sequence[str]  # the commands that produce the expected state
+    real: bool = False  # on the files of this repository, with no points inside messages
 
-    def words_in(self, room: Room) -> list[str]:
-        assert room.database
-        names = {"DATABASE": room.database.name}
-        return [names.get(word, word) for word in self.words]
+    def arguments_in(self, workspace: Workspace) -> list[str]:
+        assert workspace.database
+        names = {"DATABASE": workspace.database.name}
+        return [names.get(argument, argument) for argument in self.arguments]
 
-    def facts(self, room: Room) -> list[Any]:
-        """All that must be as if nothing had been."""
-        return [room.look(text) for text in (CATALOGUE, RECORDS, UNFINISHED, self.rows)]
+    def state(self, workspace: Workspace) -> list[Any]:
+        """Return everything that must be as it is after an uninterrupted run."""
+        return [workspace.query(text) for text in (CATALOG, RECORDS, UNFINISHED, self.rows_query)]
 
-    def points(self, room: Room) -> dict[int, str]:
-        """The points to hit, by their number; of the real files, those after something is done."""
-        self.before(room)
-        passed = enumerate(room.points(*self.words_in(room), inner=not self.real), start=1)
-        quiet = ("before", "after begin; set", "after select")
-        return {n: point for n, point in passed if not (self.real and point.startswith(quiet))}
+    def points(self, workspace: Workspace) -> dict[int, str]:
+        """Return the points to test by number; of the real files, only those after a change."""
+        self.set_up(workspace)
+        arguments = self.arguments_in(workspace)
+        passed = enumerate(workspace.points(*arguments, inner=not self.real), start=1)
+        skipped = ("before", "after begin; set", "after select")
+        return {n: point for n, point in passed if not (self.real and point.startswith(skipped))}
 
 
-def empty(room: Room) -> None:
-    room.operator.execute(
+def drop_all(workspace: Workspace) -> None:
+    workspace.operator.execute(
         "drop schema if exists yoyo, auth, app cascade; "
         "drop schema public cascade; create schema public; grant usage on schema public to public"
     )
 
 
-def unseeded(room: Room) -> None:
-    room.operator.execute("delete from public.items where id >= 100")
+def delete_seed_rows(workspace: Workspace) -> None:
+    workspace.operator.execute("delete from public.items where id >= 100")
 
 
-def as_it_was(_: Room) -> None:
-    """All of it is applied, by the run after the last interrupt."""
+def leave_applied(_: Workspace) -> None:
+    """Change nothing: the run after the last interruption has applied all files."""
 
 
 ITEMS = "select * from public.items order by id"
@@ -121,38 +122,41 @@ TENANTS = """
     select count(*) from public.workflows union all select count(*) from public.ai_agents
     """
 ROLLBACK = ["rollback", "--all", "--yes-delete", "DATABASE"]
-ACTS = {
-    "the first apply": Act(["apply"], empty, "apply", ITEMS, ["apply"]),
-    "a rollback of all": Act(ROLLBACK, as_it_was, "apply", ITEMS, ["apply"]),
-    "a seed": Act(["seed"], unseeded, "seed", ITEMS, ["apply", "seed"]),
-    "up, with the real files": Act(["up"], empty, "up", TENANTS, ["up"], real=True),
+SCENARIOS = {
+    "first apply": Scenario(["apply"], drop_all, "apply", ITEMS, ["apply"]),
+    "rollback of all": Scenario(ROLLBACK, leave_applied, "apply", ITEMS, ["apply"]),
+    "seed": Scenario(["seed"], delete_seed_rows, "seed", ITEMS, ["apply", "seed"]),
+    "up with the real files": Scenario(["up"], drop_all, "up", TENANTS, ["up"], real=True),
 }
 
 
 @contextmanager
-def rooms_for(act: Act, stage: Stage, count: int) -> Iterator[list[Room]]:
-    """Databases and folders in which all of it is done already."""
+def completed_workspaces(
+    scenario: Scenario, harness: ServerHarness, count: int
+) -> Iterator[list[Workspace]]:
+    """Workspaces in which the scenario has run to its end without an interruption."""
     with ExitStack() as stack:
-        rooms = [stack.enter_context(stage.room()) for _ in range(count)]
-        for room in rooms:
-            furnish(room, real=act.real)
-            make_whole(room, act)
-        yield rooms
+        workspaces = [stack.enter_context(harness.workspace()) for _ in range(count)]
+        for workspace in workspaces:
+            write_files(workspace, real=scenario.real)
+            complete(workspace, scenario)
+        yield workspaces
 
 
-def furnish(room: Room, *, real: bool = False) -> None:
-    """Put the files there."""
+def write_files(workspace: Workspace, *, real: bool = False) -> None:
+    """Write the migrations and seeds of this module, or link those of this repository."""
     if real:
         for folder in ("sql", "seeds"):
-            (room.folder / folder).symlink_to(ROOT / folder)
+            (workspace.folder / folder).symlink_to(ROOT / folder)
         return
     for name, text in FILES.items():
-        room.file(f"sql/{name}.sql", text)
-    room.seed(**SEEDS)
+        workspace.file(f"sql/{name}.sql", text)
+    workspace.seed(**SEEDS)
 
 
-def make_whole(room: Room, act: Act) -> None:
-    empty(room)
-    for command in act.whole:
-        said = room.fork(command)
-        assert said.code == 0, said.err
+def complete(workspace: Workspace, scenario: Scenario) -> None:
+    """Empty the database and run the scenario to its end without an interruption."""
+    drop_all(workspace)
+    for command in scenario.uninterrupted:
+        result = workspace.run_child(command)
+        assert result.code == 0, result.err

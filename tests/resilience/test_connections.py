@@ -1,4 +1,4 @@
-"""A database that cannot be reached or written: each case told apart, each wait with an end."""
+"""Databases that cannot be reached or written to: distinct errors, limited waits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from checkout import PATIENCE, Checkout, until
-from conftest import Database
+from checkout import TIMEOUT, Checkout, until
+from conftest import Database, one_server
 from psycopg.conninfo import make_conninfo
 
 from runner.errors import DatabaseUnreachable
 from runner.events import Event, Working
-from runner.postgres import embedded
 from runner.postgres.connection import _reason, connect
 from runner.postgres.embedded import data_folder, launch, os_user, postmaster, wheel
 from runner.postgres.target import Target, parse
+from runner.preflight.temporary_server import temporary_server
 
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 MARKER = "Sw0rdf1sh"
 
 
@@ -39,12 +38,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-# --- a server with a name for every refusal -----------------------------------------------------
+# --- connection errors -----------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Strict:
-    """A server with three connections, on a socket and on TCP, and roles it treats differently."""
+    """A server with three connections, over a socket and TCP, and differently restricted roles."""
 
     host: str
     port: int
@@ -67,7 +66,7 @@ def strict() -> Iterator[Strict]:
         "superuser_reserved_connections": "1",
         "autovacuum": "off",
     }
-    with embedded.scratch(settings=settings) as server:
+    with temporary_server(settings=settings) as server:
         strict = Strict(str(server.socket_dir), port)
         with psycopg.connect(strict.url(), autocommit=True) as conn:
             conn.execute(f"create role known login password '{MARKER}'")
@@ -89,8 +88,8 @@ def strict() -> Iterator[Strict]:
 
 Url = Callable[[Strict], str]
 
-# What is told of each: the case, its address, a piece of the reason, a piece of the advice
-FINAL: dict[str, tuple[Url, str, str]] = {
+# Errors that no waiting resolves: the URL, a part of the message, a part of the hint.
+PERMANENT: dict[str, tuple[Url, str, str]] = {
     "wrong password": (
         lambda s: s.over_tcp("known", password=f"{MARKER}x"),
         "password authentication failed",
@@ -99,7 +98,7 @@ FINAL: dict[str, tuple[Url, str, str]] = {
     "no password": (
         lambda s: s.over_tcp("known", password=""),
         "no password supplied",
-        "The server asks for a password",
+        "The server wants a password",
     ),
     "unknown user": (
         lambda s: s.over_tcp("nobody_there"),
@@ -109,14 +108,14 @@ FINAL: dict[str, tuple[Url, str, str]] = {
     "missing database": (
         lambda s: s.over_tcp("known", password=MARKER, dbname="none"),
         'database "none" does not exist',
-        "Check the name, or create it first.",
+        "Check the name, or create the database first.",
     ),
     "closed database": (
         lambda s: s.over_tcp("known", password=MARKER, dbname="closed"),
         "not currently accepting connections",
         "allow_connections",
     ),
-    "TLS asked for, none there": (
+    "TLS requested but not offered": (
         lambda s: s.over_tcp("known", password=MARKER, sslmode="require"),
         "server does not support SSL, but SSL was required",
         "The server offers no TLS",
@@ -126,13 +125,14 @@ FINAL: dict[str, tuple[Url, str, str]] = {
         "no encryption",
         "try sslmode=require",
     ),
-    "shut out": (
+    "rejected by pg_hba.conf": (
         lambda s: s.over_tcp("barred"),
         "pg_hba.conf rejects connection",
         "without TLS",
     ),
 }
-PASSING: dict[str, tuple[Url, str, str]] = {
+# Errors that are retried until --wait is exhausted.
+TRANSIENT: dict[str, tuple[Url, str, str]] = {
     "not running": (
         lambda s: s.over_tcp("known", port=str(free_port())),
         "Connection refused",
@@ -141,71 +141,69 @@ PASSING: dict[str, tuple[Url, str, str]] = {
     "no socket": (
         lambda s: s.url(port="1"),
         "No such file or directory",
-        "Its socket is not there",
+        "Its socket does not exist",
     ),
     "unknown host": (
         lambda s: s.url(host="nowhere.invalid"),
         "nowhere.invalid",
         "Check the host in the URL.",
     ),
-    "full for this role": (
+    "connection limit of the role": (
         lambda s: s.over_tcp("tight"),
         'too many connections for role "tight"',
-        "The server has no connection free",
+        "The server has no free connection",
     ),
 }
 
 
-@pytest.mark.parametrize("case", [*FINAL, *PASSING])
-def test_each_refusal_has_its_own_words_and_exits_with_one(
+@pytest.mark.parametrize("case", [*PERMANENT, *TRANSIENT])
+def test_each_connection_error_has_its_own_message_and_hint(
     case: str, strict: Strict, tmp_path: Path
 ) -> None:
-    url, reason, advice = {**FINAL, **PASSING}[case]
+    url, reason, advice = {**PERMANENT, **TRANSIENT}[case]
     checkout = Checkout(tmp_path)
     checkout.write(_0001_a="select 1;")
-    # Waiting would take a minute: only what may pass is waited for.
-    words = ["--wait", "60"] if case in FINAL else ["--wait", "0.2"]
-    said = checkout.runner("apply", "--json", *words, DATABASE_URL=url(strict))
-    assert said.code == 1
-    error = said.document["error"]
+    # A permanent error that was retried would take a minute.
+    words = ["--wait", "60"] if case in PERMANENT else ["--wait", "0.2"]
+    result = checkout.runner("apply", "--json", *words, DATABASE_URL=url(strict))
+    assert result.code == 1
+    error = result.document["error"]
     assert error["code"] == "connection"
     assert error["message"].startswith("Cannot connect to postgresql://")
     assert reason in error["message"]
     assert advice in error["hint"]
-    assert ("Waited 0.2 s for it." in error["hint"]) is (case in PASSING)
-    assert MARKER not in said.out + said.err
+    assert ("Waited 0.2 s for it." in error["hint"]) is (case in TRANSIENT)
+    assert MARKER not in result.out + result.err
 
 
-def test_a_full_server_is_told_and_waited_for(strict: Strict) -> None:
-    """max_connections, as PostgreSQL itself counts."""
-    place = target(strict.over_tcp("known", password=MARKER))
+def test_a_server_without_free_connections_is_reported_and_waited_for(strict: Strict) -> None:
+    """The limit is max_connections."""
+    address = target(strict.over_tcp("known", password=MARKER))
     taken = [psycopg.connect(strict.url()) for _ in range(3)]
-    told: list[str] = []
+    reported: list[str] = []
 
     def report(event: Event) -> None:
         assert isinstance(event, Working)
-        told.append(event.text)
+        reported.append(event.text)
         taken.pop().close()
 
     try:
         with pytest.raises(DatabaseUnreachable) as caught:
-            connect(place)
+            connect(address)
         assert "too many clients already" in caught.value.message
-        assert "The server has no connection free" in caught.value.hint
+        assert "The server has no free connection" in caught.value.hint
         assert "To wait for it: --wait SECONDS." in caught.value.hint
-        with closing(connect(place, wait=PATIENCE, report=report)) as connection:
+        with closing(connect(address, wait=TIMEOUT, report=report)) as connection:
             assert connection.info.user == "known"
-        assert "too many clients already" in told[0] or "reserved" in told[0]
+        assert "too many clients already" in reported[0] or "reserved" in reported[0]
     finally:
         for connection in taken:
             connection.close()
 
 
 @one_server
-def test_a_server_that_comes_up_later_is_waited_for(
-    tmp_path: Path, empty_database: Database
-) -> None:
-    """Its socket appears while we wait: a link to the real one, which a client cannot tell."""
+def test_a_server_that_starts_later_is_waited_for(tmp_path: Path, empty_database: Database) -> None:
+    """Its socket appears during the wait; it is a link to the real one, which works the same."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     checkout = Checkout(tmp_path, empty_database)
     checkout.write(_0001_a="select 1;")
@@ -219,7 +217,7 @@ def test_a_server_that_comes_up_later_is_waited_for(
     assert "No such file or directory" in line
     name = f".s.PGSQL.{server.port}"
     (folder / name).symlink_to(Path(server.host) / name)
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, err
     assert "1 applied now" in out
     (folder / name).unlink()
@@ -227,7 +225,7 @@ def test_a_server_that_comes_up_later_is_waited_for(
 
 
 @one_server
-def test_a_connection_lost_in_the_middle_is_told_and_the_next_run_goes_on(
+def test_a_connection_lost_during_a_run_is_reported_and_the_next_run_continues(
     tmp_path: Path, empty_database: Database
 ) -> None:
     checkout = Checkout(tmp_path, empty_database)
@@ -235,9 +233,9 @@ def test_a_connection_lost_in_the_middle_is_told_and_the_next_run_goes_on(
         _0001_a="create table a ();",
         _0002_b="create table b (); select pg_terminate_backend(pg_backend_pid());",
     )
-    said = checkout.runner("apply", "--json")
-    assert said.code == 1
-    error = said.document["error"]
+    result = checkout.runner("apply", "--json")
+    assert result.code == 1
+    error = result.document["error"]
     assert error["code"] == "connection"
     assert error["message"].startswith("The connection was lost: ")
     assert "Run the same command again" in error["hint"]
@@ -246,27 +244,27 @@ def test_a_connection_lost_in_the_middle_is_told_and_the_next_run_goes_on(
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-# --- what cannot be written ---------------------------------------------------------------------
+# --- read-only databases ---------------------------------------------------
 
 
 @contextmanager
 def standby(**settings: str) -> Iterator[postmaster.Postmaster]:
-    """A server that believes it follows another, which never sends anything."""
+    """A standby of a primary that does not exist."""
     user = os_user.server_user()
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
         data = folder / "postgres"
         programs = wheel.programs(user, 18, lambda _: None)
-        user.give(folder)
-        data_folder.make(user, programs, data, 18, durable=False)
+        user.take_ownership(folder)
+        data_folder.initialize(user, programs, data, 18, durable=False)
         signal_file = data / "standby.signal"
         signal_file.touch(mode=0o644)
         running = launch.launch(user, programs, data, port=5432, tcp=False, settings=settings)
         try:
             yield running
         finally:
-            running.end(signal.SIGQUIT)
+            running.stop(signal.SIGQUIT)
 
 
 def url_of(running: postmaster.Postmaster) -> str:
@@ -278,66 +276,66 @@ def promote(running: postmaster.Postmaster) -> None:
     os.kill(running.pid, signal.SIGUSR1)
 
 
-def test_a_standby_is_noticed_before_anything_runs_and_may_be_looked_at(tmp_path: Path) -> None:
+def test_a_standby_is_refused_before_anything_runs_but_can_be_read(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     checkout.write(_0001_a="create table a ();", _0001_a__rollback="drop table a;")
     checkout.seed(a="select 1;")
     with standby() as running:
         checkout.environ["DATABASE_URL"] = url_of(running)
         for words in (["apply"], ["seed"], ["verify"]):
-            said = checkout.runner(*words, "--json")
-            assert said.code == 1, said
-            error = said.document["error"]
+            result = checkout.runner(*words, "--json")
+            assert result.code == 1, result
+            error = result.document["error"]
             assert error["code"] == "connection"
             assert error["message"].endswith("is a standby, which only follows another server")
             assert "target_session_attrs=read-write" in error["hint"]
-            assert "Nothing was done." in error["hint"]
+            assert error["state"] == "No changes were made."
         assert checkout.runner("status").code == 2
-        said = checkout.yoyo("apply")
-        assert said.code == 1
-        assert "is a standby" in said.err
+        result = checkout.yoyo("apply")
+        assert result.code == 1
+        assert "is a standby" in result.err
         promote(running)
         until(lambda: checkout.runner("apply").code == 0)
 
 
-def test_a_server_that_takes_no_connections_yet_is_waited_for(tmp_path: Path) -> None:
+def test_a_server_that_is_starting_is_waited_for(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     checkout.write(_0001_a="create table a ();")
     with standby(hot_standby="off") as running:
         checkout.environ["DATABASE_URL"] = url_of(running)
-        said = checkout.runner("apply")
-        assert said.code == 1
-        assert "not accepting connections" in said.err
-        assert "The server is starting or stopping. To wait for it: --wait SECONDS." in said.err
+        result = checkout.runner("apply")
+        assert result.code == 1
+        assert "not accepting connections" in result.err
+        assert "The server is starting or stopping. To wait for it: --wait SECONDS." in result.err
         process = checkout.start_runner("apply", "--wait", "60")
         assert process.stderr
         assert "not accepting connections" in process.stderr.readline()
         promote(running)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, err
         assert "1 applied now" in out
 
 
 @one_server
-def test_a_session_that_may_only_read_is_noticed_before_anything_runs(
+def test_a_read_only_session_is_refused_before_anything_runs(
     tmp_path: Path, empty_database: Database
 ) -> None:
     checkout = Checkout(tmp_path, empty_database)
     checkout.write(_0001_a="create table a ();")
     name = empty_database.name
     checkout.do(f"alter database {name} set default_transaction_read_only = on")
-    said = checkout.runner("apply")
-    assert said.code == 1
-    assert f"/{name}" in said.err
-    assert "is read-only for this role: default_transaction_read_only is on" in said.err
+    result = checkout.runner("apply")
+    assert result.code == 1
+    assert f"/{name}" in result.err
+    assert "is read-only for this role: default_transaction_read_only is on" in result.err
     assert checkout.runner("status").code == 2
     assert checkout.value("select to_regnamespace('yoyo')") is None
 
 
-# --- patience -----------------------------------------------------------------------------------
+# --- timeouts --------------------------------------------------------------
 
 
-def test_waiting_knocks_again_with_growing_pauses_and_ends_on_time(
+def test_retry_intervals_grow_and_the_wait_ends_on_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
@@ -347,19 +345,19 @@ def test_waiting_knocks_again_with_growing_pauses_and_ends_on_time(
         pauses.append(round(seconds, 3))
         now[0] += seconds
 
-    monkeypatch.setattr("runner.postgres.connection.time.sleep", sleep)
-    monkeypatch.setattr("runner.postgres.connection.time.monotonic", lambda: now[0])
-    told: list[Event] = []
+    monkeypatch.setattr("runner.postgres.retry.time.sleep", sleep)
+    monkeypatch.setattr("runner.postgres.retry.time.monotonic", lambda: now[0])
+    reported: list[Event] = []
     with pytest.raises(DatabaseUnreachable) as caught:
-        connect(target(f"host={tmp_path}"), wait=10, report=told.append)
+        connect(target(f"host={tmp_path}"), wait=10, report=reported.append)
     assert pauses[:4] == [0.1, 0.15, 0.225, 0.338]
     assert max(pauses) == 2
     assert sum(pauses) == pytest.approx(10, abs=0.01)
-    assert len(told) == len(pauses)
+    assert len(reported) == len(pauses)
     assert "Waited 10 s for it." in caught.value.hint
 
 
-def test_a_silent_host_does_not_outlast_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_timeout_does_not_exceed_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
 
     def refuse(**parameters: Any) -> None:
@@ -390,19 +388,21 @@ def test_a_silent_host_does_not_outlast_the_patience(monkeypatch: pytest.MonkeyP
         ("FATAL:  remaining connection slots are reserved for roles", "close some", True),
         ("FATAL:  no more connections allowed (max_client_conn)", "close some", True),
         ("FATAL:  MaxClientsInSessionMode: max clients reached", "close some", True),
-        ("server closed the connection unexpectedly", "listen on that port", True),
+        ("server closed the connection unexpectedly", "PostgreSQL that listens there", True),
         ("connection failed: Network is unreachable", "network", True),
         ("something new", "", False),
     ],
 )
-def test_what_no_server_here_says_has_its_advice_too(text: str, advice: str, passes: bool) -> None:
+def test_messages_of_other_servers_and_poolers_get_a_hint(
+    text: str, advice: str, passes: bool
+) -> None:
     reason = _reason(psycopg.OperationalError(text))
     assert advice in reason.advice
-    assert reason.passes is passes
+    assert reason.transient is passes
 
 
-def test_what_may_pass_does_not_hide_what_will_not() -> None:
-    """localhost has two addresses: one refuses, the other asks for another password."""
+def test_a_transient_error_does_not_hide_a_permanent_one() -> None:
+    """localhost has two addresses: one refuses the connection, the other rejects the password."""
     tried = (
         "Multiple connection attempts failed. All failures were:\n"
         "- host: 'h', port: '1', hostaddr: '::1': connection failed: Connection refused\n"
@@ -410,4 +410,4 @@ def test_what_may_pass_does_not_hide_what_will_not() -> None:
         'FATAL:  password authentication failed for user "u"\n'
     )
     for text in (tried, "\n".join(reversed(tried.splitlines()))):
-        assert not _reason(psycopg.OperationalError(text)).passes
+        assert not _reason(psycopg.OperationalError(text)).transient

@@ -1,8 +1,8 @@
-"""Killed, cut off or stopped at any point there is: one plain run later all is as if nothing was.
+"""Interrupt a run at every point: the next run completes it, with the same result.
 
 Every statement that the runner sends, and every statement inside a file, has a point before and a
-point after it (`proxy`). Each is hit in three ways, in a run of its own; then one plain run must
-succeed and leave the same catalog, the same rows and the same ledger as if nothing had been.
+point after it (`proxy`). At each point one run is interrupted in each of three ways. Then one more
+run must succeed and leave the same catalog, rows and migration records as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -11,106 +11,121 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from checkout import until
-from scenarios import ACTS, Act, make_whole, rooms_for
-from server_harness import ALIVE, Room, Stage, Standing, stage
+from scenarios import SCENARIOS, Scenario, complete, completed_workspaces
+from server_harness import (
+    ProxiedRunner,
+    ServerHarness,
+    Workspace,
+    start_server_harness,
+)
 
-ROOMS = 6  # so many runners stand still at the same time
+PARALLEL = 6  # runners that are paused at the same time
 
-Deed = Callable[[Sequence[Standing]], None]
+Operation = Callable[[Sequence[ProxiedRunner]], None]
 
-# --- what happens -------------------------------------------------------------------------------
+# --- interruptions -------------------------------------------------------------------------------
 
 
-def killed(standing: Sequence[Standing]) -> None:
+def runner_killed(paused: Sequence[ProxiedRunner]) -> None:
     """kill -9."""
-    for each in standing:
+    for each in paused:
         each.child.send(signal.SIGKILL)
-        assert each.ended().code == 128 + signal.SIGKILL
-        each.proxy.hang_up()
-        each.let_go()
+        assert each.wait().code == 128 + signal.SIGKILL
+        each.proxy.close()
+        each.resume()
 
 
-def cut_off(standing: Sequence[Standing]) -> None:
+def session_terminated(paused: Sequence[ProxiedRunner]) -> None:
     """pg_terminate_backend."""
-    for each in standing:
-        look, pid = each.room.look, each.proxy.pid
-        look("select pg_terminate_backend(%s)", pid)
-        until(lambda look=look, pid=pid: not look(ALIVE, pid))  # type: ignore[misc]
-        each.let_go()
-        connection_lost(each)
+    for each in paused:
+        each.workspace.query("select pg_terminate_backend(%s)", each.proxy.pid)
+        each.workspace.wait_for_end_of_session(each.proxy.pid)
+        each.resume()
+        assert_loss_reported(each)
 
 
-def stopped(standing: Sequence[Standing]) -> None:
+def server_stopped(paused: Sequence[ProxiedRunner]) -> None:
     """pg_ctl stop -m immediate."""
-    standing[0].room.stage.stop_and_start()
-    for each in standing:
-        each.room.after_a_stop()
-        each.let_go()
-        connection_lost(each)
+    paused[0].workspace.harness.restart()
+    for each in paused:
+        each.workspace.reconnect()
+        each.resume()
+        assert_loss_reported(each)
 
 
-def connection_lost(standing: Standing) -> None:
-    """The runner says so in words; where it had nothing more to ask, all was done."""
-    said = standing.ended()
-    standing.proxy.hang_up()
-    assert "Traceback" not in said.err
-    if said.code != 0:
-        assert said.code == 1, said
-        assert "error: The connection was lost: " in said.err or "error: Cannot connect" in said.err
+def assert_loss_reported(paused: ProxiedRunner) -> None:
+    """The runner reports the lost connection, or has completed before it noticed."""
+    result = paused.wait()
+    paused.proxy.close()
+    assert "Traceback" not in result.err
+    if result.code != 0:
+        assert result.code == 1, result
+        assert (
+            "error: The connection was lost: " in result.err
+            or "error: Cannot connect" in result.err
+        )
     else:
-        assert standing.proxy.points[-1].startswith("after select pg_advisory_unlock")
+        assert paused.proxy.points[-1].startswith("after select pg_advisory_unlock")
 
 
-# --- that it does no harm -----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def the_stage() -> Iterator[Stage]:
-    with stage() as made:
-        yield made
-
-
-@pytest.fixture(scope="module", params=ACTS)
-def act(request: pytest.FixtureRequest) -> Act:
-    return ACTS[request.param]
+# --- recovery ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def rooms(the_stage: Stage, act: Act) -> Iterator[list[Room]]:
-    with rooms_for(act, the_stage, ROOMS) as rooms:
-        yield rooms
+def server_harness() -> Iterator[ServerHarness]:
+    with start_server_harness() as harness:
+        yield harness
+
+
+@pytest.fixture(scope="module", params=SCENARIOS)
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    return SCENARIOS[request.param]
+
+
+@pytest.fixture(scope="module")
+def workspaces(server_harness: ServerHarness, scenario: Scenario) -> Iterator[list[Workspace]]:
+    with completed_workspaces(scenario, server_harness, PARALLEL) as workspaces:
+        yield workspaces
 
 
 @pytest.mark.parametrize(
-    "operation", [killed, cut_off, stopped], ids=lambda operation: operation.__name__
+    "operation",
+    [runner_killed, session_terminated, server_stopped],
+    ids=lambda operation: operation.__name__,
 )
-def test_one_plain_run_later_all_is_as_if_nothing_was(
-    rooms: list[Room],
-    act: Act,
-    operation: Deed,
+def test_one_more_run_recovers_from_an_interruption_at_any_point(
+    workspaces: list[Workspace],
+    scenario: Scenario,
+    operation: Operation,
     record_property: Callable[[str, object], None],
 ) -> None:
-    expected = act.facts(rooms[0])
-    points = act.points(rooms[0])
-    make_whole(rooms[0], act)
+    expected = scenario.state(workspaces[0])
+    points = scenario.points(workspaces[0])
+    complete(workspaces[0], scenario)
     numbers = sorted(points)
-    if operation is killed:  # to the server, killed before it asks is killed after the last answer
-        asks = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
-        numbers = [n for n in numbers if n not in asks]
+    if (
+        operation is runner_killed
+    ):  # for the server, before a request is the same as after an answer
+        same = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
+        numbers = [n for n in numbers if n not in same]
     helped = []
-    for start in range(0, len(numbers), ROOMS):
-        batch = list(zip(rooms, numbers[start:], strict=False))
-        for room, _ in batch:
-            act.before(room)
+    for start in range(0, len(numbers), PARALLEL):
+        batch = list(zip(workspaces, numbers[start:], strict=False))
+        for workspace, _ in batch:
+            scenario.set_up(workspace)
         operation(
-            [room.standing(*act.words_in(room), at=n, inner=not act.real) for room, n in batch]
+            [
+                workspace.start_paused(
+                    *scenario.arguments_in(workspace), at=n, inner=not scenario.real
+                )
+                for workspace, n in batch
+            ]
         )
-        for room, number in batch:
-            said = room.fork(act.then)
-            if said.code != 0 or act.facts(room) != expected:
-                helped.append((number, points[number], said))
-                make_whole(room, act)
+        for workspace, number in batch:
+            result = workspace.run_child(scenario.rerun)
+            if result.code != 0 or scenario.state(workspace) != expected:
+                helped.append((number, points[number], result))
+                complete(workspace, scenario)
     figures = {"hit": len(numbers), "helped": len(helped)}  # tests/conftest.py prints the sum
     record_property("crash matrix", {"operation": operation.__name__.replace("_", " "), **figures})
     assert not helped

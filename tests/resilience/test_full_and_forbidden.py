@@ -1,4 +1,4 @@
-"""No room and no right: told in words, nothing half done, and the same command goes on later."""
+"""Full disks and missing privileges: a clear error, nothing partly done, the rerun completes it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout
-from conftest import Database
+from conftest import Database, one_server
 
 ROOT = os.geteuid() == 0
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
-FULL = "The disk is full, or nearly: make room, then run the same command again."
+FULL = "The disk is full or almost full: free some space, then run the same command again."
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,11 @@ class Disk:
 
     path: Path
 
-    def fill(self, room: int) -> None:
-        """Leave room for so many bytes."""
-        seen = os.statvfs(self.path)
-        used = (seen.f_blocks - seen.f_bfree) * seen.f_frsize
-        self.mount("-o", f"remount,size={used + room}")
+    def fill(self, free: int) -> None:
+        """Leave `free` bytes of space."""
+        status = os.statvfs(self.path)
+        used = (status.f_blocks - status.f_bfree) * status.f_frsize
+        self.mount("-o", f"remount,size={used + free}")
 
     def enlarge(self) -> None:
         self.mount("-o", "remount,size=500m")
@@ -61,7 +60,7 @@ def disk() -> Iterator[Disk]:
 # --- no space left ------------------------------------------------------------------------------
 
 
-def test_a_full_disk_keeps_nothing_half_done_and_the_same_command_goes_on(disk: Disk) -> None:
+def test_a_full_disk_leaves_nothing_partly_done_and_the_next_run_continues(disk: Disk) -> None:
     checkout = Checkout(disk.path)
     checkout.write(_0001_a="create table a (n int);")
     checkout.seed(a="select 1;")
@@ -70,47 +69,49 @@ def test_a_full_disk_keeps_nothing_half_done_and_the_same_command_goes_on(disk: 
         disk.fill(500_000)
 
         checkout.write(_0002_b="create table b as select g from generate_series(1, 500000) as g;")
-        said = checkout.runner("apply", "--json")
-        assert said.code == 1
-        error = said.document["error"]
+        result = checkout.runner("apply", "--json")
+        assert result.code == 1
+        error = result.document["error"]
         assert (error["code"], error["sqlstate"]) == ("sql", "53100")
-        assert "The server's disk is full: make room" in error["hint"]
-        assert "Nothing of 0002_b was kept." in error["hint"]
+        assert "The server's disk is full: free some space" in error["hint"]
+        assert "No changes of 0002_b were kept." in error["state"]
 
-        # Without room for its own log PostgreSQL goes down, and comes up only with more of it.
+        # Without space for WAL, PostgreSQL stops and cannot start until there is more.
         checkout.write(_0003_c="select pg_switch_wal(); create table c (); select pg_switch_wal();")
         checkout.write(_0002_b="create table b ();")
-        said = checkout.runner("apply")
-        assert said.code == 1
-        assert "error: The connection was lost: could not write to file" in said.err
-        assert "The server's disk is full: make room" in said.err
-        said = checkout.runner("apply")
-        assert said.code == 1
-        # It may come up for a moment before it finds that it cannot go on.
-        assert re.search(r"error: The embedded PostgreSQL (did not start\.|runs, but)", said.err)
-        assert FULL in said.err
-        assert "Traceback" not in said.err
+        result = checkout.runner("apply")
+        assert result.code == 1
+        assert "error: The connection was lost: could not write to file" in result.err
+        assert "The server's disk is full: free some space" in result.err
+        result = checkout.runner("apply")
+        assert result.code == 1
+        # It may accept connections for a moment before it stops.
+        assert re.search(
+            r"error: The embedded PostgreSQL (did not start\.|is running, but)", result.err
+        )
+        assert FULL in result.err
+        assert "Traceback" not in result.err
 
         disk.enlarge()
-        said = checkout.runner("apply")
-        assert said.code == 0, said.err
-        said = checkout.runner("status", "--json")
-        assert said.code == 0
-        assert said.document["counts"]["applied"] == 3
+        result = checkout.runner("apply")
+        assert result.code == 0, result.err
+        result = checkout.runner("status", "--json")
+        assert result.code == 0
+        assert result.document["counts"]["applied"] == 3
     finally:
         checkout.runner("down")
 
 
-def test_a_server_that_there_is_no_room_for_leaves_nothing_and_comes_up_later(disk: Disk) -> None:
+def test_initdb_on_a_full_disk_leaves_no_files_and_works_once_there_is_space(disk: Disk) -> None:
     checkout = Checkout(disk.path)
     checkout.write(_0001_a="create table a (n int);")
     disk.fill(8_000_000)
-    said = checkout.runner("apply")
-    assert said.code == 1
-    assert "could not be made" in said.err
-    assert "No space left on device" in said.err
-    assert FULL in said.err
-    assert "Nothing was kept." in said.err
+    result = checkout.runner("apply")
+    assert result.code == 1
+    assert "could not be created" in result.err
+    assert "No space left on device" in result.err
+    assert FULL in result.err
+    assert "No changes were made." in result.err
     assert [path.name for path in (disk.path / ".runner").iterdir()] == ["postgres.lock"]
     disk.enlarge()
     try:
@@ -120,26 +121,26 @@ def test_a_server_that_there_is_no_room_for_leaves_nothing_and_comes_up_later(di
 
 
 @one_server
-def test_a_run_log_on_a_full_disk_stops_no_migration_and_is_told_once(
+def test_a_run_log_on_a_full_disk_is_reported_once_and_stops_no_migration(
     tmp_path: Path, empty_database: Database
 ) -> None:
     checkout = Checkout(tmp_path, empty_database)
     checkout.write(_0001_a="create table a ();", _0002_b="create table b ();")
-    said = checkout.runner("apply", "--json", RUNNER_LOG="/dev/full")
-    assert said.code == 0
-    assert [done["id"] for done in said.document["done"]] == ["0001_a", "0002_b"]
-    assert said.document["notes"] == [
+    result = checkout.runner("apply", "--json", RUNNER_LOG="/dev/full")
+    assert result.code == 0
+    assert [done["id"] for done in result.document["done"]] == ["0001_a", "0002_b"]
+    assert result.document["notes"] == [
         "The run log /dev/full cannot be written: No space left on device"
     ]
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-# --- a checkout that cannot be written ----------------------------------------------------------
+# --- read-only checkouts ------------------------------------------------------------------------
 
 
 @pytest.fixture
 def sealed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Checkout]:
-    """A checkout with two files, in which nothing can be made: for root a read-only disk."""
+    """A checkout in which no file can be created: for root, on a read-only file system."""
     folder: Path = request.getfixturevalue("disk").path if ROOT else tmp_path
     checkout = Checkout(folder)
     checkout.write(_0001_a="create table a ();", _0001_a__rollback="drop table a;")
@@ -155,7 +156,7 @@ def sealed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Checkout]
 
 
 @one_server
-def test_a_read_only_checkout_migrates_all_the_same(
+def test_migrations_run_from_a_read_only_checkout(
     sealed: Checkout, empty_database: Database
 ) -> None:
     sealed.database = empty_database
@@ -163,42 +164,42 @@ def test_a_read_only_checkout_migrates_all_the_same(
     reason = "Read-only file system" if ROOT else "Permission denied"
     problem = f"The run log .runner/runs.jsonl cannot be written: {reason}"
     for words in (["status"], ["apply"], ["seed"]):
-        said = sealed.runner(*words, "--json")
-        assert said.code == (2 if words == ["status"] else 0), said
-        assert said.document["notes"] == ([] if words == ["status"] else [problem])
+        result = sealed.runner(*words, "--json")
+        assert result.code == (2 if words == ["status"] else 0), result
+        assert result.document["notes"] == ([] if words == ["status"] else [problem])
     assert sealed.applied() == ["0001_a"]
 
-    # What cannot be without writing is refused before anything is done.
-    said = sealed.runner("rollback", "--log", "mine.jsonl")
-    assert said.code == 64
-    assert f"error: The run log mine.jsonl cannot be written: {reason}" in said.err
+    # Commands that must write are refused before they change anything.
+    result = sealed.runner("rollback", "--log", "mine.jsonl")
+    assert result.code == 64
+    assert f"error: The run log mine.jsonl cannot be written: {reason}" in result.err
     assert sealed.applied() == ["0001_a"]
-    said = sealed.runner("new", "add_b")
-    assert said.code == 64
-    assert f"cannot be made: {reason}" in said.err
+    result = sealed.runner("new", "add_b")
+    assert result.code == 64
+    assert f"cannot be created: {reason}" in result.err
 
 
-def test_a_read_only_checkout_without_a_database_is_told_where_to_put_one(
+def test_a_read_only_checkout_without_a_database_gets_a_hint(
     sealed: Checkout,
 ) -> None:
-    said = sealed.runner("up")
-    assert said.code == 1
+    result = sealed.runner("up")
+    assert result.code == 1
     if ROOT:
-        assert "/.runner: Read-only file system." in said.err
-        assert "RUNNER_HOME, or a server, DATABASE_URL" in said.err
+        assert "/.runner: Read-only file system." in result.err
+        assert "Set RUNNER_HOME to a folder that can be written to" in result.err
     else:
-        assert "may not use" in said.err
-    assert "Nothing was changed." in said.err
+        assert "is not allowed to use" in result.err
+    assert "No changes were made." in result.err
 
 
-# --- rights that are missing --------------------------------------------------------------------
+# --- missing privileges -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, empty_database: Database) -> Iterator[Checkout]:
-    """A checkout whose DATABASE_URL names a role that may connect and no more."""
+    """A checkout whose DATABASE_URL names a role that has no privilege but to connect."""
     checkout = Checkout(tmp_path, empty_database)
-    role = f"poor_{checkout.value('select pg_backend_pid()')}"
+    role = f"limited_{checkout.value('select pg_backend_pid()')}"
     checkout.do(f"create role {role} login")
     checkout.environ["DATABASE_URL"] = empty_database.conninfo(user=role)
     checkout.environ["ROLE"] = role
@@ -207,16 +208,17 @@ def checkout(tmp_path: Path, empty_database: Database) -> Iterator[Checkout]:
     checkout.do(f"drop owned by {role} cascade; drop role {role}")
 
 
-def test_without_the_right_to_create_nothing_is_made_and_the_right_is_named(
+def test_a_missing_create_privilege_is_named_and_nothing_is_created(
     checkout: Checkout,
 ) -> None:
-    said = checkout.runner("apply", "--json")
-    assert said.code == 1
-    error = said.document["error"]
+    result = checkout.runner("apply", "--json")
+    assert result.code == 1
+    error = result.document["error"]
     assert error["sqlstate"] == "42501"
     assert error["message"].startswith("permission denied for database ")
-    assert "The role you connect as, or the one that the file sets, may not" in error["hint"]
-    assert "takes CREATE on the database, once. Nothing was done." in error["hint"]
+    assert "The role that is connected, or that the file sets, lacks" in error["hint"]
+    assert "requires the CREATE privilege on the database" in error["hint"]
+    assert error["state"] == "No changes were made."
     assert checkout.value("select to_regnamespace('yoyo')") is None
     assert checkout.database
     checkout.do(f"grant create on database {checkout.database.name} to {checkout.environ['ROLE']}")
@@ -225,21 +227,24 @@ def test_without_the_right_to_create_nothing_is_made_and_the_right_is_named(
 
 
 @one_server
-def test_who_may_not_read_the_ledger_does_nothing_blindly(checkout: Checkout) -> None:
+def test_a_role_that_cannot_read_the_migration_tables_changes_nothing(checkout: Checkout) -> None:
     assert checkout.database
     owner = checkout.database.conninfo()
     assert checkout.runner("apply", DATABASE_URL=owner).code == 0
     checkout.write(_0002_b="create table public.b ();")
     for words in (["status"], ["apply"], ["rollback"]):
-        said = checkout.runner(*words)
-        assert said.code == 1
-        assert "error: The ledger cannot be read: permission denied for schema yoyo" in said.err
-        assert "Connect as the role that applied the migrations. Nothing was done." in said.err
+        result = checkout.runner(*words)
+        assert result.code == 1
+        assert (
+            "error: The migration records cannot be read: permission denied for schema yoyo"
+            in result.err
+        )
+        assert "Connect as the role that applied the migrations." in result.err
     assert checkout.applied() == ["0001_a"]
 
 
 @one_server
-def test_who_may_read_the_ledger_and_not_write_it_leaves_no_effect_without_record(
+def test_a_role_that_cannot_write_the_migration_tables_leaves_no_effect_without_a_record(
     checkout: Checkout,
 ) -> None:
     assert checkout.database
@@ -252,12 +257,12 @@ def test_who_may_read_the_ledger_and_not_write_it_leaves_no_effect_without_recor
         """)
     checkout.write(_0002_b="create table public.b ();")
     assert checkout.runner("status").code == 2
-    said = checkout.runner("apply")
-    assert said.code == 1
-    assert "permission denied for table _yoyo_migration (at the commit of sql/0002_b" in said.err
-    assert "Nothing of 0002_b was kept." in said.err
+    result = checkout.runner("apply")
+    assert result.code == 1
+    assert "permission denied for table _yoyo_migration (at the commit of sql/0002_b" in result.err
+    assert "No changes of 0002_b were kept." in result.err
     assert checkout.value("select to_regclass('public.b')") is None
-    said = checkout.runner("rollback")
-    assert said.code == 1
-    assert "Nothing of 0001_a was kept." in said.err
+    result = checkout.runner("rollback")
+    assert result.code == 1
+    assert "No changes of 0001_a were kept." in result.err
     assert checkout.applied() == ["0001_a"]

@@ -1,4 +1,4 @@
-"""Names that are SQL, shell and terminal codes: quoted everywhere, shown as they are, harmless."""
+"""Names made of SQL, shell code and terminal escapes are quoted and displayed safely."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cli_harness import Desk
-from conftest import Database, Server
+from cli_harness import CliHarness
+from conftest import Database, Server, one_server
 from psycopg import sql
 
-from runner.cli.main import COMMANDS
+from runner.cli.commands import NAMES
 from runner.preflight.checks import out_of_order
-
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 
 EVIL = "x\"'; drop table w; --%s%(a)s\\$$$1`touch own`;touch own#ä\x1b[2J"
 NAME = '"' + EVIL.replace('"', '""') + '"'
 TEXT = "'" + EVIL.replace("'", "''") + "'"
 SHOWN = EVIL.replace("\x1b", "␛")
 
-# What is typed, the exit code, and a part of what is said.
-DAY: list[tuple[list[str], int, str]] = [
+# The arguments, the exit code, and a part of the output.
+COMMAND_LINES: list[tuple[list[str], int, str]] = [
     (["status"], 2, "2 pending"),
-    (["plan"], 2, "makes schema"),
+    (["plan"], 2, "creates schema"),
     (["plan", "--on", "scratch"], 2, "2 pending"),
     (["plan", "--sql"], 2, "%24%241%60touch"),
     (["apply", "--to", "1"], 0, "1 applied now"),
@@ -42,9 +40,9 @@ DAY: list[tuple[list[str], int, str]] = [
     (["studio", "--port", "99999"], 64, "127.0.0.1:99999"),
     (["verify"], 1, "This is not the schema of sql/"),
     (["url"], 0, "/x%22%27%3B%20drop"),
-    (["rollback"], 0, "1 rolled back, 1 stay"),
+    (["rollback"], 0, "1 rolled back, 1 still applied"),
     (["rollback", "--all"], 1, "type its name: --yes-delete 'x\"'\"'\"'; drop"),
-    (["rollback", "--all", "--yes-delete", EVIL], 0, "1 rolled back, 0 stay"),
+    (["rollback", "--all", "--yes-delete", EVIL], 0, "1 rolled back, 0 still applied"),
     (["apply"], 0, "2 applied now"),
     (["reset", "--yes-delete", EVIL], 0, "2 applied now"),
 ]
@@ -72,7 +70,7 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def evil(server: Server) -> Iterator[Database]:
-    """A database by that name."""
+    """A database with that name."""
     name = sql.Identifier(EVIL)
     with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
         conn.execute(sql.SQL("create database {}").format(name))
@@ -83,12 +81,12 @@ def evil(server: Server) -> Iterator[Database]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, evil: Database) -> Desk:
-    """Schemas, tables, types, functions of that name, and a table that must stay."""
-    desk = Desk(tmp_path, evil)
-    desk.clear()
-    desk.do("create table public.w as select 1 as n")
-    desk.lay(
+def cli(tmp_path: Path, evil: Database) -> CliHarness:
+    """Schemas, tables, types and functions with that name, and a table that must survive."""
+    cli = CliHarness(tmp_path, evil)
+    cli.clear()
+    cli.do("create table public.w as select 1 as n")
+    cli.write_raw(
         "sql/0001_a.sql",
         f"""create schema {NAME};
         create type {NAME}.t as enum ({TEXT});
@@ -99,105 +97,105 @@ def desk(tmp_path: Path, evil: Database) -> Desk:
         comment on table public.{NAME} is {TEXT};
         """,
     )
-    desk.lay(
+    cli.write_raw(
         "sql/0001_a.rollback.sql",
         f"drop schema {NAME} cascade; drop table public.{NAME}; drop function public.{NAME};",
     )
-    desk.lay("sql/0002_b.sql", f"alter table {NAME}.{NAME} add b int;")
-    desk.lay("sql/0002_b.rollback.sql", f"alter table {NAME}.{NAME} drop b;")
-    desk.lay(
+    cli.write_raw("sql/0002_b.sql", f"alter table {NAME}.{NAME} add b int;")
+    cli.write_raw("sql/0002_b.rollback.sql", f"alter table {NAME}.{NAME} drop b;")
+    cli.write_raw(
         "seeds/a.sql",
         f"insert into {NAME}.{NAME} values (1);\nINSERT into\n public.{NAME} values ('o', {TEXT});",
     )
-    return desk
+    return cli
 
 
-def assert_harmless(desk: Desk, *texts: str) -> None:
-    assert desk.rows("select n from public.w") == [(1,)]
-    assert not (desk.folder / "own").exists()
+def assert_harmless(cli: CliHarness, *texts: str) -> None:
+    assert cli.rows("select n from public.w") == [(1,)]
+    assert not (cli.folder / "own").exists()
     for text in texts:
         assert "\x1b" not in text
         assert "Traceback" not in text
 
 
 @one_server
-def test_a_day_with_a_database_schemas_and_tables_of_that_name(desk: Desk) -> None:
-    for words, code, says in DAY:
-        said = desk.main(*words)
-        assert said.code == code, (words, said)
-        assert says in said.out + said.err, (words, said)
-        to_the_letter = "--sql" in words  # for psql to read
-        assert_harmless(desk, *([] if to_the_letter else [said.out]), said.err)
-    assert desk.rows(f"select * from public.{NAME}") == [("o", EVIL)]
+def test_all_commands_handle_a_database_schemas_and_tables_with_that_name(cli: CliHarness) -> None:
+    for words, code, says in COMMAND_LINES:
+        result = cli.main(*words)
+        assert result.code == code, (words, result)
+        assert says in result.out + result.err, (words, result)
+        for_psql = "--sql" in words  # printed unescaped, because psql reads it
+        assert_harmless(cli, *([] if for_psql else [result.out]), result.err)
+    assert cli.rows(f"select * from public.{NAME}") == [("o", EVIL)]
     compiled = subprocess.run(
-        [sys.executable, "-m", "py_compile", desk.folder / "rows.py"], check=False
+        [sys.executable, "-m", "py_compile", cli.folder / "rows.py"], check=False
     )
     assert compiled.returncode == 0
-    said = desk.runner("psql", "--", "-XAtc", "select current_database()")
-    assert said.out == f"{EVIL}\n"
-    assert_harmless(desk)
+    result = cli.runner("psql", "--", "-XAtc", "select current_database()")
+    assert result.out == f"{EVIL}\n"
+    assert_harmless(cli)
 
 
 @one_server
-def test_arguments_of_that_text_name_nothing(desk: Desk) -> None:
-    assert desk.main("apply").code == 0
+def test_all_arguments_handle_that_text(cli: CliHarness) -> None:
+    assert cli.main("apply").code == 0
     for words in ARGUMENTS:
-        said = desk.main(*words)
-        assert said.code in (1, 64), (words, said)
-        assert_harmless(desk, said.out, said.err)
-    assert desk.applied() == ["0001_a", "0002_b"]
-    tried = {words[0] for words, *_ in DAY} | {words[0] for words in ARGUMENTS}
-    assert set(COMMANDS) - tried == {"new", "psql", "down"}, "a new command has to be tried, too"
+        result = cli.main(*words)
+        assert result.code in (1, 64), (words, result)
+        assert_harmless(cli, result.out, result.err)
+    assert cli.applied() == ["0001_a", "0002_b"]
+    tried = {words[0] for words, *_ in COMMAND_LINES} | {words[0] for words in ARGUMENTS}
+    assert set(NAMES) - tried == {"new", "psql", "down"}, "add the new command to this test"
 
 
 @one_server
-def test_a_new_file_has_a_name_of_letters_only(desk: Desk) -> None:
-    said = desk.main("new", EVIL)
-    assert said.code == 0
+def test_the_name_of_a_new_file_is_sanitized(cli: CliHarness) -> None:
+    result = cli.main("new", EVIL)
+    assert result.code == 0
     words = "x_drop_table_w_s_a_s_1_touch_own_touch_own_2j"
-    assert said.out.split() == [f"sql/0003_{words}.sql", f"sql/0003_{words}.rollback.sql"]
-    assert_harmless(desk, said.err)
+    assert result.out.split() == [f"sql/0003_{words}.sql", f"sql/0003_{words}.rollback.sql"]
+    assert_harmless(cli, result.err)
 
 
 @one_server
-def test_a_record_of_that_name_is_shown_as_it_is(desk: Desk) -> None:
-    """Whoever may write to the ledger may not reach whoever reads it."""
-    assert desk.main("apply").code == 0
-    with psycopg.connect(desk.environ["DATABASE_URL"], autocommit=True) as conn:
+def test_a_record_with_that_name_is_displayed_safely(cli: CliHarness) -> None:
+    """Another writer of the migration tables must not be able to attack their readers."""
+    assert cli.main("apply").code == 0
+    with psycopg.connect(cli.environ["DATABASE_URL"], autocommit=True) as conn:
         conn.execute(
             "insert into yoyo._yoyo_migration (migration_hash, migration_id, applied_by)"
             " values ('x', %s, %s)",
             [EVIL, EVIL],
         )
-    said = desk.main("status")
-    assert (said.code, said.out.count(SHOWN)) == (2, 2), said
-    assert_harmless(desk, said.out, said.err)
-    lines = desk.main("status", "--json").document["migrations"]
+    result = cli.main("status")
+    assert (result.code, result.out.count(SHOWN)) == (2, 2), result
+    assert_harmless(cli, result.out, result.err)
+    lines = cli.main("status", "--json").document["migrations"]
     assert [line["id"] for line in lines if line["state"] == "missing"] == [EVIL]
     for words in (["apply"], ["rollback"], ["baseline"], ["plan"], ["up", "-v"]):
-        said = desk.main(*words)
-        assert said.code in (0, 1, 64), said
-        assert_harmless(desk, said.out, said.err)
+        result = cli.main(*words)
+        assert result.code in (0, 1, 64), result
+        assert_harmless(cli, result.out, result.err)
 
 
 @one_server
-def test_what_a_file_raises_reaches_no_terminal(desk: Desk) -> None:
-    desk.lay(
+def test_errors_raised_by_a_file_are_escaped(cli: CliHarness) -> None:
+    cli.write_raw(
         "sql/0003_c.sql",
         f"do $q$ begin raise exception using message = {TEXT}, detail = {TEXT}, hint = {TEXT}; "
         "end $q$;",
     )
-    said = desk.main("apply")
-    assert said.code == 1
+    result = cli.main("apply")
+    assert result.code == 1
     for label in ("error", "detail", "hint"):
-        assert f"{label}: {SHOWN}\n" in said.err
-    assert_harmless(desk, said.out, said.err)
-    assert desk.log_lines()[-1]["error"] == EVIL
+        assert f"{label}: {SHOWN}\n" in result.err
+    assert_harmless(cli, result.out, result.err)
+    assert cli.log_lines()[-1]["error"] == EVIL
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_names_beyond_ascii_are_found_in_git(tmp_path: Path) -> None:
-    """git quotes them, unless asked not to."""
+def test_non_ascii_file_names_are_found_in_git(tmp_path: Path) -> None:
+    """By default, git quotes such names in its output."""
     folder = tmp_path / "sql"
     folder.mkdir()
     (folder / "0001_a.sql").write_text("select 1;")
@@ -206,6 +204,6 @@ def test_names_beyond_ascii_are_found_in_git(tmp_path: Path) -> None:
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *words], cwd=tmp_path, check=True, env={**os.environ, "HOME": "/"})
     (folder / "0002_b.sql").write_text("select 1;")
-    with out_of_order.against(folder, "HEAD") as (files, late_ones):
+    with out_of_order.against(folder, "HEAD") as (files, added):
         assert [file.id for file in files] == ["0001_a", "0002_b", "0003_ünï"]
-        assert [file.id for file in late_ones] == ["0002_b"]
+        assert [file.id for file in added] == ["0002_b"]

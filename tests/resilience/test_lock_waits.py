@@ -1,4 +1,4 @@
-"""Busy tables: a migration gives way, names who is in the way, and comes again."""
+"""Busy tables: lock timeout, report of the blocking session, retry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from checkout import PATIENCE, Checkout, until
-from conftest import Database
+from checkout import TIMEOUT, Checkout, until
+from conftest import Database, one_server
 from psycopg import Connection
 
 from runner.errors import SqlError
@@ -18,13 +18,12 @@ from runner.events import Event, Working
 from runner.execution import lock_waits, transactional
 from runner.files.sql_file import Header
 
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 OUTSIDE = "-- transactional: false\n"
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch) -> Checkout:
-    """A table that is applied, and a migration that needs it for itself."""
+    """A migration that creates a table, applied, and one that needs an exclusive lock on it."""
     monkeypatch.setattr(lock_waits, "_PAUSES", (0.01, 0.1))
     checkout = Checkout(tmp_path, empty_database)
     checkout.environ["RUNNER_LOCK_TIMEOUT"] = "0.4"
@@ -36,47 +35,49 @@ def checkout(tmp_path: Path, empty_database: Database, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def reader(checkout: Checkout) -> Iterator[Connection[Any]]:
-    """Somebody who looked at the table and went to lunch."""
+    """A session that has read the table and stays in its transaction."""
     assert checkout.database
-    with checkout.database.connect(application_name="a long lunch") as reader:
+    with checkout.database.connect(application_name="a long read") as reader:
         reader.execute("select * from projects")
         yield reader
 
 
-class Told:
-    """What a run says while it works; `then` acts on the first line that holds a text."""
+class Progress:
+    """Collects the progress messages of a run; `on` acts on the first one that contains a text."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self._acts: list[tuple[str, Callable[[], object]]] = []
+        self._actions: list[tuple[str, Callable[[], object]]] = []
 
-    def then(self, text: str, act: Callable[[], object]) -> None:
-        self._acts.append((text, act))
+    def on(self, text: str, action: Callable[[], object]) -> None:
+        self._actions.append((text, action))
 
     def __call__(self, event: Event) -> None:
         if not isinstance(event, Working):
             return
         self.lines.append(event.text)
-        for text, act in list(self._acts):
+        for text, action in list(self._actions):
             if text in event.text:
-                self._acts.remove((text, act))
-                act()
+                self._actions.remove((text, action))
+                action()
 
     @property
     def waiting(self) -> list[str]:
         return [line for line in self.lines if line.startswith("waiting")]
 
 
-def in_vain(checkout: Checkout, told: Told | None = None, wait: str = "1") -> SqlError:
+def apply_and_fail(
+    checkout: Checkout, progress: Progress | None = None, wait: str = "1"
+) -> SqlError:
     checkout.environ["RUNNER_BUSY_WAIT"] = wait
-    with checkout.migrator(told or Told()) as migrator, pytest.raises(SqlError) as caught:
+    with checkout.migrator(progress or Progress()) as migrator, pytest.raises(SqlError) as caught:
         known = migrator.records()
         migrator.apply([file for file in checkout.migrations() if file.id not in known])
     return caught.value
 
 
-def apply_rest(checkout: Checkout, told: Told) -> None:
-    with checkout.migrator(told) as migrator:
+def apply_rest(checkout: Checkout, progress: Progress) -> None:
+    with checkout.migrator(progress) as migrator:
         known = migrator.records()
         migrator.apply([file for file in checkout.migrations() if file.id not in known])
 
@@ -90,28 +91,30 @@ def sessions_of_runner(checkout: Checkout) -> int:
     return count
 
 
-# --- giving way and coming again ----------------------------------------------------------------
+# --- lock timeouts and retries ----------------------------------------------------------------
 
 
-def test_a_busy_table_is_waited_for_and_its_holder_named(
+def test_a_busy_table_is_waited_for_and_its_blocker_is_named(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
-    told = Told()
-    told.then("next try", reader.rollback)
-    apply_rest(checkout, told)
+    progress = Progress()
+    progress.on("next attempt", reader.rollback)
+    apply_rest(checkout, progress)
     assert checkout.applied() == ["0001_a", "0002_b"]
-    assert checkout.rows("select * from tries") == [(1,)], "a try that gave way left something"
+    assert checkout.rows("select * from tries") == [(1,)], "a failed attempt left a row"
     pid = reader.info.backend_pid
-    assert told.waiting[0].startswith(f"waiting for projects: held by pid {pid} (a long lunch as ")
-    assert "), idle in transaction for 00:00:0" in told.waiting[0]
-    assert told.waiting[0].endswith(": select * from projects")
-    assert "next try in 0.01 s" in told.waiting[1]
+    assert progress.waiting[0].startswith(
+        f"waiting for projects: held by pid {pid} (a long read as "
+    )
+    assert "), idle in transaction for 00:00:0" in progress.waiting[0]
+    assert progress.waiting[0].endswith(": select * from projects")
+    assert "next attempt in 0.01 s" in progress.waiting[1]
 
 
-def test_nobody_stays_behind_a_migration_that_waits(
+def test_a_waiting_migration_does_not_block_other_sessions(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
-    """Without a lock timeout each of these readers would wait as long as the first one eats."""
+    """Without a lock timeout, these readers would wait as long as the first one does."""
     assert checkout.database
     served: list[threading.Thread] = []
 
@@ -122,77 +125,79 @@ def test_nobody_stays_behind_a_migration_that_waits(
 
     def all_served() -> None:
         for thread in served:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
             assert not thread.is_alive()
         assert reader.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
         reader.rollback()
 
-    told = Told()
-    told.then("waiting for projects", arrive)  # while the migration stands in the queue
-    told.then("next try in 0.01 s", arrive)
-    told.then("next try in 0.02 s", all_served)
-    apply_rest(checkout, told)
+    progress = Progress()
+    progress.on("waiting for projects", arrive)  # while the migration waits for its lock
+    progress.on("next attempt in 0.01 s", arrive)
+    progress.on("next attempt in 0.02 s", all_served)
+    apply_rest(checkout, progress)
     assert len(served) == 2
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_patience_ends_with_the_name_of_the_holder_and_nothing_kept(
+def test_an_exhausted_wait_names_the_blocker_and_rolls_back(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
-    error = in_vain(checkout)
+    error = apply_and_fail(checkout)
     pid = reader.info.backend_pid
-    assert error.message.startswith(f"Waited in vain for projects: held by pid {pid} (a long lunch")
+    assert error.message.startswith(f"Lock timeout on projects: held by pid {pid} (a long read")
     assert error.sqlstate == "55P03"
     assert error.place
     assert (error.place.line, error.place.column) == (1, 31)
-    assert "times in 1 s; wait longer: --busy-wait SECONDS." in error.hint
+    assert "attempts in 1 s; to wait longer: --busy-wait SECONDS." in error.hint
     assert f"select pg_terminate_backend({pid})" in error.hint
-    assert "Nothing of 0002_b was kept." in error.hint
+    assert "No changes of 0002_b were kept." in error.state
     assert checkout.rows("select * from tries") == []
     assert checkout.applied() == ["0001_a"]
     assert [line["outcome"] for line in checkout.log_lines()] == ["done", "failed"]
 
 
 @one_server
-def test_the_command_line_says_who_is_in_the_way_and_exits_with_one(
+def test_the_command_line_names_the_blocker_and_exits_with_one(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
-    said = checkout.runner("apply", "--lock-timeout", "0.5", "--busy-wait", "1")
-    assert said.code == 1
+    result = checkout.runner("apply", "--lock-timeout", "0.5", "--busy-wait", "1")
+    assert result.code == 1
     pid = reader.info.backend_pid
-    assert f"waiting for projects: held by pid {pid} (a long lunch as postgres" in said.err
-    assert f"error: Waited in vain for projects: held by pid {pid}" in said.err
-    assert "  at sql/0002_b.sql:1:31" in said.err
-    said = checkout.runner("apply", "--json", RUNNER_BUSY_WAIT="0")
-    assert said.code == 1
-    assert said.document["error"]["sqlstate"] == "55P03"
-    assert "Tried 1 times in 0 s" in said.document["error"]["hint"]
+    assert f"waiting for projects: held by pid {pid} (a long read as postgres" in result.err
+    assert f"error: Lock timeout on projects: held by pid {pid}" in result.err
+    assert "  at sql/0002_b.sql:1:31" in result.err
+    result = checkout.runner("apply", "--json", RUNNER_BUSY_WAIT="0")
+    assert result.code == 1
+    assert result.document["error"]["sqlstate"] == "55P03"
+    assert "1 attempt in 0 s" in result.document["error"]["hint"]
 
 
-def test_what_was_done_before_is_safe_and_told_before_the_wait(
+def test_earlier_files_are_committed_before_the_wait(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
     checkout.write(_0002_b="create table b ();", _0003_c="alter table projects add column b int;")
     durable: list[list[str]] = []
-    told = Told()
-    told.then("next try", lambda: durable.append(checkout.applied()))
-    error = in_vain(checkout, told)
-    assert "0002_b stays applied. Nothing of 0003_c was kept." in error.hint
+    progress = Progress()
+    progress.on("next attempt", lambda: durable.append(checkout.applied()))
+    error = apply_and_fail(checkout, progress)
+    assert "0002_b stays applied. No changes of 0003_c were kept." in error.state
     assert durable == [["0001_a", "0002_b"]]
 
 
-def test_a_way_back_gives_way_too(checkout: Checkout, reader: Connection[Any]) -> None:
+def test_a_rollback_file_is_retried_on_a_busy_table(
+    checkout: Checkout, reader: Connection[Any]
+) -> None:
     checkout.write(_0001_a__rollback="drop table tries; drop table projects;")
-    told = Told()
-    told.then("next try", reader.rollback)
-    with checkout.migrator(told) as migrator:
+    progress = Progress()
+    progress.on("next attempt", reader.rollback)
+    with checkout.migrator(progress) as migrator:
         migrator.roll_back(checkout.migrations()[:1])
-    assert told.waiting[0].startswith("waiting for projects: held by pid ")
+    assert progress.waiting[0].startswith("waiting for projects: held by pid ")
     assert checkout.applied() == []
 
 
-def test_a_deadlock_is_tried_again(checkout: Checkout) -> None:
-    """The other one holds `tries` and asks for `projects`; we hold `projects`, ask for `tries`."""
+def test_a_deadlock_is_retried(checkout: Checkout) -> None:
+    """The other session locks `tries` and then `projects`; we lock `projects` and then `tries`."""
     held = "exists (select from pg_locks where relation = '{}'::regclass and {})"
     checkout.write(
         _0002_b=f"""\
@@ -214,43 +219,43 @@ def test_a_deadlock_is_tried_again(checkout: Checkout) -> None:
         other.execute("set local deadlock_timeout = '1h'")
         other.execute("lock table tries")
 
-        def cross() -> None:
+        def deadlock() -> None:
             until(lambda: bool(checkout.value(f"select {held.format('projects', 'granted')}")))
             other.execute("lock table projects")
             other.rollback()
 
-        thread = threading.Thread(target=cross)
+        thread = threading.Thread(target=deadlock)
         thread.start()
-        told = Told()
-        apply_rest(checkout, told)
-        thread.join(PATIENCE)
-    assert any("next try" in line for line in told.waiting)
+        progress = Progress()
+        apply_rest(checkout, progress)
+        thread.join(TIMEOUT)
+    assert any("next attempt" in line for line in progress.waiting)
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_another_error_is_not_tried_again(checkout: Checkout) -> None:
+def test_other_errors_are_not_retried(checkout: Checkout) -> None:
     checkout.write(_0002_b="select 1 / 0;")
-    told = Told()
-    assert in_vain(checkout, told, wait="60").message == "division by zero"
-    assert told.waiting == []
+    progress = Progress()
+    assert apply_and_fail(checkout, progress, wait="60").message == "division by zero"
+    assert progress.waiting == []
 
 
-# --- outside a transaction ----------------------------------------------------------------------
+# --- outside a transaction --------------------------------------------------------------------
 
 
-def test_outside_a_transaction_the_one_statement_is_tried_again(
+def test_outside_a_transaction_only_the_failed_statement_is_retried(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
     checkout.write(
         _0002_b=f"{OUTSIDE}insert into tries values (1); alter table projects add b int;"
     )
-    error = in_vain(checkout)
-    assert "Its first statement is done and stays." in error.hint
+    error = apply_and_fail(checkout)
+    assert "Its first statement is done." in error.state
     assert error.place
     assert (error.place.line, error.place.column) == (2, 31)
-    told = Told()
-    told.then("next try", reader.rollback)
-    apply_rest(checkout, told)
+    progress = Progress()
+    progress.on("next attempt", reader.rollback)
+    apply_rest(checkout, progress)
     assert checkout.rows("select * from tries") == [(1,)]
     assert checkout.applied() == ["0001_a", "0002_b"]
 
@@ -260,46 +265,46 @@ INDEX = f"{OUTSIDE}create index concurrently if not exists n_idx on projects (n)
 
 @pytest.fixture
 def writer(checkout: Checkout) -> Iterator[Connection[Any]]:
-    """Somebody whose transaction every concurrent index has to wait for."""
+    """A session whose transaction every concurrent index build has to wait for."""
     assert checkout.database
     with checkout.database.connect(application_name="a long write") as writer:
         writer.execute("insert into projects values (1)")
         yield writer
 
 
-def test_a_concurrent_index_waits_for_old_transactions_and_names_them(
+def test_a_concurrent_index_build_waits_for_old_transactions_and_names_them(
     checkout: Checkout, writer: Connection[Any]
 ) -> None:
-    """A lock timeout would break it, and leave it invalid, again and again."""
+    """A lock timeout would leave the index invalid after each attempt."""
     checkout.write(_0002_b=INDEX)
-    told = Told()
-    told.then("waiting for", writer.commit)
-    apply_rest(checkout, told)
-    (line,) = told.waiting
+    progress = Progress()
+    progress.on("waiting for", writer.commit)
+    apply_rest(checkout, progress)
+    (line,) = progress.waiting
     assert f"held by pid {writer.info.backend_pid} (a long write as " in line
     assert "in a transaction of 00:00:0" in line
     assert line.endswith(": insert into projects values (1)")
     assert checkout.value("select indisvalid from pg_index where indexrelid = 'n_idx'::regclass")
 
 
-def test_a_broken_index_is_dropped_without_a_lock_timeout_too(
+def test_an_invalid_index_is_dropped_without_a_lock_timeout(
     checkout: Checkout, writer: Connection[Any]
 ) -> None:
     writer.execute("insert into projects values (1)")
     writer.commit()
     checkout.write(_0002_b=INDEX.replace("index", "unique index", 1))
-    assert in_vain(checkout).sqlstate == "23505"
+    assert apply_and_fail(checkout).sqlstate == "23505"
     checkout.do("delete from projects")
     writer.execute("insert into projects values (1)")
-    told = Told()
-    told.then("waiting for", writer.commit)
-    apply_rest(checkout, told)
-    assert len(told.waiting) == 1
+    progress = Progress()
+    progress.on("waiting for", writer.commit)
+    apply_rest(checkout, progress)
+    assert len(progress.waiting) == 1
     assert checkout.value("select indisvalid from pg_index where indexrelid = 'n_idx'::regclass")
 
 
 @pytest.mark.parametrize(
-    ("statement", "patient"),
+    ("statement", "unlimited"),
     [
         ("create index concurrently a on b (c)", True),
         ("reindex (verbose, CONCURRENTLY) table a", True),
@@ -310,12 +315,14 @@ def test_a_broken_index_is_dropped_without_a_lock_timeout_too(
         ("alter table a add concurrently_built bool -- concurrently", False),
     ],
 )
-def test_only_what_runs_concurrently_waits_without_end(statement: str, patient: bool) -> None:
-    lock_wait = lock_waits.LockWaits(None, Told()).of(Header())  # type: ignore[arg-type]
-    assert lock_wait.of_statement(statement) == f"set lock_timeout = {0 if patient else 2000}"
+def test_only_concurrent_statements_wait_without_a_timeout(statement: str, unlimited: bool) -> None:
+    lock_wait = lock_waits.LockWaits(None, Progress()).for_file(Header())  # type: ignore[arg-type]
+    assert (
+        lock_wait.statement_settings(statement) == f"set lock_timeout = {0 if unlimited else 2000}"
+    )
 
 
-# --- limits of a file's own ---------------------------------------------------------------------
+# --- timeouts of a file -----------------------------------------------------------------------
 
 SEEN = """
     insert into seen select current_setting('lock_timeout'), current_setting('statement_timeout'),
@@ -335,10 +342,10 @@ SEEN = """
         (f"{OUTSIDE}-- statement_timeout: 1h\n", ("400ms", "1h", "0")),
     ],
 )
-def test_a_file_has_the_limits_that_it_asks_for_and_its_record_has_none_of_them(
+def test_timeouts_of_a_file_apply_to_the_file_and_not_to_its_record(
     checkout: Checkout, header: str, seen: tuple[str, str, str]
 ) -> None:
-    """The session's own statement_timeout stays unless the file has one."""
+    """The session's statement_timeout applies unless the file sets one."""
     assert checkout.database
     checkout.do(f"alter database {checkout.database.name} set statement_timeout = '7s'")
     checkout.do(f"""
@@ -348,30 +355,30 @@ def test_a_file_has_the_limits_that_it_asks_for_and_its_record_has_none_of_them(
         create trigger seen after insert on yoyo._yoyo_migration execute function seen();
         """)
     checkout.write(_0002_b=header + SEEN)
-    apply_rest(checkout, Told())
+    apply_rest(checkout, Progress())
     assert checkout.rows("select * from seen") == [seen, ("0", "7s", "0")]
 
 
-def test_a_seed_may_ask_for_limits_and_has_none_else(checkout: Checkout) -> None:
+def test_timeouts_of_a_seed_file_apply_to_that_file_only(checkout: Checkout) -> None:
     checkout.write(_0002_b="create table seen (lock text, statement text, idle text);")
     checkout.seed(a=f"-- lock_timeout: 5s\n{SEEN}", b=SEEN)
-    said = checkout.runner("up")
-    assert said.code == 0, said.err
+    result = checkout.runner("up")
+    assert result.code == 0, result.err
     assert checkout.rows("select * from seen") == [("5s", "0", "1min"), ("0", "0", "1min")]
 
 
-def test_a_statement_that_takes_too_long_is_told_what_it_may_ask_for(checkout: Checkout) -> None:
+def test_a_statement_timeout_names_the_header_that_extends_it(checkout: Checkout) -> None:
     checkout.write(_0002_b="-- statement_timeout: 50ms\nselect pg_sleep(60);")
-    error = in_vain(checkout)
+    error = apply_and_fail(checkout)
     assert error.sqlstate == "57014"
     assert "`-- statement_timeout: 10min`" in error.hint
-    assert "Nothing of 0002_b was kept." in error.hint
+    assert "No changes of 0002_b were kept." in error.state
 
 
-# --- what looking costs, and what it cannot do --------------------------------------------------
+# --- the second connection that looks for blockers --------------------------------------------
 
 
-def test_a_run_that_meets_nobody_sends_nothing_more_and_opens_nothing(
+def test_a_run_without_blockers_sends_no_other_statements_and_opens_no_connection(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[str] = []
@@ -382,8 +389,8 @@ def test_a_run_that_meets_nobody_sends_nothing_more_and_opens_nothing(
         return send(connection, text, *lock_wait)
 
     monkeypatch.setattr(transactional, "send", listening)
-    monkeypatch.setattr(lock_waits, "another", lambda _: pytest.fail("a second connection"))
-    apply_rest(checkout, Told())
+    monkeypatch.setattr(lock_waits, "open_second", lambda _: pytest.fail("a second connection"))
+    apply_rest(checkout, Progress())
     file, end = sent
     begin = file.removesuffix(checkout.migrations()[1].text)
     assert begin.startswith("/* apply 0002_b */ begin; set local ")
@@ -391,21 +398,23 @@ def test_a_run_that_meets_nobody_sends_nothing_more_and_opens_nothing(
     assert end.endswith("; commit")
 
 
-def test_looking_leaves_no_connection_behind(checkout: Checkout, reader: Connection[Any]) -> None:
-    assert in_vain(checkout).sqlstate == "55P03"
+def test_the_search_for_blockers_leaves_no_connection_open(
+    checkout: Checkout, reader: Connection[Any]
+) -> None:
+    assert apply_and_fail(checkout).sqlstate == "55P03"
     until(lambda: sessions_of_runner(checkout) == 0)
-    told = Told()
-    told.then("next try", reader.rollback)
-    with checkout.migrator(told) as migrator:
+    progress = Progress()
+    progress.on("next attempt", reader.rollback)
+    with checkout.migrator(progress) as migrator:
         migrator.apply(checkout.migrations()[1:])
-        assert told.waiting
+        assert progress.waiting
         until(lambda: sessions_of_runner(checkout) == 1)
 
 
 @pytest.fixture
-def poor(checkout: Checkout) -> Iterator[str]:
-    """A role that owns everything here, has one connection and sees nobody else's state."""
-    role = f"poor_{checkout.value('select pg_backend_pid()')}"
+def limited_role(checkout: Checkout) -> Iterator[str]:
+    """A role that owns the tables, has one connection and cannot see other sessions' state."""
+    role = f"limited_{checkout.value('select pg_backend_pid()')}"
     assert checkout.database
     checkout.do(f"create role {role} login connection limit 1")
     checkout.do(f"grant create on database {checkout.database.name} to {role}")
@@ -418,28 +427,28 @@ def poor(checkout: Checkout) -> Iterator[str]:
     checkout.do(f"drop owned by {role} cascade; drop role {role}")
 
 
-def test_without_a_connection_to_spare_nobody_is_named_and_the_wait_is_the_same(
-    checkout: Checkout, poor: str, reader: Connection[Any]
+def test_without_a_free_connection_no_blocker_is_named_but_the_retry_works(
+    checkout: Checkout, limited_role: str, reader: Connection[Any]
 ) -> None:
-    told = Told()
-    assert in_vain(checkout, told).message == "Waited in vain for a lock"
-    assert told.waiting[0] == "waiting for a lock; next try in 0.01 s"
-    told.then("next try", reader.rollback)
+    progress = Progress()
+    assert apply_and_fail(checkout, progress).message == "Lock timeout on a lock"
+    assert progress.waiting[0] == "waiting for a lock; next attempt in 0.01 s"
+    progress.on("next attempt", reader.rollback)
     until(lambda: sessions_of_runner(checkout) == 0)  # its only connection is free again
-    apply_rest(checkout, told)
+    apply_rest(checkout, progress)
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-def test_a_holder_whose_state_is_hidden_has_a_pid_all_the_same(
-    checkout: Checkout, poor: str, reader: Connection[Any]
+def test_a_blocker_with_hidden_state_is_named_by_its_pid(
+    checkout: Checkout, limited_role: str, reader: Connection[Any]
 ) -> None:
-    checkout.do(f"alter role {poor} connection limit 2")
-    message = in_vain(checkout).message
-    assert f"held by pid {reader.info.backend_pid} (a long lunch as " in message
+    checkout.do(f"alter role {limited_role} connection limit 2")
+    message = apply_and_fail(checkout).message
+    assert f"held by pid {reader.info.backend_pid} (a long read as " in message
     assert "state hidden from this role" in message
 
 
-def test_who_interrupts_while_we_look_finds_nothing_half_done(
+def test_an_interrupt_during_the_search_for_blockers_leaves_nothing_applied(
     checkout: Checkout, reader: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: Any) -> None:

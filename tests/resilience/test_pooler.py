@@ -1,4 +1,4 @@
-"""Behind PgBouncer: in transaction mode noticed and refused, in session mode as good as direct.
+"""PgBouncer: refused in transaction mode, works like a direct connection in session mode.
 
 Skipped where PgBouncer is not installed (Debian: apt-get install pgbouncer).
 """
@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 from checkout import Checkout, until
-from conftest import Database, Server
+from conftest import Database, Server, one_server
 
 from runner.errors import DatabaseUnreachable, UsageError
 from runner.events import Event, Working
@@ -31,7 +31,6 @@ from runner.postgres.target import Target, parse
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 with_pgbouncer = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed")
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 LOCKS = "select count(*) from pg_locks where locktype = 'advisory'"
 
 
@@ -57,9 +56,9 @@ class Pool:
 
 @pytest.fixture(scope="module")
 def role(server: Server) -> Iterator[str]:
-    """A superuser whom the server lets in without asking, for PgBouncer to come in as.
+    """A superuser that needs no password, as which PgBouncer connects.
 
-    It goes with the server, for it owns what was made through PgBouncer.
+    It is not dropped before the server, because it owns the objects created through PgBouncer.
     """
     with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
         ((path,),) = conn.execute("show hba_file").fetchall()
@@ -81,7 +80,7 @@ Start = Callable[..., Pool]
 
 @pytest.fixture
 def start(empty_database: Database, role: str) -> Iterator[Start]:
-    """Starts a PgBouncer with these settings of its [pgbouncer] section."""
+    """`start(**settings)` starts a PgBouncer with these settings of its [pgbouncer] section."""
     running: list[subprocess.Popen[bytes]] = []
     with tempfile.TemporaryDirectory(prefix="pgbouncer-", dir="/tmp") as name:
         folder = Path(name)
@@ -119,12 +118,12 @@ def _start(folder: Path, pool: Pool, settings: dict[str, object]) -> subprocess.
         f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\n"
         + "".join(f"{name} = {value}\n" for name, value in lines.items())
     )
-    user = os_user.server_user()  # PgBouncer, too, refuses to run as root
+    user = os_user.server_user()  # PgBouncer refuses to run as root, too
     process = subprocess.Popen(
         [PGBOUNCER, "-q", ini],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        user=None if user.is_us else user.uid,
+        user=None if user.is_current else user.uid,
     )
 
     def listens() -> bool:
@@ -147,7 +146,7 @@ def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
 
 
 def warm(pool: Pool) -> None:
-    """Make the pool hold two sessions."""
+    """Make the pool open two sessions."""
     with pool.connect() as one, pool.connect() as two:
         one.execute("begin; select 1")
         two.execute("begin; select 1")
@@ -155,12 +154,12 @@ def warm(pool: Pool) -> None:
 
 @contextmanager
 def traffic(pool: Pool, clients: int) -> Iterator[None]:
-    """An application whose short transactions come and go on the same pool."""
-    over = threading.Event()
+    """An application that runs short transactions through the same pool."""
+    finished = threading.Event()
 
     def work() -> None:
         with pool.connect() as connection:
-            while not over.is_set():
+            while not finished.is_set():
                 connection.execute("begin; select pg_sleep(0.001); commit")
 
     threads = [threading.Thread(target=work) for _ in range(clients)]
@@ -169,14 +168,14 @@ def traffic(pool: Pool, clients: int) -> Iterator[None]:
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         for thread in threads:
             thread.join()
 
 
 def session_of(pool: Pool) -> int:
     with closing(connect(pool.target)) as connection:
-        return pooler.session(connection, pool.target)
+        return pooler.backend_pid(connection, pool.target)
 
 
 # --- transaction mode ---------------------------------------------------------------------------
@@ -194,7 +193,7 @@ def session_of(pool: Pool) -> int:
     ],
     ids=str,
 )
-def test_a_transaction_mode_pooler_is_noticed_however_it_chooses(
+def test_a_transaction_mode_pooler_is_detected_regardless_of_its_pool(
     start: Start, settings: dict[str, object]
 ) -> None:
     pool = start(pool_mode="transaction", **settings)
@@ -219,7 +218,7 @@ def _value(pool: Pool, sql: str) -> Any:
 
 @with_pgbouncer
 @one_server
-def test_every_command_that_changes_something_refuses_it_and_leaves_no_lock(
+def test_commands_that_write_refuse_a_transaction_mode_pooler_and_leave_no_lock(
     checkout: Checkout, start: Start
 ) -> None:
     pool = start(pool_mode="transaction")
@@ -232,45 +231,45 @@ def test_every_command_that_changes_something_refuses_it_and_leaves_no_lock(
         ["reset", "--yes-delete", name],
         ["verify"],
     ):
-        said = checkout.runner(*words, DATABASE_URL=pool.url)
-        assert said.code == 64, said
-        assert f"error: {pool.url} is a pooler in transaction mode" in said.err
-        assert "into DIRECT_URL; what migrates takes it instead of DATABASE_URL" in said.err
-        assert "DATABASE_URL in the environment. Nothing was done." in said.err
-    said = checkout.yoyo("apply", DATABASE_URL=pool.url)
-    assert said.code == 64
-    assert "is a pooler in transaction mode" in said.err
-    assert "Traceback" not in said.err
+        result = checkout.runner(*words, DATABASE_URL=pool.url)
+        assert result.code == 64, result
+        assert f"error: {pool.url} is a pooler in transaction mode" in result.err
+        assert "into DIRECT_URL, which migrations use instead of DATABASE_URL" in result.err
+        assert "DATABASE_URL in the environment.\nNo changes were made." in result.err
+    result = checkout.yoyo("apply", DATABASE_URL=pool.url)
+    assert result.code == 64
+    assert "is a pooler in transaction mode" in result.err
+    assert "Traceback" not in result.err
     assert checkout.value(LOCKS) == 0
     assert checkout.value("select to_regnamespace('yoyo')") is None
 
-    said = checkout.runner("status", DATABASE_URL=pool.url)  # to look is harmless
-    assert said.code == 2, said
+    result = checkout.runner("status", DATABASE_URL=pool.url)  # it only reads
+    assert result.code == 2, result
 
-    said = checkout.runner("apply", DATABASE_URL=pool.url, DIRECT_URL=pool.database.conninfo())
-    assert said.code == 0, said.err
-    assert "named by DIRECT_URL in the environment" in said.err
+    result = checkout.runner("apply", DATABASE_URL=pool.url, DIRECT_URL=pool.database.conninfo())
+    assert result.code == 0, result.err
+    assert "named by DIRECT_URL in the environment" in result.err
     assert checkout.applied() == ["0001_a"]
-    said = checkout.runner("url", DATABASE_URL=pool.url, DIRECT_URL=pool.database.conninfo())
-    assert said.out == f"{pool.url}\n"
+    result = checkout.runner("url", DATABASE_URL=pool.url, DIRECT_URL=pool.database.conninfo())
+    assert result.out == f"{pool.url}\n"
 
 
 @with_pgbouncer
 @one_server
-def test_a_statement_mode_pooler_is_refused_in_its_own_words(
+def test_a_statement_mode_pooler_is_refused_with_its_own_message(
     checkout: Checkout, start: Start
 ) -> None:
-    said = checkout.runner("apply", DATABASE_URL=start(pool_mode="statement").url)
-    assert said.code == 1
-    assert "transaction blocks not allowed in statement pooling mode" in said.err
-    assert "DIRECT_URL" in said.err
+    result = checkout.runner("apply", DATABASE_URL=start(pool_mode="statement").url)
+    assert result.code == 1
+    assert "transaction blocks not allowed in statement pooling mode" in result.err
+    assert "DIRECT_URL" in result.err
 
 
 @with_pgbouncer
 @one_server
-def test_a_pooler_that_cannot_be_looked_through_is_refused(start: Start) -> None:
+def test_a_pooler_whose_mode_cannot_be_determined_is_refused(start: Start) -> None:
     pool = start(pool_mode="session", max_client_conn=1)
-    with pytest.raises(DatabaseUnreachable, match="is a pooler, and does not show which kind"):
+    with pytest.raises(DatabaseUnreachable, match="is a pooler, and its mode cannot be determined"):
         session_of(pool)
 
 
@@ -280,11 +279,11 @@ def test_a_pooler_that_cannot_be_looked_through_is_refused(start: Start) -> None
 @with_pgbouncer
 @one_server
 @pytest.mark.parametrize("size", [1, 20])
-def test_a_session_mode_pooler_is_as_good_as_none(
+def test_a_session_mode_pooler_is_accepted(
     checkout: Checkout, start: Start, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also one that has no second session for us: ours is kept all the same."""
-    monkeypatch.setattr(pooler, "_PATIENCE", 0.3)
+    """Also with a pool of one session, where no second connection can be opened."""
+    monkeypatch.setattr(pooler, "_TIMEOUT", 0.3)
     pool = start(pool_mode="session", default_pool_size=size)
     checkout.environ["DATABASE_URL"] = pool.url
     with checkout.migrator() as migrator:
@@ -296,31 +295,31 @@ def test_a_session_mode_pooler_is_as_good_as_none(
 
 @with_pgbouncer
 @one_server
-def test_through_a_session_mode_pooler_the_holder_of_a_busy_table_is_named(
+def test_the_blocker_of_a_busy_table_is_named_through_a_session_mode_pooler(
     checkout: Checkout, start: Start
 ) -> None:
-    """There the number that the client was given is not the server's."""
+    """A pooler gives the client another backend pid than the server uses."""
     checkout.apply()
     checkout.write(_0002_b="alter table a add column b int;")
     pool = start(pool_mode="session")
     checkout.environ["DATABASE_URL"] = pool.url
-    told: list[str] = []
-    with pool.database.connect(application_name="a long lunch") as reader:
+    reported: list[str] = []
+    with pool.database.connect(application_name="a long read") as reader:
         pid = reader.info.backend_pid
         reader.execute("select * from a")
 
         def report(event: Event) -> None:
             if isinstance(event, Working) and event.text.startswith("waiting"):
-                told.append(event.text)
+                reported.append(event.text)
                 reader.rollback()
 
         with checkout.migrator(report) as migrator:
             migrator.apply(checkout.migrations()[1:])
-    assert f"held by pid {pid} (a long lunch as " in told[0]
+    assert f"held by pid {pid} (a long read as " in reported[0]
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
-# --- known by their names -----------------------------------------------------------------------
+# --- hosted poolers -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -334,7 +333,9 @@ def test_through_a_session_mode_pooler_the_holder_of_a_busy_table_is_named(
         ("notsupabase.com", "6543", ""),
     ],
 )
-def test_supabases_pooler_is_known_by_its_port(host: str, port: str, instead: str) -> None:
+def test_supabases_pooler_is_recognized_by_host_and_port(
+    host: str, port: str, instead: str
+) -> None:
     parameters = {"host": host, "port": port, "user": "u", "password": "hunter2"}
     target = Target(parameters, "DATABASE_URL in .env", embedded=False)
     if not instead:
@@ -347,17 +348,17 @@ def test_supabases_pooler_is_known_by_its_port(host: str, port: str, instead: st
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
-def test_supabases_pooler_is_refused_before_it_is_called(tmp_path: Path) -> None:
+def test_supabases_pooler_is_refused_without_connecting(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     checkout.write(_0001_a="select 1;")
     url = "postgresql://postgres.abc:x@aws-0-eu-west-1.pooler.supabase.com:6543/postgres"
-    said = checkout.runner("apply", "--json", DATABASE_URL=url)
-    assert said.code == 64
-    assert said.document["error"]["code"] == "usage"
-    assert ".pooler.supabase.com/postgres," in said.document["error"]["hint"]
+    result = checkout.runner("apply", "--json", DATABASE_URL=url)
+    assert result.code == 64
+    assert result.document["error"]["code"] == "usage"
+    assert ".pooler.supabase.com/postgres," in result.document["error"]["hint"]
 
 
-def test_neons_pooler_comes_with_the_address_beside_it() -> None:
+def test_the_hint_for_neons_pooler_has_the_direct_address() -> None:
     host = "ep-cool-name-123-pooler.eu-central-1.aws.neon.tech"
     target = Target({"host": host}, "", embedded=False)
     direct = "postgresql://ep-cool-name-123.eu-central-1.aws.neon.tech/"

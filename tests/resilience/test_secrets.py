@@ -1,7 +1,7 @@
-"""A password is known to nobody who did not know it: not by output, logs, pages or argument lists.
+"""The password never appears in output, logs, pages or argument lists.
 
-The password is three times the same word with what URLs, shells and libpq give a meaning to
-between them, so that any piece of it, encoded in whatever way, still holds the word.
+It is the same word three times, separated by characters with a meaning in URLs, shells and libpq,
+so that every part of it contains the word in any encoding.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-from checkout import PATIENCE, until
-from cli_harness import Desk
-from conftest import API_ROLES, Database, Server
+from checkout import TIMEOUT, until
+from cli_harness import CliHarness
+from conftest import API_ROLES, Database, Server, one_server
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from runner.cli.main import COMMANDS
+from runner.cli.commands import NAMES
 
-pytestmark = pytest.mark.parametrize("server", ["pg18"], indirect=True)
+pytestmark = one_server
 
 WORD = "Pa55m4rk"
 PASSWORD = f"{WORD}'@{WORD}:%/\\ \"ü?#&{WORD}"
@@ -32,7 +32,7 @@ PASSWORD = f"{WORD}'@{WORD}:%/\\ \"ü?#&{WORD}"
 
 @pytest.fixture(scope="module")
 def guarded(server: Server) -> Iterator[Database]:
-    """A database for a role that has to say its password; a superuser, so that it may do all."""
+    """A database for a role that must give its password; a superuser, so that all commands work."""
     role = f"guarded_{os.getpid()}"
     with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
         ((path,),) = conn.execute("show hba_file").fetchall()
@@ -55,7 +55,7 @@ def guarded(server: Server) -> Iterator[Database]:
 
 
 def addresses(database: Database) -> dict[str, dict[str, str]]:
-    """The ways to name the database, and to name it wrong: variables of each."""
+    """Return environment variables that name the database, correctly and incorrectly."""
     role = f"guarded_{os.getpid()}"
     host, name = database.server.host, database.name
     raw, encoded, wrong = PASSWORD, quote(PASSWORD, safe=""), quote(PASSWORD + "x", safe="")
@@ -67,11 +67,11 @@ def addresses(database: Database) -> dict[str, dict[str, str]]:
         "DIRECT_URL": {"DIRECT_URL": keywords, "DATABASE_URL": f"postgresql://u:{encoded}@h/db"},
         "variables": {"PGHOST": host, "PGUSER": role, "PGDATABASE": name, "PGPASSWORD": raw},
         "a wrong password": {"DATABASE_URL": f"postgresql://{role}:{wrong}@{at}"},
-        "a host that is none": {"DATABASE_URL": f"postgresql://u:{encoded}@nowhere.invalid/db"},
+        "an unknown host": {"DATABASE_URL": f"postgresql://u:{encoded}@nowhere.invalid/db"},
         "a raw password": {"DATABASE_URL": f"postgresql://{role}:{raw}@{at}"},
         "half a keyword string": {"DATABASE_URL": f"host={host} password='{raw}"},
-        "no UTF-8": {"DATABASE_URL": f"postgresql://{role}:%ff{encoded}@{at}"},
-        "a parameter that is none": {"DATABASE_URL": f"postgresql://u@h/db?passw0rd={encoded}"},
+        "not UTF-8": {"DATABASE_URL": f"postgresql://{role}:%ff{encoded}@{at}"},
+        "an unknown parameter": {"DATABASE_URL": f"postgresql://u@h/db?passw0rd={encoded}"},
         "other secrets": {
             "DATABASE_URL": f"postgresql://u@nowhere.invalid/db?sslpassword={encoded}"
             f"&scram_client_key={encoded}&scram_server_key={encoded}&passfile={encoded}"
@@ -80,11 +80,11 @@ def addresses(database: Database) -> dict[str, dict[str, str]]:
 
 
 FEW = ("a URL", "a wrong password", "a raw password")
-RIGHT = ("a URL", "keywords", "DIRECT_URL", "variables")
+CORRECT = ("a URL", "keywords", "DIRECT_URL", "variables")
 ALL = tuple(addresses(Database(Server("", "", 0, "", None, "", 0), "")))
-# check looks at files, on a server of its own.
-TRIED = {"status": ALL, "apply": ALL, "url": ALL, "check": FEW[:1]}
-# What a command needs to do its work; one that is not here runs without words.
+# check reads only the files and uses its own server.
+ADDRESSES_OF = {"status": ALL, "apply": ALL, "url": ALL, "check": FEW[:1]}
+# The arguments of each command; a command that is not listed is run without any.
 WORDS = {
     "verify": ("--html", "proof.html", "--junit", "proof.xml", "--only", "drift"),
     "check": ("--file", "0001_a"),
@@ -97,21 +97,21 @@ WORDS = {
 
 
 @pytest.fixture
-def desk(tmp_path: Path, guarded: Database) -> Desk:
-    desk = Desk(tmp_path, guarded)
-    desk.clear()
-    del desk.environ["DATABASE_URL"]
-    desk.lay("sql/0001_a.sql", "create table a (n int);")
-    desk.lay("sql/0001_a.rollback.sql", "drop table a;")
-    desk.lay("seeds/a.sql", "select 1;")
-    return desk
+def cli(tmp_path: Path, guarded: Database) -> CliHarness:
+    cli = CliHarness(tmp_path, guarded)
+    cli.clear()
+    del cli.environ["DATABASE_URL"]
+    cli.write_raw("sql/0001_a.sql", "create table a (n int);")
+    cli.write_raw("sql/0001_a.rollback.sql", "drop table a;")
+    cli.write_raw("seeds/a.sql", "select 1;")
+    return cli
 
 
-def assert_kept(desk: Desk, *texts: str) -> None:
-    """The password is in no text, and in no file of the folder but the one that was given it."""
+def assert_not_leaked(cli: CliHarness, *texts: str) -> None:
+    """The password is in no text, and in no file of the folder except .env, which contains it."""
     for text in texts:
         assert WORD not in text, text
-    for path in desk.folder.rglob("*"):
+    for path in cli.folder.rglob("*"):
         if path.is_file() and path.name != ".env":
             assert WORD.encode() not in path.read_bytes(), path
 
@@ -120,61 +120,62 @@ def assert_kept(desk: Desk, *texts: str) -> None:
     ("command", "address"),
     [
         (command, address)
-        for command in COMMANDS
-        if command not in ("psql", "studio")  # one prints for itself, one goes on: see below
-        for address in TRIED.get(command, FEW)
+        for command in NAMES
+        if command
+        not in ("psql", "studio")  # one is replaced by psql, one keeps running: see below
+        for address in ADDRESSES_OF.get(command, FEW)
     ],
 )
-def test_no_command_tells_the_password(desk: Desk, command: str, address: str) -> None:
-    assert desk.database
-    desk.environ |= addresses(desk.database)[address]
-    words = [desk.database.name if word == "?" else word for word in WORDS.get(command, ())]
+def test_no_command_prints_the_password(cli: CliHarness, command: str, address: str) -> None:
+    assert cli.database
+    cli.environ |= addresses(cli.database)[address]
+    words = [cli.database.name if word == "?" else word for word in WORDS.get(command, ())]
     for flag in ("-v", "--json"):
-        said = desk.main(command, flag, *words)
-        assert "Traceback" not in said.err
-        assert_kept(desk, said.out, said.err)
+        result = cli.main(command, flag, *words)
+        assert "Traceback" not in result.err
+        assert_not_leaked(cli, result.out, result.err)
     if command in ("status", "apply", "seed"):
-        assert (said.code in (0, 2)) is (address in RIGHT), said
-    if command == "url" and address in RIGHT:
-        assert WORD in desk.main("url", "--show-password").out
+        assert (result.code in (0, 2)) is (address in CORRECT), result
+    if command == "url" and address in CORRECT:
+        assert WORD in cli.main("url", "--show-password").out
 
 
-def test_a_failing_file_tells_no_password_either(desk: Desk) -> None:
-    assert desk.database
-    desk.environ |= addresses(desk.database)["a URL"]
-    desk.lay("sql/0002_b.sql", "select oops;")
-    desk.lay("sql/0001_a.rollback.sql", "select oops;")
-    desk.lay("seeds/a.sql", "select oops;")
+def test_a_failing_file_does_not_reveal_the_password(cli: CliHarness) -> None:
+    assert cli.database
+    cli.environ |= addresses(cli.database)["a URL"]
+    cli.write_raw("sql/0002_b.sql", "select oops;")
+    cli.write_raw("sql/0001_a.rollback.sql", "select oops;")
+    cli.write_raw("seeds/a.sql", "select oops;")
     for words in (["apply"], ["rollback"], ["seed"], ["plan"], ["up"]):
         for flag in ("-v", "--json"):
-            said = desk.main(*words, flag)
-            assert said.code in (1, 2), said
-            assert_kept(desk, said.out, said.err)
-    assert "oops" in (desk.folder / ".runner" / "runs.jsonl").read_text()
+            result = cli.main(*words, flag)
+            assert result.code in (1, 2), result
+            assert_not_leaked(cli, result.out, result.err)
+    assert "oops" in (cli.folder / ".runner" / "runs.jsonl").read_text()
 
 
-def test_an_env_file_tells_no_password(desk: Desk) -> None:
-    assert desk.database
-    (url,) = addresses(desk.database)["a URL"].values()
+def test_an_env_file_does_not_reveal_the_password(cli: CliHarness) -> None:
+    assert cli.database
+    (url,) = addresses(cli.database)["a URL"].values()
     for content in (
         f"DATABASE_URL={url}\n",
         f"DATABASE_URL=\"{url}\nOTHER='{PASSWORD}\n{PASSWORD}\n",
         f"export DATABASE_URL = {PASSWORD}",
         f"{PASSWORD}=x\nRUNNER_SQL_DIR=sql",
     ):
-        desk.lay(".env", content)
-        said = desk.main("status", "-v")
-        assert "Traceback" not in said.err
-        assert_kept(desk, said.out, said.err)
-    desk.lay(".env", f"DATABASE_URL={url}".encode() + b"\xff")
-    said = desk.main("status")
-    assert (said.code, "cannot be read" in said.err) == (64, True)
-    assert_kept(desk, said.out, said.err)
+        cli.write_raw(".env", content)
+        result = cli.main("status", "-v")
+        assert "Traceback" not in result.err
+        assert_not_leaked(cli, result.out, result.err)
+    cli.write_raw(".env", f"DATABASE_URL={url}".encode() + b"\xff")
+    result = cli.main("status")
+    assert (result.code, "cannot be read" in result.err) == (64, True)
+    assert_not_leaked(cli, result.out, result.err)
 
 
-def test_a_url_in_the_wrong_place_tells_no_password(desk: Desk) -> None:
-    assert desk.database
-    desk.environ |= addresses(desk.database)["a URL"]  # else the embedded server would be started
+def test_a_url_in_the_wrong_argument_does_not_reveal_the_password(cli: CliHarness) -> None:
+    assert cli.database
+    cli.environ |= addresses(cli.database)["a URL"]  # else the embedded server would be started
     url = f"postgresql://u:{quote(PASSWORD, safe='')}@h/db"
     raw = f"postgres:/u:{WORD}:{WORD}@{WORD}@h/db"
     keywords = f"host=h password={WORD} dbname=db"
@@ -193,40 +194,40 @@ def test_a_url_in_the_wrong_place_tells_no_password(desk: Desk) -> None:
             ["status", "-d", f"{typed} {typed}"],
         ):
             for more in ([], ["--json"]):
-                said = desk.main(*words, *more)
-                assert said.code in (1, 64), said
-                assert_kept(desk, said.out, said.err)
-    assert "'postgresql://u:***@h/db'" in desk.main(url).err
-    assert "'host=h password=*** dbname=db'" in desk.main(keywords).err
+                result = cli.main(*words, *more)
+                assert result.code in (1, 64), result
+                assert_not_leaked(cli, result.out, result.err)
+    assert "'postgresql://u:***@h/db'" in cli.main(url).err
+    assert "'host=h password=*** dbname=db'" in cli.main(keywords).err
 
 
-def test_a_password_in_a_file_is_not_printed_with_its_line(desk: Desk) -> None:
-    assert desk.database
-    desk.environ |= addresses(desk.database)["a URL"]
+def test_a_password_in_a_file_is_masked_in_the_printed_line(cli: CliHarness) -> None:
+    assert cli.database
+    cli.environ |= addresses(cli.database)["a URL"]
     text = f"create role r password '{WORD}' in role nobody_here;"
-    desk.lay("sql/0002_b.sql", text)
-    said = desk.main("apply")
-    assert said.code == 1
-    assert "at sql/0002_b.sql:1:" in said.err
-    assert "  | create role r password *** in role nobody_here;\n" in said.err
-    assert WORD not in said.out + said.err
+    cli.write_raw("sql/0002_b.sql", text)
+    result = cli.main("apply")
+    assert result.code == 1
+    assert "at sql/0002_b.sql:1:" in result.err
+    assert "  | create role r password *** in role nobody_here;\n" in result.err
+    assert WORD not in result.out + result.err
 
 
-def test_a_statement_of_somebody_else_is_shown_without_its_password(desk: Desk) -> None:
-    """Who holds the lock is named with what they run."""
-    assert desk.database
-    desk.environ |= addresses(desk.database)["a URL"]
-    with desk.database.connect(autocommit=True) as holder:
+def test_a_password_in_a_statement_of_another_session_is_masked(cli: CliHarness) -> None:
+    """The holder of the lock is shown with its current statement."""
+    assert cli.database
+    cli.environ |= addresses(cli.database)["a URL"]
+    with cli.database.connect(autocommit=True) as holder:
         holder.execute("select pg_advisory_lock(2037348719)")
         holder.execute(f"select 'alter role r password ''{WORD}'''")
-        said = desk.main("apply", "--lock-wait", "0", "-v")
-        assert said.code == 3
-        assert "Another run holds the lock" in said.err
+        result = cli.main("apply", "--lock-wait", "0", "-v")
+        assert result.code == 3
+        assert "Another run holds the lock" in result.err
         holder.execute(f"do $$ begin /* alter role r password '{WORD}' */ perform 1; end $$")
-        said = desk.main("apply", "--lock-wait", "0.2", "-v")
-        assert said.code == 3
-        assert "waiting for the lock" in said.err
-        assert WORD not in said.err
+        result = cli.main("apply", "--lock-wait", "0.2", "-v")
+        assert result.code == 3
+        assert "waiting for the lock" in result.err
+        assert WORD not in result.err
 
 
 def command_lines() -> list[str]:
@@ -238,36 +239,36 @@ def command_lines() -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="there is no /proc here")
-@pytest.mark.parametrize("address", RIGHT)
-def test_no_argument_list_holds_the_password(desk: Desk, address: str) -> None:
-    """Every user of the machine can read those."""
-    assert desk.database
-    desk.environ |= addresses(desk.database)[address]
-    if address == "DIRECT_URL":  # psql is the application's
-        desk.environ["DATABASE_URL"] = desk.environ["DIRECT_URL"]
-    desk.lay("sql/0002_b.sql", "select pg_sleep(3600);")
+@pytest.mark.parametrize("address", CORRECT)
+def test_no_argument_list_contains_the_password(cli: CliHarness, address: str) -> None:
+    """Every user of the machine can read argument lists."""
+    assert cli.database
+    cli.environ |= addresses(cli.database)[address]
+    if address == "DIRECT_URL":  # psql does not use DIRECT_URL
+        cli.environ["DATABASE_URL"] = cli.environ["DIRECT_URL"]
+    cli.write_raw("sql/0002_b.sql", "select pg_sleep(3600);")
     sleeping = f"""
         select count(*) from pg_stat_activity
         where query like '%pg_sleep(36%' and wait_event = 'PgSleep'
-            and datname = '{desk.database.name}'
+            and datname = '{cli.database.name}'
         """
     for words in (["apply"], ["psql", "--", "-XAtc", "select pg_sleep(3601)"]):
-        with desk.start_runner(*words) as process:
+        with cli.start_runner(*words) as process:
             try:
-                until(lambda: desk.value(sleeping) == 1)
+                until(lambda: cli.value(sleeping) == 1)
                 lines = command_lines()
                 assert any("pg_sleep(3601)" in line or "runner apply" in line for line in lines)
                 assert not [line for line in lines if WORD in line]
             finally:
-                desk.do(
+                cli.do(
                     "select pg_terminate_backend(pid) from pg_stat_activity "
                     "where query like '%pg_sleep(36%' and pid <> pg_backend_pid()"
                 )
-                out, err = process.communicate(timeout=PATIENCE)
+                out, err = process.communicate(timeout=TIMEOUT)
         assert WORD not in out + err
 
 
-FORCED = """
+FAILING_PROGRAM = """
 import sys, traceback
 import runner.migrate.migrator
 from runner.cli.main import main
@@ -275,39 +276,43 @@ from runner.cli.main import main
 def broken(self):
     raise ZeroDivisionError("a mistake of ours")
 
-runner.migrate.migrator.Ledger.records = broken
+runner.migrate.migrator.Migrator.records = broken
 try:
     main(["apply", "-v"])
 except ZeroDivisionError as error:
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    sys.stderr.write("".join(told.format()))
+    details = traceback.TracebackException.from_exception(error, capture_locals=True)
+    sys.stderr.write("".join(details.format()))
     raise
 """
 
 
-@pytest.mark.parametrize("address", RIGHT)
-def test_a_traceback_with_all_its_variables_tells_no_password(desk: Desk, address: str) -> None:
-    """Should there ever be one, and somebody's error tracker sees it."""
-    assert desk.database
-    desk.environ |= addresses(desk.database)[address]
-    said = desk.run(sys.executable, "-W", "error", "-c", FORCED)
-    assert said.code == 1
-    assert said.err.count("ZeroDivisionError: a mistake of ours") == 2
-    assert "where = " in said.err
-    assert_kept(desk, said.out, said.err)
+@pytest.mark.parametrize("address", CORRECT)
+def test_a_traceback_with_local_variables_does_not_reveal_the_password(
+    cli: CliHarness, address: str
+) -> None:
+    """An error tracker may record the local variables of an unexpected error."""
+    assert cli.database
+    cli.environ |= addresses(cli.database)[address]
+    result = cli.run(sys.executable, "-W", "error", "-c", FAILING_PROGRAM)
+    assert result.code == 1
+    assert result.err.count("ZeroDivisionError: a mistake of ours") == 2
+    assert "where = " in result.err
+    assert_not_leaked(cli, result.out, result.err)
 
 
-# --- what the runner makes ------------------------------------------------------------------------
+# --- files and objects that the runner creates ----------------------------------------------------
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_what_is_kept_in_the_folder_is_private_whatever_the_umask(desk: Desk, umask: int) -> None:
-    assert desk.database
-    desk.environ |= addresses(desk.database)["a URL"]
+def test_files_of_the_runner_are_private_regardless_of_the_umask(
+    cli: CliHarness, umask: int
+) -> None:
+    assert cli.database
+    cli.environ |= addresses(cli.database)["a URL"]
     before = os.umask(umask)
     try:
-        assert desk.main("apply").code == 0
-        assert desk.main("seed", "--log", "logs/mine.jsonl").code == 0
+        assert cli.main("apply").code == 0
+        assert cli.main("seed", "--log", "logs/mine.jsonl").code == 0
     finally:
         os.umask(before)
     for name, mode in {
@@ -316,7 +321,7 @@ def test_what_is_kept_in_the_folder_is_private_whatever_the_umask(desk: Desk, um
         "logs": 0o700,
         "logs/mine.jsonl": 0o600,
     }.items():
-        assert stat.S_IMODE((desk.folder / name).stat().st_mode) == mode, name
+        assert stat.S_IMODE((cli.folder / name).stat().st_mode) == mode, name
 
 
 OPEN = """
@@ -350,27 +355,27 @@ OPEN = """
     """
 
 
-def test_nothing_of_the_ledger_is_open_to_the_roles_of_the_api(
+def test_the_api_roles_have_no_privileges_on_the_migration_tables(
     guarded: Database, tmp_path: Path
 ) -> None:
-    """Made where Supabase's default privileges open whatever is new, and by a role's own, too."""
-    desk = Desk(tmp_path, guarded)
-    desk.clear()
+    """Even where default privileges, such as Supabase's, grant access to new objects."""
+    cli = CliHarness(tmp_path, guarded)
+    cli.clear()
     for role in API_ROLES:
-        desk.do(
+        cli.do(
             f"do $$ begin if to_regrole('{role}') is null then create role {role}; end if; end $$"
         )
-    everybody = ", ".join((*API_ROLES, "public"))
+    grantees = ", ".join((*API_ROLES, "public"))
     for what in ("tables", "sequences", "schemas", "functions", "types"):
-        desk.do(f"alter default privileges grant all on {what} to {everybody}")
+        cli.do(f"alter default privileges grant all on {what} to {grantees}")
     try:
-        desk.lay("sql/0001_a.sql", "create table a (n int);\n")
-        desk.lay("sql/0002_b.sql", "-- transactional: false\nselect 1;\nselect oops;")
-        desk.lay("seeds/a.sql", "insert into a values (1);")
-        assert desk.main("apply").code == 1
-        assert desk.main("seed").code == 0
-        assert desk.main("status").code == 2
-        assert desk.rows("select * from yoyo.progress") != []
+        cli.write_raw("sql/0001_a.sql", "create table a (n int);\n")
+        cli.write_raw("sql/0002_b.sql", "-- transactional: false\nselect 1;\nselect oops;")
+        cli.write_raw("seeds/a.sql", "insert into a values (1);")
+        assert cli.main("apply").code == 1
+        assert cli.main("seed").code == 0
+        assert cli.main("status").code == 2
+        assert cli.rows("select * from yoyo.progress") != []
         with guarded.connect() as conn:
             conn.execute(
                 "create temp table roles as select unnest(%s::text[]) as rolname", [list(API_ROLES)]
@@ -382,4 +387,4 @@ def test_nothing_of_the_ledger_is_open_to_the_roles_of_the_api(
                     conn.execute("select content from yoyo._yoyo_migration")
     finally:
         for what in ("tables", "sequences", "schemas"):
-            desk.do(f"alter default privileges revoke all on {what} from {everybody}")
+            cli.do(f"alter default privileges revoke all on {what} from {grantees}")

@@ -1,4 +1,4 @@
-"""The large data set: skewed, the same each time, true to every rule, only where it is meant."""
+"""The scale seeds: skewed sizes, reproducible, valid, and loaded only on request."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def conn(database: Database) -> Iterator[Connection[TupleRow]]:
         yield conn
 
 
-def told(conn: Connection[TupleRow], *, of: str = "cscale%") -> set[Any]:
-    """Every row but what the clock and chance have written: the database's own audit rows."""
+def seeded_rows(conn: Connection[TupleRow], *, of: str = "cscale%") -> set[Any]:
+    """Every row except the automatic audit rows, whose ids and times vary."""
     found = set()
     for table in TABLES:
         column = "id" if table == "organizations" else "org_id"
@@ -50,7 +50,7 @@ def told(conn: Connection[TupleRow], *, of: str = "cscale%") -> set[Any]:
 
 
 @pytest.mark.parametrize("orgs", SIZES)
-def test_there_are_as_many_organizations_and_each_has_all_there_is(
+def test_requested_organizations_have_rows_in_every_table(
     database: Database, conn: Connection[TupleRow], orgs: int
 ) -> None:
     counts = scaled(database, orgs)
@@ -61,7 +61,9 @@ def test_there_are_as_many_organizations_and_each_has_all_there_is(
 
 
 @one_server
-def test_a_few_are_giants_and_most_are_tiny(database: Database, conn: Connection[TupleRow]) -> None:
+def test_few_organizations_are_large_and_most_are_small(
+    database: Database, conn: Connection[TupleRow]
+) -> None:
     scaled(database, 1000)
     sizes = [
         size
@@ -77,29 +79,29 @@ def test_a_few_are_giants_and_most_are_tiny(database: Database, conn: Connection
 
 
 @one_server
-def test_a_second_run_writes_nothing_and_a_larger_one_only_adds(
+def test_rerun_writes_nothing_and_larger_size_only_adds_rows(
     database: Database, conn: Connection[TupleRow]
 ) -> None:
     first = scaled(database, 3)
-    kept = told(conn)
+    kept = seeded_rows(conn)
     again = scaled(database, 3)
     for table in TABLES:
         assert (again[table].inserted, again[table].updated) == (0, 0)
         assert again[table].unchanged == first[table].inserted > 0
-    assert told(conn) == kept
+    assert seeded_rows(conn) == kept
     larger = scaled(database, 50)
-    assert kept < told(conn)
+    assert kept < seeded_rows(conn)
     assert not any(count.updated or count.deleted for count in larger.values())
 
 
-def test_the_same_size_gives_the_same_rows_and_each_is_one_of_a_larger(
+def test_same_size_generates_the_same_rows(
     database: Database, other: Database, conn: Connection[TupleRow]
 ) -> None:
     scaled(database, 50)
     scaled(other, 50)
-    with other.connect() as there:
-        assert told(conn) == told(there)
-        assert len(told(conn)) > 400
+    with other.connect() as other_conn:
+        assert seeded_rows(conn) == seeded_rows(other_conn)
+        assert len(seeded_rows(conn)) > 400
 
 
 @pytest.fixture
@@ -108,31 +110,33 @@ def other(server: Server, template: str) -> Iterator[Database]:
         yield database
 
 
-def test_what_must_hold_holds(database: Database, conn: Connection[TupleRow]) -> None:
-    """Constraints and triggers were on; these are what neither says of rows that are there."""
+def test_generated_rows_satisfy_the_invariants(
+    database: Database, conn: Connection[TupleRow]
+) -> None:
+    """Invariants that constraints and triggers do not check on existing rows."""
     scaled(database, 50)
-    wrong = {
+    violations = {
         "without an OWNER": """
             select from public.organizations as o where not exists (
                 select from public.users as u where u.org_id = o.id and 'OWNER' = any (u.roles))""",
-        "approved by somebody who may not": """
+        "approved by a user without the right": """
             select from public.workflows as w
             inner join public.users as u on u.org_id = w.org_id and u.id = w.approver_id
             where not u.roles && '{OWNER,ADMIN}'""",
-        "approved in front of an open gate": """
+        "approved before an earlier gate": """
             select from public.workflows as w
             inner join public.workflows as before
                 on before.org_id = w.org_id and before.project_id = w.project_id
                 and before.gate < w.gate and before.approved_at is null
             where w.approved_at is not null""",
-        "approved before it began": """
+        "approved before the project was created": """
             select from public.workflows as w
             inner join public.projects as p on p.org_id = w.org_id and p.id = w.project_id
             where w.approved_at < p.created_at""",
         "older than its organization": """
             select from public.users as u inner join public.organizations as o on o.id = u.org_id
             where u.created_at < o.created_at""",
-        "an approval that nobody wrote down": """
+        "approval without audit row": """
             select from public.workflows as w where w.approved_at is not null and not exists (
                 select from public.audit_logs as l
                 where l.org_id = w.org_id and l.target_id = w.id and l.actor_id = w.approver_id
@@ -140,25 +144,25 @@ def test_what_must_hold_holds(database: Database, conn: Connection[TupleRow]) ->
     }
     for table in TABLES[:5]:
         column = "id" if table == "organizations" else "org_id"
-        wrong[f"{table}: a row that was not written down once"] = f"""
+        violations[f"{table}: not exactly one insert audit row"] = f"""
             select from public.{table} as t where 1 <> (
                 select count(*) from public.audit_logs as l
                 where l.org_id = t.{column} and l.target_id = t.id and l.action = 'insert'
                 and l.target_type = '{table}')"""
-    for what, query in wrong.items():
+    for what, query in violations.items():
         assert conn.execute(query.encode()).fetchall() == [], what
 
 
-def test_a_person_of_it_sees_their_organization_and_the_two_companies_are_as_they_were(
+def test_scale_user_sees_own_organization_and_seed_rows_are_unchanged(
     database: Database, conn: Connection[TupleRow]
 ) -> None:
-    with database.connect(autocommit=True) as pouring:
-        migrator = Migrator(pouring)
+    with database.connect(autocommit=True) as seeding:
+        migrator = Migrator(seeding)
         with migrator.lock():
             load(migrator, read(ROOT / "seeds"))
-    before = told(conn, of="c%")
+    before = seeded_rows(conn, of="c%")
     scaled(database, 3)
-    assert told(conn, of="c%") - told(conn) == before
+    assert seeded_rows(conn, of="c%") - seeded_rows(conn) == before
     subs = "select md5(id)::uuid::text, auth_user_id::text from public.users where id like %s"
     for sub, linked in conn.execute(subs, ["cscale%u00000000001"]).fetchall():
         assert sub == linked
@@ -171,7 +175,7 @@ def test_a_person_of_it_sees_their_organization_and_the_two_companies_are_as_the
 
 
 @one_server
-def test_psql_pours_the_same_as_the_comment_says(
+def test_psql_command_in_the_comment_loads_the_same_rows(
     database: Database, other: Database, conn: Connection[TupleRow]
 ) -> None:
     text = (FOLDER / "01_organizations.sql").read_text("utf-8")
@@ -183,15 +187,15 @@ def test_psql_pours_the_same_as_the_comment_says(
     psql = embedded.program("psql", 18)
     done = subprocess.run(
         [psql, "-X", "-1", "-v", "ON_ERROR_STOP=1", "-d", database.conninfo()],
-        input="".join(page.read_text("utf-8") for page in sorted(FOLDER.glob("*.sql"))),
+        input="".join(file.read_text("utf-8") for file in sorted(FOLDER.glob("*.sql"))),
         env={**os.environ, "PGOPTIONS": "-c seed.orgs=3"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    with other.connect() as there:
-        assert told(conn) == told(there)
+    with other.connect() as other_conn:
+        assert seeded_rows(conn) == seeded_rows(other_conn)
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -209,41 +213,41 @@ def organizations(checkout: Checkout) -> int:
 
 
 @one_server
-def test_it_asks_for_the_name_of_any_database_but_the_embedded_one(checkout: Checkout) -> None:
+def test_scale_requires_confirmation_outside_the_embedded_database(checkout: Checkout) -> None:
     assert checkout.database
     for words in ([], ["--yes"], ["--yes-fill", "postgres"], ["--yes-fill", ""]):
-        said = checkout.runner("seed", "--scale", "3", *words)
-        assert said.code == 1
-        assert f"--yes-fill {checkout.database.name}" in said.err
+        result = checkout.runner("seed", "--scale", "3", *words)
+        assert result.code == 1
+        assert f"--yes-fill {checkout.database.name}" in result.err
         assert organizations(checkout) == 0
-    said = checkout.runner("seed", "--scale", "3", "--yes-fill", checkout.database.name)
-    assert said.code == 0
+    result = checkout.runner("seed", "--scale", "3", "--yes-fill", checkout.database.name)
+    assert result.code == 0
     assert organizations(checkout) == 3
 
 
 @one_server
 @pytest.mark.parametrize("size", ["0", "-1", "x", "1.5", "100001", "", "1;2"])
-def test_a_size_that_is_none_is_refused_in_words(checkout: Checkout, size: str) -> None:
+def test_invalid_size_is_rejected_with_a_message(checkout: Checkout, size: str) -> None:
     assert checkout.database
-    said = checkout.runner("seed", f"--scale={size}", "--yes-fill", checkout.database.name)
-    assert said.code == 64
-    assert "--scale" in said.err
+    result = checkout.runner("seed", f"--scale={size}", "--yes-fill", checkout.database.name)
+    assert result.code == 64
+    assert "--scale" in result.err
     assert organizations(checkout) == 0
 
 
 @one_server
-def test_it_is_all_or_nothing(checkout: Checkout) -> None:
-    """A row in the way of the last page: nothing of those before it stays."""
+def test_failed_scale_run_leaves_no_rows(checkout: Checkout) -> None:
+    """The last file fails, so the rows of the earlier files are rolled back."""
     assert checkout.database
     checkout.do("alter table public.audit_logs add check (action <> 'workflow.approved')")
-    said = checkout.runner("seed", "--scale", "3", "--yes-fill", checkout.database.name)
-    assert said.code == 1
-    assert "seeds/scale/06_audit_logs.sql" in said.err
-    assert "Nothing was seeded." in said.err
+    result = checkout.runner("seed", "--scale", "3", "--yes-fill", checkout.database.name)
+    assert result.code == 1
+    assert "seeds/scale/06_audit_logs.sql" in result.err
+    assert "No changes were made." in result.err
     assert organizations(checkout) == 0
 
 
 @one_server
-def test_plain_seed_leaves_it_alone(checkout: Checkout) -> None:
+def test_plain_seed_does_not_load_the_scale_files(checkout: Checkout) -> None:
     assert checkout.runner("seed").code == 0
     assert organizations(checkout) == 2

@@ -1,4 +1,4 @@
-"""The seed files: what is in them, that they converge, and that two worlds come out of them."""
+"""The seed files: their contents, idempotency, and isolation of the two organizations."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Edit = tuple[str, str]
 
 
 def load(conn: Connection[TupleRow], edits: Mapping[str, Edit] | None = None) -> None:
-    """All files in one transaction; `edits` replaces a text that a file holds exactly once."""
+    """Run all files in one transaction; `edits` replaces a text that occurs once in a file."""
     with conn.transaction():
         for file in FILES:
             text = file.read_text(encoding="utf-8")
             for old, new in [edits[file.name]] if edits and file.name in edits else []:
-                assert text.count(old) == 1, f"{file.name} should hold {old!r} once"
+                assert text.count(old) == 1, f"{old!r} should occur once in {file.name}"
                 text = text.replace(old, new)
             conn.execute(text)
 
 
 def rows(conn: Connection[TupleRow]) -> dict[Key, dict[str, Any]]:
-    """Every row of the six tables by table and id."""
+    """All rows of the six tables by table and id."""
     return {
         (table, row["id"]): row
         for table in TABLES
@@ -48,12 +48,12 @@ def rows(conn: Connection[TupleRow]) -> dict[Key, dict[str, Any]]:
 
 
 def org(row: Mapping[str, Any]) -> str:
-    """Whose row it is."""
+    """The organization of a row."""
     return str(row.get("org_id", row["id"]))
 
 
 def versions(conn: Connection[TupleRow]) -> set[TupleRow]:
-    """Which transaction wrote each row, and where it lies: the same only if nobody wrote again."""
+    """The xmin and ctid of each row, which change whenever the row is written."""
     return {
         (table, *row)
         for table in TABLES
@@ -62,7 +62,7 @@ def versions(conn: Connection[TupleRow]) -> set[TupleRow]:
 
 
 def changed(before: dict[Key, dict[str, Any]], after: dict[Key, dict[str, Any]]) -> set[Key]:
-    """The rows that are not what they were, automatic audit rows aside."""
+    """The keys of changed rows, except automatic audit rows."""
     return {
         key
         for key in before | after
@@ -72,7 +72,7 @@ def changed(before: dict[Key, dict[str, Any]], after: dict[Key, dict[str, Any]])
 
 
 def audited(before: dict[Key, dict[str, Any]], after: dict[Key, dict[str, Any]]) -> set[Key]:
-    """What the audit rows that came by themselves are about."""
+    """The targets of the new audit rows."""
     return {
         (row["target_type"], row["target_id"])
         for key, row in after.items()
@@ -81,7 +81,7 @@ def audited(before: dict[Key, dict[str, Any]], after: dict[Key, dict[str, Any]])
 
 
 def psql(database: Database, file: Path) -> str:
-    """Run one file as a reader would; returns what psql had to say about it."""
+    """Run one file with psql and return its output."""
     done = subprocess.run(
         [
             embedded.program("psql", 18),
@@ -99,7 +99,7 @@ def psql(database: Database, file: Path) -> str:
 
 @pytest.fixture(scope="module")
 def seeded(server: Server, template: str) -> Iterator[Connection[TupleRow]]:
-    """A superuser in a seeded database that the tests of this module only read."""
+    """A superuser connection to a seeded database that the tests of this module only read."""
     with server.database(of=template) as database, database.connect(autocommit=True) as conn:
         load(conn)
         yield conn
@@ -107,17 +107,17 @@ def seeded(server: Server, template: str) -> Iterator[Connection[TupleRow]]:
 
 @pytest.fixture
 def own(database: Database) -> Iterator[Connection[TupleRow]]:
-    """A superuser in a seeded database of one's own."""
+    """A superuser connection to a seeded database for one test."""
     with database.connect(autocommit=True) as conn:
         load(conn)
         yield conn
 
 
-# what is in them ----------------------------------------------------------------------------------
+# contents -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_file_says_its_name_and_its_purpose_and_is_not_wide(file: Path) -> None:
+def test_files_begin_with_name_and_purpose_and_have_short_lines(file: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"\d\d_[a-z_]+", file.stem)
     assert lines[0] == f"-- {file.stem}"
@@ -125,11 +125,11 @@ def test_a_file_says_its_name_and_its_purpose_and_is_not_wide(file: Path) -> Non
     assert max(map(len, lines)) <= 100
 
 
-def test_each_table_has_its_file_in_the_order_of_references() -> None:
+def test_each_table_has_a_file_in_dependency_order() -> None:
     assert [file.stem[3:] for file in FILES] == list(TABLES)
 
 
-def test_the_two_organizations_pay_for_different_plans(seeded: Connection[TupleRow]) -> None:
+def test_organizations_have_different_plans(seeded: Connection[TupleRow]) -> None:
     plans = seeded.execute("select id, billing_plan::text from public.organizations").fetchall()
     assert dict(plans) == {SKERRY_LINE: "ENTERPRISE", ODD_LOAF: "FREE"}
 
@@ -152,24 +152,24 @@ def test_each_organization_has_an_owner_an_admin_and_members(
 
 @pytest.mark.parametrize("org_id", [SKERRY_LINE, ODD_LOAF])
 @pytest.mark.parametrize("table", TABLES[1:])
-def test_no_table_of_an_organization_is_empty(
+def test_every_organization_has_rows_in_every_table(
     seeded: Connection[TupleRow], table: str, org_id: str
 ) -> None:
     found = seeded.execute(f"select count(*) from public.{table} where org_id = %s", [org_id])
     assert found.fetchall() > [(1,)]
 
 
-def test_somebody_is_invited_but_not_linked(seeded: Connection[TupleRow]) -> None:
+def test_one_user_is_invited_but_not_linked(seeded: Connection[TupleRow]) -> None:
     unlinked = seeded.execute("select name from public.users where auth_user_id is null")
     assert unlinked.fetchall() == [("Pip Sorrel",)]
 
 
-def test_every_status_of_a_project_occurs(seeded: Connection[TupleRow]) -> None:
+def test_every_project_status_occurs(seeded: Connection[TupleRow]) -> None:
     found = seeded.execute("select distinct status from public.projects").fetchall()
     assert {status for (status,) in found} == {"draft", "active", "paused", "archived"}
 
 
-def test_every_gate_occurs_approved_and_otherwise_every_status(
+def test_every_gate_is_approved_and_every_status_occurs(
     seeded: Connection[TupleRow],
 ) -> None:
     found = seeded.execute("select gate::text, status from public.workflows").fetchall()
@@ -177,8 +177,8 @@ def test_every_gate_occurs_approved_and_otherwise_every_status(
     assert {status for _, status in found} == {"pending", "in_review", "approved", "rejected"}
 
 
-def test_no_gate_is_approved_before_the_one_below_it(seeded: Connection[TupleRow]) -> None:
-    hasty = seeded.execute(
+def test_gates_are_approved_in_order(seeded: Connection[TupleRow]) -> None:
+    out_of_order = seeded.execute(
         "select later.id from public.workflows as later"
         " where later.gate > 'G0' and not exists ("
         "   select from public.workflows as earlier"
@@ -191,10 +191,10 @@ def test_no_gate_is_approved_before_the_one_below_it(seeded: Connection[TupleRow
         "   and (later.approved_at is null or earlier.approved_at < later.approved_at)"
         " )"
     )
-    assert hasty.fetchall() == []
+    assert out_of_order.fetchall() == []
 
 
-def test_whoever_approved_is_owner_or_admin_of_that_organization(
+def test_approvers_are_owners_or_admins_of_the_organization(
     seeded: Connection[TupleRow],
 ) -> None:
     found = seeded.execute(
@@ -208,7 +208,7 @@ def test_whoever_approved_is_owner_or_admin_of_that_organization(
     assert len({approver for _, approver in found}) == 4, "owner and admin of both"
 
 
-def test_agents_are_of_several_types_and_within_the_plan(seeded: Connection[TupleRow]) -> None:
+def test_agents_have_different_types_and_respect_the_limits(seeded: Connection[TupleRow]) -> None:
     found = seeded.execute(
         "select org.id, (org.limits ->> 'agents')::int, array_agg(agent.type)"
         " from public.organizations as org"
@@ -220,25 +220,25 @@ def test_agents_are_of_several_types_and_within_the_plan(seeded: Connection[Tupl
         assert 3 <= len(set(types)) == len(types) <= limit
 
 
-def test_the_curated_history_uses_the_words_of_the_platform(seeded: Connection[TupleRow]) -> None:
-    said = {
+def test_seeded_audit_rows_use_application_actions(seeded: Connection[TupleRow]) -> None:
+    actions = {
         row["action"] for (_, key), row in rows(seeded).items() if re.match(r"c[a-z]+audit\d", key)
     }
-    assert len(said) > 5
-    assert all(re.fullmatch(r"[a-z]+(\.[a-z_]+)+", action) for action in said)
+    assert len(actions) > 5
+    assert all(re.fullmatch(r"[a-z]+(\.[a-z_]+)+", action) for action in actions)
 
 
-def test_every_seeded_row_left_its_automatic_audit_row(seeded: Connection[TupleRow]) -> None:
+def test_every_seeded_row_has_an_automatic_audit_row(seeded: Connection[TupleRow]) -> None:
     everything = rows(seeded)
-    born = {
+    inserted = {
         (row["target_type"], row["target_id"])
         for row in everything.values()
         if row.get("action") == "insert"
     }
-    assert born == {key for key in everything if key[0] != "audit_logs"}
+    assert inserted == {key for key in everything if key[0] != "audit_logs"}
 
 
-def test_the_curated_history_speaks_of_rows_that_exist(seeded: Connection[TupleRow]) -> None:
+def test_seeded_audit_rows_reference_existing_rows(seeded: Connection[TupleRow]) -> None:
     everything = rows(seeded)
     for (table, _), row in everything.items():
         if table == "audit_logs":
@@ -247,16 +247,16 @@ def test_the_curated_history_speaks_of_rows_that_exist(seeded: Connection[TupleR
             assert about is None or ("workflows", about) in everything
 
 
-# that they converge -------------------------------------------------------------------------------
+# idempotency --------------------------------------------------------------------------------------
 
 
-def test_poured_twice_they_write_nothing_at_all(own: Connection[TupleRow]) -> None:
+def test_loading_seeds_twice_writes_nothing(own: Connection[TupleRow]) -> None:
     before = versions(own)
     load(own)
     assert versions(own) == before
 
 
-def test_each_file_runs_twice_in_psql_without_a_word(database: Database) -> None:
+def test_each_file_runs_twice_in_psql_without_output(database: Database) -> None:
     assert [psql(database, file) for file in FILES] == [""] * len(FILES)
     with database.connect(autocommit=True) as conn:
         before = versions(conn)
@@ -278,7 +278,7 @@ def test_each_file_runs_twice_in_psql_without_a_word(database: Database) -> None
         ("05_ai_agents", '"Crust"', '"Crumb"', ("ai_agents", "coddloafagent02critic0000")),
     ],
 )
-def test_an_edited_row_changes_and_no_other(
+def test_edited_row_is_updated_and_no_other(
     own: Connection[TupleRow], file: str, old: str, new: str, row: Key
 ) -> None:
     before = rows(own)
@@ -291,7 +291,7 @@ def test_an_edited_row_changes_and_no_other(
     assert versions(own) == settled
 
 
-def test_an_approved_workflow_that_is_edited_is_approved_again_as_the_page_says(
+def test_edited_approved_workflow_stays_approved(
     own: Connection[TupleRow],
 ) -> None:
     key = ("workflows", "coddloafflow01g7second000")
@@ -300,7 +300,7 @@ def test_an_approved_workflow_that_is_edited_is_approved_again_as_the_page_says(
     assert rows(own)[key] == {**before, "metadata": {**before["metadata"], "pages": 8}}
 
 
-def test_a_row_changed_by_hand_is_brought_back(own: Connection[TupleRow]) -> None:
+def test_manually_changed_rows_are_restored(own: Connection[TupleRow]) -> None:
     before = rows(own)
     own.execute("update public.organizations set name = 'X', limits = '{}'")
     own.execute("update public.users set name = 'X', roles = '{OWNER}', auth_user_id = null")
@@ -314,14 +314,14 @@ def test_a_row_changed_by_hand_is_brought_back(own: Connection[TupleRow]) -> Non
         assert after[key] == {**before[key], "updated_at": after[key]["updated_at"]}
 
 
-def test_a_row_they_do_not_name_is_left_alone(own: Connection[TupleRow]) -> None:
+def test_unlisted_row_is_not_changed(own: Connection[TupleRow]) -> None:
     own.execute("insert into public.projects (org_id, name) values (%s, 'Mine')", [ODD_LOAF])
     before = versions(own)
     load(own)
     assert versions(own) == before
 
 
-def test_an_edited_audit_row_is_refused_and_nothing_else_is_kept(
+def test_edited_audit_row_is_rejected_and_all_files_are_rolled_back(
     own: Connection[TupleRow],
 ) -> None:
     before = versions(own)
@@ -336,10 +336,10 @@ def test_an_edited_audit_row_is_refused_and_nothing_else_is_kept(
     assert versions(own) == before
 
 
-# two worlds ---------------------------------------------------------------------------------------
+# isolation ----------------------------------------------------------------------------------------
 
 
-def test_an_owner_and_a_member_elsewhere_see_different_worlds(
+def test_owner_and_member_see_only_their_own_organization(
     seeded: Connection[TupleRow],
 ) -> None:
     everything = rows(seeded)
@@ -351,7 +351,7 @@ def test_an_owner_and_a_member_elsewhere_see_different_worlds(
     assert loaves == {
         key: row
         for key, row in everything.items()
-        if org(row) == ODD_LOAF and key[0] != "audit_logs"  # a MEMBER reads no audit
+        if org(row) == ODD_LOAF and key[0] != "audit_logs"  # a MEMBER cannot read audit logs
     }
     assert {table for table, _ in ferries} == set(TABLES)
     assert {table for table, _ in loaves} == set(TABLES) - {"audit_logs"}

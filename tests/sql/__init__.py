@@ -1,1 +1,1 @@
-"""What the files in sql/ promise, tried on real servers."""
+"""Tests of the migrations in sql/ on real PostgreSQL servers."""

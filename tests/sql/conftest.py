@@ -1,7 +1,7 @@
-"""The world of tests/sql: two organizations in a database.
+"""Fixtures of tests/sql: a database with two organizations.
 
-Most tests share one database: they work inside a transaction that is never committed, and its rows
-are compared at the end. A test that has to commit takes `own_world`.
+Most tests share one database: they work inside a transaction that is never committed, and the rows
+are compared at the end of the session. A test that has to commit uses `own_database`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from .world import TABLES, fill
+from .fixture_rows import TABLES, fill
 
 
 @pytest.fixture(scope="session")
-def world_template(server: Server, template: str) -> Iterator[str]:
-    """The name of a database with the schema and both organizations, to be cloned."""
-    name = f"world_{os.getpid()}_{server.name}"
+def filled_template(server: Server, template: str) -> Iterator[str]:
+    """The name of a template database with the schema and both organizations."""
+    name = f"filled_{os.getpid()}_{server.name}"
     with server.janitor(name, of=template, template=True) as janitor:
         janitor.load(_fill)
         yield name
@@ -37,11 +37,11 @@ def _fill(
 
 
 @pytest.fixture(scope="session")
-def _database(server: Server, world_template: str) -> Iterator[Database]:
-    with server.database(of=world_template) as database, database.connect() as conn:
+def _database(server: Server, filled_template: str) -> Iterator[Database]:
+    with server.database(of=filled_template) as database, database.connect() as conn:
         before = _rows(conn)
         yield database
-        assert _rows(conn) == before, "a test has committed into the shared database"
+        assert _rows(conn) == before, "a test has committed to the shared database"
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def _connection(_database: Database) -> Iterator[Connection[TupleRow]]:
 
 @pytest.fixture
 def conn(_connection: Connection[TupleRow]) -> Iterator[Connection[TupleRow]]:
-    """A superuser's connection, in a transaction that is rolled back after the test."""
+    """A superuser connection in a transaction that is rolled back after the test."""
     yield _connection
     _connection.rollback()
     _connection.autocommit = True
@@ -62,16 +62,16 @@ def conn(_connection: Connection[TupleRow]) -> Iterator[Connection[TupleRow]]:
 
 @pytest.fixture
 def new_conn(_database: Database) -> Iterator[Connection[TupleRow]]:
-    """The same in a session of its own, in which no function has been compiled yet."""
+    """Like `conn`, but a new session, in which no function has been compiled yet."""
     with _database.connect() as conn:
         yield conn
         conn.rollback()
 
 
 @pytest.fixture
-def own_world(server: Server, world_template: str) -> Iterator[Database]:
-    """A database of one's own with both organizations in it."""
-    with server.database(of=world_template) as database:
+def own_database(server: Server, filled_template: str) -> Iterator[Database]:
+    """A separate database with both organizations, for a test that commits."""
+    with server.database(of=filled_template) as database:
         yield database
 
 

@@ -1,4 +1,4 @@
-"""What somebody who wants more would try; every test is named for how it must end."""
+"""Attempts to gain access beyond the granted rights; each test name states the expected result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from conftest import ANON, SERVICE, Caller, Database, act_as
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from .world import (
+from .fixture_rows import (
     ADMIN,
     AWAY,
-    EVERYBODY,
+    CALLERS,
     HOME,
     MEMBER,
     OWNER,
@@ -30,12 +30,12 @@ PROJECT = f"org_id = '{AWAY.id}' and id = '{AWAY.row('project')}'"
 
 
 def key(table: str) -> str:
-    """The column that says whose row it is."""
+    """The column that holds the organization of a row."""
     return "id" if table == "organizations" else "org_id"
 
 
 def outcome(conn: Connection[TupleRow], statement: str) -> list[TupleRow] | int | str:
-    """Rows, the number of rows changed, or the SQLSTATE; the transaction goes on after an error."""
+    """Rows, the number of changed rows, or the SQLSTATE; the transaction survives an error."""
     try:
         with conn.transaction():
             cursor = conn.execute(statement)
@@ -45,18 +45,18 @@ def outcome(conn: Connection[TupleRow], statement: str) -> list[TupleRow] | int 
 
 
 def refused(conn: Connection[TupleRow], statement: str) -> bool:
-    """Nothing seen, nothing changed, or not allowed to try."""
+    """Whether the statement returned no rows, changed no rows, or was denied."""
     return outcome(conn, statement) in ([], 0, REFUSED)
 
 
-# --- the door ------------------------------------------------------------------------------------
+# --- the callers ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", EVERYBODY.values(), ids=EVERYBODY)
-def test_nobody_comes_in_as_a_superuser_or_past_row_security(
+@pytest.mark.parametrize("who", CALLERS.values(), ids=CALLERS)
+def test_no_caller_is_superuser_or_bypasses_row_security(
     conn: Connection[TupleRow], who: Caller
 ) -> None:
-    """What all these tests stand on: a superuser would pass every policy, forced or not."""
+    """A precondition of all tests here: a superuser bypasses every policy, even with FORCE."""
     with act_as(conn, who):
         [(role, super_, bypass)] = conn.execute(
             "select current_user, rolsuper, rolbypassrls from pg_roles where rolname = current_user"
@@ -102,9 +102,7 @@ READS = {
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("query", READS.values(), ids=READS)
-def test_a_member_cannot_read_another_org(
-    conn: Connection[TupleRow], query: str, table: str
-) -> None:
+def test_member_cannot_read_another_org(conn: Connection[TupleRow], query: str, table: str) -> None:
     conn.execute("analyze")
     statement = query.format(table=table, key=key(table), org=AWAY.id, home=HOME.id)
     for who in (OWNER, ADMIN, MEMBER):
@@ -113,10 +111,10 @@ def test_a_member_cannot_read_another_org(
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_an_owner_sees_just_the_rows_of_their_own_org(
+def test_owner_sees_all_rows_of_own_org_and_no_others(
     conn: Connection[TupleRow], table: str
 ) -> None:
-    """Not less either: every read above would also pass where nothing is seen at all."""
+    """The tests above would also pass if no rows were visible at all."""
     query = f"select count(*), min({key(table)}), max({key(table)}) from public.{table}"
     mine = conn.execute(f"{query} where {key(table)} = %s", [HOME.id]).fetchall()
     with act_as(conn, OWNER):
@@ -124,18 +122,18 @@ def test_an_owner_sees_just_the_rows_of_their_own_org(
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_row_cannot_be_read_by_its_place_on_disk(conn: Connection[TupleRow], table: str) -> None:
-    places = conn.execute(
+def test_row_of_another_org_cannot_be_read_by_ctid(conn: Connection[TupleRow], table: str) -> None:
+    ctids = conn.execute(
         f"select ctid::text from public.{table} where {key(table)} = %s", [AWAY.id]
     ).fetchall()
     with act_as(conn, OWNER):
-        for (place,) in places:
-            assert refused(conn, f"select * from public.{table} where ctid = '{place}'")
-            assert refused(conn, f"select * from public.{table} where ctid >= '{place}' limit 0")
+        for (ctid,) in ctids:
+            assert refused(conn, f"select * from public.{table} where ctid = '{ctid}'")
+            assert refused(conn, f"select * from public.{table} where ctid >= '{ctid}' limit 0")
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_copy_holds_only_rows_of_the_own_org(conn: Connection[TupleRow], table: str) -> None:
+def test_copy_to_returns_only_rows_of_own_org(conn: Connection[TupleRow], table: str) -> None:
     for source in (f"public.{table}", f"(select * from public.{table})"):
         with act_as(conn, OWNER), conn.cursor() as cursor:
             with cursor.copy(f"copy {source} to stdout") as copy:
@@ -145,7 +143,7 @@ def test_a_copy_holds_only_rows_of_the_own_org(conn: Connection[TupleRow], table
 
 
 @pytest.mark.parametrize("table", ["projects", "audit_logs"])
-def test_rows_cannot_be_copied_in(conn: Connection[TupleRow], table: str) -> None:
+def test_copy_from_is_rejected(conn: Connection[TupleRow], table: str) -> None:
     with (
         act_as(conn, OWNER),
         conn.cursor() as cursor,
@@ -156,8 +154,8 @@ def test_rows_cannot_be_copied_in(conn: Connection[TupleRow], table: str) -> Non
     assert refusal.value.sqlstate in (REFUSED, "0A000")
 
 
-def test_a_cursor_does_not_carry_rows_to_the_next_tenant(conn: Connection[TupleRow]) -> None:
-    """One cursor, opened by one tenant; the rows are those of who opened it, never of both."""
+def test_cursor_is_not_available_to_the_next_tenant(conn: Connection[TupleRow]) -> None:
+    """A cursor returns the rows of the tenant that opened it, and is closed for the next one."""
     with act_as(conn, AWAY.caller("member")):
         conn.execute("declare rows cursor for select org_id from public.projects order by id")
         seen = conn.execute("fetch all from rows").fetchall()
@@ -166,7 +164,7 @@ def test_a_cursor_does_not_carry_rows_to_the_next_tenant(conn: Connection[TupleR
         assert outcome(conn, "fetch all from rows") == "34000"
 
 
-def test_current_of_a_cursor_does_not_reach_another_org(conn: Connection[TupleRow]) -> None:
+def test_where_current_of_cannot_update_another_org(conn: Connection[TupleRow]) -> None:
     conn.execute(f"declare theirs cursor for select * from public.projects where {PROJECT}")
     conn.execute("fetch next from theirs")
     with act_as(conn, ADMIN):
@@ -184,19 +182,19 @@ grant execute on function public.leak(text) to authenticated;
 
 @pytest.fixture
 def notices(conn: Connection[TupleRow]) -> Iterator[list[str]]:
-    """What the server says beside its results."""
-    said: list[str] = []
+    """The notices that the server sends."""
+    received: list[str] = []
 
-    def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
-        said.append(diagnostic.message_primary or "")
+    def receive(diagnostic: psycopg.errors.Diagnostic) -> None:
+        received.append(diagnostic.message_primary or "")
 
-    conn.add_notice_handler(hear)
-    yield said
-    conn.remove_notice_handler(hear)
+    conn.add_notice_handler(receive)
+    yield received
+    conn.remove_notice_handler(receive)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_cheap_function_that_tells_what_it_sees_sees_only_the_own_org(
+def test_leaky_function_sees_only_rows_of_own_org(
     conn: Connection[TupleRow], notices: list[str], table: str
 ) -> None:
     conn.execute(LEAK)
@@ -205,7 +203,7 @@ def test_a_cheap_function_that_tells_what_it_sees_sees_only_the_own_org(
     assert set(notices) == {HOME.id}
 
 
-def test_an_operator_that_tells_what_it_sees_sees_only_the_own_org(
+def test_leaky_operator_sees_only_rows_of_own_org(
     conn: Connection[TupleRow], notices: list[str]
 ) -> None:
     conn.execute(LEAK)
@@ -237,7 +235,7 @@ def test_an_operator_that_tells_what_it_sees_sees_only_the_own_org(
 @pytest.mark.parametrize(
     "verb", ["select * from public.projects", "update public.projects set name = name"]
 )
-def test_an_error_does_not_tell_what_is_in_another_org(
+def test_error_does_not_reveal_values_of_another_org(
     conn: Connection[TupleRow], verb: str, condition: str
 ) -> None:
     with act_as(conn, ADMIN):
@@ -264,9 +262,9 @@ WRITES = {
     "merge, not matched": f"merge into public.projects as p using (values ('{AWAY.id}')) as v (org)"
     " on p.org_id = v.org"
     " when not matched then insert (org_id, name) values (v.org, 'Planted')",
-    "upsert of an address": "insert into public.users (org_id, email, name) values"
+    "upsert of an email": "insert into public.users (org_id, email, name) values"
     f" ('{HOME.id}', 'member@away.test', 'Taken') on conflict (email) do update set name = 'Taken'",
-    "upsert of an address elsewhere": "insert into public.users (org_id, email, name) values"
+    "upsert of an email into another org": "insert into public.users (org_id, email, name) values"
     f" ('{AWAY.id}', 'member@away.test', 'Taken') on conflict (email) do update set name = 'Taken'",
     "an agent": f"insert into public.ai_agents (org_id, type) values ('{AWAY.id}', 'spy')",
     "an owner": "insert into public.users (org_id, email, name, roles)"
@@ -282,7 +280,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("statement", WRITES.values(), ids=WRITES)
-def test_nobody_writes_into_another_org(conn: Connection[TupleRow], statement: str) -> None:
+def test_tenant_cannot_write_to_another_org(conn: Connection[TupleRow], statement: str) -> None:
     before = conn.execute("select count(*) from public.audit_logs").fetchall()
     for who in (OWNER, ADMIN, MEMBER):
         with act_as(conn, who):
@@ -302,10 +300,10 @@ MOVES = {
 @pytest.mark.parametrize("table", TENANT_TABLES)
 @pytest.mark.parametrize("statement", MOVES.values(), ids=MOVES)
 @pytest.mark.parametrize("granted", [False, True], ids=["as it is", "were the column granted"])
-def test_no_row_moves_to_another_org(
+def test_row_cannot_be_moved_to_another_org(
     conn: Connection[TupleRow], statement: str, table: str, granted: bool
 ) -> None:
-    """The policies hold it even where the column grant does not."""
+    """The policies prevent it even if the column were granted."""
     count = f"select org_id, count(*) from public.{table} group by org_id order by org_id"
     if granted:
         conn.execute(f"grant update (org_id) on public.{table} to authenticated")
@@ -319,7 +317,7 @@ def test_no_row_moves_to_another_org(
                 assert conn.execute(count).fetchall() == before
 
 
-def test_without_a_where_only_rows_of_the_own_org_change(conn: Connection[TupleRow]) -> None:
+def test_update_without_where_changes_only_own_org(conn: Connection[TupleRow]) -> None:
     for table, change in (("projects", "name = 'All'"), ("ai_agents", "type = 'all'")):
         with act_as(conn, OWNER):
             conn.execute(f"update public.{table} set {change}")
@@ -330,8 +328,8 @@ def test_without_a_where_only_rows_of_the_own_org_change(conn: Connection[TupleR
         assert {org for (org,) in changed} == {HOME.id}
 
 
-def said(conn: Connection[TupleRow], statement: str) -> tuple[str | None, ...]:
-    """Everything an error tells, with the ids taken out."""
+def error_fields(conn: Connection[TupleRow], statement: str) -> tuple[str | None, ...]:
+    """All fields of the error message, with the ids masked."""
     with pytest.raises(psycopg.Error) as refusal, conn.transaction():
         conn.execute(statement)
     diagnostic = refusal.value.diag
@@ -348,8 +346,8 @@ def said(conn: Connection[TupleRow], statement: str) -> tuple[str | None, ...]:
     )
 
 
-@pytest.mark.parametrize("org", [HOME, AWAY], ids=["placed at home", "placed away"])
-def test_a_reference_does_not_tell_whether_a_row_of_another_org_exists(
+@pytest.mark.parametrize("org", [HOME, AWAY], ids=["into own org", "into other org"])
+def test_foreign_key_error_does_not_reveal_rows_of_another_org(
     conn: Connection[TupleRow], org: object
 ) -> None:
     place = HOME.id if org is HOME else AWAY.id
@@ -359,14 +357,14 @@ def test_a_reference_does_not_tell_whether_a_row_of_another_org_exists(
     )
     with act_as(conn, MEMBER):
         there, absent = (
-            said(conn, statement.format(org=place, project=project))
+            error_fields(conn, statement.format(org=place, project=project))
             for project in (AWAY.row("project"), cuid("absent"))
         )
     assert there == absent
     assert there[0] == ("23503" if org is HOME else REFUSED)
 
 
-def test_an_actor_of_another_org_is_refused_like_one_who_does_not_exist(
+def test_actor_of_another_org_is_rejected_like_a_missing_one(
     conn: Connection[TupleRow],
 ) -> None:
     statement = (
@@ -375,15 +373,15 @@ def test_an_actor_of_another_org_is_refused_like_one_who_does_not_exist(
     with act_as(conn, MEMBER):
         for place in (HOME.id, AWAY.id):
             there, absent = (
-                said(conn, statement.format(org=place, who=who))
+                error_fields(conn, statement.format(org=place, who=who))
                 for who in (AWAY.row("member"), cuid("absent"))
             )
             assert there == absent
             assert there[0] == REFUSED
 
 
-def test_service_role_cannot_tie_rows_of_two_orgs_together(conn: Connection[TupleRow]) -> None:
-    """The check of a reference does not see policies: only its columns keep tenants apart."""
+def test_service_role_cannot_reference_rows_across_orgs(conn: Connection[TupleRow]) -> None:
+    """Foreign key checks ignore policies, so only their columns can keep tenants apart."""
     ties = (
         "insert into public.workflows (org_id, project_id, gate)"
         f" values ('{HOME.id}', '{AWAY.row('project')}', 'G1')",
@@ -397,14 +395,14 @@ def test_service_role_cannot_tie_rows_of_two_orgs_together(conn: Connection[Tupl
             assert outcome(conn, statement) == "23503"
 
 
-# --- becoming more -------------------------------------------------------------------------------
+# --- privilege escalation ------------------------------------------------------------------------
 
 PROMOTIONS = {
-    "oneself": "update public.users set roles = '{OWNER}' where auth_user_id = '%(me)s'",
-    "oneself beside what one is": "update public.users set roles = roles || '{OWNER}'"
+    "own row": "update public.users set roles = '{OWNER}' where auth_user_id = '%(me)s'",
+    "own row, keeping roles": "update public.users set roles = roles || '{OWNER}'"
     " where auth_user_id = '%(me)s'",
-    "everybody": "update public.users set roles = '{OWNER}'",
-    "a friend": "update public.users set roles = '{OWNER,MEMBER}'"
+    "all users": "update public.users set roles = '{OWNER}'",
+    "another user": "update public.users set roles = '{OWNER,MEMBER}'"
     " where email = 'other_member@home.test'",
     "a new account": "insert into public.users (org_id, email, name, roles) values"
     " ('%(org)s', 'new@home.test', 'New', '{MEMBER,OWNER}')",
@@ -418,23 +416,21 @@ PROMOTIONS = {
 
 @pytest.mark.parametrize("who", [ADMIN, MEMBER], ids=["ADMIN", "MEMBER"])
 @pytest.mark.parametrize("statement", PROMOTIONS.values(), ids=PROMOTIONS)
-def test_only_an_owner_makes_an_owner(
+def test_only_an_owner_can_grant_the_role_owner(
     conn: Connection[TupleRow], statement: str, who: Caller
 ) -> None:
     with act_as(conn, who):
         assert refused(conn, statement % {"me": who.sub, "org": HOME.id})
 
 
-def test_a_member_does_not_become_an_admin(conn: Connection[TupleRow]) -> None:
+def test_member_cannot_become_admin(conn: Connection[TupleRow]) -> None:
     with act_as(conn, MEMBER):
         for roles in ("{ADMIN}", "{ADMIN,MEMBER}"):
             assert refused(conn, f"update public.users set roles = '{roles}'")
 
 
 @pytest.mark.parametrize("roles", ["{ADMIN}", "{MEMBER}", "{OWNER,ADMIN}"])
-def test_an_admin_does_not_touch_the_roles_of_an_owner(
-    conn: Connection[TupleRow], roles: str
-) -> None:
+def test_admin_cannot_change_roles_of_an_owner(conn: Connection[TupleRow], roles: str) -> None:
     with act_as(conn, ADMIN):
         statement = f"update public.users set roles = '{roles}' where 'OWNER' = any (roles)"
         assert refused(conn, statement)
@@ -448,18 +444,18 @@ def test_an_admin_does_not_touch_the_roles_of_an_owner(
         "roles = '{OWNER}' where 'MEMBER' = any (roles)",
     ],
 )
-def test_the_guard_of_roles_holds_even_under_a_policy_that_is_too_wide(
+def test_guard_roles_applies_under_a_policy_that_is_too_broad(
     conn: Connection[TupleRow], change: str
 ) -> None:
     conn.execute(
-        "create policy too_wide on public.users for update to authenticated"
+        "create policy too_broad on public.users for update to authenticated"
         " using (true) with check (true)"
     )
     with act_as(conn, ADMIN):
         assert outcome(conn, f"update public.users set {change}") == REFUSED
 
 
-def test_who_is_owner_and_member_at_once_is_an_owner_to_admins(
+def test_admin_cannot_change_user_who_is_owner_and_member(
     conn: Connection[TupleRow],
 ) -> None:
     conn.execute(
@@ -482,18 +478,18 @@ def test_who_is_owner_and_member_at_once_is_an_owner_to_admins(
     ],
     ids=lambda claims: next(iter(claims)),
 )
-def test_a_claim_beside_sub_changes_nothing(
+def test_claims_other_than_sub_are_ignored(
     conn: Connection[TupleRow], claims: dict[str, object]
 ) -> None:
     token = json.dumps({"sub": MEMBER.sub, "role": "authenticated", **claims})
-    with act_as(conn, Caller("member who claims more", "authenticated", claims=token)):
+    with act_as(conn, Caller("member with extra claims", "authenticated", claims=token)):
         assert outcome(conn, "select distinct org_id from public.projects") == [(HOME.id,)]
         assert refused(conn, "update public.projects set name = 'Taken'")
         assert refused(conn, "select * from public.audit_logs")
         assert refused(conn, "update public.users set roles = '{OWNER}'")
 
 
-def test_a_demotion_counts_from_the_next_statement_on(conn: Connection[TupleRow]) -> None:
+def test_demotion_takes_effect_with_the_next_statement(conn: Connection[TupleRow]) -> None:
     with act_as(conn, ADMIN):
         assert outcome(conn, "update public.projects set name = 'Renamed'") == 2
         conn.execute(
@@ -503,7 +499,7 @@ def test_a_demotion_counts_from_the_next_statement_on(conn: Connection[TupleRow]
         assert refused(conn, "select * from public.audit_logs")
 
 
-def test_a_token_that_is_still_alive_ends_with_the_link(conn: Connection[TupleRow]) -> None:
+def test_valid_token_has_no_access_after_user_is_unlinked(conn: Connection[TupleRow]) -> None:
     def unlink() -> None:
         conn.execute("reset role")
         conn.execute(
@@ -523,7 +519,7 @@ def test_a_token_that_is_still_alive_ends_with_the_link(conn: Connection[TupleRo
         )
 
 
-# --- approving and the log -----------------------------------------------------------------------
+# --- approval and audit log ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -535,7 +531,7 @@ def test_a_token_that_is_still_alive_ends_with_the_link(conn: Connection[TupleRo
         "approved_at = null",
     ],
 )
-def test_nobody_signs_for_somebody_else_or_another_day(
+def test_tenant_cannot_set_approver_or_approval_time(
     conn: Connection[TupleRow], change: str
 ) -> None:
     for who in (OWNER, ADMIN, MEMBER):
@@ -543,7 +539,7 @@ def test_nobody_signs_for_somebody_else_or_another_day(
             assert outcome(conn, f"update public.workflows set {change}") == REFUSED
 
 
-def test_even_with_the_columns_granted_the_signature_is_the_callers(
+def test_approver_is_the_caller_even_with_column_grants(
     conn: Connection[TupleRow],
 ) -> None:
     conn.execute("grant update (approver_id, approved_at) on public.workflows to authenticated")
@@ -560,7 +556,7 @@ def test_even_with_the_columns_granted_the_signature_is_the_callers(
         ) == [(HOME.row("admin"), True)]
 
 
-def test_returning_does_not_show_a_member_the_log(conn: Connection[TupleRow]) -> None:
+def test_member_cannot_read_the_log_with_returning(conn: Connection[TupleRow]) -> None:
     statement = (
         "insert into public.audit_logs (org_id, actor_id, action)"
         f" values ('{HOME.id}', '{HOME.row('member')}', 'exported')"
@@ -570,7 +566,7 @@ def test_returning_does_not_show_a_member_the_log(conn: Connection[TupleRow]) ->
         assert outcome(conn, f"{statement} returning *") == REFUSED
 
 
-# --- planting ------------------------------------------------------------------------------------
+# --- creating objects ----------------------------------------------------------------------------
 
 PLANTS = (
     "create table public.planted (id int)",
@@ -611,17 +607,15 @@ PLANTS = (
 
 
 @pytest.mark.parametrize("statement", PLANTS)
-def test_nobody_changes_what_the_database_is_made_of(
-    conn: Connection[TupleRow], statement: str
-) -> None:
+def test_callers_cannot_change_database_objects(conn: Connection[TupleRow], statement: str) -> None:
     for who in (OWNER, SERVICE, ANON):
         with act_as(conn, who):
             result = outcome(conn, statement)
         assert result in (REFUSED, "25001", "22023", "42P01", "0A000", "01007"), who.name
 
 
-def test_nobody_passes_on_what_they_were_given(conn: Connection[TupleRow]) -> None:
-    """PostgreSQL only warns; what counts is that nothing was given."""
+def test_callers_cannot_grant_their_privileges(conn: Connection[TupleRow]) -> None:
+    """PostgreSQL only warns, so check that nothing was granted."""
     for who in (OWNER, SERVICE):
         with act_as(conn, who):
             for right in ("select", "insert", "update (name)"):
@@ -636,7 +630,7 @@ def test_nobody_passes_on_what_they_were_given(conn: Connection[TupleRow]) -> No
             ).fetchall() == [(False, False, False, False)]
 
 
-def test_asking_for_no_row_security_is_an_error_and_not_a_way_round(
+def test_row_security_off_raises_an_error(
     conn: Connection[TupleRow],
 ) -> None:
     with act_as(conn, OWNER):
@@ -647,9 +641,7 @@ def test_asking_for_no_row_security_is_an_error_and_not_a_way_round(
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("who", [OWNER, ANON], ids=["OWNER", "anon"])
-def test_no_tenant_can_lock_a_table_for_the_others(
-    conn: Connection[TupleRow], who: Caller, table: str
-) -> None:
+def test_tenant_cannot_lock_a_table(conn: Connection[TupleRow], who: Caller, table: str) -> None:
     modes = ("row share", "row exclusive", "share update exclusive", "share")
     with act_as(conn, who):
         for mode in (*modes, "share row exclusive", "exclusive", "access exclusive"):
@@ -687,10 +679,10 @@ SHADOWS = {
 @pytest.mark.parametrize(
     "path", ["", "pg_temp, pg_catalog, public, app, auth"], ids=["as is", "first"]
 )
-def test_a_shadow_in_pg_temp_is_never_run_as_the_owner_and_opens_nothing(
+def test_shadowing_object_in_pg_temp_never_runs_as_owner(
     new_conn: Connection[TupleRow], shadow: str, path: str
 ) -> None:
-    """Where TEMPORARY could not be revoked; in a session that has not compiled a function yet."""
+    """With TEMPORARY granted, in a session that has not compiled any function yet."""
     conn = new_conn
     conn.execute("select set_config('spy.owner', current_user, false)")
     conn.execute(
@@ -707,8 +699,8 @@ def test_a_shadow_in_pg_temp_is_never_run_as_the_owner_and_opens_nothing(
             "create function pg_temp.same(pg_catalog.text, pg_catalog.text) returns boolean"
             " language sql return pg_temp.spy($1)"
         )
-        made = outcome(conn, shadow)
-        assert not isinstance(made, str), made
+        created = outcome(conn, shadow)
+        assert not isinstance(created, str), created
         if path:
             conn.execute(f"set local search_path = {path}")
         for table in TABLES:
@@ -728,7 +720,7 @@ def test_a_shadow_in_pg_temp_is_never_run_as_the_owner_and_opens_nothing(
         assert added == [(HOME.id, admin, "projects"), (HOME.id, admin, "workflows")]
 
 
-# --- who is asking -------------------------------------------------------------------------------
+# --- claims --------------------------------------------------------------------------------------
 
 MALFORMED = {
     "empty": "",
@@ -752,8 +744,8 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("claims", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_claim_is_nobody(conn: Connection[TupleRow], claims: str) -> None:
-    with act_as(conn, Caller("nobody", "authenticated", claims=claims or " ")):
+def test_malformed_claims_give_no_access(conn: Connection[TupleRow], claims: str) -> None:
+    with act_as(conn, Caller("no user", "authenticated", claims=claims or " ")):
         conn.execute("select set_config('request.jwt.claims', %s, true)", [claims])
         for table in TABLES:
             result = outcome(conn, f"select * from public.{table}")
@@ -764,9 +756,9 @@ def test_a_malformed_claim_is_nobody(conn: Connection[TupleRow], claims: str) ->
         assert result[:2] in ("22", "42")
 
 
-def test_without_any_claims_one_is_nobody(own_world: Database) -> None:
-    """A connection that never heard of the setting, which then reads null and not ''."""
-    with own_world.connect() as conn:
+def test_missing_claims_give_no_access(own_database: Database) -> None:
+    """A connection in which the setting was never set, so that it is null and not ''."""
+    with own_database.connect() as conn:
         conn.execute("set local role authenticated")
         for table in TABLES:
             assert outcome(conn, f"select * from public.{table}") == []
@@ -774,19 +766,19 @@ def test_without_any_claims_one_is_nobody(own_world: Database) -> None:
 
 
 @pytest.mark.parametrize("who", [STRANGER, UNLINKED, ANON], ids=["stranger", "unlinked", "anon"])
-def test_who_has_no_row_sees_nothing(conn: Connection[TupleRow], who: Caller) -> None:
+def test_caller_without_user_row_sees_nothing(conn: Connection[TupleRow], who: Caller) -> None:
     with act_as(conn, who):
         for table in TABLES:
             assert refused(conn, f"select * from public.{table}")
 
 
-def test_a_null_account_is_nobodys_account(conn: Connection[TupleRow]) -> None:
-    """Users who are not linked must not all be `null = null` to a caller without sub."""
+def test_null_sub_does_not_match_unlinked_users(conn: Connection[TupleRow]) -> None:
+    """A caller without sub must not match unlinked users by comparing null with null."""
     with act_as(conn, Caller("no sub", "authenticated", claims='{"sub": null}')):
         assert refused(conn, "select * from public.users where auth_user_id is null")
 
 
-def test_anon_cannot_call_or_read_anything_of_ours(conn: Connection[TupleRow]) -> None:
+def test_anon_cannot_call_functions_or_read_tables(conn: Connection[TupleRow]) -> None:
     functions = conn.execute(
         "select oid::regprocedure::text from pg_proc"
         " where pronamespace::regnamespace::text in ('app', 'auth') and pronargs = 0"
@@ -802,13 +794,11 @@ def test_anon_cannot_call_or_read_anything_of_ours(conn: Connection[TupleRow]) -
             assert outcome(conn, f"copy public.{table} to stdout") == REFUSED
 
 
-# --- connections that many share -----------------------------------------------------------------
+# --- shared connections --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan", "auto"])
-def test_a_prepared_plan_shows_the_next_tenant_their_own_rows(
-    conn: Connection[TupleRow], mode: str
-) -> None:
+def test_prepared_plan_uses_the_current_tenant(conn: Connection[TupleRow], mode: str) -> None:
     conn.execute(f"set plan_cache_mode = {mode}")
     conn.execute("prepare rows as select distinct org_id from public.projects")
     expected = {MEMBER: [(HOME.id,)], AWAY.caller("member"): [(AWAY.id,)], STRANGER: []}
@@ -822,7 +812,7 @@ def test_a_prepared_plan_shows_the_next_tenant_their_own_rows(
     conn.execute("deallocate rows")
 
 
-def test_a_function_planned_for_one_tenant_shows_the_next_their_own_rows(
+def test_cached_function_plan_uses_the_current_tenant(
     conn: Connection[TupleRow],
 ) -> None:
     conn.execute(
@@ -836,8 +826,8 @@ def test_a_function_planned_for_one_tenant_shows_the_next_their_own_rows(
                 assert conn.execute("select public.mine()").fetchall() == [(org.id,)]
 
 
-def test_claims_do_not_stay_behind_in_a_pooled_connection(own_world: Database) -> None:
-    with own_world.connect() as conn:
+def test_claims_do_not_persist_in_a_pooled_connection(own_database: Database) -> None:
+    with own_database.connect() as conn:
         with conn.transaction():
             conn.execute("set local role authenticated")
             conn.execute("select set_config('request.jwt.claims', %s, true)", [MEMBER.claims])
@@ -850,10 +840,10 @@ def test_claims_do_not_stay_behind_in_a_pooled_connection(own_world: Database) -
             )
 
 
-def test_claims_set_for_a_session_are_replaced_by_those_of_the_request(
+def test_request_claims_override_session_claims(
     conn: Connection[TupleRow],
 ) -> None:
-    """As a careless client leaves them: set for the session, then the next request comes."""
+    """A client set claims for the session, then the next request sets its own."""
     conn.execute(
         "select set_config('request.jwt.claims', %s, false)", [AWAY.caller("owner").claims]
     )

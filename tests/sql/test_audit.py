@@ -1,4 +1,4 @@
-"""The audit log: it is only ever added to, and it writes itself."""
+"""The audit log: append-only, and written by triggers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from conftest import SERVICE, Caller, Database, act_as
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from .world import ADMIN, AWAY, HOME, MEMBER, OWNER, TABLES, UNLINKED, cuid
+from .fixture_rows import ADMIN, AWAY, HOME, MEMBER, OWNER, TABLES, UNLINKED, cuid
 
 AUDITED = tuple(table for table in TABLES if table != "audit_logs")
 Entry = tuple[str, str | None, str, str, str]
@@ -35,7 +35,7 @@ CHANGES = {
 
 
 def log(conn: Connection[TupleRow]) -> list[TupleRow]:
-    """What this transaction has added, whoever is asking."""
+    """The audit rows that this transaction added, read as superuser."""
     [(role,)] = conn.execute("select current_user").fetchall()
     conn.execute("reset role")
     found = conn.execute(
@@ -47,7 +47,7 @@ def log(conn: Connection[TupleRow]) -> list[TupleRow]:
 
 
 @pytest.mark.parametrize("table", AUDITED)
-def test_an_insert_leaves_one_row_in_the_log(conn: Connection[TupleRow], table: str) -> None:
+def test_insert_adds_one_audit_row(conn: Connection[TupleRow], table: str) -> None:
     org = NEW if table == "organizations" else HOME.id
     with act_as(conn, SERVICE):
         conn.execute(INSERTS[table])
@@ -56,7 +56,7 @@ def test_an_insert_leaves_one_row_in_the_log(conn: Connection[TupleRow], table: 
 
 
 @pytest.mark.parametrize("table", AUDITED)
-def test_an_update_leaves_one_row_that_names_columns_and_never_values(
+def test_update_adds_one_audit_row_with_column_names_and_no_values(
     conn: Connection[TupleRow], table: str
 ) -> None:
     row = {
@@ -74,7 +74,7 @@ def test_an_update_leaves_one_row_that_names_columns_and_never_values(
 
 
 @pytest.mark.parametrize("table", AUDITED[1:])
-def test_a_delete_leaves_one_row_in_the_log(conn: Connection[TupleRow], table: str) -> None:
+def test_delete_adds_one_audit_row(conn: Connection[TupleRow], table: str) -> None:
     conn.execute(INSERTS[table])
     with act_as(conn, SERVICE):
         conn.execute(f"delete from public.{table} where org_id = %s and id = %s", [HOME.id, NEW])
@@ -83,22 +83,22 @@ def test_a_delete_leaves_one_row_in_the_log(conn: Connection[TupleRow], table: s
 
 
 @pytest.mark.parametrize("table", AUDITED)
-def test_a_change_that_changes_nothing_leaves_no_row(
-    conn: Connection[TupleRow], table: str
-) -> None:
+def test_update_without_changes_adds_no_audit_row(conn: Connection[TupleRow], table: str) -> None:
     with act_as(conn, SERVICE):
         conn.execute(f"update public.{table} set id = id")
         assert log(conn) == []
 
 
 @pytest.mark.parametrize("table", ["users", "projects"])
-def test_a_change_of_updated_at_alone_leaves_no_row(conn: Connection[TupleRow], table: str) -> None:
+def test_update_of_updated_at_alone_adds_no_audit_row(
+    conn: Connection[TupleRow], table: str
+) -> None:
     with act_as(conn, SERVICE):
         conn.execute(f"update public.{table} set updated_at = now()")
         assert log(conn) == []
 
 
-def test_a_statement_that_fails_leaves_no_row(conn: Connection[TupleRow]) -> None:
+def test_failed_statement_adds_no_audit_row(conn: Connection[TupleRow]) -> None:
     with act_as(conn, SERVICE):
         with pytest.raises(psycopg.errors.CheckViolation), conn.transaction():
             conn.execute("update public.projects set name = ''")
@@ -110,9 +110,7 @@ def test_a_statement_that_fails_leaves_no_row(conn: Connection[TupleRow]) -> Non
     [(OWNER, HOME.row("owner")), (ADMIN, HOME.row("admin")), (SERVICE, None)],
     ids=["owner", "admin", "service_role"],
 )
-def test_the_actor_is_who_did_it(
-    conn: Connection[TupleRow], who: Caller, actor: str | None
-) -> None:
+def test_actor_is_the_caller(conn: Connection[TupleRow], who: Caller, actor: str | None) -> None:
     with act_as(conn, who):
         conn.execute(
             "insert into public.projects (org_id, name) values (%s, 'One'), (%s, 'Two')",
@@ -128,23 +126,23 @@ def test_the_actor_is_who_did_it(
 
 
 @pytest.mark.parametrize("stranger", [AWAY.caller("owner"), UNLINKED], ids=["away", "unlinked"])
-def test_a_caller_from_elsewhere_is_no_actor_here(
+def test_actor_is_null_for_a_caller_outside_the_organization(
     conn: Connection[TupleRow], stranger: Caller
 ) -> None:
-    """service_role carrying a user's token, as a server that acts for a user does."""
+    """service_role with a user's token, as used by a server that acts for a user."""
     with act_as(conn, Caller("service for a user", "service_role", claims=stranger.claims)):
         conn.execute("insert into public.projects (org_id, name) values (%s, 'Another')", [HOME.id])
         conn.execute("update public.projects set name = 'Renamed' where org_id = %s", [HOME.id])
         assert {entry[1] for entry in log(conn)} == {None}
 
 
-def test_service_role_acting_for_a_user_names_the_user(conn: Connection[TupleRow]) -> None:
+def test_service_role_with_a_user_token_records_that_user(conn: Connection[TupleRow]) -> None:
     with act_as(conn, Caller("service for a user", "service_role", claims=MEMBER.claims)):
         conn.execute("update public.projects set name = 'Renamed' where org_id = %s", [HOME.id])
         assert {entry[1] for entry in log(conn)} == {HOME.row("member")}
 
 
-def test_a_change_over_many_organizations_is_logged_in_each(conn: Connection[TupleRow]) -> None:
+def test_update_across_organizations_is_recorded_in_each(conn: Connection[TupleRow]) -> None:
     with act_as(conn, SERVICE):
         conn.execute("update public.ai_agents set config = '{\"a\": 1}'")
         added = sorted((org, target) for org, _, _, _, target, _ in log(conn))
@@ -161,14 +159,12 @@ def test_a_change_over_many_organizations_is_logged_in_each(conn: Connection[Tup
         "truncate public.organizations cascade",
     ],
 )
-def test_even_the_owner_cannot_change_what_is_written(
-    conn: Connection[TupleRow], statement: str
-) -> None:
+def test_table_owner_cannot_change_audit_rows(conn: Connection[TupleRow], statement: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation), conn.transaction():
         conn.execute(statement)
 
 
-def test_a_row_of_the_log_keeps_its_actor_from_being_deleted(conn: Connection[TupleRow]) -> None:
+def test_user_with_audit_rows_cannot_be_deleted(conn: Connection[TupleRow]) -> None:
     with act_as(conn, ADMIN):
         conn.execute("update public.projects set name = 'Renamed'")
         with act_as(conn, SERVICE), pytest.raises(psycopg.errors.ForeignKeyViolation):
@@ -178,7 +174,7 @@ def test_a_row_of_the_log_keeps_its_actor_from_being_deleted(conn: Connection[Tu
             )
 
 
-def test_a_tenant_cannot_write_what_the_database_writes(conn: Connection[TupleRow]) -> None:
+def test_tenant_cannot_insert_reserved_audit_actions(conn: Connection[TupleRow]) -> None:
     for action in ("insert", "update", "delete"):
         with act_as(conn, OWNER):
             statement = (
@@ -192,9 +188,7 @@ def test_a_tenant_cannot_write_what_the_database_writes(conn: Connection[TupleRo
 
 
 @pytest.mark.parametrize("action", ["INSERT", "Update", " delete", "insert ", "", "\u0131nsert"])
-def test_no_spelling_passes_for_what_the_database_writes(
-    conn: Connection[TupleRow], action: str
-) -> None:
+def test_malformed_audit_action_is_rejected(conn: Connection[TupleRow], action: str) -> None:
     statement = "insert into public.audit_logs (org_id, actor_id, action) values (%s, %s, %s)"
     with act_as(conn, OWNER), pytest.raises(psycopg.errors.CheckViolation):
         conn.execute(statement, [HOME.id, HOME.row("owner"), action])
@@ -204,43 +198,41 @@ RETENTION = "select set_config('app.audit_retention', pg_current_xact_id()::text
 PURGE = "delete from public.audit_logs where org_id = %s"
 
 
-def test_retention_is_a_door_for_the_owner_who_asks_for_it(conn: Connection[TupleRow]) -> None:
+def test_owner_can_delete_audit_rows_with_retention_setting(conn: Connection[TupleRow]) -> None:
     conn.execute(RETENTION)
     assert conn.execute(PURGE, [HOME.id]).rowcount > 0
 
 
 @pytest.mark.parametrize("who", [OWNER, SERVICE], ids=["OWNER", "service_role"])
 @pytest.mark.parametrize(
-    "deed", [PURGE.replace("%s", f"'{HOME.id}'"), "truncate public.audit_logs"]
+    "statement", [PURGE.replace("%s", f"'{HOME.id}'"), "truncate public.audit_logs"]
 )
-def test_retention_is_no_door_for_anybody_else(
-    conn: Connection[TupleRow], who: Caller, deed: str
+def test_retention_setting_has_no_effect_for_other_roles(
+    conn: Connection[TupleRow], who: Caller, statement: str
 ) -> None:
-    """Not even for who was given every privilege and policy there is."""
+    """Not even for a role that has every privilege and a policy that allows everything."""
     conn.execute("grant all on public.audit_logs to authenticated, service_role")
     conn.execute("create policy anything on public.audit_logs using (true) with check (true)")
     with act_as(conn, who):
         conn.execute(RETENTION)
         with pytest.raises(psycopg.errors.CheckViolation):
-            conn.execute(deed)
+            conn.execute(statement)
 
 
 @pytest.mark.parametrize(
-    "deed", ["update public.audit_logs set action = 'nothing'", "truncate public.audit_logs"]
+    "statement", ["update public.audit_logs set action = 'nothing'", "truncate public.audit_logs"]
 )
-def test_retention_lets_rows_go_one_by_one_and_nothing_else(
-    conn: Connection[TupleRow], deed: str
-) -> None:
+def test_retention_setting_allows_only_delete(conn: Connection[TupleRow], statement: str) -> None:
     conn.execute(RETENTION)
     with pytest.raises(psycopg.errors.CheckViolation):
-        conn.execute(deed)
+        conn.execute(statement)
 
 
 @pytest.mark.parametrize("local", [True, False], ids=["transaction", "session"])
-def test_the_door_of_retention_is_shut_again_with_the_transaction(
-    own_world: Database, local: bool
+def test_retention_setting_expires_with_the_transaction(
+    own_database: Database, local: bool
 ) -> None:
-    with own_world.connect() as conn:
+    with own_database.connect() as conn:
         with conn.transaction():
             conn.execute(RETENTION.replace("true", str(local).lower()))
             assert conn.execute(PURGE, [HOME.id]).rowcount > 0
@@ -249,7 +241,7 @@ def test_the_door_of_retention_is_shut_again_with_the_transaction(
         conn.rollback()
 
 
-def test_an_organization_with_history_is_not_deleted(conn: Connection[TupleRow]) -> None:
+def test_organization_with_audit_rows_cannot_be_deleted(conn: Connection[TupleRow]) -> None:
     conn.execute(INSERTS["organizations"])
     with act_as(conn, SERVICE), pytest.raises(psycopg.errors.ForeignKeyViolation):
         conn.execute("delete from public.organizations where id = %s", [NEW])

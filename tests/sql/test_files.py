@@ -1,4 +1,4 @@
-"""The files themselves: read by psql, run twice, taken back, in two ways, to one result."""
+"""The migration files: idempotency, rollback, and equal results from psql and the runner."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from conftest import Database, apply_schema, migration_files
 
 from runner.postgres import embedded
 
-CATALOGUE = (Path(__file__).parent / "catalogue.sql").read_text(encoding="utf-8")
+CATALOG_QUERY = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
 
 
-def catalogue(database: Database) -> list[str]:
-    """Everything the database's catalogue says, one line per fact."""
+def catalog_lines(database: Database) -> list[str]:
+    """All user-defined objects in the catalog of the database, one fact per line."""
     with database.connect() as conn:
-        return [line for (line,) in conn.execute(CATALOGUE)]
+        return [line for (line,) in conn.execute(CATALOG_QUERY)]
 
 
 def psql(database: Database, *arguments: str | Path) -> str:
-    """Run psql as a reader would, and return what it says; an error fails the test."""
+    """Run psql and return its output; an error fails the test."""
     done = subprocess.run(
         [
             *(embedded.program("psql"), "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1"),
@@ -35,9 +35,9 @@ def psql(database: Database, *arguments: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def noise(said: str) -> list[str]:
-    """The lines beyond NOTICEs."""
-    return [line for line in said.splitlines() if ": NOTICE: " not in line]
+def noise(output: str) -> list[str]:
+    """The lines of output other than notices."""
+    return [line for line in output.splitlines() if ": NOTICE: " not in line]
 
 
 def rollback_of(file: Path) -> Path:
@@ -45,7 +45,7 @@ def rollback_of(file: Path) -> Path:
 
 
 def apply(database: Database) -> None:
-    """Our own apply. Not a clone: what is granted on a database is not cloned with it."""
+    """Apply with the runner. Not a clone, because cloning does not copy database privileges."""
     server = database.server
     apply_schema(
         host=server.host,
@@ -56,7 +56,7 @@ def apply(database: Database) -> None:
     )
 
 
-def test_every_file_has_its_way_back() -> None:
+def test_every_migration_has_a_rollback_file() -> None:
     files = migration_files()
     assert len(files) >= 1
     assert [f.name for f in files if not rollback_of(f).is_file()] == []
@@ -65,83 +65,85 @@ def test_every_file_has_its_way_back() -> None:
 def test_every_file_runs_twice_and_changes_nothing_the_second_time(
     empty_database: Database,
 ) -> None:
-    """Statement by statement, as `psql -f` does it where nothing is tracked."""
+    """Statement by statement with `psql -f`, which records nothing."""
     for file in migration_files():
         assert noise(psql(empty_database, "-f", file)) == []
-        once = catalogue(empty_database)
+        once = catalog_lines(empty_database)
         assert noise(psql(empty_database, "-f", file)) == []
-        assert catalogue(empty_database) == once, file.name
+        assert catalog_lines(empty_database) == once, file.name
 
 
-def test_all_files_run_again_over_the_finished_schema_and_change_nothing(
+def test_rerunning_all_files_changes_nothing(
     empty_database: Database,
 ) -> None:
     apply(empty_database)
-    finished = catalogue(empty_database)
+    finished = catalog_lines(empty_database)
     for file in migration_files():
         assert noise(psql(empty_database, "-f", file)) == []
-        assert catalogue(empty_database) == finished, file.name
+        assert catalog_lines(empty_database) == finished, file.name
 
 
-def test_every_rollback_returns_to_the_state_before_its_file(empty_database: Database) -> None:
-    """Each alone, and so all of them, newest first, to the empty database."""
-    states = [catalogue(empty_database)]
+def test_every_rollback_restores_the_state_before_its_migration(empty_database: Database) -> None:
+    """Each rollback file runs twice, newest first, down to the empty database."""
+    states = [catalog_lines(empty_database)]
     for file in migration_files():
         psql(empty_database, "-f", file)
-        states.append(catalogue(empty_database))
+        states.append(catalog_lines(empty_database))
     for file in reversed(migration_files()):
         states.pop()
         assert noise(psql(empty_database, "-f", rollback_of(file))) == []
-        assert catalogue(empty_database) == states[-1], file.name
+        assert catalog_lines(empty_database) == states[-1], file.name
         assert noise(psql(empty_database, "-f", rollback_of(file))) == []
-        assert catalogue(empty_database) == states[-1], f"{file.name}, taken back twice"
+        assert catalog_lines(empty_database) == states[-1], f"{file.name}, rolled back twice"
 
 
-def test_what_was_taken_back_can_be_applied_again(empty_database: Database) -> None:
+def test_migrations_can_be_reapplied_after_rollback(empty_database: Database) -> None:
     apply(empty_database)
-    finished = catalogue(empty_database)
+    finished = catalog_lines(empty_database)
     for file in reversed(migration_files()):
         psql(empty_database, "--single-transaction", "-f", rollback_of(file))
     for file in migration_files():
         psql(empty_database, "--single-transaction", "-f", file)
-    assert catalogue(empty_database) == finished
+    assert catalog_lines(empty_database) == finished
 
 
-def test_a_rollback_goes_through_with_rows_in_the_tables(own_world: Database) -> None:
+def test_rollback_succeeds_with_rows_in_the_tables(own_database: Database) -> None:
     for file in reversed(migration_files()):
-        psql(own_world, "-f", rollback_of(file))
-    assert not [line for line in catalogue(own_world) if line.startswith("relation | public.")]
+        psql(own_database, "-f", rollback_of(file))
+    assert not [
+        line for line in catalog_lines(own_database) if line.startswith("relation | public.")
+    ]
 
 
-def test_every_road_leads_to_the_same_schema(
+def test_psql_and_runner_create_the_same_schema(
     new_database: Callable[..., Database], template: str
 ) -> None:
-    """psql statement by statement, each file a transaction, all one transaction, our own apply."""
-    by_statement, by_file, at_once, ours = (new_database() for _ in range(4))
+    """psql per statement, per file and in one transaction; and the runner."""
+    by_statement, by_file, at_once, by_runner = (new_database() for _ in range(4))
     files = migration_files()
     for file in files:
         psql(by_statement, "-f", file)
         psql(by_file, "--single-transaction", "-f", file)
     arguments = [part for file in files for part in ("-f", file)]
     psql(at_once, "--single-transaction", *arguments)
-    apply(ours)
-    expected = catalogue(ours)
-    for road in (by_statement, by_file, at_once):
-        assert catalogue(road) == expected
+    apply(by_runner)
+    expected = catalog_lines(by_runner)
+    for database in (by_statement, by_file, at_once):
+        assert catalog_lines(database) == expected
 
 
 @pytest.mark.parametrize("file", migration_files(), ids=lambda file: file.stem)
-def test_a_page_is_in_order(file: Path) -> None:
-    """The way SQL is written here, as far as a machine can read it."""
-    for page in (file, rollback_of(file)):
-        lines = page.read_text(encoding="utf-8").splitlines()
+def test_files_follow_the_layout_rules(file: Path) -> None:
+    """The layout rules that can be checked automatically."""
+    for path in (file, rollback_of(file)):
+        lines = path.read_text(encoding="utf-8").splitlines()
         assert lines[0].startswith(f"-- {file.stem}"), "the first line is the name"
         assert lines[1].startswith("-- ")
         assert "" in lines[:6], "a blank line ends the header"
         for number, line in enumerate(lines, start=1):
-            assert len(line) <= 100, f"{page.name}:{number} is too long"
-            assert line == line.rstrip(), f"{page.name}:{number} ends in a blank"
-            assert "\t" not in line, f"{page.name}:{number} has a tab"
-            assert not line.startswith("\\"), f"{page.name}:{number} is for psql alone"
+            assert len(line) <= 100, f"{path.name}:{number} is too long"
+            assert line == line.rstrip(), f"{path.name}:{number} has trailing whitespace"
+            assert "\t" not in line, f"{path.name}:{number} has a tab"
+            assert not line.startswith("\\"), f"{path.name}:{number} is a psql command"
             word = line.split("--")[0].strip().lower().rstrip(";")
             assert word not in ("commit", "rollback", "start transaction")

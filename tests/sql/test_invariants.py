@@ -1,4 +1,4 @@
-"""What the database keeps true against everybody, service_role and the owner included."""
+"""Invariants that the database enforces for every role, including service_role and the owner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from .world import ADMIN, AWAY, HOME, MEMBER, OWNER, cuid
+from .fixture_rows import ADMIN, AWAY, HOME, MEMBER, OWNER, cuid
 
 REFUSED = "42501"
 INVARIANT = "23514"
@@ -20,7 +20,7 @@ WORKFLOW, APPROVED = HOME.row("workflow"), HOME.row("approved_workflow")
 
 
 def sqlstate(conn: Connection[TupleRow], statement: str, *values: object) -> str | None:
-    """How the statement ends: a SQLSTATE, or None when it went through (and is taken back)."""
+    """The SQLSTATE of the error, or None if the statement succeeded (it is rolled back)."""
     try:
         with conn.transaction(force_rollback=True):
             conn.execute(statement, values or None)
@@ -34,7 +34,7 @@ def sqlstate(conn: Connection[TupleRow], statement: str, *values: object) -> str
 
 
 def keep_one_owner(conn: Connection[TupleRow]) -> str:
-    """Leave HOME with one owner who has no deeds to their name, and return who."""
+    """Leave HOME with one owner who has not approved or logged anything, and return the id."""
     conn.execute(
         "update public.users set roles = '{ADMIN}' where org_id = %s and id = %s",
         [HOME.id, OWNERS[1]],
@@ -52,7 +52,7 @@ def keep_one_owner(conn: Connection[TupleRow]) -> str:
     ],
 )
 @pytest.mark.parametrize("as_service_role", [True, False], ids=["service_role", "superuser"])
-def test_the_last_owner_cannot_be_taken_from_an_organization(
+def test_last_owner_cannot_be_removed(
     conn: Connection[TupleRow], statement: str, as_service_role: bool
 ) -> None:
     last = keep_one_owner(conn)
@@ -63,7 +63,7 @@ def test_the_last_owner_cannot_be_taken_from_an_organization(
         assert sqlstate(conn, statement, HOME.id, last) == INVARIANT
 
 
-def test_the_last_owner_cannot_step_down(conn: Connection[TupleRow]) -> None:
+def test_last_owner_cannot_step_down(conn: Connection[TupleRow]) -> None:
     last = keep_one_owner(conn)
     with act_as(conn, OWNER):
         statement = "update public.users set roles = '{ADMIN}' where org_id = %s and id = %s"
@@ -77,7 +77,7 @@ def test_all_owners_cannot_be_demoted_in_one_statement(conn: Connection[TupleRow
         assert sqlstate(conn, statement, HOME.id) == INVARIANT
 
 
-def test_owners_may_change_hands_in_one_statement(conn: Connection[TupleRow]) -> None:
+def test_ownership_can_be_transferred_in_one_statement(conn: Connection[TupleRow]) -> None:
     swap = (
         "update public.users set roles = case when id = %s then '{OWNER}' else '{MEMBER}'"
         " end::public.user_role[] where org_id = %s"
@@ -85,20 +85,20 @@ def test_owners_may_change_hands_in_one_statement(conn: Connection[TupleRow]) ->
     assert sqlstate(conn, swap, HOME.row("member"), HOME.id) is None
 
 
-def test_an_owner_may_step_down_while_another_stays(conn: Connection[TupleRow]) -> None:
+def test_owner_can_step_down_while_another_remains(conn: Connection[TupleRow]) -> None:
     with act_as(conn, OWNER):
         statement = "update public.users set roles = '{MEMBER}' where org_id = %s and id = %s"
         assert sqlstate(conn, statement, HOME.id, OWNERS[0]) is None
 
 
-def test_an_owner_of_another_organization_does_not_count(conn: Connection[TupleRow]) -> None:
+def test_owner_of_another_organization_does_not_count(conn: Connection[TupleRow]) -> None:
     last = keep_one_owner(conn)
     statement = "update public.users set roles = '{ADMIN}' where org_id = %s and id = %s"
     assert sqlstate(conn, statement, HOME.id, last) == INVARIANT
 
 
 @pytest.mark.parametrize(
-    ("away", "back"),
+    ("remove", "restore"),
     [
         (
             "delete from public.organizations where id = %(org)s",
@@ -109,22 +109,22 @@ def test_an_owner_of_another_organization_does_not_count(conn: Connection[TupleR
             "update public.organizations set id = %(org)s where id = %(new)s",
         ),
     ],
-    ids=["deleted and made again", "renamed and named again"],
+    ids=["deleted and recreated", "renamed and renamed back"],
 )
 @pytest.mark.parametrize("as_service_role", [True, False], ids=["service_role", "superuser"])
-def test_an_organization_does_not_lose_its_owners_while_its_row_is_away(
-    conn: Connection[TupleRow], away: str, back: str, as_service_role: bool
+def test_recreating_an_organization_cannot_remove_its_owners(
+    conn: Connection[TupleRow], remove: str, restore: str, as_service_role: bool
 ) -> None:
-    """Where its references may wait until the end of the transaction, the row can go and return."""
+    """With deferred foreign keys, the row could be removed and restored in one transaction."""
     ids = {"org": HOME.id, "new": cuid("elsewhere")}
     with conn.transaction(force_rollback=True):
         if as_service_role:
             conn.execute("set local role service_role")
         with pytest.raises(psycopg.errors.IntegrityError):
             conn.execute("set constraints all deferred")
-            conn.execute(away, ids)
+            conn.execute(remove, ids)
             conn.execute("update public.users set roles = '{MEMBER}' where org_id = %(org)s", ids)
-            conn.execute(back, ids)
+            conn.execute(restore, ids)
             conn.execute("set constraints all immediate")
 
 
@@ -147,40 +147,36 @@ def set_status(conn: Connection[TupleRow], workflow: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("person", ["owner", "admin"])
-def test_an_approval_is_signed_by_the_caller_at_that_moment(
-    conn: Connection[TupleRow], person: str
-) -> None:
+def test_approval_records_caller_and_time(conn: Connection[TupleRow], person: str) -> None:
     with act_as(conn, HOME.caller(person)):
         set_status(conn, WORKFLOW, "approved")
         assert approval(conn, WORKFLOW) == ("approved", HOME.row(person), True, False)
 
 
 @pytest.mark.parametrize("status", ["pending", "in_review", "rejected"])
-def test_taking_an_approval_back_clears_who_and_when(
-    conn: Connection[TupleRow], status: str
-) -> None:
+def test_unapproving_clears_approver_and_time(conn: Connection[TupleRow], status: str) -> None:
     with act_as(conn, ADMIN):
         set_status(conn, APPROVED, status)
         assert approval(conn, APPROVED) == (status, None, None, True)
 
 
 @pytest.mark.parametrize("status", ["pending", "in_review", "rejected"])
-def test_a_member_never_takes_an_approval_back(conn: Connection[TupleRow], status: str) -> None:
+def test_member_cannot_unapprove(conn: Connection[TupleRow], status: str) -> None:
     with act_as(conn, MEMBER), pytest.raises(psycopg.errors.InsufficientPrivilege):
         set_status(conn, APPROVED, status)
 
 
-def test_without_a_caller_an_approval_needs_an_approver(conn: Connection[TupleRow]) -> None:
+def test_approval_without_caller_requires_an_approver(conn: Connection[TupleRow]) -> None:
     statement = "update public.workflows set status = 'approved' where org_id = %s and id = %s"
     with act_as(conn, SERVICE):
         assert sqlstate(conn, statement, HOME.id, WORKFLOW) == INVARIANT
     assert sqlstate(conn, statement, HOME.id, WORKFLOW) == INVARIANT
 
 
-def test_service_role_with_a_users_token_is_still_the_platform(
+def test_service_role_with_a_user_token_is_not_a_tenant(
     conn: Connection[TupleRow],
 ) -> None:
-    """Who is a tenant is asked of the role: a token does not make one, nor does its absence."""
+    """Whether a caller is a tenant depends on the role, not on the token."""
     with act_as(conn, Caller("service for a user", "service_role", claims=MEMBER.claims)):
         conn.execute(
             "update public.workflows set status = 'approved', approver_id = %s"
@@ -198,11 +194,11 @@ def test_service_role_with_a_users_token_is_still_the_platform(
         (HOME.row("admin"), {None}),
         (HOME.row("member"), {INVARIANT}),
         (AWAY.row("owner"), {INVARIANT, "23503"}),
-        (cuid("nobody"), {INVARIANT, "23503"}),
+        (cuid("missing"), {INVARIANT, "23503"}),
     ],
-    ids=["owner", "admin", "member", "owner of another organization", "nobody"],
+    ids=["owner", "admin", "member", "owner of another organization", "missing"],
 )
-def test_without_a_caller_the_approver_is_checked(
+def test_approver_set_without_caller_is_validated(
     conn: Connection[TupleRow], approver: str, outcome: set[str | None]
 ) -> None:
     with act_as(conn, SERVICE):
@@ -223,7 +219,7 @@ def test_without_a_caller_the_approver_is_checked(
     ["gate = 'G7'", f"project_id = '{HOME.row('idle_project')}'", "metadata = '{\"a\": 1}'"],
 )
 @pytest.mark.parametrize("as_service_role", [True, False], ids=["service_role", "superuser"])
-def test_what_was_approved_stays_as_it_was(
+def test_approved_workflow_cannot_change(
     conn: Connection[TupleRow], change: str, as_service_role: bool
 ) -> None:
     statement = f"update public.workflows set {change} where org_id = %s and id = %s"
@@ -243,17 +239,19 @@ def test_what_was_approved_stays_as_it_was(
         "approver_id = null, approved_at = null",
     ],
 )
-def test_an_approval_is_never_without_who_and_when(conn: Connection[TupleRow], change: str) -> None:
+def test_approved_workflow_always_has_approver_and_time(
+    conn: Connection[TupleRow], change: str
+) -> None:
     conn.execute(
         f"""do $$ begin
             update public.workflows set {change} where id = '{APPROVED}' and org_id = '{HOME.id}';
         exception when check_violation or insufficient_privilege then null; end $$"""
     )
-    [(status, who, _, never)] = [approval(conn, APPROVED) or ()]
-    assert (status, who is None, never) == ("approved", False, False)
+    [(status, approver, _, no_time)] = [approval(conn, APPROVED) or ()]
+    assert (status, approver is None, no_time) == ("approved", False, False)
 
 
-def test_a_workflow_short_of_approval_has_no_approver(conn: Connection[TupleRow]) -> None:
+def test_unapproved_workflow_has_no_approver(conn: Connection[TupleRow]) -> None:
     conn.execute(
         f"""do $$ begin
             update public.workflows set approver_id = '{OWNERS[0]}', approved_at = now()
@@ -267,7 +265,7 @@ def test_a_workflow_short_of_approval_has_no_approver(conn: Connection[TupleRow]
     ("when", "outcome"),
     [("now() + interval '1 day'", INVARIANT), ("now() - interval '1 day'", None)],
 )
-def test_the_platform_may_date_an_approval_back_and_never_ahead(
+def test_service_role_can_backdate_but_not_postdate_an_approval(
     conn: Connection[TupleRow], when: str, outcome: str | None
 ) -> None:
     statement = (
@@ -278,7 +276,7 @@ def test_the_platform_may_date_an_approval_back_and_never_ahead(
         assert sqlstate(conn, statement, OWNERS[0], HOME.id, WORKFLOW) == outcome
 
 
-def test_an_approval_outlives_the_approvers_demotion(conn: Connection[TupleRow]) -> None:
+def test_approval_remains_after_approver_is_demoted(conn: Connection[TupleRow]) -> None:
     conn.execute(
         "update public.users set roles = '{MEMBER}' where org_id = %s and id = %s",
         [HOME.id, HOME.row("other_owner")],
@@ -286,12 +284,12 @@ def test_an_approval_outlives_the_approvers_demotion(conn: Connection[TupleRow])
     assert (approval(conn, APPROVED) or ())[1] == HOME.row("other_owner")
 
 
-@pytest.mark.parametrize("deed", ["delete", "move"])
-def test_who_has_approved_is_never_deleted_or_moved(conn: Connection[TupleRow], deed: str) -> None:
+@pytest.mark.parametrize("operation", ["delete", "move"])
+def test_approver_cannot_be_deleted_or_moved(conn: Connection[TupleRow], operation: str) -> None:
     statement = {
         "delete": "delete from public.users where org_id = %s and id = %s",
         "move": f"update public.users set org_id = '{AWAY.id}' where org_id = %s and id = %s",
-    }[deed]
+    }[operation]
     with act_as(conn, SERVICE):
         assert sqlstate(conn, statement, HOME.id, HOME.row("other_owner")) == "23503"
 
@@ -302,7 +300,7 @@ def test_who_has_approved_is_never_deleted_or_moved(conn: Connection[TupleRow], 
 @pytest.mark.parametrize(
     "roles", ["{}", "{NULL}", "{OWNER,NULL}", "{OWNER,OWNER}", "{{OWNER},{ADMIN}}", "[2:2]={OWNER}"]
 )
-def test_roles_are_a_plain_list_without_gaps_and_doubles(
+def test_roles_are_a_flat_array_without_nulls_or_duplicates(
     conn: Connection[TupleRow], roles: str
 ) -> None:
     statement = (
@@ -314,13 +312,13 @@ def test_roles_are_a_plain_list_without_gaps_and_doubles(
     assert sqlstate(conn, statement, HOME.id, "{ADMIN,MEMBER}") is None
 
 
-def test_roles_are_never_null(conn: Connection[TupleRow]) -> None:
+def test_roles_cannot_be_null(conn: Connection[TupleRow]) -> None:
     statement = "update public.users set roles = null where org_id = %s and id = %s"
     assert sqlstate(conn, statement, HOME.id, HOME.row("member")) == "23502"
 
 
 @pytest.mark.parametrize(
-    "place",
+    "column",
     [
         "organizations.settings",
         "organizations.limits",
@@ -331,8 +329,10 @@ def test_roles_are_never_null(conn: Connection[TupleRow]) -> None:
     ],
 )
 @pytest.mark.parametrize("value", ["[]", '"text"', "1", "true", "null", "[{}]"])
-def test_a_json_column_holds_an_object(conn: Connection[TupleRow], place: str, value: str) -> None:
-    table, name = place.split(".")
+def test_json_columns_accept_only_objects(
+    conn: Connection[TupleRow], column: str, value: str
+) -> None:
+    table, name = column.split(".")
     statement = f"update public.{table} set {name} = %s"
     if table == "workflows":
         statement += " where status <> 'approved'"
@@ -341,7 +341,7 @@ def test_a_json_column_holds_an_object(conn: Connection[TupleRow], place: str, v
 
 
 @pytest.mark.parametrize("value", ["[]", '"text"', "1", "true", "null", "[{}]"])
-def test_the_meta_of_an_audit_row_is_an_object(conn: Connection[TupleRow], value: str) -> None:
+def test_audit_meta_accepts_only_objects(conn: Connection[TupleRow], value: str) -> None:
     statement = (
         "insert into public.audit_logs (org_id, action, target_type, target_id, meta)"
         " values (%s, 'exported', 'projects', 'x', %s)"
@@ -351,11 +351,11 @@ def test_the_meta_of_an_audit_row_is_an_object(conn: Connection[TupleRow], value
 
 
 @pytest.mark.parametrize(
-    "place", ["organizations.name", "users.name", "projects.name", "ai_agents.type"]
+    "column", ["organizations.name", "users.name", "projects.name", "ai_agents.type"]
 )
-@pytest.mark.parametrize("value", ["", " ", " \t\n "], ids=["empty", "a blank", "blanks"])
-def test_a_name_is_never_blank(conn: Connection[TupleRow], place: str, value: str) -> None:
-    table, name = place.split(".")
+@pytest.mark.parametrize("value", ["", " ", " \t\n "], ids=["empty", "space", "whitespace"])
+def test_names_cannot_be_blank(conn: Connection[TupleRow], column: str, value: str) -> None:
+    table, name = column.split(".")
     assert sqlstate(conn, f"update public.{table} set {name} = %s", value) == INVARIANT
 
 
@@ -366,7 +366,7 @@ def test_a_name_is_never_blank(conn: Connection[TupleRow], place: str, value: st
         ("workflows", ["pending", "in_review", "rejected"]),
     ],
 )
-def test_a_status_is_one_of_a_few_words(
+def test_status_accepts_only_known_values(
     conn: Connection[TupleRow], table: str, statuses: list[str]
 ) -> None:
     row = HOME.row(table.removesuffix("s"))
@@ -377,7 +377,7 @@ def test_a_status_is_one_of_a_few_words(
         assert sqlstate(conn, statement, other, HOME.id, row) == INVARIANT
 
 
-def test_an_address_is_lower_case_and_belongs_to_one_user_in_the_whole_system(
+def test_email_is_lower_case_and_unique_across_organizations(
     conn: Connection[TupleRow],
 ) -> None:
     statement = (
@@ -388,7 +388,7 @@ def test_an_address_is_lower_case_and_belongs_to_one_user_in_the_whole_system(
     assert sqlstate(conn, statement, HOME.id, "new@home.test") is None
 
 
-def test_a_sign_in_belongs_to_one_user_in_the_whole_system(conn: Connection[TupleRow]) -> None:
+def test_auth_user_id_is_unique_across_organizations(conn: Connection[TupleRow]) -> None:
     statement = "update public.users set auth_user_id = %s where org_id = %s and id = %s"
     assert sqlstate(conn, statement, MEMBER.sub, HOME.id, HOME.row("unlinked")) == "23505"
 
@@ -409,43 +409,44 @@ def default_id(conn: Connection[TupleRow], table: str = "projects") -> str:
 @pytest.mark.parametrize(
     "table", ["organizations", "users", "projects", "workflows", "ai_agents", "audit_logs"]
 )
-def test_every_table_makes_its_ids_by_itself(conn: Connection[TupleRow], table: str) -> None:
-    [(made,)] = conn.execute(f"select {default_id(conn, table)}").fetchall()
-    assert re.fullmatch("c[a-z0-9]{24}", made)
+def test_every_table_generates_its_ids(conn: Connection[TupleRow], table: str) -> None:
+    [(new_id,)] = conn.execute(f"select {default_id(conn, table)}").fetchall()
+    assert re.fullmatch("c[a-z0-9]{24}", new_id)
 
 
-def test_ten_thousand_ids_are_well_formed_and_all_different(conn: Connection[TupleRow]) -> None:
+def test_ten_thousand_ids_are_well_formed_and_unique(conn: Connection[TupleRow]) -> None:
     ids = [
-        made
-        for (made,) in conn.execute(f"select {default_id(conn)} from generate_series(1, 10000)")
+        new_id
+        for (new_id,) in conn.execute(f"select {default_id(conn)} from generate_series(1, 10000)")
     ]
-    assert all(re.fullmatch("c[a-z0-9]{24}", made) for made in ids)
+    assert all(re.fullmatch("c[a-z0-9]{24}", new_id) for new_id in ids)
     assert len(set(ids)) == len(ids)
 
 
-def test_ids_hold_eighty_random_bits(conn: Connection[TupleRow]) -> None:
-    """Made in one go, ids differ in enough places that none can be guessed from its neighbour."""
+def test_ids_have_eighty_random_bits(conn: Connection[TupleRow]) -> None:
+    """Ids generated by one statement differ in enough characters that none can be guessed."""
     ids = [
-        made for (made,) in conn.execute(f"select {default_id(conn)} from generate_series(1, 2000)")
+        new_id
+        for (new_id,) in conn.execute(f"select {default_id(conn)} from generate_series(1, 2000)")
     ]
-    letters = [{made[place] for made in ids} for place in range(25)]
+    letters = [{new_id[position] for new_id in ids} for position in range(25)]
     bits = sum({10: 3.32, 16: 4, 26: 4.7, 36: 5.17}.get(len(seen), 0) for seen in letters)
     assert bits >= 80
 
 
-def test_ids_are_in_order_of_time_by_the_second(conn: Connection[TupleRow]) -> None:
-    [(made, early, late)] = conn.execute(
+def test_ids_begin_with_the_time_in_seconds(conn: Connection[TupleRow]) -> None:
+    [(new_id, early, late)] = conn.execute(
         f"select {default_id(conn)}, to_hex(extract(epoch from statement_timestamp())::bigint - 1),"
         " to_hex(extract(epoch from clock_timestamp())::bigint + 1)"
     ).fetchall()
-    assert early <= made[1:9] <= late
+    assert early <= new_id[1:9] <= late
 
 
 @pytest.mark.parametrize(
     "table", ["organizations", "users", "projects", "workflows", "ai_agents", "audit_logs"]
 )
 @pytest.mark.parametrize(
-    "made",
+    "new_id",
     [
         "",
         "c",
@@ -459,9 +460,7 @@ def test_ids_are_in_order_of_time_by_the_second(conn: Connection[TupleRow]) -> N
         "c" + "-" * 24,
     ],
 )
-def test_an_id_of_another_form_is_refused(
-    conn: Connection[TupleRow], table: str, made: str
-) -> None:
+def test_malformed_id_is_rejected(conn: Connection[TupleRow], table: str, new_id: str) -> None:
     name_of = {
         "organizations": "name",
         "users": "org_id, email, name, roles",
@@ -484,22 +483,22 @@ def test_an_id_of_another_form_is_refused(
     }
     row = ", ".join(values[name] for name in name_of.split(", "))
     statement = f"insert into public.{table} (id, {name_of}) values (%s, {row})"
-    assert sqlstate(conn, statement, made) == INVARIANT
+    assert sqlstate(conn, statement, new_id) == INVARIANT
     assert sqlstate(conn, statement, cuid("wellformed")) is None
 
 
 def touched(conn: Connection[TupleRow], table: str) -> bool:
-    """Whether updated_at of HOME's row is that of this transaction."""
+    """Whether updated_at of the row in HOME is the time of this transaction."""
     row = {"users": "member", "projects": "project"}[table]
-    [(moved,)] = conn.execute(
+    [(changed,)] = conn.execute(
         f"select updated_at = now() from public.{table} where org_id = %s and id = %s",
         [HOME.id, HOME.row(row)],
     ).fetchall()
-    return bool(moved)
+    return bool(changed)
 
 
 @pytest.mark.parametrize("table", ["users", "projects"])
-def test_updated_at_moves_when_something_changed_and_only_then(
+def test_updated_at_changes_only_if_another_column_changes(
     conn: Connection[TupleRow], table: str
 ) -> None:
     with act_as(conn, OWNER):
@@ -511,9 +510,7 @@ def test_updated_at_moves_when_something_changed_and_only_then(
 
 
 @pytest.mark.parametrize("table", ["users", "projects"])
-def test_updated_at_cannot_be_set_to_a_time_of_ones_choice(
-    conn: Connection[TupleRow], table: str
-) -> None:
+def test_updated_at_ignores_a_given_value(conn: Connection[TupleRow], table: str) -> None:
     with act_as(conn, SERVICE):
         conn.execute(
             f"update public.{table} set name = 'Renamed', updated_at = '2001-01-01'"
@@ -524,7 +521,7 @@ def test_updated_at_cannot_be_set_to_a_time_of_ones_choice(
 
 
 @pytest.mark.parametrize("table", ["users", "projects"])
-def test_updated_at_alone_does_not_move(conn: Connection[TupleRow], table: str) -> None:
+def test_update_of_updated_at_alone_has_no_effect(conn: Connection[TupleRow], table: str) -> None:
     query = f"select updated_at from public.{table} order by org_id, id"
     before = conn.execute(query).fetchall()
     with act_as(conn, SERVICE):
@@ -532,7 +529,7 @@ def test_updated_at_alone_does_not_move(conn: Connection[TupleRow], table: str) 
         assert conn.execute(query).fetchall() == before
 
 
-def test_json_is_kept_as_it_was_given(conn: Connection[TupleRow]) -> None:
+def test_json_is_stored_unchanged(conn: Connection[TupleRow]) -> None:
     with act_as(conn, ADMIN):
         given = {"depth": 3, "steps": ["read", None, {"model": "small"}]}
         conn.execute("update public.projects set config = %s", [Jsonb(given)])

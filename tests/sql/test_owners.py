@@ -1,4 +1,4 @@
-"""Who applies the files need not be a superuser: three kinds of owner, one result."""
+"""The migrations give the same result for superusers, Supabase-like and plain owners."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from psycopg.rows import TupleRow
 from runner.schema import snapshot
 from runner.schema.diff import difference
 
-from .test_files import catalogue, noise, psql, rollback_of
-from .world import ADMIN, HOME, MEMBER, TABLES, breaches, fill
+from .fixture_rows import ADMIN, HOME, MEMBER, TABLES, breaches, fill
+from .test_files import catalog_lines, noise, psql, rollback_of
 
 PASSWORD = "applies"
 
-# As Supabase hands a project over, in its own words where it matters.
+# The initial state of a Supabase project; auth.uid() is defined as in Supabase.
 SUPABASE = """
 create role {owner} login createrole bypassrls password 'applies';
 create role {auth_admin} nologin;
@@ -74,8 +74,8 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A database on which somebody of this kind may apply the files, and nothing has been yet."""
+class Target:
+    """A database without migrations, and the role of a given kind that will apply them."""
 
     database: Database
     owner: str
@@ -99,62 +99,62 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def prepared(server: Server, kind: str) -> Iterator[Ground]:
-    """Everything made here is gone afterwards, the roles too."""
+def prepared(server: Server, kind: str) -> Iterator[Target]:
+    """Yield a prepared target; the database and its roles are dropped afterwards."""
     with server.database() as database:
         owner, auth_admin = f"owner_of_{database.name}", f"auth_of_{database.name}"
         with database.connect() as conn:
             conn.execute(
                 KINDS[kind].format(owner=owner, auth_admin=auth_admin, database=database.name)
             )
-        yield Ground(database, owner)
+        yield Target(database, owner)
     with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
         conn.execute(f"drop role if exists {owner}, {auth_admin}")
 
 
 @pytest.fixture(scope="module")
-def world(server: Server, template: str, kind: str) -> Iterator[Connection[TupleRow]]:
+def applied(server: Server, template: str, kind: str) -> Iterator[Connection[TupleRow]]:
     """The schema applied by this kind of owner, with both organizations in it.
 
-    The template is only here to have made the API roles, which three of the kinds could not.
+    The template is requested only because it creates the API roles, which most kinds cannot.
     """
     assert template
-    for ground in prepared(server, kind):
-        ground.apply()
-        with ground.database.connect() as conn:
+    for target in prepared(server, kind):
+        target.apply()
+        with target.database.connect() as conn:
             fill(conn)
             conn.commit()
             yield conn
 
 
 @pytest.fixture
-def ground(server: Server, template: str, kind: str) -> Iterator[Ground]:
-    """One to apply to and take back from, for one test."""
+def target(server: Server, template: str, kind: str) -> Iterator[Target]:
+    """A target without migrations, for one test."""
     assert template
     yield from prepared(server, kind)
 
 
-def test_everybody_has_the_rights_of_the_table_and_no_other(world: Connection[TupleRow]) -> None:
-    """Every right × everybody × own and other organization, once more."""
-    found = breaches(world)
-    world.rollback()
+def test_permissions_match_the_declaration_for_every_owner(applied: Connection[TupleRow]) -> None:
+    """Every right × every caller × own and other organization, for each kind of owner."""
+    found = breaches(applied)
+    applied.rollback()
     assert found == []
 
 
-def test_row_security_is_forced_exactly_where_the_owner_would_pass(
-    world: Connection[TupleRow],
+def test_row_security_is_forced_only_if_the_owner_bypasses_it(
+    applied: Connection[TupleRow],
 ) -> None:
-    found = world.execute(
+    found = applied.execute(
         "select relname::text, relrowsecurity, relforcerowsecurity = (rolsuper or rolbypassrls)"
         " from pg_class join pg_roles as r on r.oid = relowner"
         " where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname"
     ).fetchall()
-    world.rollback()
+    applied.rollback()
     assert found == [(table, True, True) for table in sorted(TABLES)]
 
 
-def test_anon_has_nothing_at_all(world: Connection[TupleRow]) -> None:
-    found = world.execute(
+def test_anon_has_no_privileges(applied: Connection[TupleRow]) -> None:
+    found = applied.execute(
         "select relname, privilege from pg_class, unnest(array['select', 'insert', 'update',"
         "  'delete', 'truncate', 'references', 'trigger']) as privilege"
         " where relnamespace::regnamespace::text in ('public', 'app') and relkind in ('r', 'v')"
@@ -166,125 +166,129 @@ def test_anon_has_nothing_at_all(world: Connection[TupleRow]) -> None:
         "  where pronamespace::regnamespace::text in ('public', 'app')"
         "  and has_function_privilege('anon', oid, 'execute')"
     ).fetchall()
-    world.rollback()
+    applied.rollback()
     assert found == []
 
 
-def test_no_api_role_owns_or_makes_anything(world: Connection[TupleRow]) -> None:
-    found = world.execute(
+def test_api_roles_cannot_create_objects(applied: Connection[TupleRow]) -> None:
+    found = applied.execute(
         "select role, nspname from pg_namespace, unnest(%s::text[]) as role"
         " where nspname in ('public', 'app') and has_schema_privilege(role, oid, 'create')",
         [list(API_ROLES)],
     ).fetchall()
-    world.rollback()
+    applied.rollback()
     assert found == []
 
 
-def test_the_invariants_hold_whoever_the_guards_run_as(world: Connection[TupleRow]) -> None:
+def test_invariants_and_audit_work_for_every_owner(applied: Connection[TupleRow]) -> None:
     demote = "update public.users set roles = '{MEMBER}' where 'OWNER' = any (roles)"
-    with act_as(world, SERVICE), pytest.raises(psycopg.errors.CheckViolation):
-        world.execute(demote)
-    with act_as(world, ADMIN):
-        world.execute("update public.workflows set status = 'approved' where gate = 'G1'")
-        world.execute("update public.projects set name = 'Renamed'")
-        found = world.execute(
+    with act_as(applied, SERVICE), pytest.raises(psycopg.errors.CheckViolation):
+        applied.execute(demote)
+    with act_as(applied, ADMIN):
+        applied.execute("update public.workflows set status = 'approved' where gate = 'G1'")
+        applied.execute("update public.projects set name = 'Renamed'")
+        found = applied.execute(
             "select actor_id, action, count(*) from public.audit_logs"
             " where created_at >= now() group by 1, 2"
         ).fetchall()
     assert found == [(HOME.row("admin"), "update", 3)]
-    world.rollback()
+    applied.rollback()
 
 
-def test_the_owner_may_let_old_rows_of_the_log_go(world: Connection[TupleRow]) -> None:
-    [(owner,)] = world.execute(
+def test_owner_can_delete_old_audit_rows(applied: Connection[TupleRow]) -> None:
+    [(owner,)] = applied.execute(
         "select relowner::regrole::text from pg_class where oid = 'public.audit_logs'::regclass"
     ).fetchall()
-    world.execute(f"set local role {owner}")
-    world.execute("select set_config('app.audit_retention', pg_current_xact_id()::text, true)")
-    deleted = world.execute("delete from public.audit_logs where action = 'exported'").rowcount
-    world.rollback()
+    applied.execute(f"set local role {owner}")
+    applied.execute("select set_config('app.audit_retention', pg_current_xact_id()::text, true)")
+    deleted = applied.execute("delete from public.audit_logs where action = 'exported'").rowcount
+    applied.rollback()
     assert deleted == 2
 
 
-def test_the_large_data_set_pours_in_as_this_owner(world: Connection[TupleRow]) -> None:
-    [(owner,)] = world.execute(
+def test_scale_seeds_load_as_this_owner(applied: Connection[TupleRow]) -> None:
+    [(owner,)] = applied.execute(
         "select relowner::regrole::text from pg_class where oid = 'public.users'::regclass"
     ).fetchall()
-    world.execute(f"set local role {owner}")
-    world.execute("set local seed.orgs = 3")
-    for page in sorted((SQL_DIR.parent / "seeds" / "scale").glob("*.sql")):
-        world.execute(page.read_text(encoding="utf-8").encode())
+    applied.execute(f"set local role {owner}")
+    applied.execute("set local seed.orgs = 3")
+    for file in sorted((SQL_DIR.parent / "seeds" / "scale").glob("*.sql")):
+        applied.execute(file.read_text(encoding="utf-8").encode())
     found = [
-        world.execute(f"select count(*) > 2 from public.{table} where id like 'cscale%'").fetchall()
+        applied.execute(
+            f"select count(*) > 2 from public.{table} where id like 'cscale%'"
+        ).fetchall()
         for table in TABLES
     ]
-    world.rollback()
+    applied.rollback()
     assert found == [[(True,)]] * 6
 
 
-def test_what_this_owner_makes_next_is_closed(world: Connection[TupleRow]) -> None:
-    [(owner,)] = world.execute(
+def test_new_objects_of_this_owner_grant_nothing_to_api_roles(
+    applied: Connection[TupleRow],
+) -> None:
+    [(owner,)] = applied.execute(
         "select relowner::regrole::text from pg_class where oid = 'public.users'::regclass"
     ).fetchall()
-    world.execute(f"set local role {owner}")
-    world.execute("create table public.next_one (id int generated by default as identity)")
-    world.execute("create function public.next_one() returns int language sql return 1")
-    world.execute("create sequence public.next_sequence")
-    world.execute("reset role")
-    open_to = world.execute(
+    applied.execute(f"set local role {owner}")
+    applied.execute("create table public.next_one (id int generated by default as identity)")
+    applied.execute("create function public.next_one() returns int language sql return 1")
+    applied.execute("create sequence public.next_sequence")
+    applied.execute("reset role")
+    open_to = applied.execute(
         "select role from unnest(%s::text[]) as role"
         " where has_table_privilege(role, 'public.next_one', 'select, insert, update, delete')"
         " or has_function_privilege(role, 'public.next_one()', 'execute')"
         " or has_sequence_privilege(role, 'public.next_sequence', 'usage, select, update')",
         [list(API_ROLES)],
     ).fetchall()
-    world.rollback()
+    applied.rollback()
     assert open_to == []
 
 
-def test_a_policy_does_not_recurse_when_the_owner_looks(world: Connection[TupleRow]) -> None:
-    """A plain owner who is a member of authenticated must still see what they own."""
-    [(owner,)] = world.execute(
+def test_policies_do_not_recurse_for_the_owner(applied: Connection[TupleRow]) -> None:
+    """A plain owner who is a member of authenticated must still see all rows."""
+    [(owner,)] = applied.execute(
         "select relowner::regrole::text from pg_class where oid = 'public.users'::regclass"
     ).fetchall()
-    world.execute(f"set local role {owner}")
-    counts = [world.execute(f"select count(*) > 0 from public.{t}").fetchall() for t in TABLES]
-    world.rollback()
+    applied.execute(f"set local role {owner}")
+    counts = [applied.execute(f"select count(*) > 0 from public.{t}").fetchall() for t in TABLES]
+    applied.rollback()
     assert counts == [[(True,)]] * len(TABLES)
 
 
-def test_a_member_sees_their_own_org_and_no_other(world: Connection[TupleRow]) -> None:
-    with act_as(world, MEMBER):
-        assert world.execute("select id from public.organizations").fetchall() == [(HOME.id,)]
-    world.rollback()
+def test_member_sees_only_their_own_org(applied: Connection[TupleRow]) -> None:
+    with act_as(applied, MEMBER):
+        assert applied.execute("select id from public.organizations").fetchall() == [(HOME.id,)]
+    applied.rollback()
 
 
-def test_the_way_back_leaves_everything_as_it_was(ground: Ground) -> None:
-    """Supabase's own schema auth among it."""
-    before = catalogue(ground.database)
-    ground.apply()
-    assert catalogue(ground.database) != before
-    with ground.connect() as conn:
+def test_rollback_restores_the_original_catalog(target: Target) -> None:
+    """Including the schema auth of Supabase."""
+    before = catalog_lines(target.database)
+    target.apply()
+    assert catalog_lines(target.database) != before
+    with target.connect() as conn:
         for file in reversed(migration_files()):
             conn.execute(rollback_of(file).read_text(encoding="utf-8"))
             conn.commit()
-    assert catalogue(ground.database) == before
+    assert catalog_lines(target.database) == before
 
 
-def test_the_files_run_twice_without_noise(ground: Ground) -> None:
-    server = replace(ground.database.server, user=ground.owner, password=PASSWORD)
-    owner = Database(server, ground.database.name)
+def test_files_run_twice_without_output(target: Target) -> None:
+    server = replace(target.database.server, user=target.owner, password=PASSWORD)
+    owner = Database(server, target.database.name)
     for _ in range(2):
         for file in migration_files():
             assert noise(psql(owner, "-f", file)) == []
-        done = catalogue(ground.database)
+        done = catalog_lines(target.database)
     for file in migration_files():
         psql(owner, "-f", file)
-        assert catalogue(ground.database) == done, file.name
+        assert catalog_lines(target.database) == done, file.name
 
 
 @pytest.mark.parametrize(
-    ("missing", "words"),
+    ("missing", "message"),
     [
         ("revoke create on schema public from {owner}, public", "schema public"),
         ("revoke create on database {database} from {owner}", "schemas in database"),
@@ -296,28 +300,28 @@ def test_the_files_run_twice_without_noise(ground: Ground) -> None:
         ("create table public.users (id int)", "public.users"),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_made(
-    server: Server, template: str, missing: str, words: str
+def test_missing_prerequisite_is_reported_before_anything_is_created(
+    server: Server, template: str, missing: str, message: str
 ) -> None:
     assert template
-    for ground in prepared(server, "as on Supabase"):
-        with ground.database.connect() as conn:
-            conn.execute(missing.format(owner=ground.owner, database=ground.database.name))
-        before = catalogue(ground.database)
-        with ground.connect() as conn, pytest.raises(psycopg.Error) as refusal:
+    for target in prepared(server, "as on Supabase"):
+        with target.database.connect() as conn:
+            conn.execute(missing.format(owner=target.owner, database=target.database.name))
+        before = catalog_lines(target.database)
+        with target.connect() as conn, pytest.raises(psycopg.Error) as refusal:
             conn.execute(migration_files()[0].read_text(encoding="utf-8"))
-        assert words in str(refusal.value)
+        assert message in str(refusal.value)
         assert refusal.value.diag.message_hint
-        assert catalogue(ground.database) == before
+        assert catalog_lines(target.database) == before
 
 
-def test_the_preparations_are_really_different(server: Server, template: str) -> None:
-    """So that one kind does not quietly stand for all."""
+def test_owner_kinds_have_different_attributes(server: Server, template: str) -> None:
+    """Otherwise several kinds would test the same thing."""
     assert template
     attributes = set()
     for kind in KINDS:
-        for ground in prepared(server, kind):
-            with ground.connect() as conn:
+        for target in prepared(server, kind):
+            with target.connect() as conn:
                 attributes.update(
                     conn.execute(
                         "select session_user = current_user, rolsuper, rolbypassrls, rolcreaterole,"
@@ -328,13 +332,13 @@ def test_the_preparations_are_really_different(server: Server, template: str) ->
     assert len(attributes) == len(KINDS)
 
 
-def test_the_catalogue_is_the_same_whoever_applies(
-    ground: Ground, new_database: Callable[..., Database], template: str
+def test_catalog_is_the_same_for_every_owner(
+    target: Target, new_database: Callable[..., Database], template: str
 ) -> None:
-    """What follows from the owner is told by its rule: FORCE, ownership, default privileges."""
-    ground.apply()
+    """The snapshot describes what depends on the owner by rule: FORCE, ownership, defaults."""
+    target.apply()
     superusers = new_database(of=template)
-    with ground.connect() as ours, superusers.connect() as theirs:
+    with target.connect() as ours, superusers.connect() as theirs:
         theirs.execute(f'revoke temporary on database "{superusers.name}" from public')
         found = difference(snapshot.take(ours), snapshot.take(theirs))
     assert [one.as_drift() for one in found] == []

@@ -1,4 +1,4 @@
-"""Isolation that is cheap: under row-level security the daily queries read one tenant's rows."""
+"""Query plans: under row-level security, common queries read the rows of one tenant only."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from conftest import Server, act_as
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from .world import HOME, MEMBER, OWNER, TABLES
+from .fixture_rows import HOME, MEMBER, OWNER, TABLES
 
 Plan = dict[str, Any]
 DATED = ("users", "projects", "ai_agents", "audit_logs")
 
 
 @pytest.fixture(scope="module")
-def crowd(server: Server, world_template: str) -> Iterator[Connection[TupleRow]]:
-    """A dozen organizations with many rows each, so that reading all of them would be seen."""
-    with server.database(of=world_template) as database, database.connect() as conn:
-        crowd_in(conn)
+def many_rows(server: Server, filled_template: str) -> Iterator[Connection[TupleRow]]:
+    """A dozen organizations with many rows each, so that reading all rows shows in the plan."""
+    with server.database(of=filled_template) as database, database.connect() as conn:
+        insert_rows(conn)
         yield conn
 
 
-def crowd_in(conn: Connection[TupleRow]) -> None:
+def insert_rows(conn: Connection[TupleRow]) -> None:
     conn.execute("set session_replication_role = replica")
     conn.execute(
         "insert into public.organizations (id, name)"
@@ -34,7 +34,7 @@ def crowd_in(conn: Connection[TupleRow]) -> None:
     of_each = "from public.organizations as o, generate_series(1, 800) as n"
     then = "now() - n * interval '1 minute'"
     for table, columns, values in (
-        ("users", "email, name, created_at", f"n || '@' || o.id, 'Somebody', {then}"),
+        ("users", "email, name, created_at", f"n || '@' || o.id, 'User', {then}"),
         ("projects", "name, created_at", f"'Project', {then}"),
         ("ai_agents", "type, created_at", f"'researcher', {then}"),
         ("audit_logs", "action, created_at", f"'exported', {then}"),
@@ -70,14 +70,14 @@ def scans(nodes: list[Plan], table: str) -> list[Plan]:
 
 
 @pytest.mark.parametrize("table", DATED)
-@pytest.mark.parametrize("said", [True, False], ids=["saying org_id", "leaving it to the policy"])
-def test_the_newest_fifty_come_from_an_index_on_org_id_without_a_sort(
-    crowd: Connection[TupleRow], table: str, said: bool
+@pytest.mark.parametrize("filtered", [True, False], ids=["with org_id", "by policy only"])
+def test_newest_rows_use_the_org_id_index_without_sort(
+    many_rows: Connection[TupleRow], table: str, filtered: bool
 ) -> None:
-    where = f"where org_id = '{HOME.id}'" if said else ""
-    with act_as(crowd, OWNER):
+    where = f"where org_id = '{HOME.id}'" if filtered else ""
+    with act_as(many_rows, OWNER):
         nodes = plan(
-            crowd,
+            many_rows,
             f"select * from public.{table} {where} order by created_at desc, id desc limit 50",
         )
     for scan in scans(nodes, table):
@@ -87,12 +87,12 @@ def test_the_newest_fifty_come_from_an_index_on_org_id_without_a_sort(
 
 
 @pytest.mark.parametrize("table", DATED)
-def test_the_next_page_begins_where_the_last_one_ended(
-    crowd: Connection[TupleRow], table: str
+def test_keyset_pagination_uses_the_org_id_index(
+    many_rows: Connection[TupleRow], table: str
 ) -> None:
-    with act_as(crowd, OWNER):
+    with act_as(many_rows, OWNER):
         nodes = plan(
-            crowd,
+            many_rows,
             f"select * from public.{table} where (created_at, id) < (now(), 'c')"
             " order by created_at desc, id desc limit 50",
         )
@@ -104,21 +104,23 @@ def test_the_next_page_begins_where_the_last_one_ended(
 
 
 @pytest.mark.parametrize("table", [*DATED, "workflows"])
-def test_a_row_is_found_by_its_id_within_org_id(crowd: Connection[TupleRow], table: str) -> None:
-    with act_as(crowd, OWNER):
-        nodes = plan(crowd, f"select * from public.{table} where id = '{HOME.row('project')}'")
+def test_lookup_by_id_uses_an_index_with_org_id(
+    many_rows: Connection[TupleRow], table: str
+) -> None:
+    with act_as(many_rows, OWNER):
+        nodes = plan(many_rows, f"select * from public.{table} where id = '{HOME.row('project')}'")
     for scan in scans(nodes, table):
         condition = scan.get("Index Cond", "")
         assert "org_id = " in condition, scan
         assert "id = 'chomeproject" in condition, scan
 
 
-def test_the_gates_of_a_project_are_found_by_project_within_org_id(
-    crowd: Connection[TupleRow],
+def test_workflows_of_a_project_use_an_index_with_org_id(
+    many_rows: Connection[TupleRow],
 ) -> None:
-    with act_as(crowd, MEMBER):
+    with act_as(many_rows, MEMBER):
         nodes = plan(
-            crowd,
+            many_rows,
             f"select * from public.workflows where project_id = '{HOME.row('project')}'"
             " order by gate",
         )
@@ -140,11 +142,11 @@ def test_the_gates_of_a_project_are_found_by_project_within_org_id(
         "update public.ai_agents set type = type",
     ],
 )
-def test_who_is_asking_is_asked_once_and_not_for_every_row(
-    crowd: Connection[TupleRow], statement: str
+def test_caller_is_determined_once_per_statement(
+    many_rows: Connection[TupleRow], statement: str
 ) -> None:
-    with act_as(crowd, OWNER):
-        nodes = plan(crowd, statement)
+    with act_as(many_rows, OWNER):
+        nodes = plan(many_rows, statement)
     kinds = {node.get("Parent Relationship") for node in nodes}
     assert "InitPlan" in kinds
     assert "SubPlan" not in kinds
@@ -152,12 +154,12 @@ def test_who_is_asking_is_asked_once_and_not_for_every_row(
     assert "caller_" not in filters
 
 
-def test_a_big_read_may_use_workers(crowd: Connection[TupleRow]) -> None:
-    """A helper that is not parallel safe would keep every query of a tenant to one process."""
+def test_large_read_can_use_parallel_workers(many_rows: Connection[TupleRow]) -> None:
+    """With a helper that is not parallel safe, no tenant query could use a parallel plan."""
     for setting in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
-        crowd.execute(f"set local {setting} = 0")
-    crowd.execute("set local enable_indexscan = off; set local enable_bitmapscan = off")
-    with act_as(crowd, OWNER):
-        nodes = plan(crowd, "select count(*) from public.workflows")
-    crowd.rollback()
+        many_rows.execute(f"set local {setting} = 0")
+    many_rows.execute("set local enable_indexscan = off; set local enable_bitmapscan = off")
+    with act_as(many_rows, OWNER):
+        nodes = plan(many_rows, "select count(*) from public.workflows")
+    many_rows.rollback()
     assert [node for node in nodes if node["Node Type"] == "Gather"]

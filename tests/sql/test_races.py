@@ -1,4 +1,4 @@
-"""Two at once: what must hold when neither sees the other yet."""
+"""Concurrency: invariants while neither session sees the changes of the other."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from conftest import (
 from psycopg import Connection, IsolationLevel
 from psycopg.rows import TupleRow
 
-from .world import AWAY, HOME
+from .fixture_rows import AWAY, HOME
 
-PATIENCE = 20.0  # seconds until a wait is a failure
+TIMEOUT = 20.0  # seconds
 LEVELS = (
     IsolationLevel.READ_COMMITTED,
     IsolationLevel.REPEATABLE_READ,
@@ -32,7 +32,7 @@ LEVELS = (
 
 
 class Session:
-    """A statement sent from a thread of its own, which may have to wait for somebody."""
+    """A statement in its own thread, because it may have to wait for a lock."""
 
     def __init__(self, conn: Connection[TupleRow], statement: str) -> None:
         self.pid = conn.info.backend_pid
@@ -52,13 +52,13 @@ class Session:
         return not self._thread.is_alive()
 
     def join(self) -> None:
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert self.done, "still waiting"
 
 
 def until_blocked_or_done(watcher: Connection[TupleRow], session: Session) -> bool:
-    """Whether the session now waits for a lock; asked of the server, again and again."""
-    deadline = time.monotonic() + PATIENCE
+    """Poll the server until the session waits for a lock (True) or is done (False)."""
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         if session.done:
             return False
@@ -68,16 +68,16 @@ def until_blocked_or_done(watcher: Connection[TupleRow], session: Session) -> bo
     raise AssertionError("neither blocked nor done")
 
 
-def come_in(conn: Connection[TupleRow], who: Caller | None) -> None:
-    """Begin as this caller, for real: this transaction will be committed."""
+def begin_as(conn: Connection[TupleRow], who: Caller | None) -> None:
+    """Begin a transaction as this caller; unlike act_as, it can be committed."""
     if who:
         conn.execute(f"set local role {who.role}")
         conn.execute("select set_config('request.jwt.claims', %s, true)", [who.claims])
-    conn.execute("select count(*) from public.users")  # the snapshot, where a level keeps one
+    conn.execute("select count(*) from public.users")  # take the snapshot, if the level keeps one
 
 
-def forget_deeds(conn: Connection[TupleRow]) -> None:
-    """Who has approved or acted cannot be deleted; here everybody can."""
+def delete_history(conn: Connection[TupleRow]) -> None:
+    """Remove approvals and audit rows, which prevent users from being deleted."""
     conn.execute("update public.workflows set status = 'pending'")
     conn.execute("set session_replication_role = replica")
     conn.execute("delete from public.audit_logs")
@@ -91,7 +91,7 @@ OWNERS = ("owner", "other_owner")
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name.lower())
 @pytest.mark.parametrize(
-    ("deeds", "callers"),
+    ("templates", "callers"),
     [
         ((STEP_DOWN, STEP_DOWN), OWNERS),
         ((STEP_DOWN, STEP_DOWN), OWNERS[::-1]),
@@ -109,77 +109,79 @@ OWNERS = ("owner", "other_owner")
         "mixed back",
     ],
 )
-def test_two_owners_who_go_at_once_leave_one(
-    own_world: Database,
+def test_concurrent_removal_of_two_owners_leaves_one(
+    own_database: Database,
     level: IsolationLevel,
-    deeds: tuple[str, str],
+    templates: tuple[str, str],
     callers: tuple[str, str],
 ) -> None:
     with (
-        own_world.connect(autocommit=True) as watcher,
-        own_world.connect() as first,
-        own_world.connect() as second,
+        own_database.connect(autocommit=True) as watcher,
+        own_database.connect() as first,
+        own_database.connect() as second,
     ):
-        forget_deeds(watcher)
+        delete_history(watcher)
         statements = []
-        for conn, deed, person, caller in zip((first, second), deeds, OWNERS, callers, strict=True):
+        for conn, template, person, caller in zip(
+            (first, second), templates, OWNERS, callers, strict=True
+        ):
             conn.isolation_level = level
-            come_in(conn, SERVICE if caller == "service" else HOME.caller(caller))
-            statements.append(deed.format(org=HOME.id, id=HOME.row(person)))
+            begin_as(conn, SERVICE if caller == "service" else HOME.caller(caller))
+            statements.append(template.format(org=HOME.id, id=HOME.row(person)))
 
         assert first.execute(statements[0]).rowcount == 1
-        late = Session(second, statements[1])
-        until_blocked_or_done(watcher, late)
+        waiting = Session(second, statements[1])
+        until_blocked_or_done(watcher, waiting)
         first.commit()
-        late.join()
-        if late.error is None:
+        waiting.join()
+        if waiting.error is None:
             try:
                 second.commit()
             except psycopg.Error as error:
-                late.error = error
+                waiting.error = error
         second.rollback()
         owners = watcher.execute(
             "select count(*) from public.users where org_id = %s and 'OWNER' = any (roles)",
             [HOME.id],
         ).fetchall()
     assert owners == [(1,)]
-    # who was demoted meanwhile is refused as such, or changes nothing
-    assert late.rows == 0 or (
-        late.error is not None and late.error.sqlstate in ("23514", "40001", "42501")
+    # a caller demoted by the first transaction is denied or changes no rows
+    assert waiting.rows == 0 or (
+        waiting.error is not None and waiting.error.sqlstate in ("23514", "40001", "42501")
     )
 
 
-def test_an_owner_who_steps_down_does_not_wait_for_another_organization(
-    own_world: Database,
+def test_stepping_down_does_not_wait_for_another_organization(
+    own_database: Database,
 ) -> None:
     with (
-        own_world.connect(autocommit=True) as watcher,
-        own_world.connect() as first,
-        own_world.connect() as second,
+        own_database.connect(autocommit=True) as watcher,
+        own_database.connect() as first,
+        own_database.connect() as second,
     ):
         for conn in (first, second):
-            come_in(conn, SERVICE)
+            begin_as(conn, SERVICE)
         first.execute(STEP_DOWN.format(org=HOME.id, id=HOME.row("owner")))
-        late = Session(second, STEP_DOWN.format(org=AWAY.id, id=AWAY.row("owner")))
-        assert not until_blocked_or_done(watcher, late)
-        assert late.rows == 1
+        waiting = Session(second, STEP_DOWN.format(org=AWAY.id, id=AWAY.row("owner")))
+        assert not until_blocked_or_done(watcher, waiting)
+        assert waiting.rows == 1
         first.rollback()
         second.rollback()
 
 
 @pytest.fixture(scope="module")
-def virgin(server: Server) -> Server:
-    """The server's name, for a second one of its kind on which no role was ever made."""
+def fresh(server: Server) -> Server:
+    """The given server, as a model for a new one on which the API roles do not exist yet."""
     if server.name not in EMBEDDED:
-        pytest.skip("roles that are not there yet need a server of their own")
+        pytest.skip("needs a new server without the API roles")
     return server
 
 
-def test_two_databases_of_one_server_may_be_made_at_once(virgin: Server) -> None:
-    """Roles belong to all databases: the second one meets what the first has not committed yet."""
+def test_two_databases_of_one_server_can_be_migrated_concurrently(fresh: Server) -> None:
+    """Roles are shared: the second session finds those that the first has not committed yet."""
     first_file, *others = (file.read_text(encoding="utf-8") for file in migration_files())
     with (
-        start_server(virgin.name) as server,
+        start_server(fresh.name) as server,
         server.database() as one,
         server.database() as two,
         one.connect() as first,
@@ -187,11 +189,11 @@ def test_two_databases_of_one_server_may_be_made_at_once(virgin: Server) -> None
         one.connect(autocommit=True) as watcher,
     ):
         first.execute(first_file)
-        late = Session(second, first_file)
-        assert until_blocked_or_done(watcher, late), "no race: no role was made"
+        waiting = Session(second, first_file)
+        assert until_blocked_or_done(watcher, waiting), "no race: no role was created"
         first.commit()
-        late.join()
-        assert late.error is None, late.error
+        waiting.join()
+        assert waiting.error is None, waiting.error
         second.commit()
         for file, conn in itertools.product(others, (first, second)):
             conn.execute(file)
@@ -199,20 +201,20 @@ def test_two_databases_of_one_server_may_be_made_at_once(virgin: Server) -> None
         second.commit()
 
 
-def test_two_who_apply_the_same_files_by_hand_at_once_do_no_harm(
+def test_concurrent_manual_runs_leave_a_complete_schema(
     new_database: Callable[..., Database],
 ) -> None:
-    """Without our lock the second may fail, but what it leaves behind is whole."""
+    """Without the lock of the runner the second run may fail, but the schema is complete."""
     database = new_database()
     files = "".join(file.read_text(encoding="utf-8") for file in migration_files())
     with database.connect() as first, database.connect() as second:
         first.execute(files)
         with database.connect(autocommit=True) as watcher:
-            late = Session(second, files)
-            until_blocked_or_done(watcher, late)
+            waiting = Session(second, files)
+            until_blocked_or_done(watcher, waiting)
             first.commit()
-            late.join()
+            waiting.join()
         second.rollback()
-        assert late.error is None or late.error.sqlstate is not None
+        assert waiting.error is None or waiting.error.sqlstate is not None
         first.execute(files)
         first.rollback()

@@ -1,4 +1,4 @@
-"""The shape of the schema, read from the catalogue: what holds for every table and function."""
+"""Structure of the schema in the catalog: rules for every table, function and policy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from psycopg.rows import TupleRow
 
 from runner.isolation.matrix.permissions import permissions
 
-from .world import TABLES
+from .fixture_rows import TABLES
 
 TENANT_TABLES = tuple(table for table in TABLES if table != "organizations")
 OURS = "('public', 'app')"
 
-# The models that were asked for; what stands beside them has its reason in the comments of sql/.
+# The models of the specification; the comments in sql/ give the reason for additional columns.
 COLUMNS = {
     "organizations": "id name billing_plan settings limits created_at",
     "users": "id org_id auth_user_id email name roles created_at updated_at",
@@ -36,7 +36,7 @@ def column(conn: Connection[TupleRow], query: str, *values: object) -> list[str]
     return [row[0] for row in rows(conn, query, *values)]
 
 
-def test_the_tables_are_the_six_of_the_brief(conn: Connection[TupleRow]) -> None:
+def test_tables_match_the_specification(conn: Connection[TupleRow]) -> None:
     found = column(
         conn,
         "select relname from pg_class"
@@ -46,7 +46,7 @@ def test_the_tables_are_the_six_of_the_brief(conn: Connection[TupleRow]) -> None
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_has_the_columns_of_the_brief(conn: Connection[TupleRow], table: str) -> None:
+def test_columns_match_the_specification(conn: Connection[TupleRow], table: str) -> None:
     found = column(
         conn,
         "select attname from pg_attribute"
@@ -56,7 +56,7 @@ def test_a_table_has_the_columns_of_the_brief(conn: Connection[TupleRow], table:
     assert sorted(found) == sorted(COLUMNS[table].split())
 
 
-def test_the_enums_are_those_of_the_brief(conn: Connection[TupleRow]) -> None:
+def test_enums_match_the_specification(conn: Connection[TupleRow]) -> None:
     labels = {
         name: values
         for name, values in rows(
@@ -78,9 +78,7 @@ def test_the_enums_are_those_of_the_brief(conn: Connection[TupleRow]) -> None:
 
 
 @pytest.mark.parametrize("table", TENANT_TABLES)
-def test_a_tenant_table_has_an_org_id_that_is_never_null_and_compares_by_bytes(
-    conn: Connection[TupleRow], table: str
-) -> None:
+def test_org_id_is_not_null_and_has_c_collation(conn: Connection[TupleRow], table: str) -> None:
     assert rows(
         conn,
         "select atttypid::regtype::text, attnotnull, attcollation::regcollation::text"
@@ -90,9 +88,7 @@ def test_a_tenant_table_has_an_org_id_that_is_never_null_and_compares_by_bytes(
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_primary_key_leads_with_the_organization(
-    conn: Connection[TupleRow], table: str
-) -> None:
+def test_primary_key_begins_with_the_organization(conn: Connection[TupleRow], table: str) -> None:
     key = "PRIMARY KEY (id)" if table == "organizations" else "PRIMARY KEY (org_id, id)"
     assert rows(
         conn,
@@ -102,7 +98,7 @@ def test_the_primary_key_leads_with_the_organization(
     ) == [(f"{table}_pkey", key)]
 
 
-def test_every_reference_inside_a_tenant_carries_org_id_on_both_sides(
+def test_foreign_keys_contain_org_id_on_both_sides(
     conn: Connection[TupleRow],
 ) -> None:
     references = rows(
@@ -117,7 +113,7 @@ def test_every_reference_inside_a_tenant_carries_org_id_on_both_sides(
         assert re.fullmatch(start + keys, definition), f"{name}: {definition}"
 
 
-def test_every_reference_has_an_index_that_begins_with_its_columns(
+def test_every_foreign_key_has_an_index(
     conn: Connection[TupleRow],
 ) -> None:
     missing = column(
@@ -130,7 +126,7 @@ def test_every_reference_has_an_index_that_begins_with_its_columns(
     assert missing == []
 
 
-def test_every_index_holds_org_id_except_the_two_that_are_unique_everywhere(
+def test_indexes_contain_org_id_except_two_global_unique_keys(
     conn: Connection[TupleRow],
 ) -> None:
     without = column(
@@ -144,7 +140,7 @@ def test_every_index_holds_org_id_except_the_two_that_are_unique_everywhere(
     assert set(without) == WITHOUT_ORG_ID
 
 
-def test_the_indexes_of_the_brief_are_there(conn: Connection[TupleRow]) -> None:
+def test_indexes_match_the_specification(conn: Connection[TupleRow]) -> None:
     found = " ".join(
         column(
             conn,
@@ -161,7 +157,7 @@ def test_the_indexes_of_the_brief_are_there(conn: Connection[TupleRow]) -> None:
             assert f"public.{table} USING btree (org_id, created_at DESC, id DESC)" in found
 
 
-def test_no_reference_uses_a_global_key_and_nothing_refers_to_audit_logs(
+def test_no_foreign_key_uses_a_global_key_or_references_audit_logs(
     conn: Connection[TupleRow],
 ) -> None:
     used = column(conn, "select conindid::regclass::text from pg_constraint where contype = 'f'")
@@ -169,21 +165,21 @@ def test_no_reference_uses_a_global_key_and_nothing_refers_to_audit_logs(
     assert "audit_logs_pkey" not in used
 
 
-def test_every_function_that_looks_names_up_searches_pg_catalog_first_and_pg_temp_last(
+def test_functions_set_search_path_to_pg_catalog_and_pg_temp(
     conn: Connection[TupleRow],
 ) -> None:
-    """A body in the SQL standard's form looked its names up when it was made."""
-    loose = rows(
+    """Except SQL-standard bodies, whose names were resolved when the function was created."""
+    unsafe = rows(
         conn,
         "select oid::regprocedure::text, proconfig from pg_proc"
         " where pronamespace::regnamespace::text in ('public', 'app', 'auth')"
         " and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)"
         " and (prosecdef or prosqlbody is null)",
     )
-    assert loose == []
+    assert unsafe == []
 
 
-def test_the_helpers_of_the_policies_are_stable_parallel_safe_definers_for_the_api_alone(
+def test_policy_helpers_have_the_required_attributes(
     conn: Connection[TupleRow],
 ) -> None:
     used = " ".join(column(conn, "select concat(qual, with_check) from pg_policies"))
@@ -203,7 +199,7 @@ def test_the_helpers_of_the_policies_are_stable_parallel_safe_definers_for_the_a
         assert set(granted) <= {"authenticated", "service_role"}, name
 
 
-def test_only_who_must_reach_past_the_caller_runs_as_the_owner(
+def test_only_expected_functions_are_security_definer(
     conn: Connection[TupleRow],
 ) -> None:
     definers = column(
@@ -215,30 +211,30 @@ def test_only_who_must_reach_past_the_caller_runs_as_the_owner(
     assert set(definers) == helpers | {"keep_last_owner", "record_audit", "record_insert"}
 
 
-def test_no_function_can_be_run_by_anon_or_everybody(conn: Connection[TupleRow]) -> None:
-    open_ones = column(
+def test_anon_and_public_cannot_execute_any_function(conn: Connection[TupleRow]) -> None:
+    executable = column(
         conn,
         "select oid::regprocedure::text from pg_proc"
         " where pronamespace::regnamespace::text in ('public', 'app')"
         " and has_function_privilege('anon', oid, 'execute')",
     )
-    assert open_ones == []
+    assert executable == []
 
 
-def test_every_trigger_function_is_beyond_the_reach_of_the_api(
+def test_api_roles_cannot_execute_trigger_functions(
     conn: Connection[TupleRow],
 ) -> None:
-    open_ones = column(
+    executable = column(
         conn,
         "select oid::regprocedure::text from pg_proc, unnest(%s::text[]) as role"
         " where pronamespace = 'app'::regnamespace and prorettype = 'trigger'::regtype"
         " and has_function_privilege(role, oid, 'execute')",
         list(API_ROLES),
     )
-    assert open_ones == []
+    assert executable == []
 
 
-def test_a_policy_of_a_tenant_compares_org_id_with_a_wrapped_helper_and_asks_nothing_else(
+def test_tenant_policies_compare_org_id_with_a_helper_subquery_only(
     conn: Connection[TupleRow],
 ) -> None:
     helper = r"= \( SELECT app\.\w+\([^()]*\) AS \w+\)"
@@ -254,80 +250,82 @@ def test_a_policy_of_a_tenant_compares_org_id_with_a_wrapped_helper_and_asks_not
         key = "id" if table == "organizations" else "org_id"
         assert re.search(rf"\b{key} {helper}", expression), f"{name}: {expression}"
         rest = re.sub(rf"\b\w+ {helper}", "", expression)
-        assert "app." not in rest, f"{name}: a helper that is run for every row"
-        assert "SELECT" not in rest, f"{name}: a sub-query of another kind"
+        assert "app." not in rest, f"{name}: a helper is called for every row"
+        assert "SELECT" not in rest, f"{name}: another kind of subquery"
 
 
-def test_every_policy_is_for_a_named_role_of_the_api(conn: Connection[TupleRow]) -> None:
+def test_every_policy_names_an_api_role(conn: Connection[TupleRow]) -> None:
     named = rows(conn, "select tablename || '.' || policyname, roles::text[] from pg_policies")
     assert named
     for name, roles in named:
         assert roles in (["authenticated"], ["service_role"]), name
 
 
-def test_there_is_at_most_one_permissive_policy_per_table_command_and_role(
+def test_at_most_one_permissive_policy_per_table_command_and_role(
     conn: Connection[TupleRow],
 ) -> None:
-    doubled = rows(
+    duplicates = rows(
         conn,
         "select tablename, command, roles, count(*) from pg_policies,"
         " unnest(case cmd when 'ALL' then array['SELECT', 'INSERT', 'UPDATE', 'DELETE']"
         "  else array[cmd] end) as command"
         " where permissive = 'PERMISSIVE' group by 1, 2, 3 having count(*) > 1",
     )
-    assert doubled == []
+    assert duplicates == []
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_table_has_a_second_lock_for_tenants(conn: Connection[TupleRow], table: str) -> None:
-    belts = rows(
+def test_every_table_has_a_restrictive_policy_for_tenants(
+    conn: Connection[TupleRow], table: str
+) -> None:
+    restrictive = rows(
         conn,
         "select cmd, qual is not null, coalesce(with_check, qual) = qual from pg_policies"
         " where tablename = %s and permissive = 'RESTRICTIVE' and roles = '{authenticated}'",
         table,
     )
-    assert belts == [("ALL", True, True)]
+    assert restrictive == [("ALL", True, True)]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_row_security_is_on_and_forced_as_the_owner_asks_for(
+def test_row_security_is_enabled_and_forced_only_if_the_owner_bypasses_it(
     conn: Connection[TupleRow], table: str
 ) -> None:
-    [(enabled, forced, past_it)] = rows(
+    [(enabled, forced, bypassed)] = rows(
         conn,
         "select relrowsecurity, relforcerowsecurity, rolsuper or rolbypassrls"
         " from pg_class join pg_roles as r on r.oid = relowner where pg_class.oid = %s::regclass",
         f"public.{table}",
     )
-    assert (enabled, forced) == (True, past_it)
+    assert (enabled, forced) == (True, bypassed)
 
 
-def test_update_policies_hold_before_and_after(conn: Connection[TupleRow]) -> None:
-    half = column(
+def test_update_policies_check_old_and_new_row(conn: Connection[TupleRow]) -> None:
+    incomplete = column(
         conn,
         "select tablename || '.' || policyname from pg_policies"
         " where cmd = 'UPDATE' and (qual is null or with_check is null)",
     )
-    assert half == []
+    assert incomplete == []
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
-def test_no_tenant_role_has_a_privilege_on_a_whole_table_beyond_reading(
+def test_tenant_roles_have_no_table_wide_privilege_except_select(
     conn: Connection[TupleRow], role: str
 ) -> None:
-    wide = rows(
+    table_wide = rows(
         conn,
         "select relname, privilege_type from pg_class, aclexplode(relacl)"
         " where relnamespace = 'public'::regnamespace and grantee in (0, %s::regrole)"
         " and privilege_type <> 'SELECT'",
         role,
     )
-    assert wide == []
+    assert table_wide == []
 
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("command", ["insert", "update"])
-def test_tenants_may_write_the_columns_of_the_permission_table_and_no_other(
+def test_tenant_column_grants_match_the_permissions(
     conn: Connection[TupleRow], table: str, command: str
 ) -> None:
     granted = column(
@@ -338,17 +336,17 @@ def test_tenants_may_write_the_columns_of_the_permission_table_and_no_other(
         command,
     )
     pattern = r"\(([\w, ]+)\)\s*values" if command == "insert" else r"set (\w+) ="
-    promised = {
+    declared = {
         name
         for right in permissions()
         if (right.table, right.command) == (table, command) and right.tenants
         for columns in re.findall(pattern, right.sql)
         for name in columns.split(", ")
     }
-    assert set(granted) == promised
+    assert set(granted) == declared
 
 
-def test_service_role_has_what_the_permission_table_says_and_nothing_else(
+def test_service_role_grants_match_the_permissions(
     conn: Connection[TupleRow],
 ) -> None:
     granted = set(
@@ -363,8 +361,8 @@ def test_service_role_has_what_the_permission_table_says_and_nothing_else(
     assert granted == writing | changing
 
 
-def test_no_api_role_can_become_another_or_more(conn: Connection[TupleRow]) -> None:
-    """Not by membership and not by itself; a platform may give service_role BYPASSRLS."""
+def test_api_roles_have_no_memberships_or_role_attributes(conn: Connection[TupleRow]) -> None:
+    """A platform may give service_role BYPASSRLS; other attributes are not allowed."""
     members = rows(
         conn,
         "select member::regrole::text, roleid::regrole::text from pg_auth_members"
@@ -372,17 +370,17 @@ def test_no_api_role_can_become_another_or_more(conn: Connection[TupleRow]) -> N
         list(API_ROLES),
     )
     assert members == []
-    strong = rows(
+    elevated = rows(
         conn,
         "select rolname from pg_roles where rolname = any (%s) and (rolsuper or rolcreaterole"
         "  or rolcreatedb or rolreplication or rolcanlogin"
         "  or rolbypassrls and rolname <> 'service_role')",
         list(API_ROLES),
     )
-    assert strong == []
+    assert elevated == []
 
 
-def test_anon_has_no_privilege_on_anything_of_ours(conn: Connection[TupleRow]) -> None:
+def test_anon_has_no_privilege_on_our_objects(conn: Connection[TupleRow]) -> None:
     granted = rows(
         conn,
         "select 'table', relname, privilege from pg_class, unnest(array['select', 'insert',"
@@ -402,30 +400,30 @@ def test_anon_has_no_privilege_on_anything_of_ours(conn: Connection[TupleRow]) -
 
 
 @pytest.mark.parametrize("role", API_ROLES)
-def test_no_api_role_can_make_anything_in_a_schema_of_ours(
+def test_api_roles_cannot_create_objects_in_our_schemas(
     conn: Connection[TupleRow], role: str
 ) -> None:
-    open_ones = column(
+    creatable = column(
         conn,
         "select nspname::text from pg_namespace"
         " where nspname in ('public', 'app', 'auth', 'yoyo')"
         " and has_schema_privilege(%s, oid, 'create')",
         role,
     )
-    assert open_ones == []
+    assert creatable == []
 
 
 @pytest.mark.parametrize("role", API_ROLES)
-def test_no_api_role_may_make_temporary_tables(
+def test_api_roles_cannot_create_temporary_tables(
     conn: Connection[TupleRow], template: str, role: str
 ) -> None:
-    """Asked of the template itself: a clone does not inherit what is granted on the database."""
+    """Checked on the template, because cloning does not copy database privileges."""
     [(allowed,)] = rows(conn, "select has_database_privilege(%s, %s, 'temporary')", role, template)
     assert not allowed
 
 
 @pytest.mark.parametrize(("kind", "thing"), [("r", "table"), ("f", "function"), ("S", "sequence")])
-def test_what_is_made_next_is_closed_to_the_api(
+def test_new_objects_grant_nothing_to_api_roles(
     conn: Connection[TupleRow], kind: str, thing: str
 ) -> None:
     conn.execute(
@@ -444,8 +442,8 @@ def test_what_is_made_next_is_closed_to_the_api(
         assert not allowed, role
 
 
-def test_everything_has_a_comment(conn: Connection[TupleRow]) -> None:
-    silent = column(
+def test_every_object_has_a_comment(conn: Connection[TupleRow]) -> None:
+    without_comment = column(
         conn,
         f"""
         select 'schema ' || nspname from pg_namespace
@@ -466,10 +464,10 @@ def test_everything_has_a_comment(conn: Connection[TupleRow]) -> None:
         select 'policy ' || polname from pg_policy where obj_description(oid, 'pg_policy') is null
         """,
     )
-    assert silent == []
+    assert without_comment == []
 
 
-def test_every_constraint_and_index_is_named_after_its_table_and_kind(
+def test_constraint_and_index_names_follow_the_convention(
     conn: Connection[TupleRow],
 ) -> None:
     suffixes = {"p": "_pkey", "u": "_key", "f": "_fkey", "c": "_check"}
@@ -491,7 +489,7 @@ def test_every_constraint_and_index_is_named_after_its_table_and_kind(
     assert all(name.endswith("_idx") for name in plain)
 
 
-def test_every_json_column_is_a_jsonb_object_that_is_never_null(
+def test_json_columns_are_jsonb_and_not_null(
     conn: Connection[TupleRow],
 ) -> None:
     columns = rows(
@@ -513,7 +511,7 @@ def test_every_json_column_is_a_jsonb_object_that_is_never_null(
     assert {tuple(rest) for _, _, *rest in columns} == {("jsonb", True)}
 
 
-def test_every_time_knows_its_zone(conn: Connection[TupleRow]) -> None:
+def test_every_timestamp_has_a_time_zone(conn: Connection[TupleRow]) -> None:
     naive = column(
         conn,
         "select attname::text from pg_attribute join pg_class as c on c.oid = attrelid"

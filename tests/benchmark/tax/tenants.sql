@@ -1,6 +1,6 @@
--- Organizations of even size, so that any caller is like any other; of each three users.
--- psql -v orgs=1000 -v projects=1000000 -f crowd.sql, as a superuser: triggers and references are
--- skipped, for the pouring is not what is timed.
+-- Organizations of equal size, with three users each, so that results do not depend on the caller.
+-- psql -v orgs=1000 -v projects=1000000 -f tenants.sql, as a superuser: triggers and foreign keys
+-- are skipped, because loading is not what is timed.
 
 set session_replication_role = replica;
 
@@ -59,7 +59,7 @@ cross join generate_series(1, 3) as n;
 set session_replication_role = origin;
 vacuum analyze;
 
--- A role that row-level security does not hold, to say the same with org_id = literal.
+-- A role that bypasses row-level security, for the same statements with org_id = literal.
 create schema bench;
 do $$
 begin
@@ -72,8 +72,8 @@ grant usage on schema bench, app, auth to skips, authenticated;
 grant execute on all functions in schema app, auth to skips;
 grant select, insert, update on all tables in schema public to skips;
 
--- Microseconds that the server takes for a statement: parsed, planned and run so many times, over
--- the rows first … last in turn ($1 is the number of a row, as 21 digits).
+-- Average microseconds for parsing, planning and executing a statement on the server. It runs
+-- `times` times over the rows first … last in turn; $1 is the number of a row, as 21 digits.
 create function bench.cost(statement text, first int, last int, times int)
 returns double precision
 language plpgsql

@@ -1,4 +1,4 @@
-"""Two organizations with the same rows in them, and the people who try things on both."""
+"""Two organizations with the same rows, and the callers that access both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from runner.isolation.matrix.permissions import TENANTS, Permission, permissions
 
-PEOPLE = {
+USERS = {
     "owner": "OWNER",
     "admin": "ADMIN",
     "member": "MEMBER",
@@ -27,7 +27,7 @@ ROWS = ("project", "idle_project", "workflow", "approved_workflow", "agent", "au
 
 @dataclass(frozen=True)
 class Org:
-    """An organization: the ids of its rows by the names that permissions.toml gives them."""
+    """An organization, and the ids of its rows by their names in permissions.toml."""
 
     name: str
 
@@ -45,18 +45,18 @@ class Org:
         return Caller(f"{self.name} {person}", "authenticated", sub=self.auth(person))
 
     def ids(self, *, me: str | None = None) -> Mapping[str, str]:
-        """What the statements of permissions.toml ask for, with this organization as their aim."""
+        """The parameters of the statements in permissions.toml, for this organization."""
         return {
-            **{name: self.row(name) for name in (*PEOPLE, *ROWS)},
+            **{name: self.row(name) for name in (*USERS, *ROWS)},
             "org": self.id,
             "me": me or self.row("member"),
-            "new_id": cuid("nobodyhasthis"),
+            "new_id": cuid("unused"),
             "new_uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, "new")),
         }
 
 
 def cuid(words: str) -> str:
-    """A well-formed id that a reader can recognise."""
+    """A well-formed id that contains the given words."""
     return f"c{words}".ljust(25, "0")[:25]
 
 
@@ -64,7 +64,7 @@ HOME, AWAY = Org("home"), Org("away")
 OWNER, ADMIN, MEMBER = (HOME.caller(person) for person in ("owner", "admin", "member"))
 STRANGER = Caller("stranger", "authenticated", sub=str(uuid.uuid5(uuid.NAMESPACE_DNS, "stranger")))
 UNLINKED = HOME.caller("unlinked")
-EVERYBODY = {
+CALLERS = {
     "OWNER": OWNER,
     "ADMIN": ADMIN,
     "MEMBER": MEMBER,
@@ -77,37 +77,37 @@ TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit
 
 
 def breach(conn: Connection[TupleRow], right: Permission, who: str, *, own_org: bool) -> str | None:
-    """Try a right as somebody, on HOME or on AWAY; say what is not as the table promises."""
+    """Try a right as this caller on HOME or AWAY; return how it differs from permissions.toml."""
     org = HOME if own_org else AWAY
     me = HOME.row(who.lower()) if who in TENANTS else None
     outcome: int | str
-    with act_as(conn, EVERYBODY[who]):
+    with act_as(conn, CALLERS[who]):
         try:
-            outcome = conn.execute(right.attempt(org.ids(me=me))).rowcount
+            outcome = conn.execute(right.statement(org.ids(me=me))).rowcount
         except psycopg.Error as error:
             outcome = error.sqlstate or "no SQLSTATE"
     if right.allows(who, own_org=own_org):
-        as_promised = isinstance(outcome, int) and outcome != 0
+        as_declared = isinstance(outcome, int) and outcome != 0
     else:
-        as_promised = outcome in refusals(who, own_org=own_org)
-    return None if as_promised else f"{who} in {org.name}: {right.sql}: {outcome}"
+        as_declared = outcome in refusals(who, own_org=own_org)
+    return None if as_declared else f"{who} in {org.name}: {right.sql}: {outcome}"
 
 
 def breaches(conn: Connection[TupleRow], *, own_org: bool | None = None) -> list[str]:
-    """Everything that is not as the table says, in the own organization, the other, or both."""
-    tried = (
+    """All differences from permissions.toml, for the own organization, the other, or both."""
+    results = (
         breach(conn, right, who, own_org=own)
         for right in permissions()
-        for who in EVERYBODY
+        for who in CALLERS
         for own in ([True, False] if own_org is None else [own_org])
     )
-    return [words for words in tried if words]
+    return [text for text in results if text]
 
 
 def refusals(who: str, *, own_org: bool) -> tuple[int | str, ...]:
-    """What a refusal looks like: only who can see the row may hear of anything else."""
+    """The outcomes that count as denied; other errors are only for callers that see the row."""
     nothing, refused, invariant, referred_to = 0, "42501", "23514", "23503"
-    if EVERYBODY[who] is SERVICE:
+    if CALLERS[who] is SERVICE:
         return (nothing, refused, invariant, referred_to)
     if who in TENANTS and own_org:
         return (nothing, refused, invariant)
@@ -115,12 +115,12 @@ def refusals(who: str, *, own_org: bool) -> tuple[int | str, ...]:
 
 
 def fill(conn: Connection[TupleRow]) -> None:
-    """Put both organizations in, as whoever may; the unlinked user had a sign-in until now."""
+    """Insert both organizations as the current role; the unlinked user is linked, then unlinked."""
     for org in (HOME, AWAY):
         conn.execute(
             "insert into public.organizations (id, name) values (%s, %s)", [org.id, org.name]
         )
-        for person, role in PEOPLE.items():
+        for person, role in USERS.items():
             conn.execute(
                 "insert into public.users (id, org_id, email, name, roles, auth_user_id)"
                 " values (%s, %s, %s, %s, array[%s]::public.user_role[], %s)",

@@ -1,5 +1,5 @@
--- Everything a database's catalogue says about what people made in it, one line per fact, sorted.
--- Oids and the ledger's own schema are left out; a privilege list that is null is written in full.
+-- All user-defined objects in the catalog of a database, one fact per line, sorted. Oids and the
+-- schema of the migration tables are left out; null privilege lists are replaced by their defaults.
 with
 schemas as (
     select oid, nspname, nspowner, nspacl
@@ -133,7 +133,7 @@ lines (kind, name, fact) as (
     select 'operator', oid::regoperator::text, oprcode::text
     from pg_operator where oid >= 16384
     union all
-    select 'setting', coalesce(nullif(setrole, 0)::regrole::text, 'everybody'), setconfig::text
+    select 'setting', coalesce(nullif(setrole, 0)::regrole::text, 'every role'), setconfig::text
     from pg_db_role_setting
     where setdatabase = (select oid from pg_database where datname = current_database())
 )
