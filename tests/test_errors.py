@@ -1,4 +1,4 @@
-"""The tree of errors: drawn as it is, each with its exit code."""
+"""The error classes: documented tree, codes, exit codes, positions and masked passwords."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from runner.errors import FileError, Place, RunnerError, SqlError
 KINDS: list[type[RunnerError]] = [RunnerError, *RunnerError.__subclasses__()]
 
 
-def test_the_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
-    drawn = re.findall(r"^ +(?:[├└]── )?(\w+) +exit (\d+)", errors.__doc__ or "", re.MULTILINE)
+def test_docstring_lists_every_error_class_and_its_exit_code() -> None:
+    documented = re.findall(r"^ +(?:[├└]── )?(\w+) +exit (\d+)", errors.__doc__ or "", re.MULTILINE)
     assert {(kind.__name__, kind.exit_code) for kind in KINDS} == {
-        (name, int(code)) for name, code in drawn
+        (name, int(code)) for name, code in documented
     }
 
 
-def test_every_error_has_a_code_of_its_own_for_programs() -> None:
+def test_every_error_class_has_a_unique_code() -> None:
     assert len({kind.code for kind in KINDS}) == len(KINDS)
 
 
-def test_a_place_reads_as_editors_read_it() -> None:
+def test_place_is_formatted_as_file_line_column() -> None:
     assert str(Place("a.sql", 3, 7)) == "a.sql:3:7"
     assert str(Place("a.sql", 3)) == "a.sql:3"
     assert str(Place("a.sql")) == "a.sql"
 
 
-def test_an_error_hides_what_looks_like_a_password_in_all_its_parts() -> None:
+def test_error_masks_passwords_in_every_field() -> None:
     secret = (
         "alter role r password 'Sw0rdf1sh' to postgres://u:Sw0rdf1sh@h/db as password=Sw0rdf1sh"
     )

@@ -1,7 +1,7 @@
-"""yoyo's own commands in a folder with our yoyo.ini: the same files, records and guarantees.
+"""yoyo's own commands with our yoyo.ini: the same files, records and guarantees as the runner.
 
-The facts about yoyo 9.0.0 that we rely on or guard are named in the docstrings, here and in the
-rooms that guard them (grep for "yoyo:").
+Docstrings that begin with "yoyo:", here and in other tests, state the facts about yoyo 9.0.0 that
+we rely on or guard against.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout
-from conftest import Database
+from conftest import Database, one_server
 from psycopg.conninfo import conninfo_to_dict
 from yoyo import migrations as yoyo_migrations
 from yoyo.migrations import get_migration_hash, parse_metadata_from_sql_comments
 
 from runner.postgres.target import Target
 
-one_server = pytest.mark.parametrize("server", ["pg18"], indirect=True)
 RECORDS = """
     select migration_hash, migration_id, content_sha256, code_sha256, content, applied_by
     from yoyo._yoyo_migration order by 2
@@ -40,7 +39,7 @@ def tables(checkout: Checkout) -> list[str]:
     return [name for (name,) in rows]
 
 
-def test_the_version_of_yoyo_is_the_one_these_facts_were_tested_with() -> None:
+def test_yoyo_version_is_the_tested_one() -> None:
     assert version("yoyo-migrations").startswith("9.0.")
 
 
@@ -49,18 +48,18 @@ def test_yoyo_finds_the_backend_by_its_entry_point() -> None:
     assert found.value == "runner.yoyo_backend:Backend"
 
 
-# --- the same as the runner ---------------------------------------------------------------------
+# --- same results as the runner -----------------------------------------------------------------
 
 
-def test_yoyo_apply_makes_the_records_that_the_runner_makes(checkout: Checkout) -> None:
-    said = checkout.yoyo("apply")
-    assert said.code == 0, said.err
-    assert re.findall(r"^  applied +(\S+)", said.out, re.MULTILINE) == [
+def test_yoyo_apply_writes_the_same_records_as_the_runner(checkout: Checkout) -> None:
+    result = checkout.yoyo("apply")
+    assert result.code == 0, result.err
+    assert re.findall(r"^  applied +(\S+)", result.out, re.MULTILINE) == [
         "0001_a",
         "0002_b",
         "0003_c",
     ]
-    assert "3 applied" in said.out
+    assert "3 applied" in result.out
     by_yoyo = checkout.rows(RECORDS)
     assert [row[1] for row in by_yoyo] == ["0001_a", "0002_b", "0003_c"]
     assert [row[0] for row in by_yoyo] == [get_migration_hash(row[1]) for row in by_yoyo]
@@ -73,10 +72,10 @@ def test_yoyo_apply_makes_the_records_that_the_runner_makes(checkout: Checkout) 
 
 
 def test_yoyo_list_shows_what_is_applied_and_writes_nothing(checkout: Checkout) -> None:
-    """yoyo: `yoyo list` creates four tables."""
-    said = checkout.yoyo("list")
-    assert said.code == 0
-    assert re.findall(r"^(\w) +(\w+)", said.out, re.MULTILINE) == [
+    """yoyo: stock `yoyo list` creates four tables."""
+    result = checkout.yoyo("list")
+    assert result.code == 0
+    assert re.findall(r"^(\w) +(\w+)", result.out, re.MULTILINE) == [
         ("U", "0001_a"),
         ("U", "0002_b"),
         ("U", "0003_c"),
@@ -84,16 +83,16 @@ def test_yoyo_list_shows_what_is_applied_and_writes_nothing(checkout: Checkout) 
     assert checkout.value("select to_regnamespace('yoyo')") is None
     assert tables(checkout) == []
     checkout.runner("apply", "--to", "2")
-    said = checkout.yoyo("list")
-    assert "".join(re.findall(r"^(\w) +\d", said.out, re.MULTILINE)) == "AAU"
+    result = checkout.yoyo("list")
+    assert "".join(re.findall(r"^(\w) +\d", result.out, re.MULTILINE)) == "AAU"
 
 
 @one_server
-def test_yoyo_rollback_takes_one_back_or_all(checkout: Checkout) -> None:
+def test_yoyo_rollback_rolls_back_one_or_all(checkout: Checkout) -> None:
     checkout.apply()
-    said = checkout.yoyo("rollback")
-    assert said.code == 0
-    assert "rolled back  0003_c" in said.out
+    result = checkout.yoyo("rollback")
+    assert result.code == 0
+    assert "rolled back  0003_c" in result.out
     assert checkout.applied() == ["0001_a", "0002_b"]
     assert checkout.yoyo("rollback", "--all").code == 0
     assert tables(checkout) == []
@@ -101,7 +100,7 @@ def test_yoyo_rollback_takes_one_back_or_all(checkout: Checkout) -> None:
 
 
 @one_server
-def test_yoyo_mark_and_unmark_touch_only_the_records(checkout: Checkout) -> None:
+def test_yoyo_mark_and_unmark_change_only_the_records(checkout: Checkout) -> None:
     assert checkout.yoyo("mark", "-r", "0001_a").code == 0
     assert checkout.applied() == ["0001_a"]
     assert tables(checkout) == []
@@ -125,7 +124,7 @@ def test_yoyo_reapply_rolls_back_and_applies_again(checkout: Checkout) -> None:
 
 
 @one_server
-def test_yoyo_develop_applies_and_then_reapplies_the_last(checkout: Checkout) -> None:
+def test_yoyo_develop_applies_then_reapplies_the_last(checkout: Checkout) -> None:
     assert checkout.yoyo("develop").code == 0
     assert tables(checkout) == ["a", "b", "c"]
     before = checkout.value("select 'c'::regclass::oid")
@@ -134,25 +133,25 @@ def test_yoyo_develop_applies_and_then_reapplies_the_last(checkout: Checkout) ->
 
 
 @one_server
-def test_yoyo_break_lock_says_that_there_is_none(checkout: Checkout) -> None:
+def test_yoyo_break_lock_reports_no_lock_to_break(checkout: Checkout) -> None:
     """yoyo: the lock is a table row that outlives a crash."""
     with checkout.migrator():
-        said = checkout.yoyo("break-lock")
-    assert said.code == 0
-    assert "There is no lock to break" in said.out
+        result = checkout.yoyo("break-lock")
+    assert result.code == 0
+    assert "There is no lock to break" in result.out
 
 
 @one_server
 def test_yoyo_waits_for_the_same_lock(checkout: Checkout) -> None:
     with checkout.migrator():
-        said = checkout.yoyo("apply", RUNNER_LOCK_WAIT="0")
-    assert said.code == 3
-    assert "Another run holds the lock: pid " in said.err
+        result = checkout.yoyo("apply", RUNNER_LOCK_WAIT="0")
+    assert result.code == 3
+    assert "Another run holds the lock: pid " in result.err
     assert tables(checkout) == []
 
 
 @one_server
-def test_yoyo_goes_to_the_database_named_after_runner(checkout: Checkout) -> None:
+def test_yoyo_accepts_runner_url_scheme(checkout: Checkout) -> None:
     """yoyo: `postgresql://` means psycopg2; only `postgresql+psycopg://` means psycopg 3."""
     assert checkout.database
     parts = {
@@ -160,37 +159,39 @@ def test_yoyo_goes_to_the_database_named_after_runner(checkout: Checkout) -> Non
     }
     url = Target(parts, "", embedded=False).url(show_password=True)
     checkout.environ["DATABASE_URL"] = "postgresql://nowhere.invalid/db"
-    said = checkout.yoyo("apply", "-d", url.replace("postgresql://", "runner://"))
-    assert said.code == 0, said.err
+    result = checkout.yoyo("apply", "-d", url.replace("postgresql://", "runner://"))
+    assert result.code == 0, result.err
     assert tables(checkout) == ["a", "b", "c"]
 
 
-def test_yoyo_understands_a_whole_address(tmp_path: Path) -> None:
+def test_yoyo_parses_full_url_and_masks_its_password(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     checkout.write(_0001_a="select 1;")
-    said = checkout.yoyo("list", "-d", "runner://me:p%40ss@nowhere.invalid:5433/db?sslmode=require")
-    assert said.code == 1
-    assert "postgresql://me:***@nowhere.invalid:5433/db?sslmode=require" in said.err
-    assert "Traceback" not in said.err
-    said = checkout.yoyo("list", "-d", "runner://me:p%40ss@h/db?nonsense=1")
-    assert said.code == 1
-    assert "error: " in said.err
-    assert "Traceback" not in said.err
-    assert "p@ss" not in said.err
+    result = checkout.yoyo(
+        "list", "-d", "runner://me:p%40ss@nowhere.invalid:5433/db?sslmode=require"
+    )
+    assert result.code == 1
+    assert "postgresql://me:***@nowhere.invalid:5433/db?sslmode=require" in result.err
+    assert "Traceback" not in result.err
+    result = checkout.yoyo("list", "-d", "runner://me:p%40ss@h/db?nonsense=1")
+    assert result.code == 1
+    assert "error: " in result.err
+    assert "Traceback" not in result.err
+    assert "p@ss" not in result.err
 
 
-# --- errors are words ---------------------------------------------------------------------------
+# --- errors are messages, not tracebacks --------------------------------------------------------
 
 
 @one_server
-def test_an_sql_error_has_its_place_and_keeps_what_was_done(checkout: Checkout) -> None:
-    """yoyo: sends each statement by itself, with a savepoint; an error is a traceback."""
+def test_sql_error_has_position_and_keeps_earlier_migrations(checkout: Checkout) -> None:
+    """yoyo: sends each statement separately, with a savepoint; an error is a traceback."""
     checkout.file("sql/0003_c.sql", "create table c ();\nselect oops;\n")
-    said = checkout.yoyo("apply")
-    assert said.code == 1
-    assert "sql/0003_c.sql:2:8" in said.err
-    assert "0001_a to 0002_b stay applied. Nothing of 0003_c was kept." in said.err
-    assert "Traceback" not in said.err
+    result = checkout.yoyo("apply")
+    assert result.code == 1
+    assert "sql/0003_c.sql:2:8" in result.err
+    assert "0001_a to 0002_b stay applied. No changes of 0003_c were kept." in result.err
+    assert "Traceback" not in result.err
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
@@ -208,41 +209,41 @@ def test_an_sql_error_has_its_place_and_keeps_what_was_done(checkout: Checkout) 
     ],
 )
 @pytest.mark.parametrize("command", ["apply", "list"])
-def test_a_file_that_cannot_be_used_is_told_in_words(
+def test_invalid_file_yields_a_readable_error(
     checkout: Checkout, name: str, text: str, message: str, command: str
 ) -> None:
     path = checkout.folder / "sql" / f"{name}.sql"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    said = checkout.yoyo(command)
-    assert "Traceback" not in said.err
+    result = checkout.yoyo(command)
+    assert "Traceback" not in result.err
     if command == "apply":
-        assert said.code == 1
-        assert message.lower() in said.err.lower()
+        assert result.code == 1
+        assert message.lower() in result.err.lower()
         assert tables(checkout) == []
 
 
 @one_server
-def test_an_edited_file_stops_yoyo_as_it_stops_the_runner(checkout: Checkout) -> None:
+def test_yoyo_apply_refuses_edited_file(checkout: Checkout) -> None:
     """yoyo: a migration's hash is of its name; an edited applied file is never noticed."""
     checkout.apply()
     checkout.file("sql/0001_a.sql", "create table aa ();")
     checkout.write(_0004_d="create table d ();")
-    said = checkout.yoyo("apply")
-    assert said.code == 1
-    assert "0001_a was edited after being applied" in said.err
+    result = checkout.yoyo("apply")
+    assert result.code == 1
+    assert "0001_a was edited after being applied" in result.err
     assert tables(checkout) == ["a", "b", "c"]
 
 
 @one_server
-def test_force_is_refused(checkout: Checkout) -> None:
-    said = checkout.yoyo("apply", "--force")
-    assert said.code == 1
-    assert "--force would record a migration of which a part failed" in said.err
+def test_yoyo_force_is_refused(checkout: Checkout) -> None:
+    result = checkout.yoyo("apply", "--force")
+    assert result.code == 1
+    assert "--force would record a migration that partly failed" in result.err
     assert tables(checkout) == []
 
 
 @one_server
-def test_marking_twice_is_refused(checkout: Checkout) -> None:
+def test_yoyo_mark_with_nothing_pending_succeeds(checkout: Checkout) -> None:
     checkout.apply()
     assert checkout.yoyo("mark").code == 0  # nothing is pending
     assert checkout.yoyo("unmark", "-r", "0003_c").code == 0
@@ -250,25 +251,25 @@ def test_marking_twice_is_refused(checkout: Checkout) -> None:
 
 
 @one_server
-def test_a_missing_database_is_told_in_words(checkout: Checkout) -> None:
+def test_missing_database_yields_a_readable_error(checkout: Checkout) -> None:
     assert checkout.database
     url = checkout.environ["DATABASE_URL"].replace(checkout.database.name, "nosuchdb")
-    said = checkout.yoyo("list", DATABASE_URL=url)
-    assert said.code == 1
-    assert 'database "nosuchdb" does not exist' in said.err
-    assert "Traceback" not in said.err
+    result = checkout.yoyo("list", DATABASE_URL=url)
+    assert result.code == 1
+    assert 'database "nosuchdb" does not exist' in result.err
+    assert "Traceback" not in result.err
 
 
-# --- facts about yoyo that the design answers ----------------------------------------------------
+# --- facts about yoyo that we work around -------------------------------------------------------
 
 
-def test_yoyo_reads_a_missing_folder_as_nothing_to_do(tmp_path: Path) -> None:
-    """yoyo: a missing directory reads as "nothing to do"; `migrations.read` refuses it."""
+def test_yoyo_treats_missing_folder_as_empty(tmp_path: Path) -> None:
+    """yoyo: a missing directory reads as "nothing to do"; `loader.read` refuses it."""
     assert list(yoyo_migrations.read_migrations(str(tmp_path / "none"))) == []
 
 
 def test_yoyo_hashes_only_the_name() -> None:
-    """yoyo: a migration's hash is of its *name*; so the SHA-256 of the content is ours."""
+    """yoyo: a migration's hash is of its *name*; so we record a SHA-256 of the content."""
     assert get_migration_hash("0001_a") == get_migration_hash("0001_a")
     one = yoyo_migrations.Migration("0001_a", "/one/0001_a.sql", "/one")
     other = yoyo_migrations.Migration("0001_a", "/other/0001_a.sql", "/other")
@@ -276,7 +277,7 @@ def test_yoyo_hashes_only_the_name() -> None:
 
 
 def test_yoyo_reads_directives_only_in_the_leading_lines() -> None:
-    """yoyo: directives count only in the leading run of `--` lines; unknown ones are prose."""
+    """yoyo: directives count only in the leading run of `--` lines; unknown ones are comments."""
     directives, comment, _ = parse_metadata_from_sql_comments(
         "-- depends: a b\n-- indepnedent: true\nselect 1;\n-- transactional: false\n"
     )
@@ -284,16 +285,16 @@ def test_yoyo_reads_directives_only_in_the_leading_lines() -> None:
     assert "indepnedent" in comment
 
 
-def test_yoyo_splits_what_is_one_statement(tmp_path: Path) -> None:
-    """yoyo: sqlparse mis-splits nested comments; files here are sent whole."""
+def test_yoyo_splits_statement_with_nested_comment(tmp_path: Path) -> None:
+    """yoyo: sqlparse splits inside nested comments; we send a file whole."""
     path = tmp_path / "0001_a.sql"
     path.write_text("select 1 /* a /* b */ ; c */;\n")
     _, _, statements = yoyo_migrations.read_sql_migration(str(path))
     assert len(statements) == 2
 
 
-def test_yoyo_sorts_by_text(tmp_path: Path) -> None:
-    """yoyo: order is string order; `migrations.read` refuses numbers of several widths."""
+def test_yoyo_sorts_file_names_as_text(tmp_path: Path) -> None:
+    """yoyo: files are ordered as text; `loader.read` refuses numbers of several widths."""
     for name in ("9_a", "10_b"):
         (tmp_path / f"{name}.sql").write_text("select 1;")
     found = yoyo_migrations.topological_sort(yoyo_migrations.read_migrations(str(tmp_path)))
