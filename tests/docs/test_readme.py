@@ -87,12 +87,12 @@ def test_application_example_reads_one_tenants_rows(seeded: Checkout) -> None:
     page = section(README, "Connect your application")
     [roles], [example] = blocks(page, "sql"), blocks(page, "python")
     assert seeded.database
-    claims = json.dumps({"sub": "0dd10af0-0000-4000-8000-000000000003"})
+    user_id = "0dd10af0-0000-4000-8000-000000000003"
     seeded.do(roles)
     try:
         with seeded.database.connect(autocommit=True) as connection:
             connection.execute("set session authorization app_login")
-            names: dict[str, Any] = {"connection": connection, "claims": claims}
+            names: dict[str, Any] = {"connection": connection, "json": json, "user_id": user_id}
             exec(example, names)  # noqa: S102 - the example of the page
             assert len(names["projects"]) == 4
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

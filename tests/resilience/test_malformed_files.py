@@ -306,10 +306,10 @@ CASES = {
     "vacuum in a block outside a transaction": replace(
         failed(
             OUTSIDE + "select 1;\ndo $$ begin\n execute 'vacuum'; end $$;",
-            "in no block or function",
+            "not in a block or function",
             at="4:2",
         ),
-        says=("in no block or function", "Its first statement is done."),
+        says=("not in a block or function", "Its first statement is done."),
     ),
     "a new enum value used at once": Case(
         {
@@ -319,7 +319,7 @@ CASES = {
         },
         (
             'unsafe use of new value "y"',
-            "only after it is committed: put the statements that use it into the next migration",
+            "the statements that use it to the next",
             "0001_a to 0002_b stay applied. No changes of 0003_c were kept.",
         ),
         at="sql/0003_c.sql:2:29",
@@ -349,7 +349,7 @@ CASES = {
     },
     "a role without the privilege": failed(
         "set role pg_monitor;\n" + B,
-        "The role you connect as, or the one that the file sets",
+        "that is connected, or that the file sets, lacks a privilege",
         at="2:14",
     ),
     "comments in comments": applied("/* a /* b */ ; */ create /* ( */ table b (); /* /* */ */"),
@@ -455,7 +455,7 @@ CASES = {
     ),
     **{
         f"named {name!r}": unusable(
-            {name: B}, "is does not have the name of a migration", hint, NOTHING_RUN
+            {name: B}, "does not have the name of a migration", hint, NOTHING_RUN
         )
         for name, hint in {
             "0002 b.sql": "U+0020 SPACE is in this one",
@@ -475,22 +475,22 @@ CASES = {
         }.items()
     },
     "an uppercase extension": unusable(
-        {"0002_b.SQL": B}, "does not end in .sql, written", NOTHING_RUN
+        {"0002_b.SQL": B}, "does not end in .sql exactly", NOTHING_RUN
     ),
     "a rollback extension with a capital": unusable(
-        {"0002_b.Rollback.sql": B}, "does not end in .rollback.sql, written", NOTHING_RUN
+        {"0002_b.Rollback.sql": B}, "does not end in .rollback.sql exactly", NOTHING_RUN
     ),
     "a folder named like a migration": unusable(
         {"0002_b.sql": Path.mkdir}, "is not a file: it is a folder", NOTHING_RUN
     ),
     "a link to itself": unusable(
         {"0002_b.sql": lambda path: path.symlink_to(path.name)},
-        "a link that leads to no file",
+        "a symbolic link without a file",
         NOTHING_RUN,
     ),
     "a link to nothing": unusable(
         {"0001_a.rollback.sql": lambda path: path.symlink_to("nowhere")},
-        "0001_a.rollback.sql is not a file: it is a link",
+        "0001_a.rollback.sql is not a file: it is a symbolic link",
         NOTHING_RUN,
     ),
     "a pipe": unusable({"0002_b.sql": os.mkfifo}, "it is something else", NOTHING_RUN),
@@ -501,8 +501,8 @@ CASES = {
     **{
         f"{' '.join(words)!r}": Case({"0001_a.sql": A}, (says,), code=64, words=words)
         for words, says in {
-            ("apply", "--to", "²"): "'²' names no migration",
-            ("apply", "--to", "9" * 5000): "names no migration",
+            ("apply", "--to", "²"): "'²' matches no migration",
+            ("apply", "--to", "9" * 5000): "matches no migration",
             ("apply", "--to", ""): "--to is empty",
             ("rollback", "--to", ""): "--to is empty",
             ("apply", "--sql-dir", ""): "--sql-dir is empty",
@@ -618,7 +618,7 @@ def test_a_file_larger_than_postgresql_accepts_is_refused(
     cli.write_raw("sql/0002_b.sql", "create table b ();" + " " * 100)
     result = cli.main("apply")
     assert result.code == 1
-    assert "sql/0002_b.sql is larger than a gigabyte" in result.err
+    assert "sql/0002_b.sql is larger than 1 GB" in result.err
     assert cli.created() == []
 
 
@@ -643,9 +643,9 @@ def test_a_file_name_that_is_not_utf8_gets_a_readable_error(cli: CliHarness) -> 
     for words in (["apply"], ["status"]):
         result = cli.runner(*words, LC_ALL="C.UTF-8")
         assert result.code == 1
-        assert r"error: sql/0002_\udcff.sql is does not have the name of a migration" in result.err
+        assert r"error: sql/0002_\udcff.sql does not have the name of a migration" in result.err
     message = cli.runner("apply", "--json", LC_ALL="C.UTF-8").document["error"]["message"]
-    assert message == "sql/0002_\udcff.sql is does not have the name of a migration"
+    assert message == "sql/0002_\udcff.sql does not have the name of a migration"
 
 
 @one_server
