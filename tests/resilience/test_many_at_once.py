@@ -87,7 +87,7 @@ def test_a_lock_timeout_names_the_holder_and_its_statement(workspace: Workspace)
         r"select pg_advisory_xact_lock",
         result.err,
     ), result.err
-    assert "Waited 0.2 s. Wait longer: --lock-wait SECONDS. " in result.err
+    assert "Waited 0.2 s. To wait longer: --lock-wait SECONDS." in result.err
     holder.resume()
     assert holder.wait().code == 0
     holder.proxy.close()
