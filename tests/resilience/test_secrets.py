@@ -296,7 +296,7 @@ def test_a_traceback_with_local_variables_does_not_reveal_the_password(
     result = cli.run(sys.executable, "-W", "error", "-c", FAILING_PROGRAM)
     assert result.code == 1
     assert result.err.count("ZeroDivisionError: a mistake of ours") == 2
-    assert "target = " in result.err
+    assert "context = " in result.err
     assert_not_leaked(cli, result.out, result.err)
 
 
