@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
-from runner.isolation import drift, proof
+from runner.isolation import drift, preconditions, proof
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 
@@ -29,16 +29,23 @@ def verify(
         only: "drift", a table, a right, a rule or an attack.
         schemas: exposed by the API; `public` if empty.
 
-    Raises LockTimeout, ProofError, and UsageError for an unknown `only`.
+    Raises LockTimeout, ProofError, and UsageError for an unknown `only`; with "drift", also what
+    keeps the files from being compared.
     """
-    verdict = Verdict()
-    if only in (None, drift.NAME):
-        verdict = _drift(migrator, sql_dir, report)
-    if only != drift.NAME:
-        isolated = proof.prove(
-            migrator.connection, only=only, schemas=schemas or ("public",), report=report
+    schemas = schemas or ("public",)
+    if only == drift.NAME:
+        facts = preconditions.facts(migrator.connection, schemas)
+        verdict = Verdict(facts=facts).with_more(_drift(migrator, sql_dir, report))
+    else:
+        verdict = Verdict()
+        if only is None:
+            try:
+                verdict = _drift(migrator, sql_dir, report)
+            except (UsageError, ServerError) as error:  # no files, or no server to run them on
+                verdict = Verdict(warnings=(f"The files were not compared: {error.message}",))
+        verdict = verdict.with_more(
+            proof.prove(migrator.connection, only=only, schemas=schemas, report=report)
         )
-        verdict = verdict.with_more(isolated)
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict
@@ -46,10 +53,7 @@ def verify(
 
 def _drift(migrator: Migrator, sql_dir: Path, report: Report) -> Verdict:
     started = time.monotonic()
-    try:
-        audit = drift.audit(migrator, loader.read(sql_dir), report=report)
-    except (UsageError, ServerError) as error:  # no files here, or no server to run them on
-        return Verdict(warnings=(f"The files were not compared: {error.message}",))
+    audit = drift.audit(migrator, loader.read(sql_dir), report=report)
     return Verdict(
         checks=tuple(audit.checks()),
         breaches=tuple(audit.breaches()),

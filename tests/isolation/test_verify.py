@@ -624,6 +624,28 @@ def test_unwritable_page_is_a_usage_error(checkout: Checkout) -> None:
 
 
 @one_server
+def test_drift_alone_is_written_as_a_page(checkout: Checkout) -> None:
+    result = checkout.runner(
+        *("verify", "--only", "drift", "--sql-dir", str(ROOT / "sql"), "--html", "proof.html")
+    )
+    assert result.code == 0, result.out
+    page = (checkout.folder / "proof.html").read_text(encoding="utf-8")
+    assert checkout.database
+    assert f"<title>Isolation of tenants: {checkout.database.name}</title>" in page
+
+
+@one_server
+def test_without_files_drift_is_an_error_and_all_of_verify_a_warning(checkout: Checkout) -> None:
+    result = checkout.runner("verify", "--only", "drift")
+    assert (result.code, result.out) == (64, "")
+    assert "sql does not exist" in result.err
+    result = checkout.runner("verify")
+    assert result.code == 0, result.err
+    assert "The files were not compared: " in result.out
+    assert re.search(r" cells, 0 files, .* 0 breaches", result.out)
+
+
+@one_server
 def test_only_accepts_a_table_or_a_right(database: Database) -> None:
     assert len(verified(database, only="projects.select").cells) == 14
     assert {c.table for c in verified(database, only="users").cells} == {"users"}

@@ -77,7 +77,7 @@ def strict() -> Iterator[Strict]:
                 "host all known all scram-sha-256",
                 "hostssl all encrypted all trust",
                 "host all tight all trust",
-                "host all nobody_there all trust",
+                "host all no_such_role all trust",
                 "host all barred all reject",
             )
             hba.write_text(hba.read_text() + "\n".join(lines) + "\n")
@@ -101,8 +101,8 @@ PERMANENT: dict[str, tuple[Url, str, str]] = {
         "The server wants a password",
     ),
     "unknown user": (
-        lambda s: s.over_tcp("nobody_there"),
-        'role "nobody_there" does not exist',
+        lambda s: s.over_tcp("no_such_role"),
+        'role "no_such_role" does not exist',
         "Check the user in the URL.",
     ),
     "missing database": (

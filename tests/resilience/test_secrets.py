@@ -204,12 +204,12 @@ def test_a_url_in_the_wrong_argument_does_not_reveal_the_password(cli: CliHarnes
 def test_a_password_in_a_file_is_masked_in_the_printed_line(cli: CliHarness) -> None:
     assert cli.database
     cli.environ |= addresses(cli.database)["a URL"]
-    text = f"create role r password '{WORD}' in role nobody_here;"
+    text = f"create role r password '{WORD}' in role no_such_role;"
     cli.write_raw("sql/0002_b.sql", text)
     result = cli.main("apply")
     assert result.code == 1
     assert "at sql/0002_b.sql:1:" in result.err
-    assert "  | create role r password *** in role nobody_here;\n" in result.err
+    assert "  | create role r password *** in role no_such_role;\n" in result.err
     assert WORD not in result.out + result.err
 
 
