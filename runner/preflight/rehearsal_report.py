@@ -103,7 +103,7 @@ def describe(impact: TableImpact, *, on_copy: bool) -> str:
     guess = impact.table.bytes / _BYTES_PER_SECOND * 1000
     if on_copy and guess > 1 and (impact.rewritten or impact.scanned):
         words.append(f"about {_time(guess)} at 100 MB/s")
-    return f"{', '.join(words)} ({size(impact.table)})"
+    return f"{', '.join(words)} (a table of {size(impact.table)})"
 
 
 def size(table: Table) -> str:

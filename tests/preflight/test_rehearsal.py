@@ -154,7 +154,7 @@ def test_lock_is_described_with_the_size_of_the_table(rehearse: Rehearse) -> Non
     text = rehearsal_report.describe(impact_on("shops", step), on_copy=False)
     lock = "ACCESS EXCLUSIVE lock: blocks reads and writes of public.shops for "
     assert text.startswith(lock), text
-    assert "(100 rows, 16 kB)" in text
+    assert "(a table of 100 rows, 16 kB)" in text
 
 
 def test_scan_under_the_lock_of_an_earlier_statement_is_reported(rehearse: Rehearse) -> None:

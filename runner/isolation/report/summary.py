@@ -14,7 +14,7 @@ LEGEND = (
     "–: denied",
     "·: denied in another org",
     "+: allowed in every org",
-    "✗3: 3 not as expected",
+    "✗3: 3 not as expected",  # the last one: shown where there is one
 )
 
 

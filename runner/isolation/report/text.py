@@ -79,7 +79,8 @@ def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
             yield paint(text, "green" if line.passed else "red")
     if verdict.cells:
         yield ""
-        yield _wrapped(" · ".join(f"{part}" for part in summary.LEGEND), "")
+        failed = not all(cell.passed for cell in verdict.cells)
+        yield _wrapped(" · ".join(summary.LEGEND[: None if failed else -1]), "")
         yield ""
 
 
@@ -93,7 +94,7 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
         checks = [check for check in verdict.checks if check.kind == kind]
         failed = sum(not check.passed for check in checks)
         sign = paint("✗", "red") if failed else paint("✓", "green")
-        words = f"{failed} of {count} failed" if failed else f"all {count} passed"
+        words = f"{failed} of {count} failed" if failed else f"{count} passed"
         yield f"{sign} {kind + 's':<11} {words}"
         for check in checks:
             if verbose or not check.passed:

@@ -1,13 +1,16 @@
 -- 42_privilege_on_a_column
 -- A privilege on a column that permissions.toml does not give to a tenant role.
 -- source: a decision of this schema: explicit grants by column
--- why: Writing auth_user_id decides who signs in as a user; writing approver_id approves as another
---   user.
+-- why: What permissions.toml does not declare is not tried. Some columns decide more than a value:
+--   writing auth_user_id decides who signs in as a user.
 
 select
     format('column %s.%I', p.title, p.column_name) as object,
     format('%s may %s it', p.grantee_name, lower(p.privilege_type)) as problem,
-    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as fix
+    format(
+        'revoke %s on %s from %s;  -- or declare it in runner/isolation/matrix/permissions.toml',
+        p.right_title, p.title, p.grantee_name
+    ) as fix
 from privilege as p
 inner join api_role as r on r.oid = p.grantee and r.name <> 'anon'
 where p.exposed
