@@ -1,8 +1,8 @@
 """Every error the runner raises, and the exit codes.
 
     RunnerError                  exit 1
-    ├── UsageError               exit 64   invalid command line or setting
-    ├── FileError                exit 1    a file of sql/ or seeds/ cannot be used as it is
+    ├── UsageError               exit 64   invalid command line or setting; nothing is changed yet
+    ├── FileError                exit 1    a file of sql/ or seeds/ cannot be used; nothing ran yet
     ├── PlanError                exit 1    files and recorded migrations contradict each other
     ├── SqlError                 exit 1    PostgreSQL rejected a statement
     ├── DatabaseUnreachable      exit 1    no connection, or the connection was lost
@@ -47,9 +47,7 @@ _PASSWORD = re.compile(
 
 def masked(text: str) -> str:
     """Return the text with *** in place of anything that looks like a password."""
-    return _PASSWORD.sub(
-        lambda match: f"{match['before'] or match['word'] or match['sql']}***", text
-    )
+    return _PASSWORD.sub(lambda match: f"{match[match.lastgroup or 0]}***", text)
 
 
 class Place(NamedTuple):
@@ -89,29 +87,23 @@ class RunnerError(Exception):
 
 
 class UsageError(RunnerError):
-    """Invalid command line or setting; raised before anything is changed."""
-
     exit_code = WRONG_USAGE
     code = "usage"
     default_state = NO_CHANGES
 
 
 class FileError(RunnerError):
-    """A file of sql/ or seeds/ cannot be used as it is; found before anything runs."""
-
     code = "file"
     default_state = NO_CHANGES
 
 
 class PlanError(RunnerError):
-    """Files and recorded migrations contradict each other."""
-
     code = "plan"
     default_state = NO_CHANGES
 
 
 class SqlError(RunnerError):
-    """PostgreSQL rejected a statement; the fields are those of its error report."""
+    """The fields beyond RunnerError's are those of PostgreSQL's error report."""
 
     code = "sql"
 
@@ -135,42 +127,30 @@ class SqlError(RunnerError):
 
 
 class DatabaseUnreachable(RunnerError):  # noqa: N818 - names what happened
-    """No connection could be opened, or the connection was lost."""
-
     code = "connection"
 
 
 class LockTimeout(RunnerError):  # noqa: N818
-    """Another run holds the advisory lock, or another session a table that is needed."""
-
     exit_code = LOCKED
     code = "locked"
     default_state = NO_CHANGES
 
 
 class ProofError(RunnerError):
-    """The fixture rows that a proof needs cannot be made."""
-
     code = "proof"
     default_state = NO_CHANGES
 
 
 class ServerError(RunnerError):
-    """The embedded PostgreSQL cannot be started or stopped."""
-
     code = "server"
 
 
 class ConfirmationRequired(RunnerError):  # noqa: N818
-    """A destructive command without its confirmation."""
-
     code = "confirmation_required"
     default_state = NO_CHANGES
 
 
 class Interrupted(RunnerError):  # noqa: N818
-    """Ctrl-C or SIGTERM ended the command; `number` is the signal's."""
-
     exit_code = INTERRUPTED
     code = "interrupted"
     default_state = "Completed work stays; run the same command again."

@@ -35,8 +35,6 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Settings:
-    """The values a command works with."""
-
     database_url: str | None = field(repr=False)  # may hold a password
     database_source: str  # where it came from, for messages
     environ: Mapping[str, str] = field(repr=False)  # the environment, over what .env has
@@ -55,7 +53,6 @@ class Settings:
 
     @property
     def data_dir(self) -> Path:
-        """The data folder of the embedded server."""
         return self.home / "postgres"
 
 
@@ -76,7 +73,7 @@ def load(
     written = _read_env_file(flags.get("env_file"))
     values = {**written, **real}  # the real environment wins
 
-    database_url, log = flags.get("database_url"), flags.get("log")
+    database_url = flags.get("database_url")
     if database_url is not None and not database_url.strip():
         raise UsageError("--database-url is empty", hint="Is a variable in it not set?")
     url, source = database_url, "--database-url"
@@ -87,7 +84,13 @@ def load(
                 url, source = there[name], f"{name} in {where}"
     if not url and any(name in values for name in _NAMING):
         url, source = "", "libpq's PG* variables"
+    version = values.get("RUNNER_POSTGRES", str(EMBEDDED_VERSIONS[0]))
+    if version not in map(str, EMBEDDED_VERSIONS):
+        raise UsageError(
+            f"RUNNER_POSTGRES is {version!r}; the embedded server is available as 18 and 16"
+        )
     home = Path(values.get("RUNNER_HOME", ".runner"))
+    log = flags.get("log") or values.get("RUNNER_LOG")
     return Settings(
         database_url=url,
         database_source=source if url is not None else "the embedded PostgreSQL",
@@ -95,15 +98,15 @@ def load(
         sql_dir=Path(flags.get("sql_dir") or values.get("RUNNER_SQL_DIR", "sql")),
         seeds_dir=Path(flags.get("seeds_dir") or values.get("RUNNER_SEEDS_DIR", "seeds")),
         home=home,
-        log=Path(log or values.get("RUNNER_LOG") or home / "runs.jsonl"),
-        log_chosen=bool(log or values.get("RUNNER_LOG")),
+        log=Path(log or home / "runs.jsonl"),
+        log_chosen=bool(log),
         timeouts=Timeouts(
             connect=_seconds("wait", flags, values, Timeouts.connect),
             run_lock=_seconds("lock-wait", flags, values, Timeouts.run_lock),
             table_lock=_seconds("lock-timeout", flags, values, Timeouts.table_lock),
             busy=_seconds("busy-wait", flags, values, Timeouts.busy),
         ),
-        embedded_version=_version(values.get("RUNNER_POSTGRES", str(EMBEDDED_VERSIONS[0]))),
+        embedded_version=int(version),
     )
 
 
@@ -115,7 +118,6 @@ def wants_color(*, terminal: bool) -> bool:
 
 
 def can_rewrite_lines() -> bool:
-    """Return whether the terminal can overwrite a line."""
     return os.environ.get("TERM", "dumb") != "dumb"
 
 
@@ -131,9 +133,7 @@ def _read_env_file(named: str | None) -> dict[str, str]:
         # No interpolation: a password may hold a dollar sign.
         values = dotenv_values(path, interpolate=False, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path} cannot be read: {error}",
-        ) from None
+        raise UsageError(f"{path} cannot be read: {error}") from None
     return {name: value for name, value in values.items() if value}
 
 
@@ -154,10 +154,3 @@ def _seconds(
             f"{variable if flag is None else f'--{name}'} is a number of seconds, not {said!r}"
         )
     return seconds
-
-
-def _version(value: str) -> int:
-    for version in EMBEDDED_VERSIONS:
-        if value == str(version):
-            return version
-    raise UsageError(f"RUNNER_POSTGRES is {value!r}; the embedded server is available as 18 and 16")

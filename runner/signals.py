@@ -76,7 +76,6 @@ def graceful(state: Callable[[], str]) -> Iterator[None]:
 
 
 def as_error(error: RunnerError | Interrupt) -> RunnerError:
-    """Return a RunnerError for either."""
     return Interrupted(error.number) if isinstance(error, Interrupt) else error
 
 

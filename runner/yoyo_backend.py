@@ -1,8 +1,7 @@
-"""The backend for yoyo that yoyo.ini names: each operation is the migrator's.
+"""The backend for yoyo that yoyo.ini names, found through the entry point group `yoyo.backends`.
 
-yoyo finds it through the entry point group `yoyo.backends`. No other module imports yoyo. Plain
-`yoyo apply`, `yoyo list`, `yoyo rollback` and `yoyo mark` take the same code path, under the same
-lock and with the same guarantees, as `python -m runner`.
+Plain `yoyo apply`, `list`, `rollback` and `mark` take the same code path, under the same lock and
+with the same guarantees, as `python -m runner`. No other module imports yoyo.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from yoyo.migrations import MigrationList, get_migration_hash
 
 from runner import settings, signals
 from runner.cli.console import Console
-from runner.errors import FileError, Interrupted, PlanError, RunnerError
+from runner.errors import FileError, PlanError, RunnerError
 from runner.files import loader
 from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
@@ -28,8 +27,6 @@ from runner.postgres.connection import translate_errors
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
-    """The migrator in the shape that yoyo's commands expect."""
-
     def __init__(self, dburi: Any, migration_table: str) -> None:
         self._console = Console()
         self._closing = ExitStack()
@@ -39,14 +36,10 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         """Connect to the database of the settings, or to the one after runner:// in `-d`."""
         self._closing.enter_context(signals.installed())
         with self._plain_errors():
-            parts = {
-                "host": dburi.hostname,
-                "port": dburi.port,
-                "user": dburi.username,
-                "password": dburi.password,
-                "dbname": dburi.database or None,
-            }
-            named = make_conninfo(**{**parts, **dburi.args})
+            _, user, password, host, port, database, more = dburi
+            dbname = database or None
+            named = make_conninfo(host=host, port=port, user=user, password=password, dbname=dbname)
+            named = make_conninfo(named, **more)
             found = settings.load(database_url=named or None)
             self.migrator = self._closing.enter_context(migrator_for(found, self._console.report))
         return self.migrator.connection
@@ -60,16 +53,14 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     @contextmanager
     def lock(self, timeout: float = 10) -> Iterator[None]:
         """Hold the advisory lock; every command of yoyo runs inside, so errors are handled here."""
-        del timeout  # RUNNER_LOCK_WAIT is the one setting for it
+        # Not `timeout`: RUNNER_LOCK_WAIT is the one setting for it.
         with self._plain_errors(), self.migrator.lock():
             yield
 
     def break_lock(self) -> None:
-        """Explain that there is nothing to break."""
         self._console.say("There is no lock to break: it is released when its connection ends.")
 
     def get_applied_migration_hashes(self) -> list[str]:
-        """Return yoyo's hash of the name of each applied migration."""
         return [get_migration_hash(id_) for id_ in self.migrator.records()]
 
     def to_apply(self, migration_list: MigrationList) -> MigrationList:
@@ -77,30 +68,24 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         return self._chosen(migration_list, [m.id for m in self._plan(migration_list).pending()])
 
     def to_rollback(self, migration_list: MigrationList) -> MigrationList:
-        """Return the applied ones, newest first."""
-        applied = self._plan(migration_list).applied()
-        return self._chosen(migration_list, [entry.id for entry in applied])
+        return self._chosen(migration_list, [m.id for m in self._plan(migration_list).applied()])
 
     def apply_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
-        """Apply them in one run."""
         _refuse(force, migration_list)
         self.migrator.apply(_files(migration_list))
         self._summary("applied", len(migration_list))
 
     def rollback_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
-        """Roll them back in one run."""
         _refuse(force, migration_list)
         self.migrator.roll_back(_files(migration_list))
         self._summary("rolled back", len(migration_list))
 
     def mark_migrations(self, migration_list: MigrationList) -> None:
-        """Record them as applied."""
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=False)
             self.migrator.mark(file)
 
     def unmark_migrations(self, migration_list: MigrationList) -> None:
-        """Delete their records."""
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=True)
             self.migrator.unmark(file)
@@ -121,10 +106,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         try:
             with translate_errors():
                 yield
-        except RunnerError as error:
-            self._end(error)
-        except signals.Interrupt as signal:
-            self._end(Interrupted(signal.number))
+        except (RunnerError, signals.Interrupt) as error:
+            self._end(signals.as_error(error))
         except (exceptions.BadMigration, exceptions.MigrationConflict) as error:
             self._end(FileError(f"yoyo cannot read the migrations: {error}"))
         except (ValueError, LookupError, OSError) as error:  # UnicodeDecodeError among them

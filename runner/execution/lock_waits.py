@@ -16,7 +16,6 @@ from typing import TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-from runner import signals
 from runner.errors import SqlError, masked
 from runner.events import Report, Working
 from runner.files import statements
@@ -87,8 +86,7 @@ class LockWait:
 
         Raises SqlError naming the blocker when the time for busy tables is used up.
         """
-        limit = self._waits.timeouts.busy
-        backoff = Backoff(*_PAUSES, factor=2.0, limit=limit, sleep=signals.sleep)
+        backoff = Backoff(*_PAUSES, factor=2.0, limit=self._waits.timeouts.busy)
         self.blocker, self._pid = "", 0
         attempts = 1
         while True:

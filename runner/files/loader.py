@@ -70,9 +70,10 @@ def read(folder: Path) -> list[Migration]:
                 hint="Other tools would skip it. Write the extension in lower case.",
             )
         if ending == _ROLLBACK:
-            rollbacks.append(_file(path))
+            rollbacks.append(path)
         else:
             found.append(_migration(path))
+        _require_file(path)
     if not found:
         raise UsageError(
             f"The folder of migrations {folder} contains no .sql file",
@@ -114,9 +115,9 @@ def next_name(folder: Path, words: str) -> str:
             hint="Say what it does: new add_teams_to_projects",
         )
     names = [path.name for path in folder.glob("*.sql")] if folder.is_dir() else []
-    numbers = [match["number"] for name in names if (match := _NAME.match(Path(name).stem))]
-    width = max((len(number) for number in numbers), default=4)
-    return f"{max((int(number) for number in numbers), default=0) + 1:0{width}d}_{slug}"
+    found = [match["number"] for name in names if (match := _NAME.match(Path(name).stem))]
+    numbers = found or ["0000"]
+    return f"{max(map(int, numbers)) + 1:0{max(map(len, numbers))}d}_{slug}"
 
 
 def _migration(path: Path) -> Migration:
@@ -129,7 +130,6 @@ def _migration(path: Path) -> Migration:
             hint="Names are a number, an underscore, words: 0007_add_teams.sql. No spaces."
             + (f" {_named(odd.group())} is in this one." if odd else ""),
         )
-    _file(path)
     if len(id_) > _LONGEST_ID:
         raise FileError(
             f"{path} has a name of more than {_LONGEST_ID} characters", hint="Shorten it."
@@ -137,16 +137,14 @@ def _migration(path: Path) -> Migration:
     return Migration(path, id_, int(match["number"]))
 
 
-def _file(path: Path) -> Path:
+def _require_file(path: Path) -> None:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "something else"
         if path.is_symlink():
             what = "a symbolic link without a file"
         raise FileError(
-            f"{path} is not a file: it is {what}",
-            hint="Rename it, or replace it by the file.",
+            f"{path} is not a file: it is {what}", hint="Rename it, or replace it by the file."
         )
-    return path
 
 
 def _named(character: str) -> str:
@@ -157,21 +155,19 @@ def _named(character: str) -> str:
 
 
 def _check_numbers(found: list[Migration]) -> None:
+    # Sorted by name: where two equal numbers are not neighbors, one between them is out of order.
     for earlier, later in pairwise(found):
         if earlier.number > later.number:
             raise FileError(
                 f"{earlier.path.name} sorts before {later.path.name}, though its number is higher",
                 hint="Pad the numbers to the same width, so that every tool uses the same order.",
             )
-    seen: dict[int, Migration] = {}
-    for migration in found:
-        if twin := seen.get(migration.number):
+        if earlier.number == later.number:
             raise FileError(
-                f"Two migrations have the number {migration.number}: "
-                f"{twin.path.name} and {migration.path.name}",
+                f"Two migrations have the number {later.number}: "
+                f"{earlier.path.name} and {later.path.name}",
                 hint="Give the newer one the next free number.",
             )
-        seen[migration.number] = migration
 
 
 def _sort(found: list[Migration]) -> list[Migration]:

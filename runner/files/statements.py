@@ -48,14 +48,11 @@ _WHITE = " \t\n\r\f\v"
 _NOT_WHITE = re.compile(rf"[^{_WHITE}]|\Z")
 _PIECE = re.compile(rf"[^{_WHITE}]++")
 _WORD = re.compile(rf"{_LETTER}{_IN_NAME}*+")
-_BODY_WORD = re.compile(
-    rf"(?<!{_IN_NAME})(?:(begin)\s+atomic|(case)|end)(?!{_IN_NAME})", re.IGNORECASE
-)
+_BODY_WORD = re.compile(rf"(?i)(?<!{_IN_NAME})(?:(begin)\s+atomic|(case)|end)(?!{_IN_NAME})")
 
 _TRANSACTION_WORDS = ("begin", "commit", "end", "rollback", "abort", "savepoint", "release")
-_WATCHED = re.compile(
-    rf"(?:{'|'.join(_TRANSACTION_WORDS)}|start|prepare|copy|discard)(?!{_IN_NAME})", re.IGNORECASE
-)
+_WATCHED_WORDS = (*_TRANSACTION_WORDS, "start", "prepare", "copy", "discard")
+_WATCHED = re.compile(rf"(?i)(?:{'|'.join(_WATCHED_WORDS)})(?!{_IN_NAME})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,6 @@ class Statement:
 
     @property
     def text(self) -> str:
-        """The statement itself."""
         return self.file[self.start : self.end]
 
     @property
@@ -86,12 +82,16 @@ def place(text: str, offset: int, file: str) -> Place:
     return Place(file, line, offset - start + 1, text[start : end.start() if end else None])
 
 
-def split(text: str, file: str = "") -> list[Statement]:
-    """Return the statements of a text in order.
+def split(text: str, file: str = "") -> Iterator[Statement]:
+    """Yield the statements of a text in order.
 
     Raises FileError at a backslash outside quotes: in psql commands only, never in SQL.
     """
-    return list(_split(text, file))
+    line, counted = 1, 0
+    for start, end in _spans(text, file):
+        line += _line_ends(text, counted, start)
+        counted = start
+        yield Statement(text, start, end, line)
 
 
 def code(text: str) -> Iterator[str]:
@@ -119,16 +119,12 @@ def checked_statements(text: str, file: str, *, transactional: bool) -> list[Sta
     transaction of file and record), for COPY from or to psql, for what releases the run's lock.
     """
     statements: list[Statement] = []
-    for statement in _split(text, file):
+    for statement in split(text, file):
         statements.append(statement)
-        problem = _WATCHED.match(text, statement.start) and _problem(statement, transactional)
-        if problem:
+        watched = _WATCHED.match(text, statement.start)
+        if watched and (problem := _problem(statement, transactional)):
             what, hint = problem
-            raise FileError(
-                f"{file} {what}",
-                place=place(text, statement.start, file),
-                hint=hint,
-            )
+            raise FileError(f"{file} {what}", place=place(text, statement.start, file), hint=hint)
     return statements
 
 
@@ -138,15 +134,11 @@ def _problem(statement: Statement, transactional: bool) -> tuple[str, str] | Non
     if words[0] in _TRANSACTION_WORDS or (
         words[0] in ("start", "prepare") and words[1:2] == ["transaction"]
     ):
-        hint = (
-            "The runner opens and commits one transaction for a migration and its record. "
-            "Remove the statement."
-        )
+        hint = "The runner opens and commits one transaction for a migration and its record."
+        hint += " Remove the statement."
         if transactional:
-            hint += (
-                " To run each statement on its own, put `-- transactional: false` into the "
-                "header instead."
-            )
+            hint += " To run each statement on its own, put `-- transactional: false` into the"
+            hint += " header instead."
         return f"contains transaction control: {words[0]}", hint
     if words[0] == "copy":
         pairs = set(pairwise(piece.lower() for piece in code(statement.text)))
@@ -161,15 +153,6 @@ def _problem(statement: Statement, transactional: bool) -> tuple[str, str] | Non
     return None
 
 
-def _split(text: str, file: str) -> Iterator[Statement]:
-    line = 1
-    counted = 0
-    for start, end in _spans(text, file):
-        line += _line_ends(text, counted, start)
-        counted = start
-        yield Statement(text, start, end, line)
-
-
 def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
     """Yield start and end offset of each statement without its semicolon."""
     start: int | None = None
@@ -179,7 +162,6 @@ def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
             first = _NOT_WHITE.search(text, position)
             if first and (first.start() < begin or kind not in _NO_CODE):
                 start = looked = first.start()
-                bodies = 0
         if kind == "backslash":
             raise FileError(
                 f"{file} contains a psql command, which PostgreSQL does not understand",
@@ -205,11 +187,8 @@ def _spans(text: str, file: str) -> Iterator[tuple[int, int]]:
 def _makes_routine(text: str, start: int) -> bool:
     if text[start : start + 6].lower() != "create":
         return False
-    words = _words(text, start, 4)[1:]
-    return (words[2:] if words[:2] == ["or", "replace"] else words)[:1] in (
-        ["function"],
-        ["procedure"],
-    )
+    words = [word for word in _words(text, start, 4) if word not in ("or", "replace")]
+    return words[1:2] in (["function"], ["procedure"])
 
 
 def _open_bodies(text: str, start: int, end: int, depth: int) -> int:

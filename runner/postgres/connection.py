@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
@@ -29,14 +28,13 @@ ENABLE_CLIENT_CONNECTION_CHECK = (
 DISK_FULL = "The server's disk is full: free some space, then run the same command again."
 
 
-@dataclass(frozen=True)
-class _Reason:
+class _Reason(NamedTuple):
     pattern: str  # a regular expression that libpq's message then matches
     advice: str
     transient: bool = False  # worth another attempt
 
 
-_UNKNOWN = _Reason("", "")
+_NONE_GIVEN = "The server wants a password: add it to the URL or PGPASSWORD."
 _NOT_ALLOWED = "The server's pg_hba.conf, or the provider's allow-list, does not admit this client."
 _FULL = "The server has no free connection: close some."
 _STARTING = "The server is starting or stopping."
@@ -44,9 +42,7 @@ _STARTING = "The server is starting or stopping."
 # will not pass by waiting is worth more than one that may.
 _REASONS = (
     _Reason("password authentication failed", "Check user and password."),
-    _Reason(
-        "no password supplied", "The server wants a password: add it to the URL or PGPASSWORD."
-    ),
+    _Reason("no password supplied", _NONE_GIVEN),
     _Reason("SSL encryption", _NOT_ALLOWED),
     _Reason("no encryption", "pg_hba.conf has no entry without TLS: try sslmode=require."),
     _Reason("pg_hba.conf", _NOT_ALLOWED),
@@ -64,6 +60,7 @@ _REASONS = (
     _Reason("too many|connection slots|no more connections|max clients", _FULL, True),
     _Reason("starting up|shutting down|recovery mode|not (yet )?accepting", _STARTING, True),
     _Reason("closed the connection|terminating", "Is it PostgreSQL that listens there?", True),
+    _Reason("", ""),
 )
 
 
@@ -96,17 +93,15 @@ def connect(
         wait: seconds to retry failures that may pass: a server that starts, is full, is unknown.
         report: gets a Working event before each retry.
 
-    Raises:
-        DatabaseUnreachable: naming the database, the reason and what to do.
+    Raises DatabaseUnreachable, naming the database, the reason and what to do.
     """
     backoff = Backoff(0.1, 2.0, limit=wait)
     while True:
         try:
             return _attempt(target, dbname, backoff.remaining)
         except psycopg.Error as error:  # ProgrammingError: a value that libpq rejects
-            reason = _reason(error)
-            if not reason.transient or backoff.exhausted:
-                raise _unreachable(target, error, reason, wait) from None
+            if not _reason(error).transient or backoff.exhausted:
+                raise _unreachable(target, error, wait) from None
             report(Working(f"waiting for {target.url()}: {_description(error)}"))
         backoff.sleep()
 
@@ -114,13 +109,8 @@ def connect(
 def open_second(connection: Connection) -> Connection:
     """Open a second connection to the same server and database. No retry; raises psycopg.Error."""
     info = connection.info
-    parameters: dict[str, Any] = {
-        **info.get_parameters(),
-        "password": info.password,
-        "host": info.host,
-        "port": info.port,
-        "connect_timeout": 2,
-    }
+    parameters: dict[str, Any] = {**info.get_parameters(), "password": info.password}
+    parameters |= {"host": info.host, "port": info.port, "connect_timeout": 2}
     if info.hostaddr:
         parameters["hostaddr"] = info.hostaddr
     return psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
@@ -144,12 +134,7 @@ def refuse_read_only(connection: Connection, target: Target) -> None:
 
 @contextlib.contextmanager
 def translate_errors() -> Iterator[None]:
-    """Convert psycopg errors to RunnerError.
-
-    Raises:
-        DatabaseUnreachable: the connection was lost.
-        SqlError: any other error of the server.
-    """
+    """Raise psycopg's errors as DatabaseUnreachable, if the connection was lost, or SqlError."""
     try:
         yield
     except psycopg.OperationalError as error:
@@ -163,7 +148,6 @@ def translate_errors() -> Iterator[None]:
 
 
 def connection_lost(error: psycopg.Error) -> DatabaseUnreachable:
-    """Return the error for a connection that ended during the work."""
     full = f"{DISK_FULL}\n" if "No space left on device" in str(error) else ""
     return DatabaseUnreachable(
         f"The connection was lost: {str(error).strip().splitlines()[0]}",
@@ -173,7 +157,6 @@ def connection_lost(error: psycopg.Error) -> DatabaseUnreachable:
 
 
 def source_of(target: Target) -> str:
-    """Say which setting named the database."""
     return f"The address came from {target.source}."
 
 
@@ -183,15 +166,14 @@ def _attempt(target: Target, dbname: str | None, remaining: float) -> Connection
         "connect_timeout": str(max(2, min(10, ceil(remaining))) if remaining > 0 else 10),
         **target.parameters,
         "client_encoding": "utf8",  # whatever the database's own: files are UTF-8
+        "dbname": dbname or target.name,
     }
-    if dbname:
-        parameters["dbname"] = dbname
     # prepare_threshold: a prepared statement would not survive the session reset between files.
     return Interruptible.connect(**parameters, autocommit=True, prepare_threshold=None)
 
 
 def _reason(error: psycopg.Error) -> _Reason:
-    return next((r for r in _REASONS if re.search(r.pattern, str(error))), _UNKNOWN)
+    return next(reason for reason in _REASONS if re.search(reason.pattern, str(error)))
 
 
 def _description(error: psycopg.Error) -> str:
@@ -201,10 +183,8 @@ def _description(error: psycopg.Error) -> str:
     return failed[-1] if failed else (lines or ["no reason was given"])[0]
 
 
-def _unreachable(
-    target: Target, error: psycopg.Error, reason: _Reason, wait: float
-) -> DatabaseUnreachable:
-    waiting = ""
+def _unreachable(target: Target, error: psycopg.Error, wait: float) -> DatabaseUnreachable:
+    reason, waiting = _reason(error), ""
     if reason.transient:
         waiting = f"Waited {wait:g} s for it." if wait else "To wait for it: --wait SECONDS."
     return DatabaseUnreachable(

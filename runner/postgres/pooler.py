@@ -39,9 +39,8 @@ def backend_pid(connection: Connection, target: Target) -> int:
     Nothing is locked or set to find out, because that would stay behind: a second connection
     shows whether it is given the same session.
 
-    Raises:
-        UsageError: the session changes between transactions.
-        DatabaseUnreachable: the pooler does not answer the test.
+    Raises UsageError if the session changes between transactions, DatabaseUnreachable if the
+    pooler does not answer the test.
     """
     pid: int
     ((pid,),) = connection.execute("select pg_backend_pid()")
@@ -100,21 +99,16 @@ def _refused(target: Target) -> UsageError:
 
 
 def _advice(target: Target) -> str:
-    url = _direct(target)
+    """Name the direct address beside the pooler's, for providers whose naming is known."""
+    host = target.parameters.get("host", "")
+    known = {}
+    if host.endswith(_SUPABASE):
+        known = {"port": "5432"}
+    elif _NEON in host:
+        known = {"host": host.replace(_NEON, ".")}
+    url = replace(target, parameters={**target.parameters, **known}).url()
     return (
-        f"Put the server's own address{f', {url},' if url else ''} or that of a session-mode "
+        f"Put the server's own address{f', {url},' if known else ''} or that of a session-mode "
         "pooler into DIRECT_URL, which migrations use instead of DATABASE_URL.\n"
         f"{source_of(target)}"
     )
-
-
-def _direct(target: Target) -> str:
-    """Return the direct address beside the pooler's, for providers whose naming is known."""
-    host = target.parameters.get("host", "")
-    if host.endswith(_SUPABASE):
-        other = {"port": "5432"}
-    elif _NEON in host:
-        other = {"host": host.replace(_NEON, ".")}
-    else:
-        return ""
-    return replace(target, parameters={**target.parameters, **other}).url()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+
+from runner import signals
 
 
 class Backoff:
@@ -14,22 +15,12 @@ class Backoff:
         longest: seconds no later pause exceeds.
         limit: seconds after which `exhausted` is true; the last pause is cut to end there.
         factor: by which each pause is longer than the one before.
-        sleep: how to pause; `time.sleep` where None.
     """
 
-    def __init__(
-        self,
-        first: float,
-        longest: float,
-        *,
-        limit: float,
-        factor: float = 1.5,
-        sleep: Callable[[float], object] | None = None,
-    ) -> None:
+    def __init__(self, first: float, longest: float, *, limit: float, factor: float = 1.5) -> None:
         self._next = first
         self._longest = longest
         self._factor = factor
-        self._sleep = sleep
         self._end = time.monotonic() + limit
 
     @property
@@ -39,7 +30,6 @@ class Backoff:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the time limit is reached."""
         return self.remaining <= 0
 
     @property
@@ -48,6 +38,6 @@ class Backoff:
         return max(0.0, min(self._next, self.remaining))
 
     def sleep(self) -> None:
-        """Pause before the next attempt."""
-        (self._sleep or time.sleep)(self.pause)
+        """Pause before the next attempt. Raises Interrupt if a signal is deferred during it."""
+        signals.sleep(self.pause)
         self._next = min(self._next * self._factor, self._longest)

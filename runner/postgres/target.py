@@ -18,15 +18,13 @@ from runner.events import Report, Working, silent
 if TYPE_CHECKING:
     from runner.settings import Settings
 
-_SCHEMES = re.compile(
-    r"(?:postgres|postgresql|postgresql\+psycopg2?|psql|runner)://", re.IGNORECASE
-)
+_SCHEMES = re.compile(r"(?i)(?:postgres|postgresql|postgresql\+psycopg2?|psql|runner)://")
 # Prisma's own parameters in its URLs. Not `schema`: ignoring it would mean another schema.
 _PRISMAS = re.compile(
     r"(?<=[?&])(?:pgbouncer|connection_limit|pool_timeout|socket_timeout|statement_cache_size)"
     r"=[^&@]*(?:&|\Z)"
 )
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LOCAL = ("", "localhost", "127.0.0.1", "::1")  # libpq's default host is a Unix socket
 _SECRET = (
     *("password", "sslpassword", "passfile", "oauth_client_secret"),
     *("scram_client_key", "scram_server_key"),
@@ -43,44 +41,35 @@ class Target:
 
     @property
     def name(self) -> str:
-        """The name of the database."""
         return self.parameters.get("dbname") or self.parameters.get("user") or ""
 
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine: a Unix socket or the loopback address."""
         hosts = self.parameters.get("hostaddr") or self.parameters.get("host") or ""
-        return all(
-            not host or host.startswith(("/", "@")) or host in _LOOPBACK
-            for host in hosts.split(",")
-        )
+        return all(host.startswith(("/", "@")) or host in _LOCAL for host in hosts.split(","))
 
     def url(self, *, show_password: bool = False) -> str:
         """Return a URL that other programs accept; the password is *** unless `show_password`."""
         given = dict(self.parameters)
+        if not show_password:
+            given |= {key: "***" for key in _SECRET if given.get(key)}
         user, password, host, port, name = (
             given.pop(key, "") for key in ("user", "password", "host", "port", "dbname")
         )
-        if password and not show_password:
-            password = "***"  # noqa: S105
         if port == "5432":  # the default
             port = ""
-        in_query = host.startswith(("/", "@")) or "," in host
-        login = quote(user, safe="") + (
-            ":" + (password if password == "***" else quote(password, safe="")) if password else ""  # noqa: S105
-        )
-        address = "" if in_query else (f"[{host}]" if ":" in host else host)
-        if address and port:
-            address += f":{port}"
-        if in_query:
+        login = quote(user, safe="")
+        if password:
+            login += ":" + quote(password, safe="" if show_password else "*")
+        address = f"[{host}]" if ":" in host else host
+        if host.startswith(("/", "@")) or "," in host:
             given = {"host": host, **({"port": port} if port else {}), **given}
-        for key in _SECRET:
-            if key in given and not show_password:
-                given[key] = "***"
-        query = urlencode(given, quote_via=quote, safe="/*,")
-        return f"postgresql://{login + '@' if login else ''}{address}/{quote(name, safe='')}" + (
-            f"?{query}" if query else ""
-        )
+            address = ""
+        elif host and port:
+            address += f":{port}"
+        query = f"?{urlencode(given, quote_via=quote, safe='/*,')}" if given else ""
+        return f"postgresql://{f'{login}@' if login else ''}{address}/{quote(name, safe='')}{query}"
 
     def environ(self, base: Mapping[str, str]) -> dict[str, str]:
         """Return the environment `base`, changed so that libpq programs use this database.
@@ -88,42 +77,30 @@ class Target:
         Passwords go here and not into an argument list, which every local user can read.
         """
         names = _variables()
-        return {
-            **{name: value for name, value in base.items() if name not in names.values()},
-            **{names[key]: value for key, value in self.parameters.items() if key in names},
-        }
+        others = {name: value for name, value in base.items() if name not in names.values()}
+        return others | {names[k]: value for k, value in self.parameters.items() if k in names}
 
 
 def locate(settings: Settings, *, create: bool = True, report: Report = silent) -> Target:
     """Return the database the settings mean; the embedded server is started for that.
 
-    Raises what `resolve` and `start_embedded` raise.
+    Raises what `resolve` raises; ServerError if the embedded server does not start,
+    DatabaseUnreachable if `create` is false and it has no database yet.
     """
-    if settings.embedded:
-        return start_embedded(settings, create=create, report=report)
-    return resolve(settings)
-
-
-def start_embedded(settings: Settings, *, create: bool = True, report: Report = silent) -> Target:
-    """Start the embedded server if it is not running, and return its database.
-
-    Raises:
-        DatabaseUnreachable: `create` is false and there is no embedded database yet.
-        ServerError: the server does not start.
-    """
+    if not settings.embedded:
+        return resolve(settings)
     from runner.postgres import embedded  # noqa: PLC0415 - not needed for any other target
 
     # Its lock file exists since the first start; for root the data may be in another place.
-    if not create and not embedded.exists(settings.data_dir):
+    folder = settings.data_dir
+    if not create and not embedded.exists(folder):
         raise DatabaseUnreachable(
-            f"There is no embedded database yet in {settings.data_dir}",
+            f"There is no embedded database yet in {folder}",
             hint="Make one: python -m runner up\nOr name another database in DATABASE_URL.",
             state=NO_CHANGES,
         )
     server = embedded.start(
-        settings.data_dir,
-        version=settings.embedded_version,
-        report=lambda text: report(Working(text)),
+        folder, version=settings.embedded_version, report=lambda text: report(Working(text))
     )
     return Target(parse(server.url()), settings.database_source, embedded=True)
 
@@ -133,14 +110,12 @@ def resolve(settings: Settings) -> Target:
 
     Raises UsageError for a URL, a service or a value that cannot be used.
     """
-    parameters = parse(settings.database_url or "")
-    if "PGSERVICE" in settings.environ:
-        parameters.setdefault("service", settings.environ["PGSERVICE"])
-    if service := parameters.pop("service", ""):
-        parameters = {**_service(service, settings.environ), **parameters}
+    environ, parameters = settings.environ, parse(settings.database_url or "")
+    if service := parameters.pop("service", environ.get("PGSERVICE", "")):
+        parameters = {**_service(service, environ), **parameters}
     for keyword, name in _variables().items():
-        if name in settings.environ and keyword != "service":
-            parameters.setdefault(keyword, settings.environ[name])
+        if name in environ and keyword != "service":
+            parameters.setdefault(keyword, environ[name])
     for keyword, value in parameters.items():
         if value.encode("utf-8", "replace").decode() != value:
             raise UsageError(

@@ -143,7 +143,7 @@ class _Connection:
     def _counted_request(self, kind: bytes, request: bytes) -> bytes:
         proxy = self._proxy
         text = request[5:-1].decode() if kind == b"Q" else ""
-        parts = statements.split(text)
+        parts = list(statements.split(text))
         if parts and all(_SESSION.match(part.text) for part in parts):
             return request
         self._title = _title(text or request[6:].decode(errors="replace"))

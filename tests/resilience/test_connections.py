@@ -345,7 +345,7 @@ def test_retry_intervals_grow_and_the_wait_ends_on_time(
         pauses.append(round(seconds, 3))
         now[0] += seconds
 
-    monkeypatch.setattr("runner.postgres.retry.time.sleep", sleep)
+    monkeypatch.setattr("runner.postgres.retry.signals.sleep", sleep)
     monkeypatch.setattr("runner.postgres.retry.time.monotonic", lambda: now[0])
     reported: list[Event] = []
     with pytest.raises(DatabaseUnreachable) as caught:

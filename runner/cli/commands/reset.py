@@ -48,9 +48,9 @@ def _recreate(context: Context) -> None:
     from psycopg import sql
 
     from runner.postgres.connection import connect
-    from runner.postgres.target import start_embedded
+    from runner.postgres.target import locate
 
-    target = start_embedded(context.settings, report=context.console.report)
+    target = locate(context.settings, report=context.console.report)
     with connect(target, dbname="postgres") as connection:
         name = sql.Identifier(target.name)
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
