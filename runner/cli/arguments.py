@@ -30,19 +30,19 @@ def add_global(parser: argparse.ArgumentParser) -> None:
 
 
 def add_confirmation(parser: argparse.ArgumentParser, flag: str) -> None:
-    """Add the option that confirms a destructive command by the database's name."""
     parser.add_argument(
-        flag, metavar="DATABASE", help="the database's name, to confirm; not for the embedded one"
+        flag,
+        dest="typed_name",
+        metavar="DATABASE",
+        help="the database's name, to confirm; not for the embedded one",
     )
 
 
 def add_port(parser: argparse.ArgumentParser) -> None:
-    """Add the option to reach the embedded server by TCP."""
     parser.add_argument("--port", type=int, help="let the embedded server listen on 127.0.0.1:PORT")
 
 
 def add_out_of_order(parser: argparse.ArgumentParser) -> None:
-    """Add the option to apply migrations numbered below an applied one."""
     parser.add_argument(
         "--out-of-order",
         action="store_true",

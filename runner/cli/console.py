@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runner import signals
-from runner.errors import RunnerError, SqlError, masked
-from runner.events import Done, Event, Note, Working
+from runner.errors import RunnerError, masked
+from runner.events import Done, Event, Note
 
 _COLORS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
 _PARTICIPLES = {
@@ -21,7 +21,6 @@ _PARTICIPLES = {
     "mark": "marked",
     "unmark": "unmarked",
     "edit": "accepted",
-    "seed": "seeded",
 }
 SCHEMA_VERSION = 1
 # Characters that move a terminal's cursor, change its colors or reverse its text.
@@ -60,15 +59,16 @@ class Console:
         elif isinstance(event, Note):
             self.notes.append(masked(event.text))
             self._err(self.paint(masked(event.text), "yellow", sys.stderr))
-        elif isinstance(event, Working) and event.text != self._last_working:
+        elif event.text != self._last_working and not (self.json or self.quiet):  # Working
             self._last_working = event.text
             self._work(_shown(masked(event.text)))
 
-    def say(self, text: str = "") -> None:
-        """Print a line of the result."""
+    def say(self, *lines: str) -> None:
+        """Print lines of the result."""
         self._clear()
         if not (self.json or self.quiet):
-            put(_as_typed(_shown_in_color(text)), sys.stdout)
+            for line in lines:
+                put(_as_typed(_shown_in_color(line)), sys.stdout)
 
     def text(self, text: str) -> None:
         """Print the text of a file unchanged, so that it can be redirected to one."""
@@ -93,26 +93,17 @@ class Console:
         if self.json:
             signals.ignore_further()  # a second document must not follow this one
             self._clear()
-            head = {"schema_version": SCHEMA_VERSION, "command": command}
             ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
             import json  # noqa: PLC0415 - only with --json
 
-            content = _plain({**head, **content})
+            content = _plain({"schema_version": SCHEMA_VERSION, "command": command, **content})
             put(json.dumps(content, ensure_ascii=ascii_only, indent=2), sys.stdout)
 
     def error(self, error: RunnerError, command: str) -> None:
         """Print an error, as text or as the JSON document."""
-        if self.json:
-            self.document(
-                command,
-                ok=False,
-                exit_code=error.exit_code,
-                done=self.done,
-                notes=self.notes,
-                error=_described(error),
-            )
-            return
         self.failure(error)
+        happened = {"done": self.done, "notes": self.notes, "error": _described(error)}
+        self.document(command, ok=False, exit_code=error.exit_code, **happened)
 
     def failure(self, error: RunnerError) -> None:
         """Print an error as text: message, place with its line, details, hint, state."""
@@ -123,19 +114,14 @@ class Console:
 
     def paint(self, text: str, color: str, stream: TextIO | None = None) -> str:
         """Return the text in a color, where the stream gets colors."""
-        text = _shown(text)
-        if not self._colors(stream or sys.stdout):
+        from runner import settings  # noqa: PLC0415 - not needed for --help
+
+        text, terminal = _shown(text), (stream or sys.stdout).isatty()
+        if self._no_color or not settings.wants_color(terminal=terminal):
             return text
         return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
 
-    def _colors(self, stream: TextIO) -> bool:
-        from runner import settings  # noqa: PLC0415 - not needed for --help
-
-        return not self._no_color and settings.wants_color(terminal=stream.isatty())
-
     def _work(self, text: str) -> None:
-        if self.quiet or self.json:
-            return
         from runner import settings  # noqa: PLC0415 - not needed for --help
 
         if sys.stderr.isatty() and settings.can_rewrite_lines():
@@ -205,11 +191,10 @@ def _details(error: RunnerError) -> list[str]:
             text, column = _excerpt(text, column)
             lead = "".join(_blank(character) for character in text[: (column or 1) - 1])
             lines += [f"  | {text}", *([f"  | {lead}^"] if column else [])]
-    if isinstance(error, SqlError):
-        for name in ("sqlstate", "detail", "server_hint", "context"):
-            if value := getattr(error, name):
-                value = value.replace("\n", "\n    ")
-                lines.append(f"  {name.replace('server_', '')}: {value}")
+    for name in ("sqlstate", "detail", "server_hint", "context"):  # of an SqlError
+        if value := getattr(error, name, ""):
+            value = value.replace("\n", "\n    ")
+            lines.append(f"  {name.replace('server_', '')}: {value}")
     if error.hint or error.state:
         lines += ["", *error.hint.splitlines(), *error.state.splitlines()]
     return lines
@@ -233,16 +218,12 @@ def _blank(character: str) -> str:
 
 
 def _described(error: RunnerError) -> dict[str, Any]:
-    place = error.place
+    server = ("sqlstate", "detail", "server_hint")  # of an SqlError
     return {
         "code": error.code,
         "message": error.message,
-        "file": place.file if place else None,
-        "line": place.line if place else None,
-        "column": place.column if place else None,
-        "sqlstate": getattr(error, "sqlstate", None) or None,
-        "detail": getattr(error, "detail", None) or None,
-        "server_hint": getattr(error, "server_hint", None) or None,
+        **{name: getattr(error.place, name, None) for name in ("file", "line", "column")},
+        **{name: getattr(error, name, None) or None for name in server},
         "hint": error.hint,
         "state": error.state,
         "exit_code": error.exit_code,
@@ -251,10 +232,8 @@ def _described(error: RunnerError) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value in JSON's types: records become objects, times ISO 8601 text."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    elif hasattr(value, "__dataclass_fields__"):
-        value = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if fields := getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", None):
+        value = {name: getattr(value, name) for name in fields}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

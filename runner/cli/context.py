@@ -9,23 +9,26 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.console import Console
-from runner.errors import DONE
+from runner.errors import DONE, SOMETHING_TO_DO
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
     from runner.migrate.migrator import Migrator
+    from runner.postgres.target import Target
     from runner.settings import Settings
 
 
 class Context:
     """One run of a command."""
 
+    target: Target  # the database of `migrator`
+
     def __init__(self, settings: Settings, options: Namespace, console: Console) -> None:
         self.settings = settings
         self.options = options
         self.console = console
-        self.say = console.say
-        self._started = time.monotonic()
+        self.say, self.report = console.say, console.report
+        self.started = time.monotonic()
         self._database: dict[str, Any] = {}  # JSON keys of a command that uses one
 
     def files(self) -> list[Migration]:
@@ -42,35 +45,32 @@ class Context:
 
     @contextmanager
     def migrator(self, *, quiet: bool = False, **how: bool) -> Iterator[Migrator]:
-        """Connect, and name the database before anything is done to it.
+        """Connect, and unless `quiet` name the database before anything is done to it.
 
-        Args:
-            quiet: do not name it.
-            how: `create`, `log` and `write` of `session.migrator_for`, which also says what it
-                raises.
+        `how` is `create`, `log` and `write` of `session.migrator_for`, which says what is raised.
         """
         from runner.migrate.session import migrator_for  # noqa: PLC0415 - loads the driver
 
-        with migrator_for(self.settings, self.console.report, **how) as migrator:
-            url = migrator.target.url() if migrator.target else None
-            self._database = {"target": url, "server_version": migrator.server_version}
-            if migrator.target and not quiet:
-                source = migrator.target.source
-                where = "embedded" if migrator.target.embedded else f"named by {source}"
-                self.console.note(f"PostgreSQL {migrator.server_version}, {where}\n{url}\n")
+        with migrator_for(self.settings, self.report, **how) as migrator:
+            assert migrator.target  # noqa: S101 - `migrator_for` sets it
+            self.target = migrator.target
+            url, version = self.target.url(), migrator.server_version
+            self._database = {"target": url, "server_version": version, "notes": self.console.notes}
+            if not quiet:
+                where = "embedded" if self.target.embedded else f"named by {self.target.source}"
+                self.console.note(f"PostgreSQL {version}, {where}\n{url}\n")
             yield migrator
 
-    def document(self, **content: Any) -> None:
-        """Print the JSON document, with --json."""
-        head: dict[str, Any] = {"ok": True, "exit_code": DONE}
-        if self._database:
-            head = {**head, **self._database, "notes": self.console.notes}
-        self.console.document(self.options.command, **{**head, **content})
+    def document(self, exit_code: int = DONE, **content: Any) -> int:
+        """Print the JSON document, with --json; return the exit code."""
+        head = {"ok": exit_code in (DONE, SOMETHING_TO_DO), "exit_code": exit_code}
+        self.console.document(self.options.command, **{**head, **self._database, **content})
+        return exit_code
 
     @property
     def elapsed(self) -> str:
         """The time since the start, to end a summary with."""
-        return f" · {time.monotonic() - self._started:.2f} s"
+        return f" · {time.monotonic() - self.started:.2f} s"
 
 
 def plural(count: int, noun: str) -> str:

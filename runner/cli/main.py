@@ -11,7 +11,7 @@ from runner import __version__, signals
 from runner.cli import arguments, commands
 from runner.cli.console import Console, put
 from runner.cli.context import Context
-from runner.errors import ERROR, WRONG_USAGE, Interrupted, RunnerError, UsageError
+from runner.errors import WRONG_USAGE, Interrupted, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from runner.settings import Settings
@@ -46,10 +46,14 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 `python -m runner COMMAND --help` has an example of each.
 """
 
-_MAY_BE_EMPTY = ("name", "rest", "yes_delete", "yes_fill")  # the command reports these itself
+_MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, prog: str = "python -m runner", **how: Any) -> None:
+        super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **how)
+        arguments.add_global(self)
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"See: {self.prog} --help")
 
@@ -81,16 +85,12 @@ def _run(words: list[str]) -> int:
             no_color=options.no_color,
         )
         return commands.load(name).run(Context(_settings(options), options, console))
-    except RunnerError as error:
-        console.error(error, name)
-        return error.exit_code
-    except signals.Interrupt as signal:
-        interrupted = Interrupted(signal.number)
-        console.error(interrupted, name)
-        return interrupted.exit_code
-    except OSError as error:
-        console.error(RunnerError(str(error), state="Completed work stays."), name)
-        return ERROR
+    except (RunnerError, signals.Interrupt) as raised:
+        error = signals.as_error(raised)
+    except OSError as raised:
+        error = RunnerError(str(raised), state="Completed work stays.")
+    console.error(error, name)
+    return error.exit_code
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -117,31 +117,24 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
     name = _command_in(words)
     parser = _parser_of(name) if name else _main_parser()
     if name:
-        words = [*words[: words.index(name)], *words[words.index(name) + 1 :]]
+        words.remove(name)
     try:
         options, unknown = parser.parse_known_args(words)
     except SystemExit:  # raised by argparse after --help and --version
         return None
-    if not name:
-        if unknown:
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        parser.print_help()
-        return None
     if unknown and name != "psql":
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if not name:
+        parser.print_help()
+        return None
     options.command = name
     options.rest = unknown + rest
     return options
 
 
 def _command_in(words: list[str]) -> str:
-    """Return the first word that is no global option, '' for none.
-
-    Raises UsageError with the nearest command when it is none.
-    """
-    parser = _Parser(prog="python -m runner", add_help=False, allow_abbrev=False)
-    arguments.add_global(parser)
-    _, others = parser.parse_known_args(words)
+    """Return the first word that is no option, or ''. Raises UsageError if it is no command."""
+    _, others = _Parser(add_help=False, allow_abbrev=False).parse_known_args(words)
     word = next((word for word in others if not word.startswith("-")), "")
     if not word or word in commands.NAMES:
         return word
@@ -155,30 +148,28 @@ def _command_in(words: list[str]) -> str:
 
 
 def _main_parser() -> _Parser:
-    lines = [f"  {name:<12} {commands.load(name).SUMMARY}" for name in commands.NAMES]
+    summaries = [(name, commands.load(name).__doc__) for name in commands.NAMES]
+    lines = [f"  {name:<12} {text[0].lower()}{text[1:-1]}" for name, text in summaries]
     parser = _Parser(
-        prog="python -m runner",
         usage="python -m runner COMMAND [options]",
         description=_HELP.format(commands="\n".join(lines)),
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"runner {__version__}")
-    arguments.add_global(parser)
     return parser
 
 
 def _parser_of(name: str) -> _Parser:
     command = commands.load(name)
+    exit_codes = getattr(command, "EXIT_CODES", "")
     parser = _Parser(
         prog=f"python -m runner {name}",
         usage=f"python -m runner {name} {'NAME ' if name == 'new' else ''}[options]",
-        description=f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}.",
+        description=command.__doc__,
         epilog=f"Example:\n  python -m runner {command.EXAMPLE}\n\n"
-        f"Exit codes: 0 done, 1 error, {command.EXIT_CODES}{WRONG_USAGE} wrong usage.\n"
+        f"Exit codes: 0 done, 1 error, {exit_codes}{WRONG_USAGE} wrong usage.\n"
         "The variables it reads: python -m runner --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    arguments.add_global(parser)
-    command.add_arguments(parser)
+    if hasattr(command, "add_arguments"):
+        command.add_arguments(parser)
     return parser

@@ -1,4 +1,4 @@
-"""One module per command: its summary, example, exit codes, arguments, and `run`.
+"""One module per command.
 
 `--help` imports every module, so they import what a command needs inside `run`: it must load
 neither the database driver nor the other packages.
@@ -19,9 +19,9 @@ NAMES = (
 
 
 class Command(Protocol):
-    """What a command's module contains."""
+    """What a command's module contains; EXIT_CODES and `add_arguments` only where needed."""
 
-    SUMMARY: str  # one line, lower case, without a period
+    __doc__: str  # its summary in --help, a sentence of one line: `python -OO` is not supported
     EXAMPLE: str  # after `python -m runner`
     EXIT_CODES: str  # other than 0, 1 and 64, each with a comma at its end
 
@@ -35,5 +35,4 @@ class Command(Protocol):
 
 
 def load(name: str) -> Command:
-    """Import the module of one command."""
     return cast("Command", import_module(f"runner.cli.commands.{name}"))

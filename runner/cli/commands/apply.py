@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli import arguments
 from runner.cli.context import Context
-from runner.errors import DONE
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
     from runner.migrate.migrator import Migrator
 
-SUMMARY = "apply pending migrations"
 EXAMPLE = "apply --to 0004"
 EXIT_CODES = "3 another run has the lock, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument("--to", metavar="ID", help="stop after this migration")
     parser.add_argument(
         "--accept-edit",
@@ -30,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Apply what is pending."""
     files = context.files()
     edited = context.find(files, context.options.accept_edit)
     with context.migrator() as migrator:
@@ -38,9 +34,8 @@ def run(context: Context) -> int:
             from runner.preflight import edits
 
             with migrator.lock():
-                edits.accept(migrator, files, edited, report=context.console.report)
-        context.document(**apply_pending(context, migrator, files))
-    return DONE
+                edits.accept(migrator, files, edited, report=context.report)
+        return context.document(**apply_pending(context, migrator, files))
 
 
 def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) -> dict[str, Any]:
@@ -66,8 +61,8 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
     applied = len(plan.applied()) - len(plan.of(State.PARTIAL))
     done = context.console.done
     count = len([one for one in done if one.operation == "apply"])
-    summary = f"nothing to apply: {applied} applied, {pending} pending"
+    summary = f"nothing to apply: {applied} applied"
     if count:
-        summary = f"{count} applied now, {applied} in total, {pending} pending"
-    context.say(f"{summary}{context.elapsed}")
+        summary = f"{count} applied now, {applied} in total"
+    context.say(f"{summary}, {pending} pending{context.elapsed}")
     return {"done": done, "applied": applied, "pending": pending}

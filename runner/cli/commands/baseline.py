@@ -1,24 +1,20 @@
-"""Record the files as applied to a database that already has the schema."""
+"""Record an existing schema as applied, if it is proven to match the files."""
 
 from __future__ import annotations
 
 import argparse
 
 from runner.cli.context import Context
-from runner.errors import DONE
 
-SUMMARY = "record an existing schema as applied, if it is proven to match the files"
 EXAMPLE = "baseline --to 0009"
 EXIT_CODES = "3 another run has the lock, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument("--to", metavar="ID", help="the last migration it has (default: all)")
 
 
 def run(context: Context) -> int:
-    """Compare the database with its files, then write the records."""
     from runner.migrate.plan import State, compare
     from runner.preflight.baseline import baseline
 
@@ -26,9 +22,8 @@ def run(context: Context) -> int:
     to = context.find(files, context.options.to)
     with context.migrator(create=False) as migrator:
         with migrator.lock():
-            recorded = baseline(migrator, files, to, report=context.console.report)
+            recorded = baseline(migrator, files, to, report=context.report)
             plan = compare(files, migrator.records())
         left = len(plan.of(State.PENDING, State.OUT_OF_ORDER))
         context.say(f"{len(recorded)} recorded as applied, {left} pending")
-        context.document(done=context.console.done, pending=left)
-    return DONE
+        return context.document(done=context.console.done, pending=left)

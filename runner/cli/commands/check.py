@@ -1,4 +1,4 @@
-"""Check migrations on a scratch server."""
+"""Check migrations on a scratch server: idempotency, rollback, existing data, plain psql."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from contextlib import ExitStack
 from runner.cli.context import Context
 from runner.errors import DONE, PROOF_FAILED, UsageError
 
-SUMMARY = "check migrations on a scratch server: idempotency, rollback, existing data, plain psql"
 EXAMPLE = "check --base origin/main"
 EXIT_CODES = "4 a proof failed, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument("--file", metavar="ID", help="one migration alone")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -37,8 +35,7 @@ def run(context: Context) -> int:
     from runner.preflight.checks import out_of_order, text
     from runner.preflight.scratch import scratch_server
 
-    settings, options, console = context.settings, context.options, context.console
-    started = time.monotonic()
+    settings, options = context.settings, context.options
     try:
         scripts = seeds.read(settings.seeds_dir)
     except UsageError:  # a folder of migrations may have none
@@ -51,22 +48,18 @@ def run(context: Context) -> int:
             files = context.files()
             moved = [loader.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
-        scratch = stack.enter_context(scratch_server(settings.embedded_version, console.report))
-        found = checks.check(scratch, files, scripts, only=only, report=console.report)
+        scratch = stack.enter_context(scratch_server(settings.embedded_version, context.report))
+        found = checks.check(scratch, files, scripts, only=only, report=context.report)
         if options.base or options.out_of_order:
             found.add_overall(*out_of_order.check(scratch, files, moved))
-    found.seconds = time.monotonic() - started
-    code = PROOF_FAILED if found.failed else DONE
-    for line in text.lines(found, console.paint):
-        context.say(line)
-    context.document(
-        ok=not found.failed,
-        exit_code=code,
+    found.seconds = time.monotonic() - context.started
+    context.say(*text.lines(found, context.console.paint))
+    return context.document(
+        PROOF_FAILED if found.failed else DONE,
         server_version=settings.embedded_version,
         files=found.files,
         overall=found.overall,
         failed=found.failed,
-        notes=[*console.notes, *found.notes],
+        notes=[*context.console.notes, *found.notes],
         ms=round(found.seconds * 1000),
     )
-    return code

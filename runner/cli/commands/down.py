@@ -1,23 +1,14 @@
-"""Stop the embedded server."""
+"""Stop the embedded server; its data stays."""
 
 from __future__ import annotations
 
-import argparse
-
 from runner.cli.context import Context
-from runner.errors import DONE, UsageError
+from runner.errors import UsageError
 
-SUMMARY = "stop the embedded server; its data stays"
 EXAMPLE = "down"
-EXIT_CODES = ""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the global options are enough."""
 
 
 def run(context: Context) -> int:
-    """Stop the server, if it is running."""
     from runner.postgres import embedded
 
     if not context.settings.embedded:
@@ -27,5 +18,4 @@ def run(context: Context) -> int:
         )
     stopped = embedded.stop(context.settings.data_dir)
     context.say("stopped; the data stays" if stopped else "was not running")
-    context.document(stopped=stopped)
-    return DONE
+    return context.document(stopped=stopped)

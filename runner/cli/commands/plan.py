@@ -1,4 +1,4 @@
-"""Dry-run pending migrations."""
+"""Dry-run pending migrations and report effects and locks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from runner.migrate.migrator import Migrator
     from runner.preflight.rehearsal_report import Rehearsal
 
-SUMMARY = "dry-run pending migrations and report effects and locks"
 EXAMPLE = "plan --on scratch"
 EXIT_CODES = "2 something is pending, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     arguments.add_out_of_order(parser)
     parser.add_argument("--to", metavar="ID", help="stop after this migration")
     parser.add_argument("--sql", action="store_true", help="print a psql script, records included")
@@ -37,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Run what is pending and roll it back; report effects, locks and warnings."""
-    from runner.migrate.plan import State, compare
+    from runner.migrate.plan import compare
     from runner.preflight import edits
     from runner.preflight.dry_run import dry_run
 
@@ -49,47 +46,40 @@ def run(context: Context) -> int:
     to = context.find(files, options.to)
     with context.migrator(create=False, log=False, quiet=options.sql) as migrator:
         plan = compare(files, migrator.records())
-        if plan.of(State.EDITED):
-            edits.refuse(migrator, plan)
+        edits.refuse(migrator, plan)
         pending = plan.pending(to=to, out_of_order=options.out_of_order)
         if options.sql:
             return _script(context, migrator, pending)
+        on_copy = options.on == "scratch"
         found = dry_run(
-            migrator,
-            pending,
-            on_copy=options.on == "scratch",
-            hold=options.hold,
-            report=context.console.report,
+            migrator, pending, on_copy=on_copy, hold=options.hold, report=context.report
         )
-        return _report(context, found, len(plan.applied()))
+        return _report(context, found, len(plan.applied()), on_copy=on_copy)
 
 
 def _script(context: Context, migrator: Migrator, pending: Sequence[Migration]) -> int:
     from runner.preflight import psql_script
 
-    url = migrator.target.url() if migrator.target else ""
     text = "-- nothing pending\n"
     if pending:
-        text = psql_script.script(migrator.connection, pending, url)
+        text = psql_script.script(migrator.connection, pending, context.target.url())
     context.console.text(text)
     code = SOMETHING_TO_DO if pending else DONE
-    context.document(exit_code=code, pending=[file.id for file in pending], sql=text)
-    return code
+    return context.document(code, pending=[file.id for file in pending], sql=text)
 
 
-def _report(context: Context, found: Sequence[Rehearsal], applied: int) -> int:
+def _report(context: Context, found: Sequence[Rehearsal], applied: int, *, on_copy: bool) -> int:
     from runner.preflight import rehearsal_text
 
-    console, on_copy = context.console, context.options.on == "scratch"
+    paint = context.console.paint
     for one in found:
-        for line in rehearsal_text.lines(one, console.paint, on_copy=on_copy):
-            context.say(line)
+        context.say(*rehearsal_text.lines(one, paint, on_copy=on_copy))
         if one.error:
-            console.failure(one.error)
-        context.say()
+            context.console.failure(one.error)
+        context.say("")
     failed = [one for one in found if one.error]
     if failed:
-        context.say(console.paint(f"{failed[0].id} failed in the dry run; rolled back", "red"))
+        context.say(paint(f"{failed[0].id} failed in the dry run; rolled back", "red"))
     elif found:
         context.say(
             f"{len(found)} pending; the dry run was rolled back. To apply: python -m runner apply; "
@@ -98,10 +88,5 @@ def _report(context: Context, found: Sequence[Rehearsal], applied: int) -> int:
     else:
         context.say(f"nothing pending: {applied} applied")
     code = ERROR if failed else SOMETHING_TO_DO if found else DONE
-    context.document(
-        ok=not failed,
-        exit_code=code,
-        on=context.options.on,
-        pending=[rehearsal_text.as_json(one, on_copy=on_copy) for one in found],
-    )
-    return code
+    pending = [rehearsal_text.as_json(one, on_copy=on_copy) for one in found]
+    return context.document(code, on=context.options.on, pending=pending)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from runner.cli.context import Context
 
-SUMMARY = "open psql on the database"
 EXAMPLE = 'psql -- -c "table public.projects"'
 EXIT_CODES = "psql's own, "
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: all other arguments are passed on to psql."""
-
-
 def run(context: Context) -> int:
-    """Replace this process with psql."""
+    """Replace this process with psql, which gets all other arguments."""
     import shutil
 
     from runner.postgres import embedded
     from runner.postgres.target import locate
 
-    target = locate(context.settings, create=False, report=context.console.report)
+    target = locate(context.settings, create=False, report=context.report)
     installed = None if target.embedded else shutil.which("psql")
     program = installed or str(embedded.program("psql"))
     environ = target.environ(context.settings.environ)

@@ -1,4 +1,4 @@
-"""Write the pages of the studio as files."""
+"""Write the pages of the studio as files, for a CI artifact."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import argparse
 from pathlib import Path
 
 from runner.cli.context import Context
-from runner.errors import DONE, UsageError
+from runner.errors import UsageError
 
-SUMMARY = "write the pages of the studio as files, for a CI artifact"
 EXAMPLE = "report --out report"
-EXIT_CODES = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument("--out", metavar="DIR", help="the folder; a report in it is replaced")
     parser.add_argument(
         "--attach", metavar="FILE", action="append", help="show this text beside the run log"
@@ -33,16 +30,15 @@ def run(context: Context) -> int:
     from runner.studio.web import static_export
 
     folder = Path(context.options.out)
-    with context.migrator(create=False, log=False, write=False) as migrator:
-        assert migrator.target  # noqa: S101 - `context.migrator` sets it
-        with viewer.pool(migrator.target) as connections:
+    with context.migrator(create=False, log=False, write=False):
+        with viewer.pool(context.target) as connections:
             written = static_export.write(
                 connections,
-                migrator.target,
+                context.target,
                 Actions(context.settings),
                 folder,
                 attached=[Path(name) for name in context.options.attach or ()],
-                report=context.console.report,
+                report=context.report,
             )
         isolation = "proven" if written.proven else context.console.paint("not proven", "red")
         context.say(
@@ -50,5 +46,4 @@ def run(context: Context) -> int:
             f"people; isolation {isolation}"
         )
         context.say(f"written: {folder / 'index.html'}")
-        context.document(folder=folder, **vars(written))
-    return DONE
+        return context.document(folder=folder, **vars(written))

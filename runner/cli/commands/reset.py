@@ -6,15 +6,12 @@ import argparse
 
 from runner.cli import arguments
 from runner.cli.context import Context
-from runner.errors import DONE
 
-SUMMARY = "empty the database, then apply and seed"
 EXAMPLE = "reset"
 EXIT_CODES = "3 another run has the lock, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     arguments.add_port(parser)
     arguments.add_confirmation(parser, "--yes-delete")
 
@@ -33,14 +30,13 @@ def run(context: Context) -> int:
     if context.settings.embedded:
         _recreate(context)
     with context.migrator() as migrator:
-        require_confirmation(migrator, "--yes-delete", context.options.yes_delete, "empty")
-        refuse_remote(context, migrator)
+        require_confirmation(context, "--yes-delete", "empty")
+        refuse_remote(context)
         if not context.settings.embedded:
             with migrator.lock():
                 roll_back(migrator, compare(files, migrator.records()).applied())
         applied = apply_pending(context, migrator, files)
-        context.document(**applied, tables=load_seeds(context, migrator, scripts))
-    return DONE
+        return context.document(**applied, tables=load_seeds(context, migrator, scripts))
 
 
 def _recreate(context: Context) -> None:
@@ -50,7 +46,7 @@ def _recreate(context: Context) -> None:
     from runner.postgres.connection import connect
     from runner.postgres.target import locate
 
-    target = locate(context.settings, report=context.console.report)
+    target = locate(context.settings, report=context.report)
     with connect(target, dbname="postgres") as connection:
         name = sql.Identifier(target.name)
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))

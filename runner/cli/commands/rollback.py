@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 
 from runner.cli import arguments
 from runner.cli.context import Context
-from runner.errors import DONE, ConfirmationRequired, UsageError
+from runner.errors import ConfirmationRequired, UsageError
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
     from runner.migrate.migrator import Migrator
     from runner.migrate.plan import Entry
 
-SUMMARY = "roll back the latest migrations"
 EXAMPLE = "rollback --steps 2"
 EXIT_CODES = "3 another run has the lock, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--steps", type=int, metavar="N", help="how many (default: 1)")
     which.add_argument("--to", metavar="ID", help="all that were applied after this one")
@@ -40,16 +38,14 @@ def run(context: Context) -> int:
     stop = context.find(files, options.to)
     with context.migrator(create=False) as migrator:
         if options.all:
-            action = "roll back everything in"
-            require_confirmation(migrator, "--yes-delete", options.yes_delete, action)
+            require_confirmation(context, "--yes-delete", "roll back everything in")
         with migrator.lock():
             applied = compare(files, migrator.records()).applied()
             chosen = applied if options.all else _chosen(applied, options.steps, stop)
             roll_back(migrator, chosen)
         left = len(applied) - len(chosen)
         context.say(f"{len(chosen)} rolled back, {left} still applied{context.elapsed}")
-        context.document(done=context.console.done, applied=left)
-    return DONE
+        return context.document(done=context.console.done, applied=left)
 
 
 def roll_back(migrator: Migrator, entries: list[Entry]) -> None:
@@ -64,10 +60,10 @@ def roll_back(migrator: Migrator, entries: list[Entry]) -> None:
     migrator.roll_back([entry.migration for entry in entries if entry.migration])
 
 
-def require_confirmation(migrator: Migrator, flag: str, typed: str | None, action: str) -> None:
+def require_confirmation(context: Context, flag: str, action: str) -> None:
     """Raise ConfirmationRequired unless the database is embedded or its name follows the flag."""
-    target = migrator.target
-    if target is None or target.embedded or typed == target.name:
+    target = context.target
+    if target.embedded or context.options.typed_name == target.name:
         return
     raise ConfirmationRequired(
         f"This would {action} {target.url()}, which is not the embedded database",

@@ -1,4 +1,4 @@
-"""Load the seeds, or any number of made-up organizations."""
+"""Load seeds/*.sql in one transaction; idempotent."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from runner.cli import arguments
 from runner.cli.context import Context, plural
-from runner.errors import DONE, ConfirmationRequired, UsageError
+from runner.errors import ConfirmationRequired, UsageError
 
 if TYPE_CHECKING:
     from runner.files.sql_file import SqlFile
     from runner.migrate.migrator import Migrator
     from runner.migrate.seeds import TableCount
 
-SUMMARY = "load seeds/*.sql in one transaction; idempotent"
 EXAMPLE = "seed"
 EXIT_CODES = "3 another run has the lock, "
 
@@ -22,7 +21,6 @@ _MAX_SCALE = 100_000  # organizations
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument(
         "--scale", metavar="ORGS", help="instead, so many made-up organizations for load tests"
     )
@@ -39,12 +37,10 @@ def run(context: Context) -> int:
     scripts = seeds.read(folder / "scale" if orgs else folder)
     with context.migrator() as migrator:
         if orgs:
-            action = f"load {orgs:,} made-up organizations into"
-            require_confirmation(migrator, "--yes-fill", context.options.yes_fill, action)
+            require_confirmation(context, "--yes-fill", f"load {orgs:,} made-up organizations into")
         else:
-            refuse_remote(context, migrator)
-        context.document(tables=load_seeds(context, migrator, scripts, orgs))
-    return DONE
+            refuse_remote(context)
+        return context.document(tables=load_seeds(context, migrator, scripts, orgs))
 
 
 def load_seeds(
@@ -55,7 +51,7 @@ def load_seeds(
 
     with migrator.lock():
         counts = seeds.load(migrator, scripts, {"seed.orgs": orgs} if orgs else None)
-    context.say()
+    context.say("")
     context.console.table(
         ("seeded", "inserted", "updated", "unchanged"),
         [(count.table, count.inserted, count.updated, count.unchanged) for count in counts],
@@ -67,11 +63,11 @@ def load_seeds(
     return counts
 
 
-def refuse_remote(context: Context, migrator: Migrator) -> None:
+def refuse_remote(context: Context) -> None:
     """Raise ConfirmationRequired for loading seeds into a database that is not local."""
-    if migrator.target and not migrator.target.is_local and not context.options.yes:
+    if not (context.target.is_local or context.options.yes):
         raise ConfirmationRequired(
-            f"Seeds are made-up data for development, and {migrator.target.url()} is not local",
+            f"Seeds are made-up data for development, and {context.target.url()} is not local",
             hint="To load them all the same: --yes. To migrate only: python -m runner apply",
         )
 

@@ -1,8 +1,7 @@
-"""Show the state of every migration."""
+"""Show which migrations are applied, pending, edited, missing."""
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.context import Context
@@ -12,15 +11,10 @@ if TYPE_CHECKING:
     from runner.migrate.plan import Entry, Plan
     from runner.schema.fingerprint import Changed
 
-SUMMARY = "show which migrations are applied, pending, edited, missing"
 EXAMPLE = "status --json"
 EXIT_CODES = "2 there is something to do, "
 
 _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the global options are enough."""
 
 
 def run(context: Context) -> int:
@@ -34,14 +28,13 @@ def run(context: Context) -> int:
         changed = fingerprint.changed_since(migrator.connection)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(context, plan, changed)
-        context.document(
-            exit_code=code,
+        return context.document(
+            code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
             counts={state.value: len(plan.of(state)) for state in State},
             migrations=[_line(entry) for entry in plan.entries],
         )
-    return code
 
 
 def _show(context: Context, plan: Plan, changed: Changed | None) -> None:

@@ -1,4 +1,4 @@
-"""Browse the records as a given person sees them."""
+"""Browse the records as a given person sees them: a local, read-only page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import sys
 
 from runner.cli.context import Context
 
-SUMMARY = "browse the records as a given person sees them: a local, read-only page"
 EXAMPLE = "studio --port 8800"
-EXIT_CODES = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1 (0: any free port)")
     parser.add_argument("--no-open", action="store_true", help="only print the link")
 
@@ -33,13 +30,12 @@ def run(context: Context) -> int:
     settings, options, console = context.settings, context.options, context.console
     with (
         server.listening(options.port) as listener,
-        context.migrator(create=False, log=False, write=False) as migrator,
+        context.migrator(create=False, log=False, write=False),
     ):
-        assert migrator.target  # noqa: S101 - `context.migrator` sets it
         token, port = middleware.new_token(), listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}/{token}/"
-        with viewer.pool(migrator.target) as connections:
-            pages = Studio(connections, migrator.target, token)
+        with viewer.pool(context.target) as connections:
+            pages = Studio(connections, context.target, token)
             app = pages.app(*DatabasePages(pages, Actions(settings)).routes())
             with server.serving(middleware.AccessControl(app, token, port), listener) as thread:
                 context.say(url)

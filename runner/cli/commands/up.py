@@ -6,9 +6,8 @@ import argparse
 
 from runner.cli import arguments
 from runner.cli.context import Context
-from runner.errors import DONE, UsageError
+from runner.errors import UsageError
 
-SUMMARY = "start, apply, seed, and print the next steps"
 EXAMPLE = "up --port 5433"
 EXIT_CODES = "3 another run has the lock, "
 
@@ -18,10 +17,10 @@ Next:
   python -m runner psql     look around; try: table public.projects;
   python -m runner url      its URL, as the superuser
   python -m runner down     stop the server; the data stays"""
+_NEXT_ELSEWHERE = "\nNext:\n  python -m runner status"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     arguments.add_port(parser)
     arguments.add_out_of_order(parser)
 
@@ -35,12 +34,11 @@ def run(context: Context) -> int:
     files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
     start_with_port(context)
     with context.migrator() as migrator:
-        refuse_remote(context, migrator)
+        refuse_remote(context)
         applied = apply_pending(context, migrator, files)
-        context.document(**applied, tables=load_seeds(context, migrator, scripts))
-    embedded = context.settings.embedded
-    context.console.note(_NEXT if embedded else "\nNext:\n  python -m runner status")
-    return DONE
+        tables = load_seeds(context, migrator, scripts)
+        context.console.note(_NEXT if context.settings.embedded else _NEXT_ELSEWHERE)
+        return context.document(**applied, tables=tables)
 
 
 def start_with_port(context: Context) -> None:
@@ -55,8 +53,5 @@ def start_with_port(context: Context) -> None:
             f"--port is for the embedded server, but {settings.database_source} names the database"
         )
     embedded.start(
-        settings.data_dir,
-        version=settings.embedded_version,
-        port=port,
-        report=context.console.note,
+        settings.data_dir, version=settings.embedded_version, port=port, report=context.console.note
     )

@@ -1,4 +1,4 @@
-"""Prove on the database itself that no tenant reaches another."""
+"""Prove on the database itself that no tenant reaches another; changes nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 from runner.cli.context import Context
 from runner.errors import DONE, PROOF_FAILED, UsageError
 
-SUMMARY = "prove on the database itself that no tenant reaches another; changes nothing"
 EXAMPLE = "verify --html proof.html"
 EXIT_CODES = "4 a proof failed, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's own arguments."""
     parser.add_argument("--only", metavar="NAME", help="one table, right, rule or attack")
     parser.add_argument(
         "--schema", metavar="NAME", action="append", help="exposed by the API (public); repeatable"
@@ -38,16 +36,12 @@ def run(context: Context) -> int:
     options, console = context.options, context.console
     if options.self_test:
         return _self_test(context)
+    sql_dir, schemas = context.settings.sql_dir, options.schema or ()
     with context.migrator(create=False, log=False) as migrator:
         verdict = verify(
-            migrator,
-            context.settings.sql_dir,
-            only=options.only,
-            schemas=options.schema or (),
-            report=console.report,
+            migrator, sql_dir, only=options.only, schemas=schemas, report=context.report
         )
-        for line in text.verdict_lines(verdict, console.paint, verbose=console.verbose):
-            context.say(line)
+        context.say(*text.verdict_lines(verdict, console.paint, verbose=console.verbose))
         for name, page in ((options.html, export.html), (options.junit, export.junit)):
             if name:
                 _write(name, page(verdict))
@@ -56,10 +50,8 @@ def run(context: Context) -> int:
         for name in filter(None, (options.html, options.junit, options.save)):
             context.say(f"written: {name}")
         context.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
-        code = DONE if verdict.proven else PROOF_FAILED
-        context.document(
-            ok=verdict.proven,
-            exit_code=code,
+        return context.document(
+            DONE if verdict.proven else PROOF_FAILED,
             facts=verdict.facts,
             counts=verdict.counts,
             ms=round(verdict.seconds * 1000),
@@ -68,7 +60,6 @@ def run(context: Context) -> int:
             breaches=verdict.breaches,
             warnings=verdict.warnings,
         )
-    return code
 
 
 def _write(name: str, text: str) -> None:
@@ -81,7 +72,6 @@ def _write(name: str, text: str) -> None:
 
 
 def _self_test(context: Context) -> int:
-    """Weaken a copy in each way, and require that verify notices."""
     from runner.isolation.report import text
     from runner.isolation.self_test import mutation
 
@@ -90,20 +80,16 @@ def _self_test(context: Context) -> int:
         if getattr(context.options, name):
             raise UsageError(f"--self-test takes no --{name}: it uses a scratch server of its own")
     version = settings.embedded_version
-    score = mutation.self_test(settings.sql_dir, version=version, report=console.report)
+    score = mutation.self_test(settings.sql_dir, version=version, report=context.report)
     context.say(f"{score.server}, a scratch server\n")
     console.table(
         ("weakened", "killed", "of"),
         [(kind, killed, of) for kind, (killed, of) in score.by_kind.items()],
         colalign=("left", "right", "right"),
     )
-    context.say()
-    for line in text.score_lines(score, console.paint, verbose=console.verbose):
-        context.say(line)
-    code = DONE if score.passed else PROOF_FAILED
-    context.document(
-        ok=score.passed,
-        exit_code=code,
+    context.say("", *text.score_lines(score, console.paint, verbose=console.verbose))
+    return context.document(
+        DONE if score.passed else PROOF_FAILED,
         server=score.server,
         killed=score.killed,
         all=score.all,
@@ -112,4 +98,3 @@ def _self_test(context: Context) -> int:
         breaches=score.breaches,
         ms=round(score.seconds * 1000),
     )
-    return code
