@@ -97,13 +97,13 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         """Record them as applied."""
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=False)
-            self.migrator.mark(file)
+            self.migrator.record(file, "mark")
 
     def unmark_migrations(self, migration_list: MigrationList) -> None:
         """Delete their records."""
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=True)
-            self.migrator.unmark(file)
+            self.migrator.record(file, "unmark")
 
     def _plan(self, migration_list: MigrationList) -> Plan:
         return compare(_all_files(migration_list), self.migrator.records())
