@@ -83,12 +83,12 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def mark_migrations(self, migration_list: MigrationList) -> None:
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=False)
-            self.migrator.mark(file)
+            self.migrator.record(file, "mark")
 
     def unmark_migrations(self, migration_list: MigrationList) -> None:
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=True)
-            self.migrator.unmark(file)
+            self.migrator.record(file, "unmark")
 
     def _plan(self, migration_list: MigrationList) -> Plan:
         return compare(_all_files(migration_list), self.migrator.records())

@@ -36,15 +36,6 @@ class Index:
     table: str
 
 
-@dataclass(frozen=True)
-class State:
-    """An existing index: its qualified name, whether it is valid, the PID that is building it."""
-
-    name: str
-    valid: bool
-    builder: int | None
-
-
 def built_by(statement: str) -> Index | None:
     """Return the index that a statement builds concurrently, None for any other statement."""
     match = _CONCURRENTLY.match(statement)
@@ -54,27 +45,29 @@ def built_by(statement: str) -> Index | None:
 def require_names(script: SqlFile) -> None:
     """Raise FileError for an index without a name: after a failure it could not be found again."""
     for statement in script.statements:
-        match = _CONCURRENTLY.match(statement.text)
-        if match and not match["name"]:
+        index = built_by(statement.text)
+        if index and not index.name:
             raise FileError(
                 f"{script} builds an index without a name concurrently",
                 place=statements.place(script.text, statement.start, str(script)),
                 hint="A failed build leaves an invalid index, which the next run finds by name: "
-                f"create index concurrently if not exists NAME on {match['table']} …",
+                f"create index concurrently if not exists NAME on {index.table} …",
             )
 
 
-def look(connection: Connection, index: Index) -> State | None:
-    """Return the state of an index, or None when the table has none of this name."""
-    row = connection.execute(query("execution/index_state"), vars(index)).fetchone()
-    return State(*row) if row else None
+def invalid(connection: Connection, index: Index) -> tuple[str, int | None]:
+    """Return the qualified name of an index that is invalid, and the PID that is building it.
+
+    The name is "" where the index is valid or does not exist.
+    """
+    row = connection.execute(query("execution/invalid_index"), vars(index)).fetchone()
+    return row or ("", None)
 
 
 def duplicates(connection: Connection, index: Index) -> str:
     """Return a sentence naming duplicate keys; empty when the query takes over 10 seconds."""
-    row = connection.execute(
-        query("execution/duplicates"), {**vars(index), "limit": _SHOWN + 1}
-    ).fetchone()
+    values = {**vars(index), "limit": _SHOWN + 1}
+    row = connection.execute(query("execution/duplicates"), values).fetchone()
     try:
         with connection.transaction():
             connection.execute("set local statement_timeout = '10s'")

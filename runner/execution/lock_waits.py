@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -22,7 +21,7 @@ from runner.files import statements
 from runner.files.sql_file import Header
 from runner.postgres.connection import Connection, open_second
 from runner.postgres.retry import Backoff
-from runner.postgres.waiting import polling
+from runner.postgres.waiting import Result, polling
 from runner.queries import query
 from runner.settings import Timeouts
 
@@ -32,8 +31,6 @@ _LOOK_EVERY = 1.0  # seconds
 _REPORT_EVERY = 10.0  # seconds
 # A client idle in its transaction has stopped running; its locks have to go.
 _IDLE_TIMEOUT = 60_000  # milliseconds
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

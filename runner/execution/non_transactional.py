@@ -66,7 +66,8 @@ def run(
                     state=f"{state} {progress(len(done))}".strip(),
                 )
             continue
-        one = _Execution(connection, script, statement, lock_wait, f"{state} {progress(number)}")
+        kept = f"{state} {progress(number)}".strip()
+        one = _Execution(connection, script, statement, lock_wait, kept)
         lock_wait.retry(
             partial(one.run, settings, record(number, digest)),
             on_failure=partial(send, connection, f"rollback; {RESET_SESSION}"),
@@ -76,8 +77,6 @@ def run(
 
 @dataclass(frozen=True)
 class _Execution:
-    """The execution of one statement."""
-
     connection: Connection
     script: SqlFile
     statement: Statement
@@ -87,8 +86,8 @@ class _Execution:
     def run(self, settings: list[str], record: str) -> None:
         """Run it in one transaction with its record, or alone where it has to be."""
         index = concurrent_indexes.built_by(self.statement.text)
-        if index:
-            self._drop_invalid(index)
+        if index and (invalid := self._invalid(index)):
+            self._drop(invalid)
         for setting in (self.lock_wait.statement_settings(self.statement.text), *settings):
             send(self.connection, setting)
         if not index and not set(self.statement.words[:1]) & set(_MAY_COMMIT):
@@ -98,16 +97,20 @@ class _Execution:
             send(self.connection, "rollback")
             if error.sqlstate not in _ONLY_ALONE:
                 raise self._error(error)
-        _, error = send(self.connection, self.statement.text, self.lock_wait)
+        self._send(self.statement.text, index)
+        check_encoding(self.connection, self.script, self.state)
+        if index and (invalid := self._invalid(index)):
+            raise self._problem(
+                f"the index {invalid} was created but is not valid",
+                hint="The next run drops it and builds it again.",
+            )
+        send(self.connection, RESET_SESSION)
+        self._send(record)
+
+    def _send(self, text: str, index: Index | None = None) -> None:
+        _, error = send(self.connection, text, self.lock_wait)
         if error:
             raise self._error(error, index)
-        check_encoding(self.connection, self.script, self.state)
-        if index:
-            self._require_valid(index)
-        send(self.connection, RESET_SESSION)
-        _, error = send(self.connection, record)
-        if error:
-            raise self._error(error)
 
     def _with_record(self, record: str) -> psycopg.Error | None:
         for text in ("begin", self.statement.text, f"{RESET_SESSION}; {record}; commit"):
@@ -117,42 +120,26 @@ class _Execution:
             check_encoding(self.connection, self.script, self.state)
         return None
 
-    def _drop_invalid(self, index: Index) -> None:
-        found = concurrent_indexes.look(self.connection, index)
-        if found and not found.valid:
-            self._refuse_unfinished(found)
-            drop = f"drop index concurrently {found.name}"
-            _, error = send(self.connection, drop, self.lock_wait)
-            if error:
-                where = f"dropping the invalid index {found.name} of an earlier run"
-                hint = "Drop it by hand, then run the same command again."
-                raise own_sql_error(error, where, state=self.state.strip(), hint=hint)
-
-    def _require_valid(self, index: Index) -> None:
-        """Raise SqlError unless the index is valid."""
-        found = concurrent_indexes.look(self.connection, index)
-        if found and not found.valid:
-            self._refuse_unfinished(found)
+    def _invalid(self, index: Index) -> str:
+        """Return the name of an invalid index, else "". Raises SqlError while it is being built."""
+        name, builder = concurrent_indexes.invalid(self.connection, index)
+        if builder:
             raise self._problem(
-                f"the index {found.name} was created but is not valid",
-                hint="The next run drops it and builds it again.",
-            )
-
-    def _refuse_unfinished(self, found: concurrent_indexes.State) -> None:
-        if found.builder:
-            raise self._problem(
-                f"the index {found.name} is being built by another session, pid {found.builder}",
+                f"the index {name} is being built by another session, pid {builder}",
                 hint="Run the same command again when that has ended.",
             )
+        return name
+
+    def _drop(self, invalid: str) -> None:
+        _, error = send(self.connection, f"drop index concurrently {invalid}", self.lock_wait)
+        if error:
+            where = f"dropping the invalid index {invalid} of an earlier run"
+            hint = "Drop it by hand, then run the same command again."
+            raise own_sql_error(error, where, state=self.state, hint=hint)
 
     def _error(self, error: psycopg.Error, index: Index | None = None) -> SqlError:
-        found = sql_error(
-            error,
-            self.script,
-            self.statement,
-            state=self.state.strip(),
-            sent_from=self.statement.start,
-        )
+        start = self.statement.start
+        found = sql_error(error, self.script, self.statement, state=self.state, sent_from=start)
         if index and found.sqlstate == "23505":
             duplicates = concurrent_indexes.duplicates(self.connection, index)
             found.hint = f"{duplicates}\n{found.hint}".strip()
@@ -163,7 +150,7 @@ class _Execution:
     def _problem(self, message: str, hint: str) -> SqlError:
         place = statements.place(self.script.text, self.statement.start, str(self.script))
         message = f"{self.script}: {message}"
-        return SqlError(message, hint=hint, state=self.state.strip(), place=place)
+        return SqlError(message, hint=hint, state=self.state, place=place)
 
 
 def progress(number: int) -> str:

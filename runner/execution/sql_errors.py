@@ -27,6 +27,7 @@ _ADVICE = {
 }
 # For a file that already runs outside a transaction.
 _ADVICE_OUTSIDE = {
+    **_ADVICE,
     "25001": "PostgreSQL runs this only as a single statement, not in a block or function.",
     "2D000": "A procedure or block may end a transaction, a function may not.",
 }
@@ -64,9 +65,10 @@ def sql_error(
         offset = statement.start + _line_in_block(statement, context)
     else:
         offset = max(sent_from, 0)
+    advice = _ADVICE if script.header.transactional else _ADVICE_OUTSIDE
     return SqlError(
         _message(diag.message_primary or "PostgreSQL gave no reason", sqlstate),
-        hint=f"{advice(sqlstate, transactional=script.header.transactional)}\n{invisible}".strip(),
+        hint=f"{advice.get(sqlstate, '')}\n{invisible}".strip(),
         state=state,
         place=statements.place(script.text, offset, str(script)),
         sqlstate=sqlstate,
@@ -81,19 +83,12 @@ def own_sql_error(error: psycopg.Error, where: str, *, state: str, hint: str = "
     diag = error.diag
     return SqlError(
         f"{diag.message_primary} ({where})",
-        hint=f"{advice(diag.sqlstate or '')}\n{hint}".strip(),
+        hint=f"{_ADVICE.get(diag.sqlstate or '', '')}\n{hint}".strip(),
         state=state,
         sqlstate=diag.sqlstate or "",
         detail=diag.message_detail or "",
         server_hint=diag.message_hint or "",
     )
-
-
-def advice(sqlstate: str, *, transactional: bool = True) -> str:
-    """Return what to do about an error, or '' where nothing general is known."""
-    if not transactional and sqlstate in _ADVICE_OUTSIDE:
-        return _ADVICE_OUTSIDE[sqlstate]
-    return _ADVICE.get(sqlstate, "")
 
 
 def _message(text: str, sqlstate: str) -> str:
@@ -110,15 +105,13 @@ def _cut(text: str) -> str:
 
 def _line_in_block(statement: Statement, context: str) -> int:
     """Return the offset of the failing line of a DO block; PL/pgSQL counts from its quote."""
-    lines = _LINE_OF_BLOCK.findall(context)
+    line = int(["1", *_LINE_OF_BLOCK.findall(context)][-1])  # the last one named is the outermost
     block = next(statements.parts(statement.text, statements.QUOTES), None)
-    if statement.words[:1] != ["do"] or not lines or not block:
+    if statement.words[:1] != ["do"] or line == 1 or not block:
         return 0
     offset = block[0]
-    for _ in range(int(lines[-1]) - 1):  # the last one named is the outermost
+    for _ in range(line - 1):
         offset = statement.text.find("\n", offset) + 1
-    if lines[-1] == "1":
-        return 0
     return offset + len(re.match(r"\s*", statement.text[offset:])[0])  # type: ignore[index]
 
 

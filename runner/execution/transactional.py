@@ -85,26 +85,19 @@ def _results(
         while_waiting()
     results: list[pq.abc.PGresult] = []
     success: pq.abc.PGresult | None = None
-    while result := (yield from _next_result(connection, results)):
+    while not results or results[-1].status not in _COPYING:
+        try:
+            result = yield from generators.fetch(connection)
+        except psycopg.OperationalError:
+            if not results or results[-1].status != pq.ExecStatus.FATAL_ERROR:
+                raise
+            break  # the server has closed the connection after an error
+        if not result:
+            break
         if result.status not in (*_COPYING, pq.ExecStatus.FATAL_ERROR):
             result = success = success or result
         results.append(result)
-        if result.status in _COPYING:
-            break
     return results
-
-
-def _next_result(
-    connection: pq.abc.PGconn, before: list[pq.abc.PGresult]
-) -> PQGen[pq.abc.PGresult | None]:
-    """Return the next result; None once the server has closed the connection after an error."""
-    try:
-        result: pq.abc.PGresult | None = yield from generators.fetch(connection)
-    except psycopg.OperationalError:
-        if not before or before[-1].status != pq.ExecStatus.FATAL_ERROR:
-            raise
-        return None
-    return result
 
 
 def wait_for_disk(durable: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 
 from runner import signals
 from runner.errors import NO_CHANGES, RunnerError
@@ -30,64 +30,35 @@ _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to
 class Executor:
     """Runs files and writes their records, under the lock of the migrator that owns it."""
 
-    def __init__(
-        self,
-        lock_waits: LockWaits,
-        run_state: RunState,
-        *,
-        fingerprints: bool,
-    ) -> None:
+    def __init__(self, lock_waits: LockWaits, run_state: RunState, *, fingerprints: bool) -> None:
         self.connection = lock_waits.connection
         self._lock_waits = lock_waits
         self._report = lock_waits.report
         self._run_state = run_state
         self._fingerprints = fingerprints
         self._schema_exists = False
-        self._unfinished: set[str] = set()  # when the run began
+        self._unfinished = True  # whether a file outside a transaction may be
 
-    def apply(self, migrations: Sequence[Migration]) -> None:
-        """Apply files in the given order, each with its record.
-
-        Raises FileError or SqlError for the first that fails; those before it stay applied.
-        """
-        for migration in migrations:  # validate every file before running any
-            _validate(migration)
+    def run(self, migrations: Sequence[Migration], operation: str) -> None:
+        """Run the files ("apply") or their rollback files ("rollback"), each with its record."""
+        apply = operation == "apply"
+        work = [(migration, migration if apply else migration.rollback) for migration in migrations]
+        for _, script in work:  # validate every file before running any
+            _ = script.statements
+            if not script.header.transactional:
+                concurrent_indexes.require_names(script)
         self._ensure_schema()
-        changed = fingerprint.changed_since(self.connection) if self._fingerprints else None
+        fingerprints = apply and self._fingerprints
+        changed = fingerprint.changed_since(self.connection) if fingerprints else None
         if changed:  # this run overwrites the evidence
             self._report(Note(f"{changed}. See: python -m runner verify --only drift"))
-        self._run_all([(m, m) for m in migrations], "apply")
-
-    def roll_back(self, migrations: Sequence[Migration]) -> None:
-        """Run the rollback file of each, in the given order, and delete its record."""
-        rollbacks = [(migration, migration.rollback) for migration in migrations]
-        for _, script in rollbacks:
-            _validate(script)
-        self._ensure_schema()
-        self._run_all(rollbacks, "rollback")
-
-    def record(self, migration: Migration, operation: str) -> None:
-        """Write or delete a record without running anything: "mark" or "unmark"."""
-        self._ensure_schema()
-        self._execute(f"begin; {self._record_sql(migration, operation, 0.0, last=True)}; commit")
-        self._run_state.committed(Done(operation, migration.id, migration.sha256, 0.0))
-        self._run_state.durable()
-
-    def accept(self, migration: Migration) -> None:
-        """Record the present text of an applied file as the one that was applied."""
-        self._ensure_schema()
-        facts = recorder.facts(migration, "edit")
-        record = recorder.fill(self.connection, facts, "accept_edit", "log")
-        self._execute(f"begin; {record}; {query('schema/copy_fingerprint')}; commit")
-        self._run_state.committed(Done("edit", migration.id, migration.sha256, 0.0))
-        self._run_state.durable()
-
-    def _run_all(self, work: Sequence[tuple[Migration, SqlFile]], operation: str) -> None:
         self._run_state.begin(operation)
         with signals.graceful(self._run_state.if_ended_now):
-            self._unfinished = recorder.unfinished(self.connection)
-            if operation == "apply":
-                self._forget_rollbacks(work)
+            unfinished = recorder.unfinished(self.connection)
+            self._unfinished = bool(unfinished)
+            begun = unfinished & {f"rollback {migration.id}" for migration in migrations}
+            if begun and apply:  # these are applied again, so their records are deleted
+                self.connection.execute(query("migrate/forget_rollbacks"), {"begun": list(begun)})
             for number, (migration, script) in enumerate(work, start=1):
                 self._report(Working(f"{operation} {migration.id} ({number} of {len(work)})"))
                 started = time.monotonic()
@@ -99,11 +70,15 @@ class Executor:
                 except BaseException as error:
                     signals.ignore_further()
                     self._abandon()
-                    ms = round((time.monotonic() - started) * 1000, 1)
                     if isinstance(error, RunnerError | signals.Interrupt):
-                        attempt = Done(operation, migration.id, script.sha256, ms)
+                        attempt = Done(operation, migration.id, script.sha256, _ms(started))
                         self._run_state.failed(attempt, signals.as_error(error))
                     raise
+
+    def record(self, migration: Migration, operation: str) -> None:
+        self._ensure_schema()
+        record = self._record_sql(migration, operation, 0.0, last=True)
+        self._commit(record, Done(operation, migration.id, migration.sha256, 0.0))
 
     def _transactional(
         self, migration: Migration, script: SqlFile, operation: str, *, last: bool
@@ -111,12 +86,9 @@ class Executor:
         state = self._run_state.sentence(migration.id)
         self._run_state.current = f"No changes of {migration.id} were kept."
         lock_wait = self._lock_waits.for_file(script.header)
-        record = ""
-
-        def prepare_record() -> None:
-            nonlocal record
-            unfinished = bool(self._unfinished)
-            record = self._record_sql(migration, operation, None, last=last, unfinished=unfinished)
+        begin = (f"/* {operation} {migration.id} */ begin", *lock_wait.transaction_settings())
+        # Made while the server runs the file.
+        record = cache(partial(self._record_sql, migration, operation, None, last=last))
 
         def attempt() -> float:
             started = time.monotonic()
@@ -125,26 +97,15 @@ class Executor:
                 script,
                 state=state,
                 lock_wait=lock_wait,
-                begin=(
-                    f"/* {operation} {migration.id} */ begin",
-                    *lock_wait.transaction_settings(),
-                ),
-                while_waiting=prepare_record,
+                begin=begin,
+                while_waiting=record,
             )
             return started
 
         started = lock_wait.retry(attempt, on_failure=partial(self._abandon, over=False))
-        ms = round((time.monotonic() - started) * 1000, 1)
+        done = Done(operation, migration.id, script.sha256, _ms(started))
         durable = last or started - self._run_state.last_durable > _REPORT_EVERY
-        self._execute(
-            f"{transactional.RESET_SESSION}; {transactional.wait_for_disk(durable)}; "
-            f"{record}; commit",
-            script,
-            state,
-        )
-        self._run_state.committed(Done(operation, migration.id, script.sha256, ms))
-        if durable:
-            self._run_state.durable()
+        self._commit(record(), done, script, state, begin="", durable=durable)
 
     def _non_transactional(
         self, migration: Migration, script: SqlFile, operation: str, *, last: bool
@@ -153,12 +114,13 @@ class Executor:
         name = f"{operation} {migration.id}"
 
         def progress_sql(number: int, digest: str) -> str:
-            facts = {"id": name, "number": number, "sha256": digest}
-            return recorder.fill(self.connection, facts, "add_progress")
+            values = {"id": name, "number": number, "sha256": digest}
+            return recorder.fill(self.connection, values, "add_progress")
 
         def current(count: int) -> str:
             return f"{migration.id} runs outside a transaction. {non_transactional.progress(count)}"
 
+        self._unfinished = True
         rows = self.connection.execute(query("migrate/progress"), {"id": name}).fetchall()
         if operation == "rollback" and not rows:
             # From here on the migration is not applied any more, although its record stays until
@@ -166,58 +128,59 @@ class Executor:
             self.connection.execute(progress_sql(_STARTED, "").encode())
         done = [digest for number, digest in rows if number != _STARTED]
         self._run_state.current = current(len(done))
+        state = self._run_state.sentence()
         statements = non_transactional.run(
             self.connection,
             script,
             self._lock_waits.for_file(script.header),
             done=done,
             record=progress_sql,
-            state=self._run_state.sentence(),
+            state=state,
         )
         for count in statements:
             self._run_state.current = current(count)
-        ms = round((time.monotonic() - started) * 1000, 1)
-        self._execute(
-            f"begin; {transactional.RESET_SESSION}; {transactional.wait_for_disk(True)}; "
-            + self._record_sql(migration, operation, ms, last=last)
-            + "; commit",
+        ms = _ms(started)
+        self._commit(
+            self._record_sql(migration, operation, ms, last=last),
+            Done(operation, migration.id, script.sha256, ms),
             script,
-            f"{self._run_state.sentence()} Its statements are done, the record is not.".strip(),
+            f"{state} Its statements are done, the record is not.".strip(),
         )
-        self._run_state.committed(Done(operation, migration.id, script.sha256, ms))
-        self._run_state.durable()
+
+    def _commit(
+        self,
+        record: str,
+        done: Done,
+        script: SqlFile | None = None,
+        state: str = NO_CHANGES,
+        *,
+        begin: str = "begin; ",
+        durable: bool = True,
+    ) -> None:
+        """Commit a record, in the open transaction if `begin` is empty; report what is durable."""
+        before = f"{begin}{transactional.RESET_SESSION}; {transactional.wait_for_disk(durable)}"
+        self._execute(f"{before}; {record}; commit", script, state)
+        self._run_state.committed(done)
+        if durable:
+            self._run_state.durable()
 
     def _record_sql(
-        self,
-        migration: Migration,
-        operation: str,
-        ms: float | None,
-        *,
-        last: bool,
-        unfinished: bool = True,
+        self, migration: Migration, operation: str, ms: float | None, *, last: bool
     ) -> str:
         """Return the SQL that records an operation; the last of a run stores the fingerprint."""
-        record = recorder.sql_of(self.connection, migration, operation, ms, unfinished=unfinished)
-        if not (last and self._fingerprints):
-            return record
-        return f"{record}; {fingerprint.store_sql(self.connection)}"
+        record = recorder.sql_of(
+            self.connection, migration, operation, ms, unfinished=self._unfinished
+        )
+        if operation == "edit":
+            return f"{record}; {query('schema/copy_fingerprint')}"
+        return f"{record}; {fingerprint.store_sql()}" if last and self._fingerprints else record
 
     def _ensure_schema(self) -> None:
         """Create the migration tables, or add our columns to those of stock yoyo."""
         if not self._schema_exists and not recorder.tables_are_complete(self.connection):
-            self._execute(
-                f"begin; {query('migrate/create_tables')}; commit",
-                state=NO_CHANGES,
-                hint="Creating the migration tables requires the CREATE privilege on the database.",
-            )
+            hint = "Creating the migration tables requires the CREATE privilege on the database."
+            self._execute(f"begin; {query('migrate/create_tables')}; commit", hint=hint)
         self._schema_exists = True
-
-    def _forget_rollbacks(self, work: Sequence[tuple[Migration, SqlFile]]) -> None:
-        """Delete the records of migrations whose rollback had started: they are applied again."""
-        names = [f"rollback {migration.id}" for migration, _ in work]
-        begun = [name for name in names if name in self._unfinished]
-        if begun:
-            self.connection.execute(query("migrate/forget_rollbacks"), {"begun": begun})
 
     def _execute(
         self, text: str, script: SqlFile | None = None, state: str = NO_CHANGES, hint: str = ""
@@ -239,17 +202,13 @@ class Executor:
         """
         if self.connection.closed:
             return
-        transactional.send(self.connection, "rollback")
-        transactional.send(self.connection, transactional.RESET_SESSION)
+        transactional.send(self.connection, f"rollback; {transactional.RESET_SESSION}")
         if self._run_state.unreported or (over and self._run_state.finished):
             # A later commit that waits for the disk makes all earlier ones durable.
-            store = fingerprint.store_sql(self.connection)
-            self._execute(f"begin; {transactional.wait_for_disk(True)}; {store}; commit")
+            store = f"{transactional.wait_for_disk(True)}; {fingerprint.store_sql()}"
+            self._execute(f"begin; {store}; commit")
             self._run_state.durable()
 
 
-def _validate(script: SqlFile) -> None:
-    """Raise FileError for a file that cannot be run."""
-    _ = script.statements
-    if not script.header.transactional:
-        concurrent_indexes.require_names(script)
+def _ms(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)

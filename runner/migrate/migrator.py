@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runner.errors import RunnerError
-from runner.events import Done, Report, silent
+from runner.events import Report, silent
 from runner.files.loader import Migration
 from runner.migrate import advisory_lock, recorder
 from runner.migrate.plan import Record
@@ -61,7 +60,7 @@ class Migrator:
         self.report = report
         self._timeouts = timeouts or Timeouts()
         self._backend_pid = backend_pid
-        self._run_state = RunState(report, log)
+        self.run_state = RunState(report, log)
         self._fingerprints = fingerprints
         self._locked = False
 
@@ -97,34 +96,20 @@ class Migrator:
         Raises FileError or SqlError for the first that fails; those before it stay applied.
         """
         if migrations:
-            self._executor.apply(migrations)
+            self._executor.run(migrations, "apply")
 
     def roll_back(self, migrations: Sequence[Migration]) -> None:
         """Run the rollback file of each, in the given order, and delete its record."""
         if migrations:
-            self._executor.roll_back(migrations)
+            self._executor.run(migrations, "rollback")
 
-    def mark(self, migration: Migration) -> None:
-        """Record a migration as applied without running it."""
-        self._executor.record(migration, "mark")
+    def record(self, migration: Migration, operation: str) -> None:
+        """Change the record of a migration without running anything. Call under the lock.
 
-    def unmark(self, migration: Migration) -> None:
-        """Delete a record without rolling back."""
-        self._executor.record(migration, "unmark")
-
-    def accept(self, migration: Migration) -> None:
-        """Record the present text of an applied file as the one that was applied."""
-        self._executor.accept(migration)
-
-    def seeded(self, loaded: Sequence[Done]) -> None:
-        """Report seed files, which one durable commit has loaded."""
-        for done in loaded:
-            self._run_state.committed(done)
-        self._run_state.durable()
-
-    def failed(self, attempt: Done, error: RunnerError) -> None:
-        """Write a failure to the run log."""
-        self._run_state.failed(attempt, error)
+        `operation`: "mark" as applied, "unmark", or "edit": the present text of an applied file
+        becomes the one that was applied.
+        """
+        self._executor.record(migration, operation)
 
     @cached_property
     def lock_waits(self) -> LockWaits:
@@ -137,4 +122,4 @@ class Migrator:
     def _executor(self) -> Executor:
         from runner.migrate.executor import Executor  # noqa: PLC0415
 
-        return Executor(self.lock_waits, self._run_state, fingerprints=self._fingerprints)
+        return Executor(self.lock_waits, self.run_state, fingerprints=self._fingerprints)

@@ -25,8 +25,6 @@ class Record(NamedTuple):
 
 
 class State(StrEnum):
-    """The state of one migration."""
-
     APPLIED = "applied"
     PENDING = "pending"
     OUT_OF_ORDER = "out_of_order"  # pending, with a number below the newest applied one
@@ -37,7 +35,6 @@ class State(StrEnum):
 
     @property
     def label(self) -> str:
-        """The state in words."""
         return self.value.replace("_", " ")
 
 
@@ -50,7 +47,6 @@ ADVICE = {
     State.PARTIAL: "partially rolled back: apply runs it again, rollback completes the rollback",
     State.COSMETIC: "only comments or white space differ from what was applied",
 }
-_NOTHING_TO_DO = (State.APPLIED, State.COSMETIC)
 
 
 class Entry(NamedTuple):
@@ -69,13 +65,12 @@ class Plan:
     entries: tuple[Entry, ...]
 
     def of(self, *states: State) -> list[Entry]:
-        """Return the entries in one of these states."""
         return [entry for entry in self.entries if entry.state in states]
 
     @property
     def clean(self) -> bool:
         """Whether there is nothing to do."""
-        return all(entry.state in _NOTHING_TO_DO for entry in self.entries)
+        return all(entry.state in (State.APPLIED, State.COSMETIC) for entry in self.entries)
 
     def pending(
         self, *, to: Migration | None = None, out_of_order: bool = False
@@ -92,16 +87,14 @@ class Plan:
                 "applied: the database contains what the file said before",
                 hint="Restore the file, and write the change as a new migration.",
             )
-        stop = len(self.entries)
         wanted = (State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)
-        if to:
-            stop = next(i for i, e in enumerate(self.entries, 1) if e.migration == to)
-        chosen = [e for e in self.entries[:stop] if e.state in wanted and e.migration]
+        stop = next(i for i, e in enumerate(self.entries, 1) if e.migration == to) if to else None
+        entries = self.entries[:stop]
+        chosen = [(state, file) for _, state, file, _ in entries if file and state in wanted]
         refused = [
-            entry
-            for entry in chosen
-            if entry.state is State.OUT_OF_ORDER
-            and not (out_of_order or (entry.migration and entry.migration.header.independent))
+            file
+            for state, file in chosen
+            if state is State.OUT_OF_ORDER and not (out_of_order or file.header.independent)
         ]
         if refused:
             raise PlanError(
@@ -110,7 +103,7 @@ class Plan:
                 hint="If the order does not matter: python -m runner apply --out-of-order, or add "
                 "`-- independent: true` to its header.",
             )
-        return [entry.migration for entry in chosen if entry.migration]
+        return [file for _, file in chosen]
 
     def applied(self) -> list[Entry]:
         """Return what is applied, newest first: the order in which it is rolled back."""
@@ -122,8 +115,7 @@ def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
     newest = max((m.number for m in files if m.id in records), default=-1)
     pairs = ((file, records.get(file.id)) for file in files)
     entries = [Entry(file.id, _state(file, record, newest), file, record) for file, record in pairs]
-    known = {file.id for file in files}
-    for id_ in sorted(records.keys() - known):
+    for id_ in sorted(records.keys() - {file.id for file in files}):
         index = next((i for i, entry in enumerate(entries) if entry.id > id_), len(entries))
         entries.insert(index, Entry(id_, State.MISSING, None, records[id_]))
     return Plan(tuple(entries))
@@ -139,8 +131,8 @@ def _state(file: Migration, record: Record | None, newest: int) -> State:
     return State.COSMETIC if record.code_sha256 == file.code_sha256 else State.EDITED
 
 
-def _ids(entries: Iterable[Entry]) -> str:
-    return ", ".join(entry.id for entry in entries)
+def _ids(found: Iterable[Entry | Migration]) -> str:
+    return ", ".join(each.id for each in found)
 
 
 def require_recorded(records: Mapping[str, Record], migration: Migration, *, applied: bool) -> None:

@@ -80,37 +80,28 @@ def sql_of(
     """Return the SQL that records an operation.
 
     Args:
-        operation: "apply", "mark", "rollback" or "unmark".
+        operation: "apply", "mark", "edit", "rollback" or "unmark".
         ms: duration; None to let the server measure it, which it can in a transaction.
         unfinished: also delete the progress of a run outside a transaction.
     """
-    if operation in ("apply", "mark"):
-        timed = {"ms": ms, "in_transaction": migration.header.transactional}
-        change, known = "mark", {**facts(migration, operation), **timed}
-    else:
-        change, known = "unmark", _actor(migration, operation)
-    names = (change, "forget_progress", "log") if unfinished else (change, "log")
-    return fill(connection, known, *names)
-
-
-def facts(migration: Migration, operation: str) -> dict[str, Any]:
-    """Return the values of a record: the file, the operation, and who ran it."""
-    return {
-        **_actor(migration, operation),
-        "sha256": migration.sha256,
-        "code_sha256": migration.code_sha256,
-        "content": migration.text if len(migration.text) <= _LONGEST_KEPT else None,
-    }
-
-
-def _actor(migration: Migration, operation: str) -> dict[str, Any]:
-    return {
+    values: dict[str, Any] = {
         "hash": hashlib.sha256(migration.id.encode()).hexdigest(),
         "id": migration.id,
         "operation": operation,
         "user": operating_system_user(),
         "host": socket.gethostname(),
     }
+    change = {"apply": "mark", "rollback": "unmark"}.get(operation, operation)
+    if change != "unmark":
+        values |= {
+            "sha256": migration.sha256,
+            "code_sha256": migration.code_sha256,
+            "content": migration.text if len(migration.text) <= _LONGEST_KEPT else None,
+            "ms": ms,
+            "in_transaction": migration.header.transactional,
+        }
+    names = (change, "forget_progress", "log") if unfinished else (change, "log")
+    return fill(connection, values, *names)
 
 
 def content(connection: Connection, id_: str) -> str | None:

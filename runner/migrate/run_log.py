@@ -52,7 +52,6 @@ class RunLog:
             self.close()
 
     def close(self) -> None:
-        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

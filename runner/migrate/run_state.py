@@ -24,7 +24,6 @@ class RunState:
         self._log = log
 
     def begin(self, operation: str) -> None:
-        """Start a new run."""
         self.finished, self.current, self._participle = [], "", _PARTICIPLES[operation]
 
     def committed(self, done: Done) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
 from runner.events import Done, Working
 from runner.execution import transactional
-from runner.execution.lock_waits import LockWait
 from runner.execution.sql_errors import own_sql_error
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
@@ -49,8 +48,7 @@ def read(folder: Path) -> list[SqlFile]:
         if folder.exists():
             what = "contains no .sql file" if folder.is_dir() else "is not a folder"
         raise UsageError(
-            f"The folder of seeds {folder} {what}",
-            hint="Name another one: --seeds-dir DIR",
+            f"The folder of seeds {folder} {what}", hint="Name another one: --seeds-dir DIR"
         )
     return [SqlFile(path) for path in files]
 
@@ -88,75 +86,45 @@ def load(
 def _load_all(
     migrator: Migrator, scripts: list[SqlFile], tables: list[str], parameters: Mapping[str, int]
 ) -> list[TableCount]:
-    connection = migrator.connection
-    waits = [migrator.lock_waits.for_file(script.header, lock_timeout=0) for script in scripts]
+    connection, run_state = migrator.connection, migrator.run_state
     more = [f"set local {name} = {value}" for name, value in parameters.items()]
-    settings = ["; ".join((*wait.transaction_settings(), *more)) for wait in waits]
-    transactional.send(connection, f"begin; {settings[0]}")
+    loaded: list[Done] = []
+    # What the session counted in earlier transactions; it is flushed before the next one begins.
+    transactional.send(connection, "select pg_stat_force_next_flush()")
+    transactional.send(connection, "begin")
     try:
-        before = _counters(connection, tables)
-        loaded = [
-            _load_one(
-                migrator,
-                script,
-                wait,
-                which=f"{number} of {len(scripts)}",
-                then="; ".join((transactional.RESET_SESSION, *settings[number : number + 1])),
-            )
-            for number, (script, wait) in enumerate(zip(scripts, waits, strict=True), start=1)
-        ]
-        counts = _compare(connection, before, _counters(connection, tables))
+        for number, script in enumerate(scripts, start=1):
+            migrator.report(Working(f"seed {script.path.name} ({number} of {len(scripts)})"))
+            lock_wait = migrator.lock_waits.for_file(script.header, lock_timeout=0)
+            settings = (transactional.RESET_SESSION, *lock_wait.transaction_settings(), *more)
+            connection.execute("; ".join(settings).encode())
+            started = time.monotonic()
+            try:
+                transactional.run_whole(connection, script, state=NO_CHANGES, lock_wait=lock_wait)
+            finally:
+                ms = round((time.monotonic() - started) * 1000, 1)
+                loaded.append(Done("seed", script.path.stem, script.sha256, ms))
+        connection.execute(transactional.RESET_SESSION.encode())
+        counts = list(_counts(connection, tables))
         _, error = transactional.send(connection, "commit")
         if error:
-            failed = own_sql_error(error, "at the commit of the seeds", state=NO_CHANGES)
-            migrator.failed(loaded[-1], failed)
-            raise failed
+            raise own_sql_error(error, "at the commit of the seeds", state=NO_CHANGES)
+    except RunnerError as error:
+        run_state.failed(loaded[-1], error)
+        raise
     finally:
-        if (
-            not connection.closed
-            and connection.info.transaction_status != pq.TransactionStatus.IDLE
-        ):
+        status = connection.info.transaction_status
+        if not connection.closed and status != pq.TransactionStatus.IDLE:
             transactional.send(connection, "rollback")
-    migrator.seeded(loaded)
+    for done in loaded:
+        run_state.committed(done)
+    run_state.durable()
     return counts
 
 
-def _load_one(
-    migrator: Migrator, script: SqlFile, lock_wait: LockWait, *, which: str, then: str
-) -> Done:
-    """Run one file inside the open transaction, and `then` the SQL that prepares for the next."""
-    migrator.report(Working(f"seed {script.path.name} ({which})"))
-    started = time.monotonic()
-
-    def attempt() -> Done:
-        ms = round((time.monotonic() - started) * 1000, 1)
-        return Done("seed", script.path.stem, script.sha256, ms)
-
-    try:
-        transactional.run_whole(migrator.connection, script, state=NO_CHANGES, lock_wait=lock_wait)
-    except RunnerError as error:
-        migrator.failed(attempt(), error)
-        raise
-    migrator.connection.execute(then.encode())
-    return attempt()
-
-
-def _counters(connection: Connection, tables: list[str]) -> dict[tuple[str, str, bool], list[int]]:
-    rows = connection.execute(query("migrate/counters"), {"tables": tables}).fetchall()
-    return {(schema, name, named): counters for schema, name, named, *counters in rows}
-
-
-def _compare(
-    connection: Connection,
-    before: dict[tuple[str, str, bool], list[int]],
-    after: dict[tuple[str, str, bool], list[int]],
-) -> list[TableCount]:
-    counts: list[TableCount] = []
-    for (schema, name, named), now in after.items():
-        earlier = before.get((schema, name, named), [0, 0, 0])
-        inserted, updated, deleted = (b - a for a, b in zip(earlier, now, strict=True))
-        if not (named or inserted or updated or deleted):
-            continue
+def _counts(connection: Connection, tables: list[str]) -> Iterator[TableCount]:
+    changed = connection.execute(query("migrate/counters"), {"tables": tables}).fetchall()
+    for schema, name, inserted, deleted in changed:
         # A row may be updated twice; xmin tells which rows this transaction wrote.
         rows = sql.SQL(
             "select count(*), count(*) filter (where xmin = pg_current_xact_id_if_assigned()::xid)"
@@ -164,5 +132,4 @@ def _compare(
         ).format(sql.Identifier(schema, name))
         total, touched = connection.execute(rows).fetchone() or (0, 0)
         table = f"{schema}.{name}"
-        counts.append(TableCount(table, inserted, touched - inserted, deleted, total - touched))
-    return counts
+        yield TableCount(table, inserted, touched - inserted, deleted, total - touched)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from runner.events import Report, silent
 from runner.migrate import recorder
@@ -44,32 +44,28 @@ def migrator_for(
         pooler.refuse_by_name(target)
     backend_pid = 0
     run_log: RunLog | None = None
-    connection = connect(target, wait=settings.timeouts.connect, report=report)
-    try:
-        with translate_errors():
-            if write and not target.embedded:
-                refuse_read_only(connection, target)
-                backend_pid = pooler.backend_pid(connection, target)
-            if write:
-                connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
-            if log:
-                facts = {
-                    "server_version": connection.info.parameter_status("server_version") or "",
-                    "target": target.url(),
-                    "by": f"{recorder.operating_system_user()}@{socket.gethostname()}",
-                }
-                run_log = RunLog(
-                    settings.log, chosen=settings.log_chosen, facts=facts, report=report
-                )
-            yield Migrator(
-                connection,
-                target=target,
-                report=report,
-                log=run_log,
-                timeouts=settings.timeouts,
-                backend_pid=backend_pid,
-            )
-    finally:
-        if run_log:
-            run_log.close()
-        connection.close()
+    with ExitStack() as stack:
+        connection = connect(target, wait=settings.timeouts.connect, report=report)
+        stack.callback(connection.close)
+        stack.enter_context(translate_errors())
+        if write and not target.embedded:
+            refuse_read_only(connection, target)
+            backend_pid = pooler.backend_pid(connection, target)
+        if write:
+            connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
+        if log:
+            facts = {
+                "server_version": connection.info.parameter_status("server_version") or "",
+                "target": target.url(),
+                "by": f"{recorder.operating_system_user()}@{socket.gethostname()}",
+            }
+            run_log = RunLog(settings.log, chosen=settings.log_chosen, facts=facts, report=report)
+            stack.callback(run_log.close)
+        yield Migrator(
+            connection,
+            target=target,
+            report=report,
+            log=run_log,
+            timeouts=settings.timeouts,
+            backend_pid=backend_pid,
+        )

@@ -47,7 +47,7 @@ def baseline(
     known = migrator.records()
     todo = [file for file in files[: files.index(last) + 1] if file.id not in known]
     for file in todo:
-        migrator.mark(file)
+        migrator.record(file, "mark")
     return todo
 
 

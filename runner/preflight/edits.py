@@ -88,7 +88,7 @@ def accept(
             scratch.snapshot_of([*before, old]), scratch.snapshot_of([*before, edited])
         )
     _refuse_changes(edited, found, "run in place of the applied content")
-    migrator.accept(edited)
+    migrator.record(edited, "edit")
 
 
 def _effects_here(migrator: Migrator, edited: Migration) -> list[Difference]:

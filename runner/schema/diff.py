@@ -13,6 +13,7 @@ from runner.schema.snapshot import Fact, Object, Snapshot
 _RECREATED = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
 # Facts that `add column` includes.
 _ADDED_WITH_A_COLUMN = ("default", "generated", "identity", "not null", "type")
+_BASE = ("", "definition", "function", "runs")  # traits that every object of a kind has
 _SHORT = 72  # characters of a value shown within a sentence
 
 
@@ -31,7 +32,6 @@ class Difference:
 
     @property
     def object(self) -> str:
-        """Kind and name."""
         return f"{self.kind} {self.name}"
 
     @property
@@ -41,44 +41,42 @@ class Difference:
 
     def as_drift(self, here: str = "here", there: str = "in the files") -> str:
         """Describe it for two databases: `here` is the one before, `there` the one after."""
+        old, new = self._shown(self.before), self._shown(self.after)
+        text = f"{self.trait} {old} {here}, {new} {there}"
         if self.is_whole:
             one, other = (there, here) if self.before is None else (here, there)
-            return f"{self.object}: {one} and not {other}{self._along()}"
-        return f"{self.object}: {self._compared(here, there)}"
+            text = f"{one} and not {other}{self._along()}"
+        elif not self.before and not self.after:  # a privilege or NOT NULL: exists or not
+            text = f"{self.trait} {here if self.after is None else there} only"
+        elif self.lines():
+            text = f"another {self.trait} {here} than {there}"
+        elif self.before is None:
+            text = f"no {self.trait} {here}, {new} {there}"
+        elif self.after is None:
+            text = f"{self.trait} {old} {here}, not {there}"
+        return f"{self.object}: {text}"
 
     def as_effect(self) -> str:
         """Describe it for one database, before and after a change."""
         if self.is_whole:
             return f"{'creates' if self.before is None else 'drops'} {self.object}{self._along()}"
-        if self.before is None or self.after is None:
-            operation, value = (
-                ("adds", self.after) if self.before is None else ("removes", self.before)
-            )
-            return f"{self.object}: {operation} {self.trait} {self._shown(value)}".rstrip()
-        if self.lines():
-            return f"{self.object}: another {self.trait}"
         old, new = self._shown(self.before), self._shown(self.after)
-        return f"{self.object}: {self.trait} {old} → {new}"
+        text = f"{self.trait} {old} → {new}"
+        if self.before is None:
+            text = f"adds {self.trait} {new}".rstrip()
+        elif self.after is None:
+            text = f"removes {self.trait} {old}".rstrip()
+        elif self.lines():
+            text = f"another {self.trait}"
+        return f"{self.object}: {text}"
 
     def lines(self) -> list[str]:
         """Return the line diff of values that are too long for a sentence."""
-        values = [value for value in (self.before, self.after) if value]
-        if self.is_whole or len(values) < 2 or all(len(v) <= _SHORT for v in values):
+        old, new = self.before or "", self.after or ""
+        if not (old and new) or max(len(old), len(new)) <= _SHORT:
             return []
-        sides = ((self.before or "").splitlines(), (self.after or "").splitlines())
-        return [line for line in difflib.ndiff(*sides) if line[0] in "+-"]
-
-    def _compared(self, here: str, there: str) -> str:
-        if not self.before and not self.after:  # a privilege or NOT NULL: exists or not
-            return f"{self.trait} {here if self.after is None else there} only"
-        if self.lines():
-            return f"another {self.trait} {here} than {there}"
-        old, new = self._shown(self.before), self._shown(self.after)
-        if self.before is None:
-            return f"no {self.trait} {here}, {new} {there}"
-        if self.after is None:
-            return f"{self.trait} {old} {here}, not {there}"
-        return f"{self.trait} {old} {here}, {new} {there}"
+        compared = difflib.ndiff(old.splitlines(), new.splitlines())
+        return [line for line in compared if line[0] in "+-"]
 
     def _shown(self, value: str | None) -> str:
         words = " ".join((value or "").split())
@@ -116,39 +114,27 @@ def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
 
 
 def _base(facts: dict[str, Fact]) -> Fact | None:
-    return next((fact for fact in facts.values() if fact.is_base), None)
+    """Return the fact that states that the object exists."""
+    return next((facts[trait] for trait in _BASE if trait in facts), None)
 
 
 def _within(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Iterator[Difference]:
     for trait in sorted(old.keys() | new.keys()):
-        before, after = old.get(trait), new.get(trait)
-        if before and after and before.value == after.value:
-            continue
-        either = after or before
-        assert either  # noqa: S101 - the trait comes from one of the two
-        yield Difference(
-            *object_,
-            trait,
-            before.value if before else None,
-            after.value if after else None,
-            either.of,
-            _fix_of(trait, old, new),
-        )
+        before, after = (side[trait].value if trait in side else None for side in (old, new))
+        if before != after:
+            of = (new.get(trait) or old[trait]).of
+            yield Difference(*object_, trait, before, after, of, _fix_of(trait, old, new))
 
 
 def _fix_of(trait: str, old: dict[str, Fact], new: dict[str, Fact]) -> str:
     """Return the statements that change one trait of an object on both sides."""
     before, after = old.get(trait), new.get(trait)
-    fact, base = (after, _base(new)) if after else (before, _base(old))
-    if (
-        fact and base and fact.make and fact.make == base.make
-    ):  # part of the statement that creates it
+    fact, base = after or old[trait], _base(new if after else old)
+    if base and fact.make and fact.make == base.make:  # part of the statement that creates it
         return _recreated(new)
     if before and after and trait == "labels":
         return _labels_added(before.value, after)
-    if after:
-        return _statements(after.make)
-    return _statements(before.unmake if before else None)
+    return _statements(fact.make if after else fact.unmake)
 
 
 def _recreated(facts: dict[str, Fact]) -> str:

@@ -12,10 +12,9 @@ from runner.queries import query
 from runner.schema import snapshot
 
 
-def store_sql(connection: Connection) -> str:
+def store_sql() -> str:
     """Return the statements that store the fingerprint with the newest log entry."""
-    fingerprint = snapshot.fingerprint_sql(connection.info.server_version // 10000)
-    keep = query("schema/store_fingerprint").replace("{fingerprint}", fingerprint)
+    keep = query("schema/store_fingerprint").replace("{fingerprint}", snapshot.fingerprint_sql())
     return f"{snapshot.PATH}; {keep}"
 
 
@@ -27,9 +26,8 @@ class Changed:
     since: datetime  # UTC, without time zone
 
     def __str__(self) -> str:
-        return (
-            f"changed outside migrations since {self.since:%Y-%m-%d %H:%M} UTC, after {self.after}"
-        )
+        since = f"{self.since:%Y-%m-%d %H:%M} UTC"
+        return f"changed outside migrations since {since}, after {self.after}"
 
 
 def changed_since(connection: Connection) -> Changed | None:
@@ -42,7 +40,9 @@ def changed_since(connection: Connection) -> Changed | None:
         row = connection.execute(query("schema/stored_fingerprint")).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return None
-    prefix = snapshot.fingerprint_prefix(connection.info.server_version // 10000)
-    if row is None or not (row[0] or "").startswith(prefix):
+    if row is None or not row[0]:
         return None
-    return None if row[0] == snapshot.fingerprint(connection) else Changed(row[1], row[2])
+    stored, after, since = row
+    now = snapshot.fingerprint(connection)
+    comparable = stored.rpartition(":")[0] == now.rpartition(":")[0]
+    return Changed(after, since) if comparable and stored != now else None

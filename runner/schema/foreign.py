@@ -21,7 +21,6 @@ def separate_foreign(here: Snapshot, there: Snapshot) -> tuple[list[Difference],
 
 
 def foreign_advice(names: Sequence[str]) -> str:
-    """Return the advice on other tools' records."""
     return (
         f"{', '.join(names)}: records of another migration tool. Drop them when that tool is no "
         "longer used here"

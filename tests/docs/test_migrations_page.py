@@ -48,7 +48,7 @@ def test_migrations_run_twice_and_roll_back(database: Database, tmp_path: Path) 
             before = snapshot.take(migrator.connection)
         applied = apply(files[id_])
         with checkout.migrator() as migrator:
-            migrator.unmark(files[id_])
+            migrator.record(files[id_], "unmark")
         assert apply(files[id_]).text == applied.text, id_
         with checkout.migrator() as migrator:
             migrator.roll_back([files[id_]])

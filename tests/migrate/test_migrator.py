@@ -192,8 +192,8 @@ def test_every_operation_is_in_the_yoyo_log(checkout: Checkout) -> None:
     with checkout.migrator() as migrator:
         migrator.apply([migration])
         migrator.roll_back([migration])
-        migrator.mark(migration)
-        migrator.unmark(migration)
+        migrator.record(migration, "mark")
+        migrator.record(migration, "unmark")
     assert checkout.rows("""
         select operation, migration_hash from yoyo._yoyo_log order by created_at_utc
         """) == [

@@ -23,7 +23,7 @@ def rerun(migrator: Migrator, file: Migration, check: str) -> Finding | None:
     """Delete a file's record and apply the file again; return a finding if that fails."""
     try:
         with migrator.lock():
-            migrator.unmark(file)
+            migrator.record(file, "unmark")
             migrator.apply([file])
     except RunnerError as error:
         return failure(check, file, "cannot be run again", error)

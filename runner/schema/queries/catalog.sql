@@ -704,6 +704,6 @@ facts (kind, name, of, trait, value, make, unmake) as (
         format('comment on %s is null', d.target)
     from described as d
 )
-select kind, name, of, trait, value, make, unmake
+select kind, name, trait, value, of, make, unmake
 from facts
 order by kind collate "C", name collate "C", trait collate "C", value collate "C"

@@ -1,7 +1,6 @@
--- The state of an index that is built concurrently; a failed build leaves an invalid one.
+-- An index as a failed build leaves it: its qualified name, and the session that is building it.
 select
     format('%%I.%%I', n.nspname, c.relname),
-    i.indisvalid,
     (
         select min(p.pid)
         from pg_catalog.pg_stat_progress_create_index as p
@@ -13,3 +12,4 @@ inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where
     i.indrelid = to_regclass(%(table)s)
     and c.relname = (parse_ident(%(name)s))[1]
+    and not i.indisvalid
