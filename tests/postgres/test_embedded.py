@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -969,6 +970,53 @@ def test_an_inaccessible_folder_is_reported_with_its_owner(data_dir: Path) -> No
         assert f"{data_dir.parent} belongs to" in caught.value.message
     finally:
         data_dir.parent.chmod(0o700)
+
+
+def parent_is_a_file(data_dir: Path) -> Path:
+    data_dir.parent.write_text("")
+    return data_dir.parent
+
+
+def lock_is_a_link(data_dir: Path) -> Path:
+    data_dir.parent.mkdir()
+    lock = data_folder.beside(data_dir, "lock")
+    lock.symlink_to(data_dir.parent / "elsewhere")
+    return lock
+
+
+def place_is_a_folder(data_dir: Path) -> Path:
+    data_dir.parent.mkdir()
+    place = data_folder.beside(data_dir, "place")
+    place.mkdir()
+    return place
+
+
+@pytest.mark.parametrize("obstacle", [parent_is_a_file, lock_is_a_link, place_is_a_folder])
+def test_a_file_that_prevents_the_start_is_named_and_nothing_is_changed(
+    data_dir: Path, obstacle: Callable[[Path], Path]
+) -> None:
+    path = obstacle(data_dir)
+    with pytest.raises(ServerError, match=re.escape(f"{path}")) as caught:
+        embedded.start(data_dir)
+    assert caught.value.state == "No changes were made."
+    assert not data_dir.exists()
+    assert not (data_dir.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", ["log", "password"])
+def test_a_link_in_place_of_the_log_or_password_is_refused_and_the_data_kept(
+    run: Run, project: Path, data_dir: Path, name: str
+) -> None:
+    server = run()
+    link = data_folder.beside(server.data_dir, name)
+    link.unlink(missing_ok=True)
+    link.symlink_to(project / "elsewhere")
+    with pytest.raises(ServerError, match=re.escape(f"{link}: ")) as caught:
+        embedded.start(data_dir, port=free_port())
+    assert caught.value.state == f"The data in {server.data_dir} is unchanged."
+    assert not (project / "elsewhere").exists()
+    link.unlink()
+    assert ask(embedded.start(data_dir), "select 1") == 1
 
 
 def test_stop_waits_for_a_process_that_creates_the_cluster(

@@ -111,7 +111,8 @@ def start_unlocked(
             report(f"creating a new PostgreSQL {version} cluster in {data}")
             data_folder.initialize(user, bin_dir, data, version, durable=not settings)
         report(f"starting PostgreSQL {version}")
-        running = launch.launch(user, bin_dir, data, port, settings)
+        with data_folder.translate_os_errors(data, f"The data in {data} is unchanged."):
+            running = launch.launch(user, bin_dir, data, port, settings)
     launch.prepare(running)
     return running
 

@@ -47,7 +47,7 @@ def open_file(path: Path, mode: str, permissions: int = 0o600) -> IO[Any]:
 def password(data: Path) -> str:
     """Return the password of the role postgres over TCP; it is generated once and stored."""
     path = beside(data, "password")
-    with translate_os_errors(path):
+    with translate_os_errors(path, f"The data in {data} is unchanged."):
         try:
             with open_file(path, "x") as file:
                 file.write(generated := secrets.token_urlsafe(24))
@@ -136,7 +136,7 @@ def check_owner(path: Path, uid: int, expected: int) -> None:
 
 
 @contextlib.contextmanager
-def translate_os_errors(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path, state: str = NO_CHANGES) -> Iterator[None]:
     """Convert an OSError to a ServerError that names the file and, if access is denied, its owner.
 
     `path` is named where the error itself names no file.
@@ -152,12 +152,13 @@ def translate_os_errors(path: Path) -> Iterator[None]:
             f"The operating-system user {os_user.user_name(os.geteuid())} is not allowed to use "
             f"{denied}: {cause} belongs to {os_user.user_name(cause.stat().st_uid)}.",
             hint="Run this as the user that created it, or choose another folder.",
-            state=NO_CHANGES,
+            state=state,
         ) from error
     except OSError as error:
         raise ServerError(
             f"{error.filename or path}: {error.strerror or error}.",
             hint=_HINTS.get(error.errno or 0, ""),
+            state=state,
         ) from error
 
 
