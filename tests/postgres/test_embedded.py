@@ -523,15 +523,23 @@ def test_a_backend_that_outlived_its_postmaster_does_not_block_the_next_start(
     run: Run, data_dir: Path
 ) -> None:
     server = run()
-    with contextlib.closing(psycopg.connect(server.url(), autocommit=True)) as connection:
+    # The timeout ends the loop if this test is killed.
+    options = "-c statement_timeout=60s"
+    with contextlib.closing(
+        psycopg.connect(server.url(), autocommit=True, options=options)
+    ) as connection:
         backend = connection.info.backend_pid
-        connection.pgconn.send_query(b"do $$ begin loop null; end loop; end $$")
-        busy = "select count(*) from pg_stat_activity where state = 'active' and pid = "
-        until(lambda: ask(server, f"{busy}{backend}") == 1)
-        kill(server)
-        assert postmaster.alive(backend)
-        again = embedded.start(data_dir)
-        assert not postmaster.alive(backend)
+        try:
+            connection.pgconn.send_query(b"do $$ begin loop null; end loop; end $$")
+            busy = "select count(*) from pg_stat_activity where state = 'active' and pid = "
+            until(lambda: ask(server, f"{busy}{backend}") == 1)
+            kill(server)
+            assert postmaster.alive(backend)
+            again = embedded.start(data_dir)
+            assert not postmaster.alive(backend)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(backend, signal.SIGKILL)
         assert ask(again, "select 1") == 1
 
 
