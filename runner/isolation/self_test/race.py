@@ -11,7 +11,7 @@ import time
 import psycopg
 from psycopg import IsolationLevel
 
-from runner.isolation import fixture
+from runner.isolation.project import Project
 from runner.isolation.verdict import Check
 from runner.postgres.connection import Connection
 
@@ -26,19 +26,19 @@ _STEP_DOWN = "update public.users set roles = '{MEMBER}' where org_id = %s and i
 _COUNT_OWNERS = "select count(*) from public.users where org_id = %s and 'OWNER' = any (roles)"
 
 
-def last_owner(url: str) -> tuple[Check, ...]:
+def last_owner(url: str, project: Project) -> tuple[Check, ...]:
     """Race two owners of one organization at each isolation level, as service_role. Commits."""
     with _connected(url) as connection:
         with connection.transaction():
-            fixture.insert(connection)
-        return tuple(_race(url, connection, level) for level in _LEVELS)
+            project.insert_rows(connection)
+        return tuple(_race(url, project, connection, level) for level in _LEVELS)
 
 
-def _race(url: str, watcher: Connection, level: IsolationLevel) -> Check:
-    org, owners = fixture.HOME.id(), ("owner", "other_owner")
+def _race(url: str, project: Project, watcher: Connection, level: IsolationLevel) -> Check:
+    org, owners = project.home.id(), ("owner", "other_owner")
     watcher.execute(
         "update public.users set roles = '{OWNER}' where org_id = %s and id = any (%s)",
-        [org, [fixture.HOME.id(user) for user in owners]],
+        [org, [project.home.id(user) for user in owners]],
     )
     with _connected(url) as first, _connected(url) as second:
         for connection in (first, second):
@@ -47,10 +47,10 @@ def _race(url: str, watcher: Connection, level: IsolationLevel) -> Check:
             connection.execute("set local role service_role")
             connection.execute(_COUNT_OWNERS.encode(), [org])  # takes the snapshot, if any
         outcomes = ["", ""]
-        first.execute(_STEP_DOWN.encode(), [org, fixture.HOME.id(owners[0])])
+        first.execute(_STEP_DOWN.encode(), [org, project.home.id(owners[0])])
 
         def step_down() -> None:
-            outcomes[1] = _step_down(second, org, fixture.HOME.id(owners[1]))
+            outcomes[1] = _step_down(second, org, project.home.id(owners[1]))
 
         thread = threading.Thread(target=step_down, daemon=True)
         thread.start()

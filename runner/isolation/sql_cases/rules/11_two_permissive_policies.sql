@@ -28,7 +28,7 @@ cross join lateral (
     select r.oid
     from pg_roles as r
     where 0 = any (p.roles)
-        and (r.rolname = 'service_role' or r.oid in (select a.oid from api_role as a))
+        and (r.oid in (select p.oid from platform_role as p) or r.oid in (select a.oid from api_role as a))
 ) as role
 where p.is_permissive
     and p.command in ('*', c.letter)

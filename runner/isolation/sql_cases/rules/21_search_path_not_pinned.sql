@@ -18,5 +18,5 @@ select
     format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as fix
 from routine as f
 where f.kind <> 'a'
-    and (f.is_definer or f.schema_name in ('public', 'app', 'auth') and not f.is_parsed)
+    and (f.is_definer or (f.schema_name = 'public' or not f.exposed) and not f.is_parsed)
     and not coalesce('search_path=pg_catalog, pg_temp' = any (f.settings), false)

@@ -15,7 +15,7 @@ cross join lateral (select coalesce(quote_ident(g.rolname), 'public') as name) a
 where d.datname = current_database()
     and acl.privilege_type = 'TEMPORARY'
     and (
-        g.rolname = 'service_role'
+        g.oid in (select p.oid from platform_role as p)
         or g.oid in (select r.oid from api_role as r)
         or (
             acl.grantee = 0

@@ -37,7 +37,7 @@ cross join lateral (
     inner join pg_roles as g on g.oid = m.roleid
     inner join pg_roles as s on s.oid = m.step
     where m.member = r.oid
-        and g.rolname <> 'service_role'
+        and g.oid not in (select p.oid from platform_role as p)
         and (
             g.rolsuper
             or g.rolbypassrls

@@ -1,8 +1,7 @@
--- 504_escalate_by_role
--- An API role alters roles, grants itself one, or disables triggers.
+-- 513_escalate_by_api_role
+-- An API role alters the tenants' role, grants it service_role, or may become the tables' owner.
 -- safe: Refused.
--- source: https://www.postgresql.org/docs/current/sql-alterrole.html; runtime-config-client.html
---   (session_replication_role)
+-- source: https://www.postgresql.org/docs/current/sql-alterrole.html
 
 -- as: OWNER, service_role, anon
 -- expect: 42501
@@ -10,19 +9,7 @@ alter role authenticated bypassrls
 
 -- as: OWNER, service_role, anon
 -- expect: 42501
-create role planted
-
--- as: OWNER, service_role, anon
--- expect: 42501
 grant service_role to authenticated
-
--- as: OWNER, service_role, anon
--- expect: 42501
-set local session_replication_role = replica
-
--- as: OWNER, service_role, anon
--- expect: 42501
-alter function app.caller_org() owner to current_user
 
 -- The login role of the API may switch to the API roles, but never to the tables' owner.
 -- as: OWNER
