@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,16 @@ class IsolationFile:
         """
         lines = self.text.splitlines()
         best = (0, 1)
-        for number, found in _positions(lines):
+        for number, found in self._positions:
             if found == keys[: len(found)]:
                 best = max(best, (len(found), number), key=lambda each: each[0])
         start = best[1]
         inside = (n for n, line in enumerate(lines[start - 1 :], start) if word and word in line)
         return next(inside, start)
+
+    @cached_property
+    def _positions(self) -> list[tuple[int, Keys]]:
+        return list(_positions(self.text.splitlines()))
 
     def section(self, name: str, keys: Mapping[str, type], required: Iterable[str]) -> Any:
         """Return a section with these keys and no others."""

@@ -16,6 +16,7 @@ import pytest
 from checkout import ROOT, Checkout
 from conftest import Database, Server, apply_schema, one_server
 from markupsafe import escape
+from promises import PROJECT
 
 from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
 from runner.isolation.matrix import grid
@@ -59,7 +60,7 @@ def verified(database: Database, weakness: str = "", **how: object) -> Verdict:
     with connect(database) as conn:
         if weakness:
             conn.execute(weakness.encode())
-        return prove(conn, **how)  # type: ignore[arg-type]
+        return prove(conn, PROJECT, **how)  # type: ignore[arg-type]
 
 
 def breach(database: Database, weakness: str, **how: object) -> Breach:
@@ -116,7 +117,7 @@ def test_seeded_database_passes(seeded: Database) -> None:
     verdict = verified(seeded)
     assert verdict.breaches == ()
     assert all("CVE" in warning for warning in verdict.warnings)
-    assert len(verdict.cells) == len(cases()) > 1400
+    assert len(verdict.cells) == len(cases(PROJECT)) > 1400
     assert all(cell.passed for cell in verdict.cells)
     assert re.fullmatch(r"\d+:\d+:[0-9a-f]{64}", verdict.facts["fingerprint"])
 
@@ -153,7 +154,7 @@ def owned(
 def test_each_kind_of_owner_can_verify(owned: tuple[Database, str]) -> None:
     database, owner = owned
     with connect(database, user=owner, password=PASSWORD) as conn:
-        verdict = prove(conn)
+        verdict = prove(conn, PROJECT)
     assert [b.summary for b in verdict.breaches] == []
     assert not [w for w in verdict.warnings if "restrictive" in w]
     assert all(cell.passed for cell in verdict.cells)
@@ -193,7 +194,7 @@ def test_session_settings_are_unchanged(database: Database) -> None:
     )
     with connect(database) as conn:
         before = conn.execute(ask).fetchall()
-        prove(conn, only="matrix")
+        prove(conn, PROJECT, only="matrix")
         assert conn.execute(ask).fetchall() == before
         assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
@@ -349,7 +350,7 @@ def test_policy_that_relies_on_the_restrictive_policy_is_found(database: Databas
     assert all("without the restrictive policies" in b.proof for b in verdict.breaches)
     assert all(cell.passed for cell in verdict.cells)
     with connect(database) as conn:
-        assert prove(conn, only="projects", without_restrictive_policies=False).proven
+        assert prove(conn, PROJECT, only="projects", without_restrictive_policies=False).proven
 
 
 def test_update_policy_that_relies_on_the_select_policy_is_found(
@@ -374,7 +375,7 @@ def test_excess_grant_is_named_with_its_revoke(database: Database) -> None:
     assert found.fix == "revoke update (email) on public.users from authenticated;"
     with connect(database) as conn:
         conn.execute(found.fix.encode())
-        assert prove(conn, only="users").proven
+        assert prove(conn, PROJECT, only="users").proven
 
 
 @pytest.mark.parametrize(
@@ -489,7 +490,7 @@ def test_role_that_cannot_act_as_the_api_gets_the_grant_in_the_hint(
         conn.execute(f"create role {role} login password 'proves'".encode())
     with connect(database, user=name, password=PASSWORD) as conn:
         with pytest.raises(RunnerError, match="cannot act as") as error:
-            prove(conn)
+            prove(conn, PROJECT)
         assert f"grant anon, authenticated, service_role to {role};" in error.value.hint
     with connect(database) as conn:
         conn.execute(f"grant anon, authenticated to {role}".encode())
@@ -499,7 +500,7 @@ def test_role_that_cannot_act_as_the_api_gets_the_grant_in_the_hint(
         connect(database, user=name, password=PASSWORD) as conn,
         pytest.raises(ProofError, match="could not be inserted"),
     ):
-        prove(conn)
+        prove(conn, PROJECT)
 
 
 def test_failing_fixture_is_an_error_unless_a_rule_explains_it(
@@ -524,7 +525,7 @@ def test_read_only_session_is_an_error(database: Database) -> None:
     with connect(database) as conn:
         conn.execute("set default_transaction_read_only = on")
         with pytest.raises(RunnerError, match="read-only"):
-            prove(conn)
+            prove(conn, PROJECT)
 
 
 def test_unknown_name_is_a_usage_error(database: Database) -> None:
