@@ -42,6 +42,12 @@ class Tenant:
 
     name: str
     token: str
+    has_uuid: bool = False  # as its key
+
+    @property
+    def key(self) -> str:
+        """Return the key of the tenant itself."""
+        return self.uuid("org") if self.has_uuid else self.id()
 
     @property
     def mark(self) -> str:
@@ -49,16 +55,13 @@ class Tenant:
         return f"cproof{self.name}{self.token}"
 
     def value(self, of: str) -> str:
-        """Return the value of a variable: a UUID if it is named so, else a text id.
-
-        `org` is the tenant itself.
-        """
-        if of.endswith("_uuid"):
-            return self.uuid(of.removesuffix("_uuid"))
-        return self.id("" if of == "org" else of)
+        """Return the value of a variable; `org` is the tenant itself, `…_uuid` a UUID."""
+        if of == "org":
+            return self.key
+        return self.uuid(of.removesuffix("_uuid")) if of.endswith("_uuid") else self.id(of)
 
     def id(self, of: str = "") -> str:
-        """Return a recognizable id of the tenant, or of one of its rows: 25 letters and digits."""
+        """Return a recognizable text id: 25 letters and digits."""
         name = of.replace("_", "")
         if len(name) > _NAME_LENGTH:  # still a different id for each name
             digest = hashlib.sha256(of.encode()).hexdigest()

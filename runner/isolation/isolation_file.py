@@ -23,7 +23,8 @@ _RESERVED = (
     "people",
     "accept",
 )  # nothing reads them yet
-_TENANT = {"table": str, "column": str, "key": str}
+_TENANT = {"table": str, "column": str, "key": str, "id": str}
+_IDS = ("text", "uuid")
 _IDENTITY = {"settings": dict}
 _ACTOR = {"role": str, "member": str, "user": str, "everywhere": bool}
 _RIGHT = {"allowed": list, "sql": str, "granted": list}
@@ -88,13 +89,14 @@ class IsolationFile:
     def section(self, name: str, keys: Mapping[str, type], required: Iterable[str]) -> Any:
         """Return a section with these keys and no others."""
         section = self.content.get(name, {})
-        self._check((name,), section, keys)
+        self.check((name,), section, keys)
         for key in required:
             if key not in section:
                 raise self.error((name,), f"[{name}] has no {key}")
         return section
 
-    def _check(self, at: Keys, value: Any, keys: Mapping[str, type]) -> None:
+    def check(self, at: Keys, value: Any, keys: Mapping[str, type]) -> None:
+        """Raise the error unless `value` is a table of these keys and types, and no others."""
         if not isinstance(value, dict):
             raise self.error(at, f"{_dotted(at)} must be a table")
         for key, found in value.items():
@@ -107,13 +109,16 @@ class IsolationFile:
             if not isinstance(found, keys[key]) or not strings:
                 raise self.error((*at, key), f"{key} must be {_TYPES[keys[key]]}")
 
-    def tenant(self) -> tuple[tuple[str, str], str, str]:
-        """Return the tenant table (schema, name), its key, and the column of other tables."""
+    def tenant(self) -> tuple[tuple[str, str], str, str, bool]:
+        """Return the tenant table, its key, the column of others, and whether it is a UUID."""
         section = self.section("tenant", _TENANT, ("table", "column"))
         table = _TABLE.fullmatch(section["table"])
         if not table:
             raise self.error(("tenant", "table"), "table must be a schema and a name: public.orgs")
-        return (table[1], table[2]), section.get("key", "id"), section["column"]
+        kind = section.get("id", "text")
+        if kind not in _IDS:
+            raise self.error(("tenant", "id"), f"unknown id {kind!r}", word=kind, known=_IDS)
+        return (table[1], table[2]), section.get("key", "id"), section["column"], kind == "uuid"
 
     def settings(self) -> dict[str, str]:
         """Return the templates of the settings that make a request somebody's."""
@@ -128,7 +133,7 @@ class IsolationFile:
         found = {}
         for name, declared in actors.items():
             at = ("actors", name)
-            self._check(at, declared, _ACTOR)
+            self.check(at, declared, _ACTOR)
             if not declared.get("role"):
                 raise self.error(at, f"the actor {name} has no role")
             if declared.get("everywhere") and declared.get("member"):
@@ -143,7 +148,7 @@ class IsolationFile:
         """Return the rights. `names`: the variables that their statements may use."""
         found = []
         for keys, declared in self._leaves():
-            self._check(keys, declared, _RIGHT)
+            self.check(keys, declared, _RIGHT)
             for key in ("allowed", "sql"):
                 if key not in declared:
                     raise self.error(keys, f"[{_dotted(keys)}] has no {key}")
@@ -202,7 +207,28 @@ class IsolationFile:
 
 def read(sql_dir: Path) -> IsolationFile:
     """Return the file of a project's folder, parsed. Raises UsageError."""
-    path = sql_dir / NAME
+    file = _parse(sql_dir / NAME)
+    for name in file.content:
+        if name in _RESERVED:
+            raise file.error((name,), f"[{name}] is not supported yet", hint="Remove it.")
+        if name not in _SECTIONS:
+            raise file.error((name,), f"unknown section [{name}]", word=name, known=_SECTIONS)
+    return file
+
+
+def equivalents(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return the entries of equivalent.toml: a pattern of mutants' names, the layer that holds."""
+    if not path.is_file():
+        return ()
+    file = _parse(path)
+    found = []
+    for entry in file.content.get("equivalent", []):
+        file.check(("equivalent",), entry, {"name": str, "layer": str})
+        found.append((entry.get("name", ""), entry.get("layer", "")))
+    return tuple(found)
+
+
+def _parse(path: Path) -> IsolationFile:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -214,19 +240,12 @@ def read(sql_dir: Path) -> IsolationFile:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     try:
-        content = tomllib.loads(text)
+        return IsolationFile(path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
         line, column = (int(found[2]), int(found[3])) if found else (None, None)
         place = Place(str(path), line, column, text.splitlines()[line - 1] if line else "")
         raise UsageError(f"{place}: {found[1] if found else error}", place=place) from None
-    file = IsolationFile(path, text, content)
-    for name in content:
-        if name in _RESERVED:
-            raise file.error((name,), f"[{name}] is not supported yet", hint="Remove it.")
-        if name not in _SECTIONS:
-            raise file.error((name,), f"unknown section [{name}]", word=name, known=_SECTIONS)
-    return file
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -28,6 +28,10 @@ from runner.postgres.connection import Connection
 FOLDER = "isolation"
 _SCENARIO_FOLDERS = ("attacks", "invariants")
 _DEFINITIONS = "definitions.sql"
+_FIXTURE_HINT = (
+    "It inserts the rows of one tenant, with ids as :'org', :'project' and so on: verify runs it "
+    "twice and rolls back. Without rows nothing could be tried."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,8 @@ class Project:
     scenarios: tuple[CaseFile, ...]  # attacks, then invariants
     rules: tuple[CaseFile, ...]
     definitions: str  # common table expressions of the rules
+    mutants: tuple[str, ...]  # queries for --self-test
+    equivalents: tuple[tuple[str, str], ...]  # a pattern of mutants' names, the layer that holds
     home: Tenant
     away: Tenant
 
@@ -71,7 +77,7 @@ class Project:
                 role=role,
                 member=member,
                 user=tenant.uuid(user) if user else "",
-                tenant=tenant.id() if member else "",
+                tenant=tenant.key if member else "",
             ),
             user=user,
             member=member,
@@ -176,9 +182,9 @@ def load(sql_dir: Path) -> Project:
     """
     file = isolation_file.read(sql_dir)
     folder = sql_dir / FOLDER
-    table, key, column = file.tenant()
+    table, key, column, has_uuid = file.tenant()
     settings, declared = file.settings(), file.actors()
-    fixture = _fixture(folder / "fixture.sql")
+    fixture = _text(folder / "fixture.sql", hint=_FIXTURE_HINT)
     token = random_token()
     users = {each["user"] for each in declared.values()} - {""}
     scenario_fields = (("safe", "source"), ("each", "setting"))
@@ -200,8 +206,10 @@ def load(sql_dir: Path) -> Project:
         ),
         rules=case_file.read_all("rules", folder / "rules", ("source", "why"), ("level",)),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),
-        home=Tenant("home", token),
-        away=Tenant("away", token),
+        mutants=tuple(_text(path) for path in sorted((folder / "mutants").glob("*.sql"))),
+        equivalents=isolation_file.equivalents(folder / "mutants" / "equivalent.toml"),
+        home=Tenant("home", token, has_uuid),
+        away=Tenant("away", token, has_uuid),
     )
 
 
@@ -217,20 +225,17 @@ def _names(fixture: str, users: Iterable[str]) -> frozenset[str]:
     return frozenset((*variables(fixture), *of_users, *always))
 
 
-def _fixture(path: Path) -> str:
+def _text(path: Path, *, hint: str = "") -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         missing = isinstance(error, FileNotFoundError)
-        raise UsageError(
-            f"{path} {'does not exist' if missing else f'cannot be read: {error}'}",
-            hint="It inserts the rows of one tenant, with ids as :'org', :'project' and so on: "
-            "verify runs it twice and rolls back. Without rows nothing could be tried.",
-        ) from None
+        problem = "does not exist" if missing else f"cannot be read: {error}"
+        raise UsageError(f"{path} {problem}", hint=hint) from None
 
 
 def _definitions(path: Path) -> str:
     """Return the common table expressions of the rules; a project's own come last."""
     packaged = files("runner.isolation.sql_cases") / "rules" / _DEFINITIONS
     text = packaged.read_text(encoding="utf-8").rstrip()
-    return f"{text},\n{path.read_text(encoding='utf-8')}" if path.is_file() else text
+    return f"{text},\n{_text(path)}" if path.is_file() else text

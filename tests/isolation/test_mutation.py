@@ -89,7 +89,7 @@ def state(conn: Connection[TupleRow]) -> list[TupleRow]:
 
 
 def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None:
-    found = mutation.generate(conn)
+    found = mutation.generate(conn, PROJECT)
     kinds = Counter(mutant.kind for mutant in found)
     assert len(found) > 500
     assert len({mutant.name for mutant in found}) == len(found)
@@ -101,7 +101,7 @@ def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None
 def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
         unmodified = state(conn)
-    for mutant in mutation.generate(conn):
+    for mutant in mutation.generate(conn, PROJECT):
         with conn.transaction(force_rollback=True):
             conn.execute(mutant.sql.encode())
             assert state(conn) != unmodified, mutant.name
@@ -110,7 +110,7 @@ def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[Tupl
 def test_undo_reverts_changes_to_the_cluster(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
         unmodified = state(conn)
-    for mutant in mutation.generate(conn):
+    for mutant in mutation.generate(conn, PROJECT):
         if mutant.undo:
             with conn.transaction(force_rollback=True):
                 conn.execute(mutant.sql.encode())
@@ -121,8 +121,8 @@ def test_undo_reverts_changes_to_the_cluster(conn: Connection[TupleRow]) -> None
 def test_equivalent_entries_match_a_mutant_and_name_a_layer(
     conn: Connection[TupleRow],
 ) -> None:
-    found = mutation.generate(conn)
-    for pattern, layer in mutation.equivalents():
+    found = mutation.generate(conn, PROJECT)
+    for pattern, layer in PROJECT.equivalents:
         assert [mutant for mutant in found if re.fullmatch(pattern, mutant.name)], pattern
         assert layer
 
@@ -246,7 +246,7 @@ def test_mutant_that_cannot_be_applied_is_an_error(scratch: embedded.Server) -> 
 )
 def test_function_is_named_as_the_cause(scratch: embedded.Server, name: str, by: str) -> None:
     with mutation._copy(scratch, "generate") as url, psycopg.connect(url) as conn:
-        [mutant] = [mutant for mutant in mutation.generate(conn) if mutant.name == name]
+        [mutant] = [mutant for mutant in mutation.generate(conn, PROJECT) if mutant.name == name]
     trial = mutation.try_out(
         scratch, PROJECT, 1, replace(mutant, object=mutant.object.split(" or ")[0])
     )

@@ -127,7 +127,7 @@ def _own_rows(connection: Connection, project: Project) -> dict[str, int]:
 
 
 def _own_org_condition(project: Project, table: str) -> str:
-    return f'"{project.key_of(table)}" = {literal(project.home.id())}'
+    return f'"{project.key_of(table)}" = {literal(project.home.key)}'
 
 
 def cell(case: Case, outcome: Outcome, *, passed: bool) -> Cell:

@@ -28,14 +28,15 @@ select
         cross join lateral (
             select to_regclass(format('%%I.%%I', wanted.schema, wanted.table_name))::oid
         ) as here (oid)
-        where here.oid is null
-            or wanted.column_name is not null
-            and not exists (
+        where case
+            when wanted.column_name is null then here.oid is null
+            else here.oid is not null and not exists (
                 select from pg_catalog.pg_attribute as a
                 where a.attrelid = here.oid
                     and a.attname = wanted.column_name
                     and not a.attisdropped
             )
+        end
         order by here.oid is not null, wanted.line
         limit 1
     ) as missing,

@@ -2,7 +2,8 @@
 
 The mutants are generated from the catalog by the queries in mutants/*.sql. Each yields rows of
 kind, name (what is weakened), object (what a breach must name), sql, and, for changes to the whole
-cluster, undo. mutants.toml lists equivalent mutants with the layer that still holds.
+cluster, undo. A project adds its own in isolation/mutants/, where equivalent.toml lists equivalent
+mutants with the layer that still holds.
 
 Each mutant is checked by all rules, and by all of verify only if no rule names the object.
 """
@@ -12,13 +13,11 @@ from __future__ import annotations
 import os
 import re
 import time
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from importlib.resources import files
 from itertools import count, repeat, zip_longest
 from multiprocessing import get_context
@@ -33,6 +32,7 @@ from runner.events import Report, Working, silent
 from runner.files import loader
 from runner.isolation import preconditions
 from runner.isolation import project as isolation
+from runner.isolation.actors import substitute
 from runner.isolation.project import Project
 from runner.isolation.proof import LOCK_TIMEOUT, prove
 from runner.isolation.self_test import race
@@ -48,18 +48,21 @@ from runner.preflight.temporary_server import temporary_server
 _UNMODIFIED = "unmodified"
 
 
-def generate(connection: Connection) -> list[Mutant]:
+def generate(connection: Connection, project: Project) -> list[Mutant]:
     """Return every mutant of a database's schema. Only reads the catalog."""
     found: list[Mutant] = []
-    queries = (files("runner.isolation.self_test") / "mutants").iterdir()
+    packaged = sorted(
+        (files("runner.isolation.self_test") / "mutants").iterdir(), key=lambda file: file.name
+    )
+    texts = [*(file.read_text(encoding="utf-8") for file in packaged), *project.mutants]
     with (
         connection.transaction(force_rollback=True),
         connection.cursor(row_factory=dict_row) as cur,
     ):
         cur.execute("set local search_path = pg_catalog, pg_temp")  # names come schema-qualified
-        for file in sorted(queries, key=lambda file: file.name):
-            cur.execute(file.read_text(encoding="utf-8").encode())
-            found += [Mutant(**row, equivalent=_equivalent(row["name"])) for row in cur]
+        for text in texts:
+            cur.execute(substitute(text, {"tenant_table": project.quoted_tenant_table}).encode())
+            found += [Mutant(**row, equivalent=_equivalent(project, row["name"])) for row in cur]
     return found
 
 
@@ -91,7 +94,7 @@ def self_test(
     with temporary_server(version) as server:
         name = create_unmodified(server, sql_dir)
         with _copy(server, "copy") as url, _connected(url) as connection:
-            mutants = sample(generate(connection), limit)
+            mutants = sample(generate(connection, project), limit)
             breaches = prove(connection, project).breaches
         if breaches:
             return Score(name, breaches, (), (), time.monotonic() - started)
@@ -180,16 +183,9 @@ def names(breach: Breach, object_: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text) is not None
 
 
-@cache
-def equivalents() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return the entries of mutants.toml: a pattern of names, and the layer that still holds."""
-    text = Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8")
-    entries: Iterable[dict[str, str]] = tomllib.loads(text).get("equivalent", [])
-    return tuple((re.compile(entry["name"]), entry["layer"]) for entry in entries)
-
-
-def _equivalent(name: str) -> str:
-    return next((layer for pattern, layer in equivalents() if pattern.fullmatch(name)), "")
+def _equivalent(project: Project, name: str) -> str:
+    layers = (layer for pattern, layer in project.equivalents if re.fullmatch(pattern, name))
+    return next(layers, "")
 
 
 def create_unmodified(server: embedded.Server, sql_dir: Path) -> str:

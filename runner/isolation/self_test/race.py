@@ -35,7 +35,7 @@ def last_owner(url: str, project: Project) -> tuple[Check, ...]:
 
 
 def _race(url: str, project: Project, watcher: Connection, level: IsolationLevel) -> Check:
-    org, owners = project.home.id(), ("owner", "other_owner")
+    org, owners = project.home.key, ("owner", "other_owner")
     watcher.execute(
         "update public.users set roles = '{OWNER}' where org_id = %s and id = any (%s)",
         [org, [project.home.id(user) for user in owners]],

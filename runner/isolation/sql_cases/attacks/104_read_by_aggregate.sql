@@ -18,4 +18,7 @@ select 1 where exists (select from :table where :key = :'away.org')
 
 -- as: some members
 -- expect: nothing, 42501
-select max(:key), grouping(:key) from :table group by rollup (:key) having max(:key) <> :'org'
+select max(:key::text), grouping(:key)
+from :table
+group by rollup (:key)
+having max(:key::text) <> :'org'

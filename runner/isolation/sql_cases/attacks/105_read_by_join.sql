@@ -13,7 +13,7 @@ limit 1
 -- expect: nothing, 42501
 select t.*
 from (values (:'away.org')) as v (org)
-cross join lateral (select * from :table where :key = v.org limit 1) as t
+cross join lateral (select * from :table where :key::text = v.org limit 1) as t
 
 -- as: some members
 -- expect: nothing, 42501
