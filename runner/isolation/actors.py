@@ -25,7 +25,7 @@ class Actor:
     name: str  # the user and the tenant, or the role
     role: str
     settings: Mapping[str, str]
-    user: str = ""  # of the fixture; empty for a request that names nobody
+    user: str = ""  # of the fixture; empty for a request that names no user
     member: str = ""  # the role inside the tenant; empty if there is none
     everywhere: bool = False  # whether its rights cross tenants
 

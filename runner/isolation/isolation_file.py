@@ -121,7 +121,7 @@ class IsolationFile:
         return (table[1], table[2]), section.get("key", "id"), section["column"], kind == "uuid"
 
     def settings(self) -> dict[str, str]:
-        """Return the templates of the settings that make a request somebody's."""
+        """Return the templates of the settings of a request."""
         settings: dict[str, str] = self.section("identity", _IDENTITY, ("settings",))["settings"]
         return settings
 
