@@ -48,6 +48,7 @@ class Project:
     internal_schemas: tuple[str, ...]
     fixture: str  # SQL, run once for each tenant
     scenarios: tuple[CaseFile, ...]  # attacks, then invariants
+    races: tuple[CaseFile, ...]  # for --self-test, because they commit
     rules: tuple[CaseFile, ...]
     definitions: str  # common table expressions of the rules
     mutants: tuple[str, ...]  # queries for --self-test
@@ -204,6 +205,7 @@ def load(sql_dir: Path) -> Project:
             for case in case_file.read_all(name, folder / name, *scenario_fields)
             if case.fields.get("setting", "") in ("", *settings)
         ),
+        races=case_file.read_all("races", folder / "races", ("safe", "source")),
         rules=case_file.read_all("rules", folder / "rules", ("source", "why"), ("level",)),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),
         mutants=tuple(_text(path) for path in sorted((folder / "mutants").glob("*.sql"))),
@@ -213,7 +215,7 @@ def load(sql_dir: Path) -> Project:
     )
 
 
-@lru_cache(maxsize=64)  # for the pairs of tenant and user of one project
+@lru_cache(maxsize=32)  # for the pairs of tenant and user of one project
 def _values(project: Project, tenant: Tenant, user: str) -> Mapping[str, str]:
     values = {name: tenant.value(name) for name in project.names}
     return {**values, "me": tenant.id(user), "user": tenant.uuid(user)}

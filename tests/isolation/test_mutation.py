@@ -131,7 +131,7 @@ def test_one_of_two_owners_who_step_down_concurrently_remains(
     server: Server, template: str
 ) -> None:
     with server.database(of=template) as database:
-        races = race.last_owner(database.conninfo(), PROJECT)
+        races = race.run(database.conninfo(), PROJECT)
     assert [check.passed for check in races] == [True] * 3, races
 
 
@@ -154,7 +154,7 @@ def test_race_without_the_right_lock_fails(database: Database, lock: str, lost: 
         weaker, count = re.subn(update, lock, row[0])
         assert count == 1
         conn.execute(weaker)
-    assert [check.passed for check in race.last_owner(database.conninfo(), PROJECT)] == lost
+    assert [check.passed for check in race.run(database.conninfo(), PROJECT)] == lost
 
 
 @pytest.mark.parametrize(

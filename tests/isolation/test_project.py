@@ -26,7 +26,6 @@ NAMES = re.compile(r"\b(organizations|workflows|ai_agents|audit_logs|caller_org\
 EXCEPTIONS = {
     "runner/cli/commands/seed.py": "the word for the companies that --scale makes up",
     "runner/generate/diagram/layout.py": "an example in a docstring",
-    "runner/isolation/self_test/race.py": "two sessions at once: there is no format for that yet",
     "runner/isolation/report/verdict.html": "the word, in prose",
     "runner/isolation/proof.py": "the word, in prose and a name",
     "runner/studio": "the people to view as come from these tables, until the file declares them",

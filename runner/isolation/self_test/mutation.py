@@ -99,7 +99,7 @@ def self_test(
         if breaches:
             return Score(name, breaches, (), (), time.monotonic() - started)
         with _copy(server, "copy") as url:
-            races = race.last_owner(url, project)
+            races = race.run(url, project)
         trials: list[Trial] = []
         for trial in _tried(server, project, mutants):
             trials.append(trial)
@@ -141,8 +141,8 @@ def try_out(server: embedded.Server, project: Project, number: int, mutant: Muta
 
 
 def _judge(project: Project, mutant: Mutant, url: str) -> Trial:
-    if mutant.kind == "last owner race":
-        lost = tuple(check.name for check in race.last_owner(url, project) if not check.passed)
+    if mutant.kind.endswith(" race"):
+        lost = tuple(check.name for check in race.run(url, project) if not check.passed)
         return Trial(mutant, "killed" if lost else "survived", lost)
     breaches: Sequence[Breach] = ()
     try:

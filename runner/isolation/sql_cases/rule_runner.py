@@ -8,7 +8,7 @@ only the catalog and change nothing.
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import lru_cache
 
 import psycopg
 
@@ -70,10 +70,14 @@ def violations(
         connection.execute("rollback to savepoint rule; release savepoint rule")
 
 
-@cache
 def query(project: Project, rule: CaseFile) -> str:
     """Return a rule's complete query, to be run under search_path = pg_catalog."""
-    values = {
+    return substitute(f"{project.definitions}\n{rule.body}", _values(project))
+
+
+@lru_cache(maxsize=1)
+def _values(project: Project) -> dict[str, str]:
+    return {
         "file": str(project.file.path),
         "tenant_table": project.quoted_tenant_table,
         "tenant_key": project.tenant_key,
@@ -89,7 +93,6 @@ def query(project: Project, rule: CaseFile) -> str:
         ),
         "declared": json.dumps(declared_privileges(project)),
     }
-    return substitute(f"{project.definitions}\n{rule.body}", values)
 
 
 def declared_privileges(project: Project) -> list[dict[str, str | None]]:
