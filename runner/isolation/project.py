@@ -188,7 +188,6 @@ def load(sql_dir: Path) -> Project:
     fixture = _text(folder / "fixture.sql", hint=_FIXTURE_HINT)
     token = random_token()
     users = {each["user"] for each in declared.values()} - {""}
-    scenario_fields = (("safe", "source"), ("each", "setting"))
     return Project(
         file=file,
         tenant_table=table,
@@ -199,12 +198,7 @@ def load(sql_dir: Path) -> Project:
         rights=file.rights(tuple(declared), _names(fixture, users)),
         internal_schemas=file.internal_schemas(),
         fixture=fixture,
-        scenarios=tuple(
-            case
-            for name in _SCENARIO_FOLDERS
-            for case in case_file.read_all(name, folder / name, *scenario_fields)
-            if case.fields.get("setting", "") in ("", *settings)
-        ),
+        scenarios=_scenarios(folder, settings),
         races=case_file.read_all("races", folder / "races", ("safe", "source")),
         rules=case_file.read_all("rules", folder / "rules", ("source", "why"), ("level",)),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),
@@ -213,6 +207,21 @@ def load(sql_dir: Path) -> Project:
         home=Tenant("home", token, has_uuid),
         away=Tenant("away", token, has_uuid),
     )
+
+
+def _scenarios(folder: Path, settings: Mapping[str, str]) -> tuple[CaseFile, ...]:
+    """Return the attacks and invariants, without those about a setting that no request has here."""
+    found = []
+    for name in _SCENARIO_FOLDERS:
+        place = folder / name
+        for case in case_file.read_all(name, place, ("safe", "source"), ("each", "setting")):
+            setting = case.fields.get("setting", "")
+            if setting in ("", *settings):
+                found.append(case)
+            elif case.where.startswith(str(place)):
+                hint = isolation_file.nearest(setting, settings)
+                raise UsageError(f"{case.where}: no request has the setting {setting}", hint=hint)
+    return tuple(found)
 
 
 @lru_cache(maxsize=32)  # for the pairs of tenant and user of one project

@@ -18,7 +18,7 @@ from runner.isolation.matrix.cases import Case, cases
 from runner.isolation.matrix.grid import Findings
 from runner.isolation.matrix.judge import could_not_be_tried
 from runner.isolation.project import Project
-from runner.isolation.sql_cases import case_file, rule_runner, scenario_runner
+from runner.isolation.sql_cases import case_file, rule_runner, scenario, scenario_runner
 from runner.isolation.transactions import (
     TransactionLimits,
     in_batches,
@@ -57,12 +57,11 @@ def prove(
     started = time.monotonic()
     limits = TransactionLimits.shared(lock_timeout)
     chosen = cases(project, only)
-    has_scenarios = any(case_file.select(project.scenarios, only))
+    scenarios = list(case_file.select(project.scenarios, only))
+    for each in scenarios:
+        scenario.steps(each, project)  # a malformed one is an error before anything is tried
     if not (
-        chosen
-        or has_scenarios
-        or only == "undeclared"
-        or any(case_file.select(project.rules, only))
+        chosen or scenarios or only == "undeclared" or any(case_file.select(project.rules, only))
     ):
         raise UsageError(
             f"There is no proof called {only!r}",
@@ -94,7 +93,7 @@ def prove(
                 limits,
                 lambda: undeclared.undeclared(connection, project, schemas),
             )
-        if has_scenarios:
+        if scenarios:
             report(Working("attacks and invariants"))
             attempted, failed = in_fixture(
                 connection,

@@ -103,6 +103,11 @@ def test_section_that_is_missing_is_named(tmp_path: Path) -> None:
     [
         ("attacks/101_mine.sql", "", "the number 101 is taken by attacks/101_read_by_key.sql"),
         ("attacks/901_mine.sql", "select 1", "the first line must be its name"),
+        (
+            "attacks/901_mine.sql",
+            "-- 901_mine\n-- It.\n-- safe: So.\n-- source: a\n-- setting: jwt\n\nselect 1",
+            "no request has the setting jwt",
+        ),
         ("rules/99_mine.sql", "-- 99_mine\n-- It.\n\nselect 1", "missing header field: -- source:"),
     ],
 )
@@ -114,6 +119,28 @@ def test_malformed_case_of_a_project_is_an_error(
     with pytest.raises(UsageError, match=re.escape(problem)) as error:
         load(folder)
     assert str(folder / "isolation" / name) in error.value.message
+
+
+@one_server
+def test_malformed_step_of_a_project_is_an_error_before_anything_is_tried(
+    database: Database, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, TEXT)
+    head = "-- 901_mine\n-- It.\n-- safe: So.\n-- source: a\n\n"
+    step = "-- as: {}\n-- expect: nothing\nselect :'{}'\n"
+    for actor, name, problem, hint in (
+        ("OWNR", "org", "unknown actor 'OWNR'", "Did you mean OWNER?"),
+        ("OWNER", "projct", "unknown variable :'projct'", "Did you mean project?"),
+    ):
+        file = folder / "isolation" / "attacks" / "901_mine.sql"
+        file.write_text(head + step.format(actor, name), encoding="utf-8")
+        with (
+            database.connect(autocommit=True) as connection,
+            pytest.raises(UsageError, match=re.escape(problem)) as error,
+        ):
+            prove(connection, load(folder))
+        assert error.value.message.startswith(str(file))
+        assert error.value.hint == hint
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
