@@ -1,7 +1,6 @@
 -- 11_two_permissive_policies
 -- More than one permissive policy of a table for the same command and role.
--- source: sql/0009_enable_row_level_security.sql;
---   https://www.postgresql.org/docs/current/sql-createpolicy.html (PERMISSIVE)
+-- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (PERMISSIVE)
 -- why: Permissive policies are combined with OR, so the most permissive one decides.
 
 select

@@ -1,7 +1,6 @@
 -- 21_search_path_not_pinned
 -- A function of ours, or a SECURITY DEFINER one in an exposed schema, without a fixed search_path.
--- source: sql/0009_enable_row_level_security.sql;
---   https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
+-- source: https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
 -- why: Unless pg_temp is named last, it is searched first for types: a tenant's code runs as the
 --   owner. An invoker function with a SQL-standard body (return …) resolved its names at creation.
 

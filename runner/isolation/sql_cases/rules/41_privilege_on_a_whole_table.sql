@@ -1,7 +1,6 @@
 -- 41_privilege_on_a_whole_table
 -- A privilege on a whole table that isolation.toml does not give to a tenant role.
--- source: sql/0009_enable_row_level_security.sql;
---   https://www.postgresql.org/docs/current/ddl-priv.html (TRUNCATE, TRIGGER, MAINTAIN)
+-- source: https://www.postgresql.org/docs/current/ddl-priv.html (TRUNCATE, TRIGGER, MAINTAIN)
 -- why: TRUNCATE bypasses policies, TRIGGER runs code, REFERENCES and UPDATE reveal or lock too
 --   much.
 

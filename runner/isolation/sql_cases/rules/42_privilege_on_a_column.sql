@@ -1,6 +1,6 @@
 -- 42_privilege_on_a_column
 -- A privilege on a column that isolation.toml does not give to a tenant role.
--- source: a decision of this schema: explicit grants by column
+-- source: https://www.postgresql.org/docs/current/ddl-priv.html (privileges on columns)
 -- why: What isolation.toml does not declare is not tried. Some columns decide more than a value:
 --   who signs in as a user, or which plan is paid for.
 

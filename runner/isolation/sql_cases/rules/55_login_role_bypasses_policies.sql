@@ -1,7 +1,6 @@
 -- 55_login_role_bypasses_policies
 -- A login role of the API that bypasses policies, or may become the tables' owner.
--- source: https://docs.postgrest.org/en/stable/references/auth.html (authenticator);
---   sql/0009_enable_row_level_security.sql
+-- source: https://docs.postgrest.org/en/stable/references/auth.html (authenticator)
 -- why: A single request without a role, or one "reset role", bypasses all policies.
 
 -- On Supabase the tables' owner is itself a member of the API roles, but does not serve the API.
