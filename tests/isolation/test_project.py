@@ -390,6 +390,10 @@ def test_the_package_names_nothing_of_this_schema() -> None:
 def test_isolation_data_is_no_migration() -> None:
     assert {file.path.parent for file in loader.read(SQL_DIR)} == {SQL_DIR}
     assert all(re.fullmatch(r"\d{4}_\w+", file.id) for file in loader.read(SQL_DIR))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    [linted] = re.findall(r"files: (\^sql/\S+)", hooks)
+    assert re.search(linted, "sql/0001_a.sql")
+    assert not re.search(linted, "sql/isolation/attacks/201_a.sql")
 
 
 @one_server
