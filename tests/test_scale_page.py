@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from conftest import Database, one_server
+from promises import PROJECT
 
 from runner.isolation.proof import prove
 
@@ -32,7 +33,7 @@ def test_partitioned_audit_log_passes_verify_and_drops_a_partition(database: Dat
         ).fetchall()
         assert partitions == [(True, 2)]
         conn.commit()
-        verdict = prove(conn)
+        verdict = prove(conn, PROJECT)
         assert verdict.breaches == ()
         conn.rollback()
         conn.execute(drop_sql.encode())

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from runner.errors import RunnerError, UsageError
-from runner.isolation.matrix.cases import tables
-from runner.isolation.matrix.undeclared import API_ROLES
+from runner.isolation.isolation_file import nearest
+from runner.isolation.project import Project
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
 
+_APPLY = "Is everything applied? python -m runner apply"
 
-def check(connection: Connection, schemas: Sequence[str]) -> None:
+
+def check(connection: Connection, project: Project, schemas: Sequence[str]) -> None:
     """Raise RunnerError unless the schema is there and this role can verify it.
 
-    Raises UsageError if one of `schemas` does not exist.
+    Raises UsageError, naming the line, for a table, column or role of isolation.toml that the
+    database does not have, and if one of `schemas` does not exist.
     """
     row = connection.execute(
         query("isolation/preconditions"),
-        {"tables": tables(), "roles": list(API_ROLES), "schemas": list(schemas)},
+        {
+            "names": json.dumps(_names(project)),
+            "tables": project.tables,
+            "roles": project.roles(),
+            "schemas": list(schemas),
+        },
     ).fetchone()
     assert row  # noqa: S101 - a select without FROM
-    standby, read_only, me, absent, roles, closed_roles, closed_tables, unknown = row
-    if absent or roles:
-        missing = [*(f"table public.{name}" for name in absent), *(f"role {r}" for r in roles)]
+    standby, read_only, me, missing, present, roles, closed_roles, closed_tables, unknown = row
+    if missing and not present:
         raise RunnerError(
-            f"This is not the schema of sql/: {', '.join(missing)} missing",
+            f"This is not the schema of {project.file.path.parent}/: there is no table "
+            f"{missing['table']}",
             hint="Apply it first: python -m runner apply.",
         )
+    if missing:
+        raise _unknown_name(project, **missing)
+    for role in roles:
+        name = next(n for n, actor in project.actors.items() if actor.role == role)
+        raise project.file.error(("actors", name, "role"), f"there is no role {role}", hint=_APPLY)
     if unknown:
         raise UsageError(
             f"There is no schema {', '.join(unknown)}",
@@ -54,6 +68,33 @@ def check(connection: Connection, schemas: Sequence[str]) -> None:
             f"{me} cannot insert into {', '.join(f'public.{name}' for name in closed_tables)}",
             hint="verify inserts rows of its own and rolls back: connect as the tables' owner.",
         )
+
+
+def _names(project: Project) -> list[dict[str, str | int | None]]:
+    """Return each table and column that isolation.toml names, with its line."""
+    keys = ("line", "schema", "table_name", "column_name")
+    line = project.file.line
+    found: list[tuple[int, str, str, str | None]] = [
+        (line(("tenant", "table")), *project.tenant_table, None),
+        (line(("tenant", "key")), *project.tenant_table, project.tenant_key),
+    ]
+    for right in project.rights:
+        found.append((right.line, "public", right.table, None))
+        found += [(right.line, "public", right.table, column) for column in right.columns]
+    found += [
+        (line(("tenant", "column")), "public", table, project.key_of(table))
+        for table in project.tables
+    ]
+    return [dict(zip(keys, each, strict=True)) for each in found]
+
+
+def _unknown_name(
+    project: Project, *, line: int, table: str, column: str | None, word: str, known: Sequence[str]
+) -> UsageError:
+    """Return the error for a table or column that the database does not have."""
+    what = f"column {column} in {table}" if column else f"table {table}"
+    hint = "\n".join(filter(None, (nearest(word, known), _APPLY)))
+    return project.file.error_at(line, f"there is no {what}", hint=hint)
 
 
 def facts(connection: Connection, schemas: Sequence[str]) -> dict[str, str]:

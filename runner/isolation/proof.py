@@ -14,9 +14,10 @@ from runner.errors import LockTimeout, ProofError, UsageError
 from runner.events import Report, Working, silent
 from runner.isolation import preconditions, server_advisories
 from runner.isolation.matrix import grid, undeclared
-from runner.isolation.matrix.cases import Case, cases, tables
+from runner.isolation.matrix.cases import Case, cases
 from runner.isolation.matrix.grid import Findings
 from runner.isolation.matrix.judge import could_not_be_tried
+from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file, rule_runner, scenario, scenario_runner
 from runner.isolation.transactions import (
     TransactionLimits,
@@ -35,6 +36,7 @@ _RETRIES = 2  # for a cell that was blocked by a lock
 
 def prove(
     connection: Connection,
+    project: Project,
     *,
     only: str | None = None,
     schemas: Sequence[str] = ("public",),
@@ -44,57 +46,65 @@ def prove(
 ) -> Verdict:
     """Return the verdict on tenant isolation; all changes are rolled back.
 
-    `only`: the name of one table, right, rule, attack or invariant. `schemas`: those that the API
-    exposes. `lock_timeout`: seconds. `without_restrictive_policies`: whether to try the cases that
-    cross organizations once more with the restrictive policies dropped.
+    `project`: what the schema promises, from its folder. `only`: the name of one table, right,
+    rule, attack or invariant. `schemas`: those that the API exposes. `lock_timeout`: seconds.
+    `without_restrictive_policies`: whether to try the cases that cross organizations once more with
+    the restrictive policies dropped.
 
     Raises UsageError for an unknown name, and RunnerError if verify cannot run: LockTimeout if a
     lock cannot be acquired, ProofError if the fixture rows cannot be inserted and no rule says why.
     """
     started = time.monotonic()
     limits = TransactionLimits.shared(lock_timeout)
-    chosen = cases(only)
-    has_scenarios = any(case_file.select(scenario.scenarios(), only))
+    chosen = cases(project, only)
+    scenarios = list(case_file.select(project.scenarios, only))
+    for each in scenarios:
+        scenario.steps(each, project)  # a malformed one is an error before anything is tried
     if not (
-        chosen
-        or has_scenarios
-        or only == "undeclared"
-        or any(case_file.select(rule_runner.rules(), only))
+        chosen or scenarios or only == "undeclared" or any(case_file.select(project.rules, only))
     ):
         raise UsageError(
             f"There is no proof called {only!r}",
             hint="--only takes matrix, undeclared, drift, a table, a right (users.update.own name),"
             " or the name of a rule, attack or invariant: python -m runner verify -v lists them.",
         )
-    read(connection, lock_timeout, lambda: preconditions.check(connection, schemas))
+    read(connection, lock_timeout, lambda: preconditions.check(connection, project, schemas))
     facts = read(connection, lock_timeout, lambda: preconditions.facts(connection, schemas))
-    warnings = read(connection, lock_timeout, lambda: server_advisories.warnings(connection))
+    warnings = read(
+        connection, lock_timeout, lambda: server_advisories.warnings(connection, project)
+    )
     report(Working("rules"))  # first, because they need no rows
     checks, rule_breaches = read(
-        connection, lock_timeout, lambda: rule_runner.run(connection, only)
+        connection, lock_timeout, lambda: rule_runner.run(connection, project, only)
     )
     found = Findings()
     attempted: list[Check] = []
     failed: list[Breach] = []
     try:
-        _try_all(connection, chosen, found, limits, report)
+        _try_all(connection, project, chosen, found, limits=limits, report=report)
         if without_restrictive_policies:
             warnings += _try_without_restrictive_policies(
-                connection, chosen, found, lock_timeout, report
+                connection, project, chosen, found, lock_timeout=lock_timeout, report=report
             )
         if only in (None, "matrix", "undeclared"):
             found.breaches += in_fixture(
-                connection, limits, lambda: undeclared.undeclared(connection, schemas)
+                connection,
+                project,
+                limits,
+                lambda: undeclared.undeclared(connection, project, schemas),
             )
-        if has_scenarios:
+        if scenarios:
             report(Working("attacks and invariants"))
             attempted, failed = in_fixture(
-                connection, limits, lambda: scenario_runner.run(connection, only)
+                connection,
+                project,
+                limits,
+                lambda: scenario_runner.run(connection, project, only),
             )
     except ProofError as error:
         if not rule_breaches:
             raise
-        failed = [_without_fixture(error)]
+        failed = [_without_fixture(project, error)]
     return Verdict(
         cells=tuple(found.cells),
         checks=(*checks, *attempted),
@@ -105,11 +115,11 @@ def prove(
     )
 
 
-def _without_fixture(error: ProofError) -> Breach:
+def _without_fixture(project: Project, error: ProofError) -> Breach:
     """Return the breach for everything but the rules, which must not count as passed."""
     return Breach(
         proof="fixture",
-        subject="runner/isolation/queries/fixture.sql",
+        subject=project.fixture_path,
         summary=f"{error.message}. No cell, attack or invariant was tried.",
         cause="one of the other breaches",
         fix="python -m runner verify  -- again, once the other breaches are fixed",
@@ -118,8 +128,10 @@ def _without_fixture(error: ProofError) -> Breach:
 
 def _try_all(
     connection: Connection,
+    project: Project,
     chosen: Sequence[Case],
     found: Findings,
+    *,
     limits: TransactionLimits,
     report: Report,
 ) -> None:
@@ -128,12 +140,13 @@ def _try_all(
     def work(batch: Iterator[Case]) -> None:
         grid.run(
             connection,
+            project,
             _reporting(batch, len(chosen), report),
             found,
             batch_size=limits.batch_size,
         )
 
-    _try_with_retries(connection, chosen, found, work, limits)
+    _try_with_retries(connection, project, chosen, found, work=work, limits=limits)
     for case, outcome in found.not_tried:
         holders = lock_holders(connection, case.right.table)
         found.breaches.append(could_not_be_tried(case, outcome, holders))
@@ -143,25 +156,28 @@ def _try_all(
 
 def _try_with_retries(
     connection: Connection,
+    project: Project,
     chosen: Sequence[Case],
     found: Findings,
+    *,
     work: Callable[[Iterator[Case]], None],
     limits: TransactionLimits,
-    *,
     drop_policies: str = "",
 ) -> None:
     """Work through the cases, retrying those blocked by a lock; the rest stays in `not_tried`."""
     todo = deque(chosen)
     for _ in range(1 + _RETRIES):
         found.not_tried = []
-        in_batches(connection, todo, work, limits, drop_policies)
+        in_batches(connection, project, todo, work, limits, drop_policies=drop_policies)
         todo = deque(case for case, _ in found.not_tried)
 
 
 def _try_without_restrictive_policies(
     connection: Connection,
+    project: Project,
     chosen: Sequence[Case],
     found: Findings,
+    *,
     lock_timeout: float,
     report: Report,
 ) -> list[str]:
@@ -174,10 +190,17 @@ def _try_without_restrictive_policies(
     limits = TransactionLimits.exclusive(lock_timeout)
 
     def work(batch: Iterator[Case]) -> None:
-        grid.run(connection, batch, found, restrictive_policies=False, batch_size=limits.batch_size)
+        grid.run(
+            connection,
+            project,
+            batch,
+            found,
+            restrictive_policies=False,
+            batch_size=limits.batch_size,
+        )
 
     policies = connection.execute(
-        query("isolation/restrictive_policies"), {"tables": tables()}
+        query("isolation/restrictive_policies"), {"tables": project.tables}
     ).fetchall()
     for table, drop_policies, is_owner in policies:
         crossing = [c for c in chosen if c.crosses_organizations and c.right.table == table]
@@ -188,7 +211,13 @@ def _try_without_restrictive_policies(
             report(Working(f"public.{table} without its restrictive policies"))
             try:
                 _try_with_retries(
-                    connection, crossing, found, work, limits, drop_policies=drop_policies
+                    connection,
+                    project,
+                    crossing,
+                    found,
+                    work=work,
+                    limits=limits,
+                    drop_policies=drop_policies,
                 )
             except LockTimeout as locked:
                 reason = locked.hint.partition("\n")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runner.isolation.project import Project
 from runner.isolation.sql_cases import rule_runner
 from runner.postgres.connection import Connection
 
@@ -53,7 +54,7 @@ VULNERABILITIES = (
 )
 
 
-def warnings(connection: Connection) -> list[str]:
+def warnings(connection: Connection, project: Project) -> list[str]:
     """Return warnings that are not breaches: about the server's version and its settings."""
     info = connection.info
     found = [each for each in VULNERABILITIES if each.affects(info.server_version)]
@@ -63,7 +64,7 @@ def warnings(connection: Connection) -> list[str]:
         if embedded:
             [(embedded,)] = connection.execute(_IS_EMBEDDED, [_WHEEL]).fetchall()
         lines = messages(info.server_version, found, embedded=embedded)
-    return lines + rule_runner.warnings(connection)
+    return lines + rule_runner.warnings(connection, project)
 
 
 def messages(version: int, found: list[Vulnerability], *, embedded: bool) -> list[str]:

@@ -12,8 +12,8 @@ from typing import TypeVar
 import psycopg
 
 from runner.errors import NO_CHANGES, DatabaseUnreachable, LockTimeout, ProofError
-from runner.isolation import fixture
-from runner.isolation.matrix.cases import Case, tables
+from runner.isolation.matrix.cases import Case
+from runner.isolation.project import Project
 from runner.postgres.connection import Connection
 from runner.postgres.retry import Backoff
 from runner.queries import query
@@ -118,6 +118,7 @@ def read(connection: Connection, lock_timeout: float, work: Callable[[], Result]
 
 def in_fixture(
     connection: Connection,
+    project: Project,
     limits: TransactionLimits,
     work: Callable[[], Result],
     drop_policies: str = "",
@@ -132,7 +133,7 @@ def in_fixture(
         prepared = False
         try:
             with rolled_back(connection, limits):
-                _prepare(connection, drop_policies)
+                _prepare(connection, project, drop_policies)
                 limit = f"set local statement_timeout = {_ms(limits.statement)}"
                 connection.execute(limit.encode())
                 prepared = True
@@ -143,9 +144,9 @@ def in_fixture(
         backoff.sleep()
 
 
-def _prepare(connection: Connection, drop_policies: str) -> None:
+def _prepare(connection: Connection, project: Project, drop_policies: str) -> None:
     try:
-        fixture.insert(connection)
+        project.insert_rows(connection)
         if drop_policies:
             connection.execute(drop_policies.encode())
     except _LOCK_ERRORS:
@@ -155,22 +156,25 @@ def _prepare(connection: Connection, drop_policies: str) -> None:
             raise
         raise ProofError(
             f"The fixture rows could not be inserted: {error.diag.message_primary or error}",
-            hint="runner/isolation/queries/fixture.sql inserts them: is this the schema of sql/, "
-            "and may this role write to it?",
+            hint=f"{project.fixture_path} inserts them: is this the schema it is for, and may this "
+            "role write to it?",
         ) from None
 
 
 def in_batches(
     connection: Connection,
+    project: Project,
     todo: deque[Case],
     work: Callable[[Iterator[Case]], None],
     limits: TransactionLimits,
+    *,
     drop_policies: str = "",
 ) -> None:
     """Work through the cases in transactions that end when their budget is spent."""
     while todo:
         in_fixture(
             connection,
+            project,
             limits,
             lambda: work(_until(time.monotonic() + limits.budget, todo)),
             drop_policies,
@@ -178,9 +182,8 @@ def in_batches(
 
 
 def lock_holders(connection: Connection, table: str | None = None) -> str:
-    """Return who holds locks on a table, or on any of ours: pid, user, program, query."""
-    names = [table] if table else tables()
-    rows = connection.execute(query("isolation/lock_holders"), {"tables": names}).fetchall()
+    """Return who holds locks on a table, or on any: pid, user, program, query."""
+    rows = connection.execute(query("isolation/lock_holders"), {"table": table}).fetchall()
     return "; ".join(holder for _, holder in rows)
 
 

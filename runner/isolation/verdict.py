@@ -35,7 +35,7 @@ class Cell:
     table: str
     command: str
     what: str  # the right's name within its table and command
-    actor: str  # a key of fixture.ACTORS
+    actor: str  # of [actors]
     where: str  # "own" or "other" organization
     allowed: bool  # by the permission table
     outcome: str  # "3 rows", "0 rows", or the SQLSTATE

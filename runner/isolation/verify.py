@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
-from runner.isolation import drift, preconditions, proof
+from runner.isolation import drift, preconditions, project, proof
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 
@@ -25,18 +25,19 @@ def verify(
     """Return the verdict on drift and isolation, or on what `only` names. Changes nothing.
 
     Args:
-        sql_dir: the migrations that the database is compared with.
+        sql_dir: the migrations that the database is compared with, and the isolation data.
         only: "drift", a table, a right, a rule or an attack.
         schemas: exposed by the API; `public` if empty.
 
-    Raises LockTimeout, ProofError, and UsageError for an unknown `only`; with "drift", also what
-    keeps the files from being compared.
+    Raises LockTimeout, ProofError, and UsageError for an unknown `only` or invalid isolation data;
+    with "drift", which needs none, also what keeps the files from being compared.
     """
     schemas = schemas or ("public",)
     if only == drift.NAME:
         facts = preconditions.facts(migrator.connection, schemas)
         verdict = Verdict(facts=facts).with_more(_drift(migrator, sql_dir, report))
     else:
+        isolation = project.load(sql_dir)
         verdict = Verdict()
         if only is None:
             try:
@@ -44,7 +45,7 @@ def verify(
             except (UsageError, ServerError) as error:  # no files, or no server to run them on
                 verdict = Verdict(warnings=(f"The files were not compared: {error.message}",))
         verdict = verdict.with_more(
-            proof.prove(migrator.connection, only=only, schemas=schemas, report=report)
+            proof.prove(migrator.connection, isolation, only=only, schemas=schemas, report=report)
         )
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()

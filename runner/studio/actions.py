@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from runner import signals
 from runner.errors import Interrupted, RunnerError
 from runner.files import loader
-from runner.isolation import drift
+from runner.isolation import drift, project
 from runner.isolation import proof as isolation
 from runner.isolation.drift import Audit
 from runner.isolation.matrix.permissions import COMMANDS
@@ -54,7 +54,10 @@ class Actions:
 
     def prove(self) -> None:
         """Prove tenant isolation, like `verify`."""
-        self.proof = self._run(lambda migrator: isolation.prove(migrator.connection))
+        sql_dir = self.settings.sql_dir
+        self.proof = self._run(
+            lambda migrator: isolation.prove(migrator.connection, project.load(sql_dir))
+        )
 
     def rehearse(self) -> None:
         """Rehearse the pending migrations, like `plan`."""

@@ -25,7 +25,7 @@ with psycopg.connect('{url}', autocommit=True) as connection:
     facts = snapshot.take(connection).facts
 assert {least} < len(facts), len(facts)
 """
-# A tenant table like those of sql/ that is not in permissions.toml: verify has to report each.
+# A tenant table like those of sql/ that is not in isolation.toml: verify has to report each.
 _TENANT_TABLE = """
 create table public.more_{n} (like public.ai_agents including all);
 alter table public.more_{n}

@@ -6,7 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-from runner.isolation.matrix import permissions
+from runner.isolation.matrix.permissions import markdown as permission_table
+from runner.isolation.project import load
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -74,4 +75,4 @@ def _without_code(markdown: str) -> str:
 if __name__ == "__main__":
     if sys.argv[1:] != ["permissions"]:
         raise SystemExit("usage: python tests/docs/pages.py permissions")
-    sys.stdout.write(permissions.markdown())
+    sys.stdout.write(permission_table(load(ROOT / "sql")))

@@ -58,34 +58,28 @@ def test_migrations_run_twice_and_roll_back(database: Database, tmp_path: Path) 
 
 @one_server
 def test_new_table_passes_verify(database: Database, tmp_path: Path) -> None:
-    """With the declaration and the fixture row that the page adds, in a copy of the package."""
+    """With the rights and the fixture row that the page adds; no file of the package changes."""
     write_migrations(tmp_path)
     page = section(PAGE, "A new table")
     [rights] = blocks(page, "toml")
     [row] = [block for block in blocks(page, "sql") if not _HEADER.match(block)]
-    shutil.copytree(ROOT / "runner", tmp_path / "runner")
-    isolation = tmp_path / "runner" / "isolation"
-    with (isolation / "matrix" / "permissions.toml").open("a", encoding="utf-8") as file:
+    with (tmp_path / "sql" / "isolation.toml").open("a", encoding="utf-8") as file:
         file.write(f"\n{rights}")
-    with (isolation / "queries" / "fixture.sql").open("a", encoding="utf-8") as file:
+    with (tmp_path / "sql" / "isolation" / "fixture.sql").open("a", encoding="utf-8") as file:
         file.write(f"\n{row}")
-    fixture = (isolation / "fixture.py").read_text(encoding="utf-8")
-    named = re.sub(r"^_ROWS = \(", '_ROWS = ("team", ', fixture, flags=re.MULTILINE)
-    assert named != fixture
-    (isolation / "fixture.py").write_text(named, encoding="utf-8")
     checkout = Checkout(tmp_path, database)
     checkout.do(f'revoke temporary on database "{database.name}" from public')
     command = (sys.executable, "-W", "error", "-m", "runner")
-    applied = checkout.run(*command, "apply", "--to", "0010", PYTHONPATH=str(tmp_path))
+    applied = checkout.run(*command, "apply", "--to", "0010")
     assert applied.code == 0, applied.err
-    result = checkout.run(*command, "verify", "--json", PYTHONPATH=str(tmp_path))
+    result = checkout.run(*command, "verify", "--json")
     assert result.document["breaches"] == []
     assert [cell for cell in result.document["cells"] if cell["table"] == "teams"]
 
 
 def test_recipes_without_sql_of_their_own_name_the_files_they_change() -> None:
-    assert "runner/isolation/matrix/permissions.toml" in section(PAGE, "A new table")
-    assert "permissions.toml" in section(PAGE, "A changed column")
+    assert "sql/isolation.toml" in section(PAGE, "A new table")
+    assert "isolation.toml" in section(PAGE, "A changed column")
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
+from promises import AWAY, HOME, PROJECT
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from runner.isolation import fixture
-from runner.isolation.fixture import AWAY, HOME
+from runner.errors import UsageError
 from runner.isolation.sql_cases import case_file, scenario, scenario_runner
 from runner.isolation.sql_cases.scenario import OWNER
 from runner.isolation.verdict import Breach, Check
 
-ALL = {attack.name: attack for attack in scenario.scenarios()}
+ALL = {attack.name: attack for attack in PROJECT.scenarios}
 TENANT = "authenticated"
 
 
@@ -72,7 +72,7 @@ USES_CALLERS_SEARCH_PATH = """
 """
 ALWAYS_RETURNS_MEMBER = f"""
     create or replace function auth.uid() returns uuid language sql stable
-    as $$ select '{HOME.sub("member")}'::uuid $$;
+    as $$ select '{HOME.uuid("member")}'::uuid $$;
 """
 LOGS_TOO_MUCH = """
     create function app.log_twice() returns trigger language plpgsql security definer as $$ begin
@@ -114,6 +114,7 @@ WEAKENED = {
     "115": grant("pg_execute_server_program"),
     "116": off("projects"),
     "117": off("projects"),
+    "119": off("projects"),
     "118": "alter policy select_admin on public.audit_logs"
     " using (org_id = (select app.caller_org()))",
     "201": "alter policy insert_admin on public.projects with check (true);"
@@ -126,7 +127,8 @@ WEAKENED = {
     "207": off("ai_agents"),
     "208": off("ai_agents"),
     "209": off("projects") + grant("insert on public.projects"),
-    "210": grant("delete on public.projects"),
+    "210": off("projects") + grant("delete on public.projects"),
+    "212": grant("delete on public.projects"),
     "211": grant("truncate on public.audit_logs", "service_role"),
     "251": ONE_COLUMN,
     "252": "alter policy insert_member on public.audit_logs"
@@ -162,6 +164,10 @@ WEAKENED = {
     "509": grant("update on public.projects"),
     "510": grant("select on pg_authid"),
     "511": grant("usage on schema yoyo"),
+    "512": grant("create on schema app"),
+    "513": "alter role authenticated createrole; grant service_role to authenticated"
+    " with admin option",
+    "514": "grant select on app.privileges_before to anon",
     "601": grant("select on public.projects", "anon"),
     "602": ALWAYS_RETURNS_MEMBER,
     "603": off("projects"),
@@ -169,6 +175,8 @@ WEAKENED = {
     "605": "alter function app.caller_org() immutable",
     "606": off("projects"),
     "607": off("projects"),
+    "608": off("projects") + grant("select on public.projects", "anon"),
+    "609": off("projects"),
     "701": drop_trigger("keep_last_owner", "users"),
     "702": drop_trigger("keep_last_owner", "users"),
     "703": drop_trigger("keep_id", "organizations"),
@@ -196,14 +204,14 @@ WEAKENED = {
 
 
 def tried(connection: Connection[TupleRow], name: str) -> tuple[Check, list[Breach]]:
-    [check], breaches = scenario_runner.run(connection, name)
+    [check], breaches = scenario_runner.run(connection, PROJECT, name)
     return check, breaches
 
 
 @pytest.fixture
 def populated(connection: Connection[TupleRow]) -> Connection[TupleRow]:
     """The connection to a database that contains the fixture rows."""
-    fixture.insert(connection)
+    PROJECT.insert_rows(connection)
     return connection
 
 
@@ -232,7 +240,13 @@ def test_scenario_fails_when_its_protection_is_removed(
         assert breach.exposed
         assert breach.cause
         assert breach.fix
-        assert breach.subject or number in ("115", "510", "511")  # about the whole server
+        assert breach.subject or number in (
+            "115",
+            "504",
+            "510",
+            "511",
+            "514",
+        )  # about the whole server
 
 
 def test_each_scenario_has_a_weakening() -> None:
@@ -295,7 +309,7 @@ def test_no_scenario_takes_a_lock_that_blocks_writers(populated: Connection[Tupl
     for attack in ALL.values():
         for name in ("projects", "audit_logs"):
             table = scenario_runner._Table(f"public.{name}", "org_id", name)
-            for _ in scenario_runner._tried(populated, attack, table):
+            for _ in scenario_runner._tried(populated, PROJECT, attack, table):
                 populated.execute("set local role none")
                 rows = populated.execute(
                     "select l.mode from pg_locks as l inner join pg_class as c"
@@ -324,16 +338,16 @@ def test_run_leaves_no_changes(populated: Connection[TupleRow]) -> None:
             found += populated.execute(query).fetchall()
         return found
 
-    scenario_runner.run(populated, "101")  # defines the settings that it uses
+    scenario_runner.run(populated, PROJECT, "101")  # defines the settings that it uses
     before = everything()
-    scenario_runner.run(populated, None)
+    scenario_runner.run(populated, PROJECT, None)
     assert everything() == before
 
 
 def test_scenarios_write_only_rows_of_the_fixture_organizations() -> None:
     """Each update and delete names the organization, so it locks no other rows."""
     for attack in ALL.values():
-        for step in scenario.steps(attack):
+        for step in scenario.steps(attack, PROJECT):
             for change in re.split(r";\s*\n", step.sql):
                 if re.match(r"(update|delete)\b", change.strip()):
                     assert re.search(r":'(org|away\.org|new_id)'|current of", change), attack.name
@@ -341,10 +355,10 @@ def test_scenarios_write_only_rows_of_the_fixture_organizations() -> None:
 
 def test_scenario_can_be_selected_by_name(populated: Connection[TupleRow]) -> None:
     for only in ("101_read_by_key", "read_by_key", "101", "attacks/101_read_by_key"):
-        assert [check.name for check in scenario_runner.run(populated, only)[0]] == [
+        assert [check.name for check in scenario_runner.run(populated, PROJECT, only)[0]] == [
             "101_read_by_key"
         ]
-    assert scenario_runner.run(populated, "nothing of that name") == ([], [])
+    assert scenario_runner.run(populated, PROJECT, "nothing of that name") == ([], [])
 
 
 def test_scenario_that_the_role_may_not_set_up_is_reported_as_not_tried(
@@ -382,7 +396,7 @@ def test_table_names_that_need_quotes_are_attacked_and_fixed(
             f"insert into {{}} values ('{HOME.id()}', '1'), ('{AWAY.id()}', '2')",
         ):
             populated.execute(sql.SQL(statement).format(sql.Identifier("public", name)))
-    _, breaches = scenario_runner.run(populated, None)
+    _, breaches = scenario_runner.run(populated, PROJECT, None)
     quoted = populated.execute(
         "select 'public.' || quote_ident(n) from unnest(%s::text[]) as n", [names]
     )
@@ -390,8 +404,13 @@ def test_table_names_that_need_quotes_are_attacked_and_fixed(
     assert not [breach for breach in breaches if breach.exposed.startswith("42601")]
     for fix in {breach.fix for breach in breaches}:
         populated.execute(fix.encode())
-    _, left = scenario_runner.run(populated, None)
-    assert {b.exposed.rpartition("; ")[2] for b in left} <= {"expected own"}  # SELECT is revoked
+    _, left = scenario_runner.run(populated, PROJECT, None)
+    # SELECT is revoked: what is left expects the own rows.
+    assert {b.exposed.rpartition("; ")[2] for b in left} <= {
+        "expected own",
+        "expected rows",
+        "expected own or 26000",
+    }
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -406,7 +425,7 @@ def test_scenario_has_header_and_valid_steps(name: str) -> None:
     assert name.startswith(
         ("7",) if attack.folder == "invariants" else ("1", "2", "3", "4", "5", "6")
     )
-    for step in scenario.steps(attack):
+    for step in scenario.steps(attack, PROJECT):
         assert step.actor is None or step.actor_name != OWNER
         step.substitute(step.sql, "public.projects", "org_id")
 
@@ -434,9 +453,9 @@ def parsed(text: str) -> case_file.CaseFile:
     ],
 )
 def test_malformed_scenario_is_rejected(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
-        scenario.steps(parsed(text))
-    assert "attacks/999_try.sql" in str(error.value)
+    with pytest.raises(UsageError, match=re.escape(message)) as error:
+        scenario.steps(parsed(text), PROJECT)
+    assert "999_try.sql" in str(error.value)
 
 
 def test_each_accepts_only_table() -> None:
@@ -445,8 +464,8 @@ def test_each_accepts_only_table() -> None:
         "-- as: MEMBER\n-- expect: nothing\nselect 1"
     )
     attack = case_file.parse("attacks", "999_try", text, ("safe", "source"), ("each",))
-    with pytest.raises(ValueError, match="the only supported value is -- each: table"):
-        scenario.steps(attack)
+    with pytest.raises(UsageError, match="the only supported value is -- each: table"):
+        scenario.steps(attack, PROJECT)
 
 
 def test_steps_are_parsed() -> None:
@@ -456,7 +475,7 @@ def test_steps_are_parsed() -> None:
         "-- And then.\n-- as: OWNER of away\n-- expect: rows\n"
         "select :'me', :'away.org', 'x'::text from :table where :key = 'a'\n"
     )
-    member, owner, other = scenario.steps(attack)
+    member, owner, other = scenario.steps(attack, PROJECT)
     assert (member.actor_name, owner.actor_name, other.actor_name) == (
         "MEMBER",
         "owner",

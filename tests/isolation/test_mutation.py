@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import SQL_DIR, Database, Server
+from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -87,7 +89,7 @@ def state(conn: Connection[TupleRow]) -> list[TupleRow]:
 
 
 def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None:
-    found = mutation.generate(conn)
+    found = mutation.generate(conn, PROJECT)
     kinds = Counter(mutant.kind for mutant in found)
     assert len(found) > 500
     assert len({mutant.name for mutant in found}) == len(found)
@@ -99,7 +101,7 @@ def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None
 def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
         unmodified = state(conn)
-    for mutant in mutation.generate(conn):
+    for mutant in mutation.generate(conn, PROJECT):
         with conn.transaction(force_rollback=True):
             conn.execute(mutant.sql.encode())
             assert state(conn) != unmodified, mutant.name
@@ -108,7 +110,7 @@ def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[Tupl
 def test_undo_reverts_changes_to_the_cluster(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
         unmodified = state(conn)
-    for mutant in mutation.generate(conn):
+    for mutant in mutation.generate(conn, PROJECT):
         if mutant.undo:
             with conn.transaction(force_rollback=True):
                 conn.execute(mutant.sql.encode())
@@ -119,8 +121,8 @@ def test_undo_reverts_changes_to_the_cluster(conn: Connection[TupleRow]) -> None
 def test_equivalent_entries_match_a_mutant_and_name_a_layer(
     conn: Connection[TupleRow],
 ) -> None:
-    found = mutation.generate(conn)
-    for pattern, layer in mutation.equivalents():
+    found = mutation.generate(conn, PROJECT)
+    for pattern, layer in PROJECT.equivalents:
         assert [mutant for mutant in found if re.fullmatch(pattern, mutant.name)], pattern
         assert layer
 
@@ -129,7 +131,7 @@ def test_one_of_two_owners_who_step_down_concurrently_remains(
     server: Server, template: str
 ) -> None:
     with server.database(of=template) as database:
-        races = race.last_owner(database.conninfo())
+        races = race.run(database.conninfo(), PROJECT)
     assert [check.passed for check in races] == [True] * 3, races
 
 
@@ -152,7 +154,7 @@ def test_race_without_the_right_lock_fails(database: Database, lock: str, lost: 
         weaker, count = re.subn(update, lock, row[0])
         assert count == 1
         conn.execute(weaker)
-    assert [check.passed for check in race.last_owner(database.conninfo())] == lost
+    assert [check.passed for check in race.run(database.conninfo(), PROJECT)] == lost
 
 
 @pytest.mark.parametrize(
@@ -208,9 +210,8 @@ def test_self_test_kills_a_sample_of_each_kind() -> None:
 
 
 def test_schema_with_breaches_is_not_mutated(tmp_path: Path) -> None:
-    for file in SQL_DIR.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    last = max(file for file in tmp_path.iterdir() if not file.name.endswith(".rollback.sql"))
+    shutil.copytree(SQL_DIR, tmp_path, dirs_exist_ok=True)
+    last = max(f for f in tmp_path.glob("*.sql") if not f.name.endswith(".rollback.sql"))
     text = last.read_text(encoding="utf-8")
     last.write_text(text + "\ndrop policy tenant_isolation on public.users;\n", encoding="utf-8")
     score = mutation.self_test(tmp_path, limit=1)
@@ -229,7 +230,9 @@ def scratch() -> Iterator[embedded.Server]:
 
 def test_mutant_that_cannot_be_applied_is_an_error(scratch: embedded.Server) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable):
-        mutation.try_out(scratch, 1, Mutant("kind", "name", "x", "drop table public.nothing"))
+        mutation.try_out(
+            scratch, PROJECT, 1, Mutant("kind", "name", "x", "drop table public.nothing")
+        )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,9 @@ def test_mutant_that_cannot_be_applied_is_an_error(scratch: embedded.Server) -> 
 )
 def test_function_is_named_as_the_cause(scratch: embedded.Server, name: str, by: str) -> None:
     with mutation._copy(scratch, "generate") as url, psycopg.connect(url) as conn:
-        [mutant] = [mutant for mutant in mutation.generate(conn) if mutant.name == name]
-    trial = mutation.try_out(scratch, 1, replace(mutant, object=mutant.object.split(" or ")[0]))
+        [mutant] = [mutant for mutant in mutation.generate(conn, PROJECT) if mutant.name == name]
+    trial = mutation.try_out(
+        scratch, PROJECT, 1, replace(mutant, object=mutant.object.split(" or ")[0])
+    )
     assert (trial.verdict, trial.note) == ("killed", "")
     assert by in trial.killed_by

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Database, one_server
+from promises import PROJECT
 
 from runner.isolation.proof import prove
 from runner.isolation.verdict import Breach
@@ -174,7 +175,7 @@ def planted(database: Database, *mistakes: Mistake) -> Iterator[None]:
 def breaches(database: Database) -> tuple[Breach, ...]:
     """Return the breaches that verify finds."""
     with database.connect(autocommit=True) as conn:
-        return prove(conn).breaches
+        return prove(conn, PROJECT).breaches
 
 
 def named(mistake: Mistake, found: Iterable[Breach]) -> list[Breach]:

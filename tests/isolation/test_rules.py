@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from runner.errors import UsageError
 from runner.isolation import server_advisories
-from runner.isolation.matrix.permissions import TENANTS, permissions
 from runner.isolation.sql_cases import case_file, rule_runner
 from runner.isolation.verdict import Breach
 
-RULES = {rule.name: rule for rule in rule_runner.rules()}
+RULES = {rule.name: rule for rule in PROJECT.rules}
 RESTRICTIVE = "policy tenant_isolation on public.projects"
 
 
@@ -472,12 +474,14 @@ def rule(number: str) -> case_file.CaseFile:
 
 
 def found(connection: Connection[TupleRow], number: str) -> list[str]:
-    return sorted({thing for thing, _, _ in rule_runner.violations(connection, rule(number))})
+    return sorted(
+        {thing for thing, _, _ in rule_runner.violations(connection, PROJECT, rule(number))}
+    )
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_rule_finds_nothing_in_new_database(connection: Connection[TupleRow], name: str) -> None:
-    assert rule_runner.violations(connection, RULES[name]) == []
+    assert rule_runner.violations(connection, PROJECT, RULES[name]) == []
 
 
 @pytest.mark.parametrize(
@@ -514,7 +518,7 @@ def test_fix_removes_the_violation(
     if "create table" in planting or "owner to" in planting:
         return
     connection.execute(planting.encode())
-    for _, _, fix in rule_runner.violations(connection, rule(number)):
+    for _, _, fix in rule_runner.violations(connection, PROJECT, rule(number)):
         connection.execute(fix.encode())
     assert found(connection, number) == []
 
@@ -559,11 +563,11 @@ def test_fixes_of_a_run_remove_all_its_breaches(
     connection: Connection[TupleRow], planting: str
 ) -> None:
     connection.execute(planting.encode())
-    _, breaches = rule_runner.run(connection, None)
+    _, breaches = rule_runner.run(connection, PROJECT, None)
     assert breaches
     for breach in breaches:
         connection.execute(breach.fix.encode())
-    assert rule_runner.run(connection, None)[1] == []
+    assert rule_runner.run(connection, PROJECT, None)[1] == []
 
 
 def test_temporary_objects_for_public_are_a_warning_if_the_owner_cannot_revoke_it(
@@ -573,11 +577,11 @@ def test_temporary_objects_for_public_are_a_warning_if_the_owner_cannot_revoke_i
     connection.execute(f'grant temporary on database "{connection.info.dbname}" to public'.encode())
     assert found(connection, "49") == []
     connection.execute("create role plain")
-    for table in {permission.table for permission in permissions()}:
+    for table in PROJECT.tables:
         connection.execute(f"alter table public.{table} owner to plain".encode())
     assert found(connection, "48") == []
     assert found(connection, "49") == [f"database {connection.info.dbname}"]
-    assert any("TEMPORARY" in line.upper() for line in rule_runner.warnings(connection))
+    assert any("TEMPORARY" in line.upper() for line in rule_runner.warnings(connection, PROJECT))
 
 
 def test_run_returns_checks_and_breaches_and_keeps_transaction_settings(
@@ -585,7 +589,7 @@ def test_run_returns_checks_and_breaches_and_keeps_transaction_settings(
 ) -> None:
     path = connection.execute("show search_path").fetchall()
     connection.execute("alter table public.projects disable row level security")
-    checks, breaches = rule_runner.run(connection, None)
+    checks, breaches = rule_runner.run(connection, PROJECT, None)
     assert connection.execute("show search_path").fetchall() == path
     assert [check.name for check in checks] == list(RULES)
     assert [check.name for check in checks if not check.passed] == ["05_row_security_off"]
@@ -606,7 +610,7 @@ def test_indirect_membership_is_reported(connection: Connection[TupleRow]) -> No
         "create role above noinherit bypassrls login; create role team;"
         "grant above to team; grant team to anon"
     )
-    assert rule_runner.violations(connection, rule("54")) == [
+    assert rule_runner.violations(connection, PROJECT, rule("54")) == [
         (
             "role anon",
             "it is a member of team, and through it of above",
@@ -620,21 +624,23 @@ def test_fix_of_table_privilege_restores_column_grants(
 ) -> None:
     """A revoke on the whole table also removes its column grants."""
     connection.execute("grant update on public.projects to authenticated")
-    [(_, _, fix)] = rule_runner.violations(connection, rule("41"))
+    [(_, _, fix)] = rule_runner.violations(connection, PROJECT, rule("41"))
     first, second = fix.splitlines()
     assert first == "revoke update on public.projects from authenticated;"
-    assert second.startswith("psql -1 -f sql/0009_enable_row_level_security.sql  -- ")
+    assert second == (
+        "grant update (config, description, name, status) on public.projects to authenticated;"
+    )
 
 
 def test_rule_that_fails_is_a_breach_and_other_rules_still_run(
-    connection: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
+    connection: Connection[TupleRow],
 ) -> None:
     head = "-- 99_rule\n-- It fails.\n-- source: a page\n-- why: So.\n\n"
     broken = case_file.parse(
         "rules", "99_rule", f"{head}select format('%I', null)", ("source", "why")
     )
-    monkeypatch.setattr(rule_runner, "rules", lambda: (broken, rule("05")))
-    checks, [breach] = rule_runner.run(connection, None)
+    project = replace(PROJECT, rules=(broken, rule("05")))
+    checks, [breach] = rule_runner.run(connection, project, None)
     assert [(check.name[:2], check.passed) for check in checks] == [("99", False), ("05", True)]
     assert breach.subject == "rule 99_rule"
     assert "null values cannot be formatted" in breach.cause
@@ -642,16 +648,20 @@ def test_rule_that_fails_is_a_breach_and_other_rules_still_run(
 
 def test_warning_is_reported_and_is_not_a_breach(connection: Connection[TupleRow]) -> None:
     connection.execute("create publication away for all tables")
-    checks, breaches = rule_runner.run(connection, "publication")
+    checks, breaches = rule_runner.run(connection, PROJECT, "publication")
     assert breaches == []
     assert [(check.passed, check.outcome) for check in checks] == [(True, "1 warning")]
-    assert any("publication away" in line for line in server_advisories.warnings(connection))
+    assert any(
+        "publication away" in line for line in server_advisories.warnings(connection, PROJECT)
+    )
 
 
 @pytest.mark.parametrize("only", ["05_row_security_off", "row_security_off", "05"])
 def test_rule_can_be_selected_by_name(connection: Connection[TupleRow], only: str) -> None:
-    assert [check.name for check in rule_runner.run(connection, only)[0]] == ["05_row_security_off"]
-    assert rule_runner.run(connection, "nothing of that name") == ([], [])
+    assert [check.name for check in rule_runner.run(connection, PROJECT, only)[0]] == [
+        "05_row_security_off"
+    ]
+    assert rule_runner.run(connection, PROJECT, "nothing of that name") == ([], [])
 
 
 def test_objects_of_extensions_are_not_checked(connection: Connection[TupleRow]) -> None:
@@ -662,12 +672,12 @@ def test_objects_of_extensions_are_not_checked(connection: Connection[TupleRow])
         pytest.skip("this server has none of these extensions")
     for (name,) in available:
         connection.execute(f"create extension {name} schema public".encode())
-    assert rule_runner.run(connection, None)[1] == []
+    assert rule_runner.run(connection, PROJECT, None)[1] == []
 
 
 def test_any_schema_that_an_api_role_may_use_is_checked(connection: Connection[TupleRow]) -> None:
     connection.execute("create schema sales; create table sales.orders (id int)")
-    assert rule_runner.run(connection, None)[1] == []
+    assert rule_runner.run(connection, PROJECT, None)[1] == []
     connection.execute("grant usage on schema sales to authenticated")
     assert found(connection, "05") == ["table sales.orders"]
     assert found(connection, "30") == ["table sales.orders"]
@@ -706,13 +716,15 @@ PARTNER = """
 def test_fixes_quote_role_names(connection: Connection[TupleRow]) -> None:
     connection.execute('create role "Partner Role"')
     connection.execute(PARTNER)
-    _, breaches = rule_runner.run(connection, None)
+    _, breaches = rule_runner.run(connection, PROJECT, None)
     of_partner = {b.proof[:2]: b for b in breaches if '"Partner Role"' in b.fix}
     assert set(of_partner) == {"12", "41", "42", "45", "46", "47", "48", "50", "51"}
     for breach in breaches:
         connection.execute(breach.fix.encode())
     # The fixes of rule 12 for the two roles replace each other's policy, in any order.
-    left = {b.proof[:2] for b in rule_runner.run(connection, None)[1] if "Partner" in b.fix}
+    left = {
+        b.proof[:2] for b in rule_runner.run(connection, PROJECT, None)[1] if "Partner" in b.fix
+    }
     assert left <= {"12"}
 
 
@@ -722,24 +734,23 @@ def test_fixes_quote_table_and_column_names(connection: Connection[TupleRow]) ->
         ' grant update ("user"), truncate on public."Order" to authenticated;'
         ' create index "By User" on public."Order" ("user")'
     )
-    _, breaches = rule_runner.run(connection, None)
+    _, breaches = rule_runner.run(connection, PROJECT, None)
     assert {b.proof[:2] for b in breaches} >= {"05", "30", "31", "35", "37", "41", "42", "60"}
     for _ in range(3):  # some fixes reveal the next violation
         for breach in breaches:
             fix = breach.fix.replace(" concurrently", "")  # not possible in a transaction
             connection.execute(fix.encode())
-        _, breaches = rule_runner.run(connection, None)
+        _, breaches = rule_runner.run(connection, PROJECT, None)
     assert breaches == []
 
 
 def test_declared_privileges_list_the_columns_that_tenants_write() -> None:
-    declared = {tuple(right.values()) for right in rule_runner.declared_privileges()}
+    declared = {tuple(right.values()) for right in rule_runner.declared_privileges(PROJECT)}
     assert ("authenticated", "users", "UPDATE", "roles") in declared
     assert ("authenticated", "users", "INSERT", "email") in declared
     assert ("authenticated", "users", "UPDATE", "email") not in declared
     assert ("service_role", "audit_logs", "INSERT", None) in declared
     assert ("service_role", "audit_logs", "DELETE", None) not in declared
-    assert TENANTS
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -776,7 +787,7 @@ def test_rule_has_header_and_result_columns(name: str) -> None:
     ],
 )
 def test_malformed_case_file_is_rejected(name: str, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
+    with pytest.raises(UsageError, match=re.escape(message)) as error:
         case_file.parse("rules", name, text, ("source", "why"))
     assert f"rules/{name}.sql" in str(error.value)
 
@@ -820,7 +831,7 @@ def test_embedded_server_gets_a_single_note(connection: Connection[TupleRow]) ->
     [(embedded,)] = connection.execute(
         server_advisories._IS_EMBEDDED, [server_advisories._WHEEL]
     ).fetchall()
-    lines = server_advisories.warnings(connection)
+    lines = server_advisories.warnings(connection, PROJECT)
     if embedded and any(
         each.affects(connection.info.server_version) for each in server_advisories.VULNERABILITIES
     ):

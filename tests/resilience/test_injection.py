@@ -38,7 +38,7 @@ COMMAND_LINES: list[tuple[list[str], int, str]] = [
     (["diagram", "--schema", EVIL, "--format", "mermaid"], 0, "#96;touch own"),
     (["report", "--out", EVIL.replace("/", "|")], 0, "isolation not proven"),
     (["studio", "--port", "99999"], 64, "127.0.0.1:99999"),
-    (["verify"], 1, "This is not the schema of sql/"),
+    (["verify"], 64, "sql/isolation.toml does not exist"),
     (["url"], 0, "/x%22%27%3B%20drop"),
     (["rollback"], 0, "1 rolled back, 1 still applied"),
     (["rollback", "--all"], 1, "type its name: --yes-delete 'x\"'\"'\"'; drop"),

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import psycopg
 from conftest import ANON, SERVICE, Caller, act_as
+from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.isolation.matrix.permissions import TENANTS, Permission, permissions
+from runner.isolation.actors import substitute
+from runner.isolation.matrix.permissions import Permission
 
 USERS = {
     "owner": "OWNER",
@@ -27,7 +29,7 @@ ROWS = ("project", "idle_project", "workflow", "approved_workflow", "agent", "au
 
 @dataclass(frozen=True)
 class Org:
-    """An organization, and the ids of its rows by their names in permissions.toml."""
+    """An organization, and the ids of its rows by their names in isolation.toml."""
 
     name: str
 
@@ -45,7 +47,7 @@ class Org:
         return Caller(f"{self.name} {person}", "authenticated", sub=self.auth(person))
 
     def ids(self, *, me: str | None = None) -> Mapping[str, str]:
-        """The parameters of the statements in permissions.toml, for this organization."""
+        """The parameters of the statements in isolation.toml, for this organization."""
         return {
             **{name: self.row(name) for name in (*USERS, *ROWS)},
             "org": self.id,
@@ -77,16 +79,16 @@ TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit
 
 
 def breach(conn: Connection[TupleRow], right: Permission, who: str, *, own_org: bool) -> str | None:
-    """Try a right as this caller on HOME or AWAY; return how it differs from permissions.toml."""
+    """Try a right as this caller on HOME or AWAY; return how it differs from isolation.toml."""
     org = HOME if own_org else AWAY
-    me = HOME.row(who.lower()) if who in TENANTS else None
+    me = HOME.row(who.lower()) if who in PROJECT.members else None
     outcome: int | str
     with act_as(conn, CALLERS[who]):
         try:
-            outcome = conn.execute(right.statement(org.ids(me=me))).rowcount
+            outcome = conn.execute(substitute(right.sql, org.ids(me=me))).rowcount
         except psycopg.Error as error:
             outcome = error.sqlstate or "no SQLSTATE"
-    if right.allows(who, own_org=own_org):
+    if PROJECT.allows(right, who, own_org=own_org):
         as_declared = isinstance(outcome, int) and outcome != 0
     else:
         as_declared = outcome in refusals(who, own_org=own_org)
@@ -94,10 +96,10 @@ def breach(conn: Connection[TupleRow], right: Permission, who: str, *, own_org: 
 
 
 def breaches(conn: Connection[TupleRow], *, own_org: bool | None = None) -> list[str]:
-    """All differences from permissions.toml, for the own organization, the other, or both."""
+    """All differences from isolation.toml, for the own organization, the other, or both."""
     results = (
         breach(conn, right, who, own_org=own)
-        for right in permissions()
+        for right in PROJECT.rights
         for who in CALLERS
         for own in ([True, False] if own_org is None else [own_org])
     )
@@ -109,7 +111,7 @@ def refusals(who: str, *, own_org: bool) -> tuple[int | str, ...]:
     nothing, refused, invariant, referred_to = 0, "42501", "23514", "23503"
     if CALLERS[who] is SERVICE:
         return (nothing, refused, invariant, referred_to)
-    if who in TENANTS and own_org:
+    if who in PROJECT.members and own_org:
         return (nothing, refused, invariant)
     return (nothing, refused)
 

@@ -1,12 +1,13 @@
-"""Every right of permissions.toml × every caller × own and other organization."""
+"""Every right of isolation.toml × every caller × own and other organization."""
 
 from __future__ import annotations
 
 import pytest
+from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.isolation.matrix.permissions import COMMANDS, Permission, markdown, permissions
+from runner.isolation.matrix.permissions import COMMANDS, Permission, markdown
 
 from .fixture_rows import CALLERS, TABLES, breach, breaches
 
@@ -17,7 +18,7 @@ def name_of(right: Permission) -> str:
 
 @pytest.mark.parametrize("who", CALLERS)
 @pytest.mark.parametrize("where", ["own", "other"])
-@pytest.mark.parametrize("right", permissions(), ids=name_of)
+@pytest.mark.parametrize("right", PROJECT.rights, ids=name_of)
 def test_each_right_is_allowed_or_denied_as_declared(
     conn: Connection[TupleRow], right: Permission, where: str, who: str
 ) -> None:
@@ -43,29 +44,35 @@ def test_restrictive_policies_are_sufficient_on_their_own(conn: Connection[Tuple
 
 @pytest.mark.parametrize("table", TABLES)
 def test_permissions_cover_every_command(table: str) -> None:
-    assert {right.command for right in permissions() if right.table == table} == set(COMMANDS)
+    assert {right.command for right in PROJECT.rights if right.table == table} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_permissions_cover_every_column(conn: Connection[TupleRow], table: str) -> None:
-    """For a new column, permissions.toml must state who may write it."""
+    """For a new column, isolation.toml must state who may write it."""
     columns = conn.execute(
         "select attname from pg_attribute"
         " where attrelid = %s::regclass and attnum > 0 and not attisdropped",
         [f"public.{table}"],
     )
     updates = " ".join(
-        right.sql for right in permissions() if (right.table, right.command) == (table, "update")
+        right.sql for right in PROJECT.rights if (right.table, right.command) == (table, "update")
     )
     assert [name for (name,) in columns if f"{name} =" not in updates.replace("where", "")] == []
 
 
 def test_service_role_has_every_tenant_right_except_approve() -> None:
-    more = [p.what for p in permissions() if p.tenants and "service_role" not in p.allowed]
+    more = [
+        p.what
+        for p in PROJECT.rights
+        if PROJECT.members_with(p) and "service_role" not in p.allowed
+    ]
     assert more == ["approve"]
 
 
 def test_markdown_lists_every_table_and_no_tenant_deletes() -> None:
-    lines = markdown().splitlines()
+    lines = markdown(PROJECT).splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == list(TABLES)
-    assert not [p for p in permissions() if p.command in ("delete", "truncate") and p.tenants]
+    assert not [
+        p for p in PROJECT.rights if p.command in ("delete", "truncate") and PROJECT.members_with(p)
+    ]

@@ -6,10 +6,9 @@ import re
 
 import pytest
 from conftest import API_ROLES
+from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
-
-from runner.isolation.matrix.permissions import permissions
 
 from .fixture_rows import TABLES
 
@@ -338,8 +337,8 @@ def test_tenant_column_grants_match_the_permissions(
     pattern = r"\(([\w, ]+)\)\s*values" if command == "insert" else r"set (\w+) ="
     declared = {
         name
-        for right in permissions()
-        if (right.table, right.command) == (table, command) and right.tenants
+        for right in PROJECT.rights
+        if (right.table, right.command) == (table, command) and PROJECT.members_with(right)
         for columns in re.findall(pattern, right.sql)
         for name in columns.split(", ")
     }

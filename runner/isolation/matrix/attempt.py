@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, generators, pq, sql
 
-from runner.isolation.fixture import Actor
+from runner.isolation.actors import Actor
 from runner.postgres.connection import Connection
 
 _SAMPLE_ROWS = 3  # rows kept to show what was exposed
@@ -44,9 +44,9 @@ def attempt(connection: Connection, actor: Actor, statement: str) -> Outcome:
     All its changes and settings are rolled back. Raises psycopg.Error only if the connection is
     lost; any other error is in the outcome.
     """
-    enter = sql.SQL(
-        "savepoint attempt; set local role {}; select set_config('request.jwt.claims', {}, true)"
-    ).format(sql.Identifier(actor.role), sql.Literal(actor.claims))
+    enter = sql.SQL("savepoint attempt; set local role {}; {}").format(
+        sql.Identifier(actor.role), set_settings(actor.settings)
+    )
     connection.execute(enter)
     try:
         cursor = connection.execute(statement.encode())
@@ -98,8 +98,16 @@ _LEAVING = ("rollback to savepoint attempt", "release savepoint attempt")
 
 def _entering(connection: Connection, actor: Actor) -> tuple[str, str, str]:
     role = sql.SQL("set local role {}").format(sql.Identifier(actor.role))
-    claims = sql.SQL("select set_config('request.jwt.claims', {}, true)").format(actor.claims)
-    return "savepoint attempt", role.as_string(connection), claims.as_string(connection)
+    settings = set_settings(actor.settings).as_string(connection)
+    return "savepoint attempt", role.as_string(connection), settings
+
+
+def set_settings(settings: Mapping[str, str]) -> sql.Composed:
+    """Return the one statement that makes these settings, until the transaction ends."""
+    calls = (
+        sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in settings.items()
+    )
+    return sql.SQL("select {}").format(sql.SQL(", ").join(calls))
 
 
 def _outcome(results: Sequence[Sequence[pq.abc.PGresult]]) -> Outcome:

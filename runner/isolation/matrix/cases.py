@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from runner.isolation.fixture import ACTORS, AWAY, HOME, Actor
-from runner.isolation.matrix.permissions import TENANTS, Permission, permissions
+from runner.isolation.actors import Actor, substitute
+from runner.isolation.matrix.permissions import Permission
+from runner.isolation.project import Project
 
 _WHERE = re.compile(r"\s+where\s")
 
@@ -15,20 +16,21 @@ _WHERE = re.compile(r"\s+where\s")
 class Case:
     """One case to execute: a right, the actor, and whether in the own or the other organization."""
 
+    project: Project
     right: Permission
-    actor_name: str  # a key of ACTORS
+    actor_name: str  # of [actors]
     own_org: bool
     without_where: bool = False  # then no SELECT policy applies in addition to those of the command
 
     @property
     def actor(self) -> Actor:
-        """The role and claims used."""
-        return ACTORS[self.actor_name]
+        """The role and settings used."""
+        return self.project.actors[self.actor_name]
 
     @property
     def allowed(self) -> bool:
         """Whether the permission table allows it."""
-        return self.right.allows(self.actor_name, own_org=self.own_org)
+        return self.project.allows(self.right, self.actor_name, own_org=self.own_org)
 
     @property
     def name(self) -> str:
@@ -38,9 +40,9 @@ class Case:
     @property
     def sql(self) -> str:
         """The statement, with the ids of the organization that it targets."""
-        org = HOME if self.own_org else AWAY
-        me = self.actor_name.lower() if self.actor_name in TENANTS else "member"
-        statement = self.right.statement(org.ids(me=me))
+        tenant = self.project.home if self.own_org else self.project.away
+        me = self.actor.user if self.actor.member else ""
+        statement = substitute(self.right.sql, self.project.values(tenant, me))
         return _WHERE.split(statement)[0] if self.without_where else statement
 
     @property
@@ -63,32 +65,27 @@ class Case:
     def crosses_organizations(self) -> bool:
         """Whether a signed-in user accesses rows that only policies can deny."""
         return (
-            self.actor.role == "authenticated"
-            and (not self.own_org or self.actor_name not in TENANTS)
+            bool(self.actor.user)
+            and (not self.own_org or not self.actor.member)
             and self.right.command != "truncate"
         )
 
 
-def cases(only: str | None = None) -> list[Case]:
+def cases(project: Project, only: str | None = None) -> list[Case]:
     """Return every case, or those of `only`: matrix, a table, table.command or a right's name."""
     found = [
-        Case(right, actor_name, own_org)
-        for right in permissions()
-        for actor_name in ACTORS
+        Case(project, right, actor_name, own_org)
+        for right in project.rights
+        for actor_name in project.actors
         for own_org in (True, False)
     ]
     found += [
-        Case(right, actor_name, own_org=False, without_where=True)
-        for right in permissions()
-        if right.command in ("update", "delete") and right.tenants
-        for actor_name, actor in ACTORS.items()
-        if actor.role == "authenticated"
+        Case(project, right, actor_name, own_org=False, without_where=True)
+        for right in project.rights
+        if right.command in ("update", "delete") and project.members_with(right)
+        for actor_name, actor in project.actors.items()
+        if actor.user
     ]
     if only in (None, "matrix"):
         return found
     return [case for case in found if case.name == only or case.name.startswith(f"{only}.")]
-
-
-def tables() -> list[str]:
-    """Return the tables of the permission table, in its order."""
-    return list(dict.fromkeys(right.table for right in permissions()))

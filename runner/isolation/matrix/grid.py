@@ -8,12 +8,12 @@ from itertools import islice
 
 from psycopg import sql
 
-from runner.isolation.fixture import ACTORS, HOME
+from runner.isolation.actors import literal
 from runner.isolation.matrix.attempt import Outcome, attempts
-from runner.isolation.matrix.cases import Case, tables
+from runner.isolation.matrix.cases import Case
 from runner.isolation.matrix.judge import NOT_TRIED, excess_privilege, judge
-from runner.isolation.matrix.permissions import TENANTS
 from runner.isolation.matrix.root_cause import RootCauses
+from runner.isolation.project import Project
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 
@@ -36,19 +36,20 @@ class Findings:
     not_tried: list[tuple[Case, Outcome]] = field(default_factory=list)
 
 
-def truncate_privileges(connection: Connection) -> set[tuple[str, str]]:
+def truncate_privileges(connection: Connection, project: Project) -> set[tuple[str, str]]:
     """Return who may truncate what, as (role, table): executing it would lock out all sessions."""
     return set(
         connection.execute(
             "select role, name from unnest(%s::text[]) as role, unnest(%s::text[]) as name"
             " where has_table_privilege(role, format('public.%%I', name), 'truncate')",
-            [sorted({a.role for a in ACTORS.values()}), tables()],
+            [project.roles(), project.tables],
         )
     )
 
 
 def run(
     connection: Connection,
+    project: Project,
     cases: Iterable[Case],
     into: Findings,
     *,
@@ -61,8 +62,8 @@ def run(
     `batch_size`: cases sent before the first result is read.
     """
     causes = RootCauses(connection)
-    truncatable = truncate_privileges(connection)
-    own_rows = _own_rows(connection)
+    truncatable = truncate_privileges(connection, project)
+    own_rows = _own_rows(connection, project)
     remaining = iter(cases)
     while batch := list(islice(remaining, batch_size)):
         tried = [case for case in batch if not _would_truncate(case, truncatable)]
@@ -97,7 +98,7 @@ def _statements(case: Case) -> tuple[str, ...]:
     """Return the statements of a case; without WHERE, first the own rows alone, for comparison."""
     if not case.without_where:
         return (case.sql,)
-    own = f"{case.sql} where {_own_org_condition(case.right.table)}"
+    own = f"{case.sql} where {_own_org_condition(case.project, case.right.table)}"
     return (own, f"{case.sql} where {_STOP_AT_LIMIT}")
 
 
@@ -108,25 +109,25 @@ def _beyond_own_org(case: Case, own: Outcome, all_: Outcome, own_rows: dict[str,
     if all_.sqlstate:
         return Outcome() if all_.sqlstate == own.sqlstate else all_
     expected = own.rows
-    if case.actor_name in TENANTS and not own.rows:  # they may change rows that they cannot see
+    if case.actor.member and not own.rows:  # they may change rows that they cannot see
         expected = own_rows[case.right.table]
     return Outcome(max(0, all_.rows - expected))
 
 
-def _own_rows(connection: Connection) -> dict[str, int]:
-    """Return how many rows the fixture's first organization has in each table."""
+def _own_rows(connection: Connection, project: Project) -> dict[str, int]:
+    """Return how many rows the fixture's first tenant has in each table."""
     counts = [
         sql.SQL("(select count(*) from {} where {})").format(
-            sql.Identifier("public", table), sql.SQL(_own_org_condition(table))
+            sql.Identifier("public", table), sql.SQL(_own_org_condition(project, table))
         )
-        for table in tables()
+        for table in project.tables
     ]
     rows = connection.execute(sql.SQL("select {}").format(sql.SQL(", ").join(counts))).fetchall()
-    return dict(zip(tables(), rows[0], strict=True))
+    return dict(zip(project.tables, rows[0], strict=True))
 
 
-def _own_org_condition(table: str) -> str:
-    return f"{'id' if table == 'organizations' else 'org_id'} = '{HOME.id()}'"
+def _own_org_condition(project: Project, table: str) -> str:
+    return f'"{project.key_of(table)}" = {literal(project.home.key)}'
 
 
 def cell(case: Case, outcome: Outcome, *, passed: bool) -> Cell:

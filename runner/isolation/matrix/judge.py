@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from runner.isolation.fixture import Actor
+from runner.isolation.actors import Actor, literal
 from runner.isolation.matrix.attempt import Outcome
 from runner.isolation.matrix.cases import Case
-from runner.isolation.matrix.permissions import SERVICE, TENANTS, Permission, may, permissions
+from runner.isolation.matrix.permissions import Permission
 from runner.isolation.matrix.root_cause import RootCauses
 from runner.isolation.verdict import Breach
 
@@ -57,40 +57,38 @@ def could_not_be_tried(case: Case, outcome: Outcome, holders: str) -> Breach:
 
 
 def preamble(actor: Actor, sql: str) -> str:
-    """Return a statement ready to paste, after the settings that PostgREST makes."""
-    claims = actor.claims.replace("'", "''")
+    """Return a statement ready to paste, after the settings that the API makes."""
+    settings = (
+        f"select set_config({literal(name)}, {literal(value)}, true);\n"
+        for name, value in actor.settings.items()
+    )
     return (
-        "begin;  -- as the owner; then the rows of runner/isolation/queries/fixture.sql\n"
+        "begin;  -- as the owner; then the rows of isolation/fixture.sql\n"
         f"set local role {actor.role};\n"
-        f"select set_config('request.jwt.claims', '{claims}', true);\n"
+        f"{''.join(settings)}"
         f"{sql};\n"
         "rollback;"
     )
 
 
 def _never_allowed(case: Case) -> bool:
-    """Whether the case's database role must not hold the privilege at all.
-
-    The exception is service_role, which may delete organizations, but only empty ones.
-    """
+    """Whether the case's database role must not hold the privilege at all."""
     right = case.right
-    if (case.actor_name, right.table, right.command) == (SERVICE, "organizations", "delete"):
-        return False
-    same = [r for r in permissions() if (r.table, r.command) == (right.table, right.command)]
+    same = [r for r in case.project.rights if (r.table, r.command) == (right.table, right.command)]
     return not _allowed_to_role(case, same)
 
 
 def _allowed_to_role(case: Case, rights: Iterable[Permission]) -> bool:
     """Whether any actor with the case's database role has one of these rights."""
-    actors = {"authenticated": TENANTS, SERVICE: (SERVICE,)}.get(case.actor.role, ())
-    return any(actor in right.allowed for right in rights for actor in actors)
+    actors = [n for n, actor in case.project.actors.items() if actor.role == case.actor.role]
+    return any(n in (*right.allowed, *right.granted) for right in rights for n in actors)
 
 
 def _accepted_errors(case: Case) -> Sequence[str]:
     """Return the constraint errors that count as a refusal: only who sees the row may get one."""
-    if case.actor_name == SERVICE:
+    if case.actor.everywhere:
         return (CHECK_VIOLATION, FOREIGN_KEY_VIOLATION)
-    return (CHECK_VIOLATION,) if case.actor_name in TENANTS and case.own_org else ()
+    return (CHECK_VIOLATION,) if case.actor.member and case.own_org else ()
 
 
 def _unauthorized(
@@ -102,7 +100,8 @@ def _unauthorized(
         right.command,
         case.actor.role,
         column="" if _allowed_to_role(case, [right]) else right.what.removeprefix("with "),
-        guarded=may(actor, right.table, right.command) and (case.own_org or actor == SERVICE),
+        guarded=case.project.may(actor, right.table, right.command)
+        and (case.own_org or case.actor.everywhere),
     )
     if outcome.sqlstate:
         summary = f"{actor} was not denied access, but got {outcome.sqlstate}: {outcome.message}"
@@ -127,7 +126,7 @@ def excess_privilege(case: Case, causes: RootCauses) -> Breach:
     cause, fix = causes.of_privilege(right.table, right.command, role)
     summary = (
         f"{role} holds {right.command.upper()} on public.{right.table}, which is not in "
-        "permissions.toml"
+        f"{case.project.file.path}"
     )
     return _breach(case, summary, exposed="the privilege itself", cause=cause, fix=fix)
 
@@ -158,7 +157,7 @@ def _breach(case: Case, summary: str, *, exposed: str, cause: str, fix: str) -> 
 
 
 def _description(case: Case) -> str:
-    return f"{case.actor_name}: role {case.actor.role}, claims {case.actor.claims}"
+    return f"{case.actor_name}: {case.actor.description}"
 
 
 def _exposed(outcome: Outcome) -> str:

@@ -1,100 +1,77 @@
-"""The permission table: who may do what, read from permissions.toml beside this file.
+"""The permission table: who may do what, declared in isolation.toml. No database access.
 
-A permission is one right, the roles that have it and one statement that exercises it. The tests,
-verify and docs/isolation.md use the same table. No database access.
+A permission is one right, the actors who have it and one statement that exercises it.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-TENANTS = ("OWNER", "ADMIN", "MEMBER")
-SERVICE = "service_role"
+if TYPE_CHECKING:
+    from runner.isolation.project import Project
+
 COMMANDS = ("select", "insert", "update", "delete", "truncate")
+_COLUMNS = {"insert": r"insert into [\w.]+ \(([\w, ]+)\)", "update": r"\bset (\w+) ="}
 
 
 @dataclass(frozen=True)
 class Permission:
-    """One right: the roles in `allowed` may use `command` on `what` of `table`."""
+    """One right: the actors in `allowed` may use `command` on `what` of `table`."""
 
     table: str
     command: str
     what: str
     allowed: tuple[str, ...]
     sql: str
+    granted: tuple[str, ...] = ()  # who hold the privilege, although the statement is refused
+    line: int = 0  # of its section in the file
 
     @property
-    def tenants(self) -> tuple[str, ...]:
-        """The roles inside an organization that have this right."""
-        return tuple(role for role in TENANTS if role in self.allowed)
-
-    def allows(self, role: str, *, own_org: bool) -> bool:
-        """Tenants act in their own organization only; service_role in every one."""
-        return role in self.allowed and (own_org or role == SERVICE)
-
-    def statement(self, ids: Mapping[str, str]) -> str:
-        """Return the statement with each `:'name'` replaced by a literal, as psql does it."""
-        return re.sub(r":'(\w+)'", lambda name: _literal(ids[name[1]]), self.sql)
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the statement writes; none for a command on whole rows."""
+        pattern = _COLUMNS.get(self.command)
+        found = re.findall(pattern, self.sql) if pattern else []
+        return tuple(", ".join(found).split(", ")) if found else ()
 
 
-@cache
-def permissions() -> tuple[Permission, ...]:
-    """Return all permissions, in the order of the file."""
-    tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    return tuple(
-        Permission(table, command, what, tuple(right["allowed"]), right["sql"].strip())
-        for table, commands in tables.items()
-        for command, rights in commands.items()
-        for what, right in rights.items()
-    )
-
-
-def may(actor: str, table: str, command: str) -> bool:
-    """Whether an actor has any right of this command in their own organization."""
-    return any(
-        right.allows(actor, own_org=True)
-        for right in permissions()
-        if (right.table, right.command) == (table, command)
-    )
-
-
-def markdown() -> str:
-    """Return the permission table as docs/isolation.md shows it: Markdown, one row per table."""
-    head = ["Table", "SELECT", "INSERT", "UPDATE", SERVICE]
-    tables = dict.fromkeys(permission.table for permission in permissions())
-    rows = [head, ["---"] * len(head), *(_row(table) for table in tables)]
+def markdown(project: Project) -> str:
+    """Return the permission table as a page shows it: Markdown, one row per table."""
+    head = ["Table", "SELECT", "INSERT", "UPDATE", *project.platform]
+    rows = [head, ["---"] * len(head), *(_row(project, table) for table in project.tables)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(table: str) -> list[str]:
+def _row(project: Project, table: str) -> list[str]:
     by_command = {
-        command: [p for p in permissions() if (p.table, p.command) == (table, command)]
+        command: [p for p in project.rights if (p.table, p.command) == (table, command)]
         for command in COMMANDS
     }
-    service = (c for c, rights in by_command.items() if any(SERVICE in p.allowed for p in rights))
-    cells = [_cell(by_command[command]) for command in ("select", "insert", "update")]
-    return [table, *cells, ", ".join(service)]
+    cells = [_cell(project, by_command[command]) for command in ("select", "insert", "update")]
+    return [
+        table,
+        *cells,
+        *(
+            ", ".join(
+                c for c, rights in by_command.items() if any(name in p.allowed for p in rights)
+            )
+            for name in project.platform
+        ),
+    ]
 
 
-def _cell(rights: Iterable[Permission]) -> str:
-    """Return `every member: own name · OWNER: …`, without the rights that no tenant has."""
+def _cell(project: Project, rights: Iterable[Permission]) -> str:
+    """Return `every member: own name · OWNER: …`, without the rights that no member has."""
     whats: dict[tuple[str, ...], list[str]] = {}
     for right in rights:
-        if right.tenants:
-            whats.setdefault(right.tenants, []).append(right.what)
+        if members := project.members_with(right):
+            whats.setdefault(members, []).append(right.what)
     if not whats:
         return "–"
     return " · ".join(
-        ("every member" if who == TENANTS else ", ".join(who))
+        ("every member" if who == project.members else ", ".join(who))
         + ("" if what == ["rows"] else f": {', '.join(what)}")
         for who, what in whats.items()
     )
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -1,19 +1,16 @@
-"""Find relations in exposed schemas that permissions.toml does not declare: each is a breach."""
+"""Find relations in exposed schemas that have no rights in isolation.toml: each is a breach."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runner.isolation.fixture import ACTORS
 from runner.isolation.matrix.attempt import Outcome, attempt
-from runner.isolation.matrix.cases import tables
 from runner.isolation.matrix.judge import preamble
+from runner.isolation.project import Project
 from runner.isolation.verdict import Breach
 from runner.postgres.connection import Connection
 from runner.queries import query
-
-API_ROLES = ("anon", "authenticated", "service_role")
 
 
 @dataclass(frozen=True)
@@ -31,41 +28,42 @@ class Relation:
     granted: list[str]  # "select to anon"
 
 
-def relations(connection: Connection, schemas: Sequence[str]) -> list[Relation]:
+def relations(connection: Connection, project: Project, schemas: Sequence[str]) -> list[Relation]:
     """Return the tables, partitions, (materialized) views and foreign tables of the schemas."""
     rows = connection.execute(
         query("isolation/matrix/exposed_relations"),
-        {"schemas": list(schemas), "roles": list(API_ROLES)},
+        {"schemas": list(schemas), "roles": project.roles()},
     )
     return [Relation(*row) for row in rows]
 
 
-def undeclared(connection: Connection, schemas: Sequence[str]) -> list[Breach]:
+def undeclared(connection: Connection, project: Project, schemas: Sequence[str]) -> list[Breach]:
     """Return a breach for each relation that is not in the permission table.
 
     Partitions of declared tables and relations of extensions are accepted as long as no API role
     has a privilege on them.
     """
-    declared = {f"public.{table}" for table in tables()}
-    found = relations(connection, schemas)
+    declared = {f"public.{table}" for table in project.tables}
+    found = relations(connection, project, schemas)
     partitions = {r.qualified for r in found if r.parent in declared}
     for _ in found:  # partitions of partitions
         partitions |= {r.qualified for r in found if r.parent in partitions}
     return [
-        _breach(connection, relation)
+        _breach(connection, project, relation)
         for relation in found
         if relation.qualified not in declared
         and (relation.granted or not (relation.qualified in partitions or relation.extension))
     ]
 
 
-def _breach(connection: Connection, relation: Relation) -> Breach:
+def _breach(connection: Connection, project: Project, relation: Relation) -> Breach:
     text = f"select * from {relation.qualified} limit 4"  # noqa: S608 - quoted by format()
     exposed: list[str] = []
     worst = ""
     # A foreign table is not tried: reading it would connect to another server.
-    for name in ("anon", "stranger", "MEMBER") if relation.kind != "foreign table" else ():
-        outcome = attempt(connection, ACTORS[name], text)
+    outsiders = (*project.anonymous[:1], *project.strangers[:1], project.members[-1])
+    for name in outsiders if relation.kind != "foreign table" else ():
+        outcome = attempt(connection, project.actors[name], text)
         exposed.append(f"{name}: {_count(outcome)}")
         if not outcome.sqlstate and not worst:
             worst = name
@@ -77,19 +75,19 @@ def _breach(connection: Connection, relation: Relation) -> Breach:
         else "it reads with its owner's rights (no security_invoker)",
     }.get(relation.kind, f"a {relation.kind} has no row-level security")
     grants = f"grant {', '.join(relation.granted)}" if relation.granted else ""
-    actor = ACTORS[worst or "anon"]
+    actor = project.actors[worst or project.members[-1]]
     return Breach(
         proof=f"undeclared.{relation.qualified}",
         subject=relation.qualified,
         summary=f"the {relation.kind} {relation.qualified} is in an exposed schema, but not in "
-        "permissions.toml",
-        actor=f"{actor.name}: role {actor.role}, claims {actor.claims}" if worst else "",
+        f"{project.file.path}",
+        actor=f"{actor.name}: {actor.description}" if worst else "",
         sql=preamble(actor, text) if worst else "",
         exposed="; ".join(exposed),
         cause="; ".join(filter(None, (weakness, grants))) or "no privileges yet, and undeclared",
-        fix=f"revoke all on {relation.qualified} from public, {', '.join(API_ROLES)};  -- then "
-        "declare its rights in runner/isolation/matrix/permissions.toml, or move it to a schema "
-        "that is not exposed",
+        fix=f"revoke all on {relation.qualified} from public, {', '.join(project.roles())};"
+        f"  -- then declare its rights in {project.file.path}, or move it to a schema that no API "
+        "serves",
     )
 
 

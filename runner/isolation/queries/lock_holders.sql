@@ -1,4 +1,4 @@
--- Other sessions that hold a lock on these tables: strongest lock first, then oldest transaction.
+-- Other sessions that hold a lock on this table, or on any if it is null: strongest lock first, then oldest transaction.
 
 select distinct on (rank, a.xact_start, a.pid)
     case l.mode
@@ -28,7 +28,9 @@ where l.granted
     and l.database = (
         select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()
     )
-    and c.relnamespace = 'public'::pg_catalog.regnamespace
-    and c.relname = any (%(tables)s)
+    and case
+        when %(table)s::text is null then c.oid >= 16384 and c.relkind in ('r', 'p')
+        else c.relnamespace = 'public'::pg_catalog.regnamespace and c.relname = %(table)s
+    end
 order by rank, a.xact_start, a.pid
 limit 3

@@ -2,7 +2,8 @@
 
 The mutants are generated from the catalog by the queries in mutants/*.sql. Each yields rows of
 kind, name (what is weakened), object (what a breach must name), sql, and, for changes to the whole
-cluster, undo. mutants.toml lists equivalent mutants with the layer that still holds.
+cluster, undo. A project adds its own in isolation/mutants/, where equivalent.toml lists equivalent
+mutants with the layer that still holds.
 
 Each mutant is checked by all rules, and by all of verify only if no rule names the object.
 """
@@ -12,13 +13,11 @@ from __future__ import annotations
 import os
 import re
 import time
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from importlib.resources import files
 from itertools import count, repeat, zip_longest
 from multiprocessing import get_context
@@ -32,6 +31,9 @@ from runner.errors import RunnerError
 from runner.events import Report, Working, silent
 from runner.files import loader
 from runner.isolation import preconditions
+from runner.isolation import project as isolation
+from runner.isolation.actors import substitute
+from runner.isolation.project import Project
 from runner.isolation.proof import LOCK_TIMEOUT, prove
 from runner.isolation.self_test import race
 from runner.isolation.self_test.score import Mutant, Score, Trial
@@ -46,18 +48,21 @@ from runner.preflight.temporary_server import temporary_server
 _UNMODIFIED = "unmodified"
 
 
-def generate(connection: Connection) -> list[Mutant]:
+def generate(connection: Connection, project: Project) -> list[Mutant]:
     """Return every mutant of a database's schema. Only reads the catalog."""
     found: list[Mutant] = []
-    queries = (files("runner.isolation.self_test") / "mutants").iterdir()
+    packaged = sorted(
+        (files("runner.isolation.self_test") / "mutants").iterdir(), key=lambda file: file.name
+    )
+    texts = [*(file.read_text(encoding="utf-8") for file in packaged), *project.mutants]
     with (
         connection.transaction(force_rollback=True),
         connection.cursor(row_factory=dict_row) as cur,
     ):
         cur.execute("set local search_path = pg_catalog, pg_temp")  # names come schema-qualified
-        for file in sorted(queries, key=lambda file: file.name):
-            cur.execute(file.read_text(encoding="utf-8").encode())
-            found += [Mutant(**row, equivalent=_equivalent(row["name"])) for row in cur]
+        for text in texts:
+            cur.execute(substitute(text, {"tenant_table": project.quoted_tenant_table}).encode())
+            found += [Mutant(**row, equivalent=_equivalent(project, row["name"])) for row in cur]
     return found
 
 
@@ -84,18 +89,19 @@ def self_test(
     `version`: PostgreSQL's major version. `limit`: the number of mutants, None for all.
     """
     started = time.monotonic()
+    project = isolation.load(sql_dir)
     report(Working("self-test: creating the schema on a scratch server"))
     with temporary_server(version) as server:
         name = create_unmodified(server, sql_dir)
         with _copy(server, "copy") as url, _connected(url) as connection:
-            mutants = sample(generate(connection), limit)
-            breaches = prove(connection).breaches
+            mutants = sample(generate(connection, project), limit)
+            breaches = prove(connection, project).breaches
         if breaches:
             return Score(name, breaches, (), (), time.monotonic() - started)
         with _copy(server, "copy") as url:
-            races = race.last_owner(url)
+            races = race.run(url, project)
         trials: list[Trial] = []
-        for trial in _tried(server, mutants):
+        for trial in _tried(server, project, mutants):
             trials.append(trial)
             state = f"{len(trials)} of {len(mutants)}: {trial.verdict}, {trial.mutant.name}"
             report(Working(f"self-test: {state}"))
@@ -104,29 +110,29 @@ def self_test(
     return Score(name, (), races, tuple(trials), time.monotonic() - started)
 
 
-def _tried(server: embedded.Server, mutants: Sequence[Mutant]) -> Iterator[Trial]:
+def _tried(server: embedded.Server, project: Project, mutants: Sequence[Mutant]) -> Iterator[Trial]:
     """Run mutants of one database in parallel, then those of the whole cluster one by one."""
     independent = [mutant for mutant in mutants if not mutant.undo]
     workers = min(4, os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(try_out, repeat(server), count(1), independent)
+            yield from pool.map(try_out, repeat(server), repeat(project), count(1), independent)
         except BaseException:  # on an interrupt, do not start the remaining ones
             pool.shutdown(cancel_futures=True)
             raise
     for mutant in mutants:
         if mutant.undo:
-            yield try_out(server, 0, mutant)
+            yield try_out(server, project, 0, mutant)
 
 
-def try_out(server: embedded.Server, number: int, mutant: Mutant) -> Trial:
+def try_out(server: embedded.Server, project: Project, number: int, mutant: Mutant) -> Trial:
     """Weaken a copy and run verify on it."""
     started = time.monotonic()
     try:
         with _copy(server, f"copy_{number}") as url:
             with _connected(url) as connection:
                 connection.execute(mutant.sql.encode())
-            trial = _judge(mutant, url)
+            trial = _judge(project, mutant, url)
     finally:
         if mutant.undo:
             with _connected(server.url("postgres")) as admin:
@@ -134,15 +140,15 @@ def try_out(server: embedded.Server, number: int, mutant: Mutant) -> Trial:
     return replace(trial, seconds=time.monotonic() - started)
 
 
-def _judge(mutant: Mutant, url: str) -> Trial:
-    if mutant.kind == "last owner race":
-        lost = tuple(check.name for check in race.last_owner(url) if not check.passed)
+def _judge(project: Project, mutant: Mutant, url: str) -> Trial:
+    if mutant.kind.endswith(" race"):
+        lost = tuple(check.name for check in race.run(url, project) if not check.passed)
         return Trial(mutant, "killed" if lost else "survived", lost)
     breaches: Sequence[Breach] = ()
     try:
         with _connected(url) as connection:
             for check in (_check_rules, prove):
-                breaches = check(connection).breaches
+                breaches = check(connection, project).breaches
                 killed_by = dict.fromkeys(b.proof for b in breaches if names(b, mutant.object))
                 if killed_by:
                     return Trial(mutant, "killed", tuple(killed_by))
@@ -156,10 +162,10 @@ def _judge(mutant: Mutant, url: str) -> Trial:
     return Trial(mutant, "survived", note="verify passes")
 
 
-def _check_rules(connection: Connection) -> Verdict:
+def _check_rules(connection: Connection, project: Project) -> Verdict:
     """Run the fast part of verify, in the same way as verify does."""
-    read(connection, LOCK_TIMEOUT, lambda: preconditions.check(connection, ("public",)))
-    _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection))
+    read(connection, LOCK_TIMEOUT, lambda: preconditions.check(connection, project, ("public",)))
+    _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection, project))
     return Verdict(breaches=tuple(breaches))
 
 
@@ -177,16 +183,9 @@ def names(breach: Breach, object_: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(bare)}(?!\w)", text) is not None
 
 
-@cache
-def equivalents() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return the entries of mutants.toml: a pattern of names, and the layer that still holds."""
-    text = Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8")
-    entries: Iterable[dict[str, str]] = tomllib.loads(text).get("equivalent", [])
-    return tuple((re.compile(entry["name"]), entry["layer"]) for entry in entries)
-
-
-def _equivalent(name: str) -> str:
-    return next((layer for pattern, layer in equivalents() if pattern.fullmatch(name)), "")
+def _equivalent(project: Project, name: str) -> str:
+    layers = (layer for pattern, layer in project.equivalents if re.fullmatch(pattern, name))
+    return next(layers, "")
 
 
 def create_unmodified(server: embedded.Server, sql_dir: Path) -> str:

@@ -1,17 +1,24 @@
-"""Race condition test: two owners step down concurrently, and one must remain.
+"""Races: two sessions that try to break an invariant together, at each isolation level.
 
-It commits, so run it on scratch copies only.
+A file of a project's isolation/races/ has five steps in the format of scenario.py: set up, as the
+owner; read, which takes a snapshot in both sessions; the statement of each session; and what must
+hold afterwards, as the owner. They commit, so they run on scratch copies only.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from itertools import product
 
 import psycopg
-from psycopg import IsolationLevel
+from psycopg import IsolationLevel, sql
 
-from runner.isolation import fixture
+from runner.errors import UsageError
+from runner.isolation.matrix.attempt import set_settings
+from runner.isolation.project import Project
+from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.sql_cases.scenario import Step, steps
 from runner.isolation.verdict import Check
 from runner.postgres.connection import Connection
 
@@ -21,68 +28,78 @@ _LEVELS = (
     IsolationLevel.SERIALIZABLE,
 )
 _TIMEOUT = 20.0  # seconds
-_ACCEPTED_ERRORS = ("23514", "40001", "40P01", "42501")
-_STEP_DOWN = "update public.users set roles = '{MEMBER}' where org_id = %s and id = %s"
-_COUNT_OWNERS = "select count(*) from public.users where org_id = %s and 'OWNER' = any (roles)"
 
 
-def last_owner(url: str) -> tuple[Check, ...]:
-    """Race two owners of one organization at each isolation level, as service_role. Commits."""
+def run(url: str, project: Project) -> tuple[Check, ...]:
+    """Run every race of the project at each isolation level. Commits."""
     with _connected(url) as connection:
         with connection.transaction():
-            fixture.insert(connection)
-        return tuple(_race(url, connection, level) for level in _LEVELS)
+            project.insert_rows(connection)
+        pairs = product(project.races, _LEVELS)
+        return tuple(_race(url, project, connection, race, level) for race, level in pairs)
 
 
-def _race(url: str, watcher: Connection, level: IsolationLevel) -> Check:
-    org, owners = fixture.HOME.id(), ("owner", "other_owner")
-    watcher.execute(
-        "update public.users set roles = '{OWNER}' where org_id = %s and id = any (%s)",
-        [org, [fixture.HOME.id(user) for user in owners]],
-    )
+def _race(
+    url: str, project: Project, watcher: Connection, race: CaseFile, level: IsolationLevel
+) -> Check:
+    parsed = steps(race, project)
+    if len(parsed) != 5:
+        raise UsageError(
+            f"{race.where}: a race has five steps: set up, read, two statements, check"
+        )
+    set_up, read, *tried, check = parsed
+    _execute(watcher, set_up)
     with _connected(url) as first, _connected(url) as second:
-        for connection in (first, second):
+        for connection, step in zip((first, second), tried, strict=True):
             connection.autocommit = False
             connection.isolation_level = level
-            connection.execute("set local role service_role")
-            connection.execute(_COUNT_OWNERS.encode(), [org])  # takes the snapshot, if any
+            _become(connection, step)
+            _execute(connection, read)
         outcomes = ["", ""]
-        first.execute(_STEP_DOWN.encode(), [org, fixture.HOME.id(owners[0])])
+        _execute(first, tried[0])
 
-        def step_down() -> None:
-            outcomes[1] = _step_down(second, org, fixture.HOME.id(owners[1]))
+        def try_second() -> None:
+            outcomes[1] = _sqlstate(second, tried[1])
 
-        thread = threading.Thread(target=step_down, daemon=True)
+        thread = threading.Thread(target=try_second, daemon=True)
         thread.start()
         _wait_until_blocked_or_done(watcher, second, thread)
-        outcomes[0] = _commit(first)
+        outcomes[0] = _sqlstate(first)
         thread.join(_TIMEOUT)
         if not thread.is_alive() and not outcomes[1]:
-            outcomes[1] = _commit(second)
-    (left,) = watcher.execute(_COUNT_OWNERS.encode(), [org]).fetchone() or (0,)
-    errors = [outcome for outcome in outcomes if outcome]
+            outcomes[1] = _sqlstate(second)
+    holds = bool(_execute(watcher, check))
+    refused = [outcome for outcome in outcomes if outcome]
     return Check(
         kind="invariant",
-        name=f"last-owner-race-{level.name.lower().replace('_', '-')}",
-        title=f"Under {level.name.replace('_', ' ')}, one of two owners who step down "
-        "concurrently remains",
-        source="two sessions on a scratch copy",
-        outcome=f"{left} left; refused with: {', '.join(errors) or 'no error'}",
-        passed=left == 1 and all(error in _ACCEPTED_ERRORS for error in errors),
+        name=f"{race.name}-{level.name.lower().replace('_', '-')}",
+        title=f"{race.title} Isolation level: {level.name.replace('_', ' ').lower()}.",
+        source=race.fields["source"],
+        outcome=f"{race.fields['safe'] if holds else 'broken'} "
+        f"Refused with: {', '.join(refused) or 'no error'}",
+        passed=holds and all(outcome in tried[1].expected for outcome in refused),
     )
 
 
-def _step_down(connection: Connection, org: str, user: str) -> str:
-    try:
-        connection.execute(_STEP_DOWN.encode(), [org, user])
-    except psycopg.Error as error:
-        return error.sqlstate or "?????"
-    return ""
+def _become(connection: Connection, step: Step) -> None:
+    """Switch to the actor of a step, until the transaction ends."""
+    if actor := step.actor:
+        role = sql.SQL("set local role {}; {}")
+        connection.execute(role.format(sql.Identifier(actor.role), set_settings(actor.settings)))
 
 
-def _commit(connection: Connection) -> str:
+def _execute(connection: Connection, step: Step) -> int:
+    """Run the statement of a step, and return how many rows it returned or changed."""
+    return max(connection.execute(step.substitute(step.sql).encode()).rowcount, 0)
+
+
+def _sqlstate(connection: Connection, step: Step | None = None) -> str:
+    """Run the statement of a step, or commit; return the SQLSTATE of the error, if there is one."""
     try:
-        connection.commit()
+        if step:
+            _execute(connection, step)
+        else:
+            connection.commit()
     except psycopg.Error as error:
         return error.sqlstate or "?????"
     return ""

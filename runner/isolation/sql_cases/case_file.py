@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from runner.errors import UsageError
 
 _NAME = re.compile(r"\d{2,3}_[a-z0-9_]+")
 _FIELD = re.compile(r"-- ([a-z]+): (\S.*)")
@@ -24,6 +28,7 @@ class CaseFile:
     title: str
     fields: Mapping[str, str]
     body: str
+    where: str  # its path, for messages
 
     def matches(self, only: str | None) -> bool:
         """Return whether `only` is its name, with or without number or folder, or its number.
@@ -34,48 +39,73 @@ class CaseFile:
         return only is None or only in (self.name, number, words, f"{self.folder}/{self.name}")
 
 
-def read(folder: str, fields: Sequence[str], optional: Sequence[str] = ()) -> tuple[CaseFile, ...]:
-    """Return the case files of a folder beside this module, in the order of their numbers."""
-    found = files("runner.isolation.sql_cases") / folder
-    texts = {
-        file.name.removesuffix(".sql"): file.read_text(encoding="utf-8")
-        for file in found.iterdir()
-        if re.match(r"\d.*\.sql$", file.name)
-    }
-    return tuple(parse(folder, name, texts[name], fields, optional) for name in sorted(texts))
+def read_all(
+    folder: str, project: Path, fields: Sequence[str], optional: Sequence[str] = ()
+) -> tuple[CaseFile, ...]:
+    """Return the case files of a folder beside this module and of a project's folder, by number.
+
+    Raises UsageError for a malformed file, and for a number that occurs twice.
+    """
+    packaged = files("runner.isolation.sql_cases") / folder
+    places: list[tuple[str, Traversable | Path]] = [(folder, packaged)] if packaged.is_dir() else []
+    if project.is_dir():
+        places.append((str(project), project))
+    found: dict[str, CaseFile] = {}
+    for where, place in places:
+        for file in place.iterdir():
+            if not re.match(r"\d.*\.sql$", file.name):
+                continue
+            name = file.name.removesuffix(".sql")
+            try:
+                text = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"{where}/{file.name} cannot be read: {error}") from None
+            number = name.partition("_")[0]
+            if number in found:
+                raise UsageError(
+                    f"{where}/{file.name}: the number {number} is taken by {found[number].where}"
+                )
+            found[number] = parse(folder, name, text, fields, optional, where=where)
+    return tuple(sorted(found.values(), key=lambda case: case.name))
 
 
 def parse(
-    folder: str, name: str, text: str, fields: Sequence[str], optional: Sequence[str] = ()
+    folder: str,
+    name: str,
+    text: str,
+    fields: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    where: str = "",
 ) -> CaseFile:
-    """Return one case file; raise ValueError, naming the file and the problem, if it is malformed.
+    """Return one case file; raise UsageError, naming the file and the problem, if it is malformed.
 
     Its header must have `fields`, may have `optional`, and no others.
     """
-    where = f"{folder}/{name}.sql"
+    where = f"{where or folder}/{name}.sql"
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{where}: the name of a case file must look like NN_what_it_tests")
+        raise UsageError(f"{where}: the name of a case file must look like NN_what_it_tests")
     lines = text.splitlines()
     size = next((at for at, line in enumerate(lines) if not line.startswith("--")), len(lines))
     header = "\n".join(lines[:size]).replace("\n--   ", " ").splitlines()
     body = "\n".join(lines[size:]).strip()
     if not header or header[0] != f"-- {name}":
-        raise ValueError(f"{where}: the first line must be its name: -- {name}")
+        raise UsageError(f"{where}: the first line must be its name: -- {name}")
     if len(header) < 2 or _FIELD.fullmatch(header[1]) or not header[1].removeprefix("--").strip():
-        raise ValueError(f"{where}: the second line must be a title")
+        raise UsageError(f"{where}: the second line must be a title")
     found: dict[str, str] = {}
     for line in header[2:]:
         field = _FIELD.fullmatch(line)
         if not field or field[1] not in (*fields, *optional):
-            raise ValueError(f"{where}: unknown header field: {line}")
+            raise UsageError(f"{where}: unknown header field: {line}")
         if field[1] in found:
-            raise ValueError(f"{where}: duplicate header field: {field[1]}")
+            raise UsageError(f"{where}: duplicate header field: {field[1]}")
         found[field[1]] = field[2].strip()
     if missing := [field for field in fields if field not in found]:
-        raise ValueError(f"{where}: missing header field: -- {missing[0]}:")
+        raise UsageError(f"{where}: missing header field: -- {missing[0]}:")
     if not body:
-        raise ValueError(f"{where}: no SQL below the header")
-    return CaseFile(folder, name, header[1].removeprefix("--").strip(), found, body)
+        raise UsageError(f"{where}: no SQL below the header")
+    return CaseFile(folder, name, header[1].removeprefix("--").strip(), found, body, where)
 
 
 def select(case_files: Sequence[CaseFile], only: str | None) -> Iterator[CaseFile]:

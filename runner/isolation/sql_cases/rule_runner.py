@@ -8,37 +8,31 @@ only the catalog and change nothing.
 from __future__ import annotations
 
 import json
-import re
-from functools import cache
-from importlib.resources import files
+from functools import lru_cache
 
 import psycopg
 
-from runner.isolation import fixture
-from runner.isolation.matrix.permissions import SERVICE, permissions
+from runner.isolation.actors import substitute
+from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.verdict import Breach, Check
 from runner.postgres.connection import Connection
 
-TENANT = "authenticated"
 _RETRYABLE = ("57014", "55P03", "40P01")  # a timeout, a lock, a deadlock
-# Granted, but without effect: an organization always has audit rows, whose reference prevents it.
-_WITHOUT_EFFECT = (SERVICE, "organizations", "DELETE", None)
 
 
-@cache
-def rules() -> tuple[CaseFile, ...]:
-    """Return every rule, in order. Rules with `level: warning` produce warnings, not breaches."""
-    return case_file.read("rules", ("source", "why"), ("level",))
+def run(
+    connection: Connection, project: Project, only: str | None = None
+) -> tuple[list[Check], list[Breach]]:
+    """Run every rule, or the one that `only` names, in the open transaction.
 
-
-def run(connection: Connection, only: str | None = None) -> tuple[list[Check], list[Breach]]:
-    """Run every rule, or the one that `only` names, in the open transaction."""
+    Those with `level: warning` produce warnings, not breaches.
+    """
     checks, breaches = [], []
-    for rule in case_file.select(rules(), only):
+    for rule in case_file.select(project.rules, only):
         try:
-            found = violations(connection, rule)
+            found = violations(connection, project, rule)
         except psycopg.Error as error:
             if connection.closed or error.sqlstate in _RETRYABLE:
                 raise
@@ -55,52 +49,64 @@ def run(connection: Connection, only: str | None = None) -> tuple[list[Check], l
     return checks, breaches
 
 
-def warnings(connection: Connection) -> list[str]:
+def warnings(connection: Connection, project: Project) -> list[str]:
     """Return what the rules with `level: warning` find, as sentences."""
     return [
         f"{object_}: {problem}. {fix}"
-        for rule in rules()
+        for rule in project.rules
         if _is_warning(rule)
-        for object_, problem, fix in violations(connection, rule)
+        for object_, problem, fix in violations(connection, project, rule)
     ]
 
 
-def violations(connection: Connection, rule: CaseFile) -> list[tuple[str, str, str]]:
+def violations(
+    connection: Connection, project: Project, rule: CaseFile
+) -> list[tuple[str, str, str]]:
     """Return what violates a rule: object, problem, fix."""
     connection.execute("savepoint rule; set local search_path = pg_catalog, pg_temp")
     try:
-        return connection.execute(query(rule).encode()).fetchall()
+        return connection.execute(query(project, rule).encode()).fetchall()
     finally:
         connection.execute("rollback to savepoint rule; release savepoint rule")
 
 
-@cache
-def query(rule: CaseFile) -> str:
+def query(project: Project, rule: CaseFile) -> str:
     """Return a rule's complete query, to be run under search_path = pg_catalog."""
-    path = files("runner.isolation.sql_cases") / "rules" / "definitions.sql"
-    definitions = path.read_text(encoding="utf-8")
-    declared = json.dumps(declared_privileges())
-    return fixture.substitute(f"{definitions}\n{rule.body}", {"declared": declared})
+    return substitute(f"{project.definitions}\n{rule.body}", _values(project))
 
 
-def declared_privileges() -> list[dict[str, str | None]]:
-    """Return the permission table as privileges: those that its statements need, and no others."""
-    found: dict[tuple[str, str, str, str | None], None] = {_WITHOUT_EFFECT: None}
-    for right in permissions():
-        privilege = right.command.upper()
-        if SERVICE in right.allowed:
-            found[SERVICE, right.table, privilege, None] = None
-        if not right.tenants:
-            continue
-        columns = {
-            "insert": r"insert into [\w.]+ \(([\w, ]+)\)",
-            "update": r"\bset (\w+) =",
-        }.get(right.command)
-        if columns is None:
-            found[TENANT, right.table, privilege, None] = None
-            continue
-        for column in ", ".join(re.findall(columns, right.sql)).split(", "):
-            found[TENANT, right.table, privilege, column] = None
+@lru_cache(maxsize=1)
+def _values(project: Project) -> dict[str, str]:
+    return {
+        "file": str(project.file.path),
+        "tenant_table": project.quoted_tenant_table,
+        "tenant_key": project.tenant_key,
+        "tenant_column": project.tenant_column,
+        "internal_schemas": json.dumps(project.internal_schemas),
+        "settings": json.dumps(list(project.settings)),
+        "actor_roles": json.dumps(
+            {
+                "member": project.roles((*project.members, *project.strangers)),
+                "anonymous": project.roles(project.anonymous) if project.anonymous else [],
+                "platform": project.roles(project.platform) if project.platform else [],
+            }
+        ),
+        "declared": json.dumps(declared_privileges(project)),
+    }
+
+
+def declared_privileges(project: Project) -> list[dict[str, str | None]]:
+    """Return the permission table as privileges: those that its statements need, and no others.
+
+    Members have the columns that their statements write; who crosses tenants, the whole table.
+    """
+    found: dict[tuple[str, str, str, str | None], None] = {}
+    for right in project.rights:
+        for name in (*right.allowed, *right.granted):
+            actor = project.actors[name]
+            columns = () if actor.everywhere else right.columns
+            for column in columns or (None,):
+                found[actor.role, right.table, right.command.upper(), column] = None
     keys = ("role", "relation", "privilege", "column_name")
     return [dict(zip(keys, values, strict=True)) for values in found]
 

@@ -3,21 +3,27 @@
 The steps of a file in attacks/ or invariants/ run in order in one savepoint, once per table if the
 header says so: later steps see the changes of earlier ones, and all are rolled back at the end.
 
-    -- as: MEMBER, ADMIN        actors: keys of fixture.ACTORS, `MEMBER of away`, or `owner`, the
-                                connecting role; the step is repeated for each
+    -- as: members, anonymous   actors: see below; the step is repeated for each
     -- expect: nothing, 42501   the accepted outcomes
     -- if: boolean expression   optional: if true for the actor, that alone is the breach, and the
                                 statement is not run because it would take a lock
-    update public.projects set … where org_id = :'away.org'
+    update public.t set … where tenant_id = :'away.org'
+
+Actors: a name of [actors], `NAME of away`, or `owner`, the connecting role. A file for every
+project names them by kind: `members` (of the tenant), `some members` (the first and the last),
+`one member` (the first), `strangers` (signed in, of no tenant), `anonymous`, `platform`
+(everywhere).
 
 Outcomes: `nothing` (no row seen or changed), `rows` (one or more), `done` (no error), `own` (rows,
-none of which has an id of the other organization), `same` (the same response as the previous step,
-except for ids), a SQLSTATE, or a SQLSTATE class (`22***`).
+none of which has an id of the other tenant), `same` (the same response as the previous step, except
+for ids), a SQLSTATE, or a SQLSTATE class (`22***`).
 
-`:'org'`, `:'project'` … are ids of the actor's organization, `:'away.org'` … of the other one, and
-`:'me'` is the actor. `-- each: table` in the header runs all steps on every tenant table, as
-`:table`, with `:key`, its organization column. A statement may change only rows of the two fixture
-organizations, must name them, and must not take a lock that blocks writers.
+`:'org'`, `:'project'` … are ids of the actor's tenant, `:'away.org'` … of the other one, `:'me'` is
+the actor and `:'user'` the UUID in their token. `-- each: table` in the header runs all steps on
+every tenant table, as `:table`, with `:key`, its tenant column. `:tenant_table` and `:tenant_key`
+are the table of the tenants, `:member_roles` and `:api_roles` lists of roles. `-- setting: name` in
+the header: only where requests have this setting. A statement may change only rows of the two
+fixture tenants, must name them, and must not take a lock that blocks writers.
 """
 
 from __future__ import annotations
@@ -25,15 +31,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
-from runner.isolation import fixture
-from runner.isolation.fixture import ACTORS, AWAY, HOME, Actor
-from runner.isolation.sql_cases import case_file
+from runner.errors import UsageError
+from runner.isolation.actors import Actor, substitute, variables
+from runner.isolation.isolation_file import nearest
+from runner.isolation.project import Project
 from runner.isolation.sql_cases.case_file import CaseFile
 
-FOLDERS = ("attacks", "invariants")
 OWNER = "owner"
+OF_AWAY = " of away"
 
 _STEP = re.compile(
     r"(?:-- .*\n)*?-- as: (.+)\n-- expect: (.+)\n(?:-- if: (.+)\n)?((?:.*\n)+?)"
@@ -41,6 +47,7 @@ _STEP = re.compile(
 )
 _OUTCOME = re.compile(r"nothing|rows|done|own|same|[0-9A-Z]{5}|[0-9A-Z]{2}\*{3}")
 _TABLE = re.compile(r"('(?:[^']|'')*')|(?<!:):table\b")
+_WORD = re.compile(r"(?<!:):(key|tenant_table|tenant_key|member_roles|api_roles)\b")
 
 
 @dataclass(frozen=True)
@@ -51,27 +58,35 @@ class Step:
     expected: tuple[str, ...]
     condition: str  # of `-- if:`, or empty
     sql: str
+    project: Project
 
     @property
     def actor(self) -> Actor | None:
         """The actor; None is the connecting role."""
         if self.actor_name == OWNER:
             return None
-        if self.actor_name.endswith(" of away"):
-            return fixture.signed_in(self.actor_name.removesuffix(" of away").lower(), AWAY)
-        return ACTORS[self.actor_name]
+        if self.actor_name.endswith(OF_AWAY):
+            return self.project.actor(self.actor_name.removesuffix(OF_AWAY), self.project.away)
+        return self.project.actors[self.actor_name]
 
     def substitute(self, text: str, table: str = "", key: str = "") -> str:
         """Return its SQL or condition with the ids, the quoted table name and its key inserted."""
+        project, actor = self.project, self.actor
         text = _TABLE.sub(lambda match: _with_table(match, table), text)
-        text = re.sub(r"(?<!:):key\b", key, text)
-        actor = self.actor
-        me = actor.name.split(" ")[0] if actor and actor.role == "authenticated" else "member"
-        values: Mapping[str, str] = {
-            **HOME.ids(me=me),
-            **{f"away.{name}": value for name, value in AWAY.ids().items()},
+        member_roles, api_roles = project.quoted_roles
+        words = {
+            "key": key,
+            "tenant_table": project.quoted_tenant_table,
+            "tenant_key": project.tenant_key,
+            "member_roles": member_roles,
+            "api_roles": api_roles,
         }
-        return fixture.substitute(text, values)
+        text = _WORD.sub(lambda match: words[match[1]], text)
+        values: Mapping[str, str] = {
+            **project.values(project.home, actor.user if actor else ""),
+            **{f"away.{name}": value for name, value in project.values(project.away).items()},
+        }
+        return substitute(text, values)
 
 
 def _with_table(match: re.Match[str], table: str) -> str:
@@ -83,34 +98,48 @@ def _with_table(match: re.Match[str], table: str) -> str:
     return re.sub(r"(?<!:):table\b", lambda _: escaped, literal)
 
 
-@cache
-def scenarios() -> tuple[CaseFile, ...]:
-    """Return every attack, then every invariant, in order."""
-    return tuple(
-        each for folder in FOLDERS for each in case_file.read(folder, ("safe", "source"), ("each",))
-    )
-
-
-@cache
-def steps(scenario: CaseFile) -> tuple[Step, ...]:
-    """Return the steps of a scenario; raise ValueError if it is malformed."""
-    where = f"{scenario.folder}/{scenario.name}.sql"
+def steps(scenario: CaseFile, project: Project) -> tuple[Step, ...]:
+    """Return the steps of a scenario; raise UsageError if it is malformed."""
+    where = scenario.where
     if scenario.fields.get("each", "table") != "table":
-        raise ValueError(f"{where}: the only supported value is -- each: table")
+        raise UsageError(f"{where}: the only supported value is -- each: table")
     text = scenario.body + "\n"
     found = list(_STEP.finditer(text))
     if not found or "".join(match[0] for match in found) != text:
-        raise ValueError(f"{where}: a step must be `-- as:`, `-- expect:`, then SQL")
+        raise UsageError(f"{where}: a step must be `-- as:`, `-- expect:`, then SQL")
+    for name in variables(text):
+        if name.removeprefix("away.") not in project.names:
+            hint = nearest(name, project.names)
+            raise UsageError(f"{where}: unknown variable :'{name}'", hint=hint)
     parsed = []
     for match in found:
-        actors, outcomes = (tuple(re.split(r",\s*", match[n].strip())) for n in (1, 2))
-        for actor in actors:
-            if actor != OWNER and actor.removesuffix(" of away") not in ACTORS:
-                raise ValueError(f"{where}: unknown actor {actor!r}")
+        words, outcomes = (tuple(re.split(r",\s*", match[n].strip())) for n in (1, 2))
         if unknown := [outcome for outcome in outcomes if not _OUTCOME.fullmatch(outcome)]:
-            raise ValueError(f"{where}: unknown outcome {unknown[0]!r}")
+            raise UsageError(f"{where}: unknown outcome {unknown[0]!r}")
         condition, statement = (match[3] or "").strip(), match[4].strip()
         if not statement:
-            raise ValueError(f"{where}: a step of {actors[0]} has no SQL")
-        parsed += [Step(actor, outcomes, condition, statement) for actor in actors]
+            raise UsageError(f"{where}: a step of {words[0]} has no SQL")
+        for word in words:
+            for actor in _actors(word, project, where):
+                parsed.append(Step(actor, outcomes, condition, statement, project))
     return tuple(parsed)
+
+
+def _actors(word: str, project: Project, where: str) -> list[str]:
+    """Return the names that a word of `-- as:` stands for."""
+    if word == OWNER:
+        return [OWNER]
+    name, away = (word.removesuffix(OF_AWAY), OF_AWAY) if word.endswith(OF_AWAY) else (word, "")
+    members = project.members
+    kinds = {
+        "members": members,
+        "some members": tuple(dict.fromkeys((members[0], members[-1]))),
+        "one member": members[:1],
+        "strangers": project.strangers,
+        "anonymous": project.anonymous,
+        "platform": project.platform,
+        **{actor: (actor,) for actor in project.actors},
+    }
+    if name not in kinds:
+        raise UsageError(f"{where}: unknown actor {word!r}", hint=nearest(name, kinds))
+    return [f"{actor}{away}" for actor in kinds[name]]

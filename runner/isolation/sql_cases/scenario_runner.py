@@ -1,7 +1,7 @@
 """Run the scenarios: attacks that a tenant might try, and invariants that hold for every role.
 
 The files are in attacks/ and invariants/; scenario.py documents their format. Each runs in a
-savepoint of the open transaction, on the rows of fixture.py, and is rolled back.
+savepoint of the open transaction, on the rows of the fixture, and is rolled back.
 """
 
 from __future__ import annotations
@@ -13,44 +13,22 @@ from typing import NamedTuple
 import psycopg
 from psycopg import pq, sql
 
-from runner.isolation.fixture import AWAY, Actor
-from runner.isolation.matrix.attempt import Outcome
-from runner.isolation.matrix.permissions import may
+from runner.isolation.matrix.attempt import Outcome, set_settings
 from runner.isolation.matrix.root_cause import RESTORE_ALL, RootCauses
+from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
-from runner.isolation.sql_cases.scenario import OWNER, Step, scenarios, steps
+from runner.isolation.sql_cases.scenario import OF_AWAY, OWNER, Step, steps
 from runner.isolation.transactions import SEARCH_PATH
 from runner.isolation.verdict import Breach, Check
 from runner.postgres.connection import Connection
+from runner.queries import query
 
 KINDS = {"attacks": "attack", "invariants": "invariant"}
 
-_ID = re.compile(r"c[a-z0-9]{24}")
+_ID = re.compile(r"c[a-z0-9]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SAMPLE_ROWS = 3
 _NOT_TRIED = ("57014", "55P03", "40P01")  # a timeout, a lock, a deadlock
-_TABLES = """
-    select c.oid::regclass::text, coalesce(a.attname, 'id')::text, c.relname::text
-    from pg_catalog.pg_class as c
-    left join pg_catalog.pg_attribute as a
-        on a.attrelid = c.oid and a.attname = 'org_id' and not a.attisdropped
-    where c.relnamespace = 'public'::pg_catalog.regnamespace
-        and c.relkind in ('r', 'p')
-        and (a.attname is not null or c.relname = 'organizations')
-        -- A partition is reached through its parent, or by a grant of its own.
-        and (
-            not c.relispartition
-            or exists (
-                select
-                from unnest(array['anon', 'authenticated', 'service_role']) as role
-                where has_table_privilege(
-                    role, c.oid, 'select, insert, update, delete, truncate, references, trigger'
-                )
-                or has_any_column_privilege(role, c.oid, 'select, insert, update, references')
-            )
-        )
-    order by c.relname
-"""
 
 
 class _Table(NamedTuple):
@@ -61,19 +39,21 @@ class _Table(NamedTuple):
     name: str = ""  # not quoted
 
 
-def run(connection: Connection, only: str | None = None) -> tuple[list[Check], list[Breach]]:
+def run(
+    connection: Connection, project: Project, only: str | None = None
+) -> tuple[list[Check], list[Breach]]:
     """Run every attack and invariant, or the one that `only` names, in the open transaction.
 
     The transaction must contain the fixture rows. Each scenario is rolled back to its savepoint.
     """
     checks, breaches = [], []
     causes = RootCauses(connection)
-    tables = _tables(connection)
-    for scenario in case_file.select(scenarios(), only):
+    tables = _tables(connection, project)
+    for scenario in case_file.select(project.scenarios, only):
         count, failed, outcome_text = 0, [], scenario.fields["safe"]
         for table in tables if "each" in scenario.fields else [_Table()]:
             previous = None
-            for step, statement, outcome in _tried(connection, scenario, table):
+            for step, statement, outcome in _tried(connection, project, scenario, table):
                 count += 1
                 if outcome and step.actor is None and outcome.sqlstate == "42501":
                     outcome_text = (
@@ -100,31 +80,38 @@ def run(connection: Connection, only: str | None = None) -> tuple[list[Check], l
     return checks, breaches
 
 
-def _tables(connection: Connection) -> list[_Table]:
+def _tables(connection: Connection, project: Project) -> list[_Table]:
     """Return every tenant table."""
+    values = {
+        "column": project.tenant_column,
+        "tenant_table": list(project.tenant_table),
+        "tenant_key": project.tenant_key,
+        "roles": project.roles(),
+    }
     connection.execute("savepoint names; set local search_path = pg_catalog")
     try:
-        return [_Table(*row) for row in connection.execute(_TABLES)]
+        rows = connection.execute(query("isolation/tenant_tables"), values)
+        return [_Table(*row) for row in rows]
     finally:
         connection.execute("rollback to savepoint names; release savepoint names")
 
 
 def _tried(
-    connection: Connection, scenario: CaseFile, table: _Table
+    connection: Connection, project: Project, scenario: CaseFile, table: _Table
 ) -> Iterator[tuple[Step, str, Outcome | None]]:
     """Run the steps of a scenario; yield each step with its statement and unexpected outcome."""
     connection.execute("savepoint scenario; savepoint step")
     try:
         previous = ""
-        for step in steps(scenario):
+        for step in steps(scenario, project):
             statement = step.substitute(step.sql, table.qualified, table.key)
-            _begin_step(connection, step.actor)
+            _begin_step(connection, step)
             condition = step.substitute(step.condition, table.qualified, table.key)
-            if condition and _is_true(connection, condition):
+            if condition and _is_true(connection, condition, project):
                 previous = ""
                 yield step, statement, Outcome(rows=1, message="permitted; it was not run")
                 continue
-            outcome, own, response = _execute(connection, statement)
+            outcome, own, response = _execute(connection, statement, project)
             expected = _is_expected(step.expected, outcome, own=own, same=response == previous)
             yield step, statement, None if expected else outcome
             previous = response
@@ -133,21 +120,23 @@ def _tried(
             connection.execute("rollback to savepoint scenario; release savepoint scenario")
 
 
-def _begin_step(connection: Connection, actor: Actor | None) -> None:
-    """Switch to an actor's role and claims, as PostgREST does; None is the connecting role.
+def _begin_step(connection: Connection, step: Step) -> None:
+    """Switch to an actor's role and settings, as the API does; None is the connecting role.
 
     A single message, because there are many steps and the server may be remote.
     """
+    actor = step.actor
     role = sql.Identifier(actor.role) if actor else sql.SQL("none")
+    made = actor.settings if actor else dict.fromkeys(step.project.settings, "")
     connection.execute(
         sql.SQL(
-            "release savepoint step; set local role {}; set local search_path = {};"
-            " select set_config('request.jwt.claims', {}, true); savepoint step"
-        ).format(role, sql.SQL(SEARCH_PATH), sql.Literal(actor.claims if actor else ""))
+            "release savepoint step; set local role {}; set local search_path = {}; {};"
+            " savepoint step"
+        ).format(role, sql.SQL(SEARCH_PATH), set_settings(made))
     )
 
 
-def _execute(connection: Connection, statement: str) -> tuple[Outcome, bool, str]:
+def _execute(connection: Connection, statement: str, project: Project) -> tuple[Outcome, bool, str]:
     """Run a step; return its outcome, whether it returned only own rows, and the response as text.
 
     Ids in the text are replaced, so that responses of two steps can be compared.
@@ -174,12 +163,13 @@ def _execute(connection: Connection, statement: str) -> tuple[Outcome, bool, str
         parts = [diag.message_primary, diag.message_detail, diag.message_hint, diag.constraint_name]
         outcome = Outcome(sqlstate=error.sqlstate or "?????", message=parts[0] or str(error))
         return outcome, False, _ID.sub("…", repr([error.sqlstate, *parts]))
-    own = bool(rows) and AWAY.id()[:10] not in repr(rows)
-    return Outcome(count, sample=tuple(rows[:_SAMPLE_ROWS])), own, _ID.sub("…", repr(rows))
+    text = repr(rows)
+    own = bool(rows) and not any(id_ in text for id_ in project.away_ids)
+    return Outcome(count, sample=tuple(rows[:_SAMPLE_ROWS])), own, _ID.sub("…", text)
 
 
-def _is_true(connection: Connection, condition: str) -> bool:
-    outcome, *_ = _execute(connection, f"select 1 where {condition}")
+def _is_true(connection: Connection, condition: str, project: Project) -> bool:
+    outcome, *_ = _execute(connection, f"select 1 where {condition}", project)
     return outcome.rows > 0
 
 
@@ -212,7 +202,7 @@ def _breach(
         proof=scenario.name,
         subject=table.qualified or _target(scenario, step, statement),
         summary=f"{scenario.title} {expectation}",
-        actor=f"{actor.name}: role {actor.role}, claims {actor.claims}" if actor else OWNER,
+        actor=f"{actor.name}: {actor.description}" if actor else OWNER,
         sql=statement,
         exposed=f"{exposed}; expected {' or '.join(step.expected)}",
         cause=cause[0],
@@ -225,7 +215,8 @@ def _target(scenario: CaseFile, step: Step, statement: str) -> str:
     table = re.search(r"\bpublic\.(?!proof_|planted|text\b)\w+", f"{statement} {scenario.body}")
     if table:
         return table[0]
-    schema = re.search(r"\b(public|app|yoyo)\.", statement)
+    schemas = "|".join(map(re.escape, ("public", "yoyo", *step.project.internal_schemas)))
+    schema = re.search(rf"\b({schemas})\.", statement)
     if schema:
         return f"schema {schema[1]}"
     return f"role {step.actor.role}" if step.actor else "the database"
@@ -250,7 +241,7 @@ def _cause(
     if step.condition or "_privilege(" in step.sql:
         return causes.of_privilege(name, command, step.actor.role)
     own = command != "select" and ":'away." not in step.sql
-    guarded = own and may(step.actor_name.removesuffix(" of away"), name, command)
+    guarded = own and step.project.may(step.actor_name.removesuffix(OF_AWAY), name, command)
     return causes.of_access(name, command, step.actor.role, guarded=guarded)
 
 

@@ -1,5 +1,5 @@
--- Every policy: dropped, opened in USING or WITH CHECK, extended to PUBLIC, without one of its
--- conditions, or beside a second permissive policy.
+-- Every policy: dropped, opened in USING or WITH CHECK, extended to PUBLIC, or beside a second
+-- permissive policy.
 with
 policies as (
     select
@@ -22,35 +22,6 @@ policies as (
     from pg_policy as pol
     inner join pg_class as rel on rel.oid = pol.polrelid
     where rel.relnamespace = 'public'::regnamespace
-),
--- One change at a time: a part of the condition, and its replacement.
-weaker as (
-    select
-        policies.*,
-        change.kind,
-        change.what,
-        regexp_replace(using_expr, change.part, change.instead, 'g') as weaker_using,
-        regexp_replace(check_expr, change.part, change.instead, 'g') as weaker_check
-    from policies
-    cross join (
-        values
-        (
-            'policy without role check', 'any role of the organization',
-            'app\.caller_org_as\([^)]*\)', 'app.caller_org()'
-        ),
-        (
-            'policy without a condition', 'an ADMIN may touch an OWNER',
-            '\(NOT \([^()]* = ANY \(roles\)\)\)', 'true'
-        ),
-        (
-            'policy without a condition', 'rows of any user',
-            '\((actor_id|id) = \( SELECT app\.caller_user\(\)[^)]*\)\)', 'true'
-        ),
-        (
-            'policy without a condition', 'the actions of record_audit',
-            '\(action <> ALL \([^)]*\)\)', 'true'
-        )
-    ) as change (kind, what, part, instead)
 )
 select
     'policy dropped' as kind,
@@ -92,16 +63,6 @@ select
     || coalesce(' with check (' || check_expr || ')', '')
 from policies
 where not permissive
-union all
-select
-    kind,
-    format('%s in policy %I on %s', what, name, relation),
-    relation::text,
-    format('alter policy %I on %s', name, relation)
-    || coalesce(' using (' || weaker_using || ')', '')
-    || coalesce(' with check (' || weaker_check || ')', '')
-from weaker
-where (weaker_using, weaker_check) is distinct from (using_expr, check_expr)
 union all
 select
     'second permissive policy',

@@ -89,7 +89,7 @@ select
     format('revoke %I from authenticated', owner.rolname)
 from pg_class as rel
 inner join pg_roles as owner on owner.oid = rel.relowner
-where rel.oid = 'public.organizations'::regclass
+where rel.oid = :'tenant_table'::regclass
 union all
 select
     'setting',

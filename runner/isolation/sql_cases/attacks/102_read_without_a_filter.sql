@@ -1,14 +1,14 @@
 -- 102_read_without_a_filter
--- A tenant selects all rows that are not in their own organization.
--- safe: No row of another organization is visible.
--- source: sql/0009_enable_row_level_security.sql
+-- A tenant selects all rows that are not in their own tenant.
+-- safe: No row of another tenant is visible.
+-- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html
 -- each: table
 
--- as: OWNER, ADMIN, MEMBER
+-- as: members
 -- expect: nothing, 42501
 select 1 from :table where :key <> :'org' limit 1
 
 -- Seeing no rows at all would prove nothing: their own rows must be visible.
--- as: OWNER
+-- as: one member
 -- expect: own
 select :key from :table limit 100

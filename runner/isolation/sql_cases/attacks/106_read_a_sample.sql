@@ -1,11 +1,11 @@
 -- 106_read_a_sample
 -- A tenant samples the table, by page and by row.
--- safe: The sample contains no row of another organization.
+-- safe: The sample contains no row of another tenant.
 -- source: https://www.postgresql.org/docs/current/sql-select.html (TABLESAMPLE)
 -- each: table
 
 -- About a hundred pages, however large the table.
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: nothing, 42501
 select 1
 from :table tablesample system
@@ -13,7 +13,7 @@ from :table tablesample system
 where :key <> :'org'
 limit 1
 
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: nothing, 42501
 select 1
 from :table tablesample bernoulli

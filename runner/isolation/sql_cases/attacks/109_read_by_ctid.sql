@@ -8,10 +8,10 @@
 -- expect: rows
 select set_config('proof.ctid', ctid::text, true) from :table where :key = :'away.org' limit 1
 
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: nothing, 42501
 select ctid, xmin, tableoid from :table where ctid = current_setting('proof.ctid')::tid
 
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: nothing, 42501
 select 1 from :table where ctid >= current_setting('proof.ctid')::tid and :key <> :'org' limit 1

@@ -4,7 +4,7 @@
 -- source: https://www.postgresql.org/docs/current/runtime-config-client.html (row_security)
 -- each: table
 
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: 42501
 set local row_security = off;
 select 1 from :table limit 1

@@ -5,14 +5,14 @@
 --   (ts_stat)
 -- each: table
 
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: nothing, 0A000, 42501
 select 1
 where query_to_xml(
     format('select * from %s where :key = %L limit 1', ':table', :'away.org'), true, false, ''
 )::text ~ :'away.org'
 
--- as: OWNER, MEMBER
+-- as: some members
 -- expect: nothing, 42501
 select 1
 from ts_stat(

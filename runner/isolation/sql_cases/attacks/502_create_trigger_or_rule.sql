@@ -5,15 +5,15 @@
 -- source: https://www.postgresql.org/docs/current/ddl-priv.html (TRIGGER, REFERENCES)
 -- each: table
 
--- as: OWNER, service_role, anon
+-- as: one member, platform, anonymous
 -- expect: nothing
 select 'may create a trigger' where has_table_privilege(':table', 'trigger')
 
--- as: OWNER, service_role, anon
+-- as: one member, platform, anonymous
 -- expect: nothing
 select 'may refer to it' where has_any_column_privilege(':table', 'references')
 
--- as: OWNER, service_role, anon
+-- as: one member, platform, anonymous
 -- expect: nothing
 select 'may create a rule'
 from pg_class as c

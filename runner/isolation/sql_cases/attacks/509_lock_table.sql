@@ -4,12 +4,12 @@
 -- source: https://www.postgresql.org/docs/current/sql-lock.html (privileges)
 -- each: table
 
--- as: OWNER, MEMBER, anon
+-- as: some members, anonymous
 -- expect: 42501
 -- if: has_table_privilege(':table', 'update, delete, truncate')
 lock table :table in share mode nowait
 
--- as: OWNER, MEMBER, anon
+-- as: some members, anonymous
 -- expect: 42501
 -- if: has_table_privilege(':table', 'update, delete, truncate')
 lock table :table in access exclusive mode nowait

@@ -3,19 +3,19 @@
 -- safe: Refused, or hidden.
 -- source: https://www.postgresql.org/docs/current/monitoring-stats.html (pg_read_all_stats)
 
--- as: OWNER, anon
+-- as: one member, anonymous
 -- expect: nothing
 select a.pid from pg_stat_activity as a
 where a.pid <> pg_backend_pid() and a.query not in ('', '<insufficient privilege>')
 
--- as: OWNER, service_role, anon
+-- as: one member, platform, anonymous
 -- expect: 42501
 select rolpassword from pg_authid limit 1
 
--- as: OWNER, service_role, anon
+-- as: one member, platform, anonymous
 -- expect: 42501
 select pg_read_file('PG_VERSION')
 
--- as: OWNER, service_role, anon
+-- as: one member, platform, anonymous
 -- expect: 42501
 select lo_import('PG_VERSION')

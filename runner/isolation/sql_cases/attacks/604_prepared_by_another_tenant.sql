@@ -3,27 +3,32 @@
 -- safe: Each sees their own rows: the caller is determined at each execution.
 -- source: CVE-2024-10976, CVE-2023-2455, CVE-2016-2193
 --   (https://www.postgresql.org/support/security/)
+-- each: table
 
--- as: MEMBER of away
+-- as: one member of away
 -- expect: rows
 set local plan_cache_mode = force_generic_plan;
-prepare proof_plan as select distinct org_id from public.projects;
+prepare proof_plan as select distinct :key from :table;
 execute proof_plan
 
--- as: MEMBER
+-- as: one member
 -- expect: own
 execute proof_plan
 
--- as: stranger
--- expect: nothing
+-- as: some members
+-- expect: own, nothing, 42501
 execute proof_plan
 
--- as: OWNER of away
+-- as: strangers
+-- expect: nothing, 42501
+execute proof_plan
+
+-- as: one member of away
 -- expect: rows
 set local plan_cache_mode = force_custom_plan;
 execute proof_plan
 
--- as: OWNER
+-- as: one member
 -- expect: own
 execute proof_plan
 

@@ -1,7 +1,7 @@
 -- 01_view_runs_as_owner
 -- A view in an exposed schema that runs with its owner's rights, which bypass policies.
 -- source: https://www.postgresql.org/docs/current/sql-createview.html (security_invoker)
--- why: Without security_invoker a view returns the rows of every organization to any role that may
+-- why: Without security_invoker a view returns the rows of every tenant to any role that may
 --   select from it.
 
 select

@@ -6,7 +6,10 @@
 select
     format('foreign table %s', f.title) as object,
     'a foreign table cannot have policies' as problem,
-    format('alter foreign table %s set schema app;', f.title) as fix
+    format(
+        'alter foreign table %s set schema %I;',
+        f.title, coalesce(:'internal_schemas'::jsonb ->> 0, 'private')
+    ) as fix
 from relation as f
 where f.exposed
     and f.kind = 'f'

@@ -1,7 +1,7 @@
 -- 05_row_security_off
 -- A table in an exposed schema without row-level security.
 -- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html
--- why: Its policies, if any, do not apply: any role that may select sees every organization.
+-- why: Its policies, if any, do not apply: any role that may select sees every tenant.
 
 select
     format('table %s', t.title) as object,

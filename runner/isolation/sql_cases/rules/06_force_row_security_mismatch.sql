@@ -1,7 +1,6 @@
 -- 06_force_row_security_mismatch
 -- A table whose FORCE ROW LEVEL SECURITY does not match its owner's attributes.
--- source: a decision of this schema: FORCE exactly if the table's owner is superuser or has
---   BYPASSRLS
+-- source: https://www.postgresql.org/docs/current/ddl-rowsecurity.html (FORCE)
 -- why: Forced under an owner without BYPASSRLS, the helpers, which run as the owner, see no users.
 
 select

@@ -35,7 +35,8 @@ inner join pg_roles as owner on owner.oid = owned.owner
 cross join (
     select coalesce(min(quote_ident(t.name)), 'current_user') as name
     from table_owner as t
-    where t.name <> 'service_role' and t.oid not in (select r.oid from api_role as r)
+    where t.oid not in (select p.oid from platform_role as p)
+        and t.oid not in (select r.oid from api_role as r)
 ) as o
-where owner.rolname = 'service_role'
+where owner.oid in (select p.oid from platform_role as p)
     or owner.oid in (select r.oid from api_role as r)

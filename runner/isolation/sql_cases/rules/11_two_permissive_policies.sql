@@ -1,7 +1,6 @@
 -- 11_two_permissive_policies
 -- More than one permissive policy of a table for the same command and role.
--- source: sql/0009_enable_row_level_security.sql;
---   https://www.postgresql.org/docs/current/sql-createpolicy.html (PERMISSIVE)
+-- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (PERMISSIVE)
 -- why: Permissive policies are combined with OR, so the most permissive one decides.
 
 select
@@ -28,7 +27,7 @@ cross join lateral (
     select r.oid
     from pg_roles as r
     where 0 = any (p.roles)
-        and (r.rolname = 'service_role' or r.oid in (select a.oid from api_role as a))
+        and (r.oid in (select p.oid from platform_role as p) or r.oid in (select a.oid from api_role as a))
 ) as role
 where p.is_permissive
     and p.command in ('*', c.letter)

@@ -1,6 +1,6 @@
 -- 18_update_without_check
 -- A policy for UPDATE or ALL that lacks USING or WITH CHECK.
--- source: a decision of this schema: both USING and WITH CHECK on UPDATE
+-- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (UPDATE)
 -- why: Which rows may be changed and what they may become are two conditions; one for both hides an
 --   error.
 

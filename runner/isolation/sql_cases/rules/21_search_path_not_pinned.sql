@@ -1,7 +1,6 @@
 -- 21_search_path_not_pinned
 -- A function of ours, or a SECURITY DEFINER one in an exposed schema, without a fixed search_path.
--- source: sql/0009_enable_row_level_security.sql;
---   https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
+-- source: https://www.postgresql.org/docs/current/sql-createfunction.html; CVE-2018-1058
 -- why: Unless pg_temp is named last, it is searched first for types: a tenant's code runs as the
 --   owner. An invoker function with a SQL-standard body (return …) resolved its names at creation.
 
@@ -18,5 +17,5 @@ select
     format('alter routine %s set search_path = pg_catalog, pg_temp;', f.title) as fix
 from routine as f
 where f.kind <> 'a'
-    and (f.is_definer or f.schema_name in ('public', 'app', 'auth') and not f.is_parsed)
+    and (f.is_definer or (f.schema_name = 'public' or not f.exposed) and not f.is_parsed)
     and not coalesce('search_path=pg_catalog, pg_temp' = any (f.settings), false)

@@ -13,7 +13,8 @@ from routine as f
 cross join (
     select coalesce(min(quote_ident(t.name)), 'current_user') as name
     from table_owner as t
-    where t.name <> 'service_role' and t.oid not in (select r.oid from api_role as r)
+    where t.oid not in (select p.oid from platform_role as p)
+        and t.oid not in (select r.oid from api_role as r)
 ) as o
 where f.is_definer
     and f.owner not in (select t.oid from table_owner as t)

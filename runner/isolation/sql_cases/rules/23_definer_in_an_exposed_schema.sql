@@ -1,7 +1,6 @@
 -- 23_definer_in_an_exposed_schema
 -- A SECURITY DEFINER function in an exposed schema that an API role may execute.
--- source: a decision of this schema: no helper functions in public;
---   https://supabase.com/docs/guides/database/functions
+-- source: https://supabase.com/docs/guides/database/functions
 -- why: The API serves it, and it bypasses every policy.
 
 select

@@ -1,7 +1,7 @@
 -- 25_leakproof_function
 -- A function, in a schema of ours or an exposed one, that is marked LEAKPROOF.
 -- source: https://www.postgresql.org/docs/current/rules-privileges.html (LEAKPROOF)
--- why: It runs before the policies, on the rows of every organization.
+-- why: It runs before the policies, on the rows of every tenant.
 
 select
     format('function %s', f.title) as object,

@@ -1,18 +1,20 @@
 -- 42_privilege_on_a_column
--- A privilege on a column that permissions.toml does not give to a tenant role.
--- source: a decision of this schema: explicit grants by column
--- why: What permissions.toml does not declare is not tried. Some columns decide more than a value:
---   writing auth_user_id decides who signs in as a user.
+-- A privilege on a column that isolation.toml does not give to a tenant role.
+-- source: https://www.postgresql.org/docs/current/ddl-priv.html (privileges on columns)
+-- why: What isolation.toml does not declare is not tried. Some columns decide more than a value:
+--   who signs in as a user, or which plan is paid for.
 
 select
     format('column %s.%I', p.title, p.column_name) as object,
     format('%s may %s it', p.grantee_name, lower(p.privilege_type)) as problem,
     format(
-        'revoke %s on %s from %s;  -- or declare it in runner/isolation/matrix/permissions.toml',
-        p.right_title, p.title, p.grantee_name
+        'revoke %s on %s from %s;  -- or declare it in %s',
+        p.right_title, p.title, p.grantee_name, :'file'
     ) as fix
 from privilege as p
-inner join api_role as r on r.oid = p.grantee and r.name <> 'anon'
+inner join api_role as r
+    on r.oid = p.grantee
+    and r.oid not in (select a.oid from actor_role as a where a.kind = 'anonymous')
 where p.exposed
     and p.column_name is not null
     and not exists (

@@ -1,7 +1,7 @@
 -- 44_grant_option
--- A privilege that an API role or service_role may grant to others.
+-- A privilege that an API role may grant to others.
 -- source: https://www.postgresql.org/docs/current/sql-grant.html (WITH GRANT OPTION)
--- why: It could grant its privileges to anon, and such grants may outlast its own.
+-- why: It could grant its privileges to others, and such grants may outlast its own.
 
 select
     format('relation %s', p.title) as object,
@@ -10,7 +10,7 @@ select
         p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
 where p.is_grantable
-    and (p.grantee_name = 'service_role' or p.grantee in (select r.oid from api_role as r))
+    and (p.grantee in (select p.oid from platform_role as p) or p.grantee in (select r.oid from api_role as r))
 union all
 select
     format('function %s', f.title) as object,
@@ -22,4 +22,4 @@ cross join lateral aclexplode(f.acl) as acl
 inner join pg_roles as g on g.oid = acl.grantee
 where acl.is_grantable
     and acl.grantee <> f.owner
-    and (g.rolname = 'service_role' or g.oid in (select r.oid from api_role as r))
+    and (g.oid in (select p.oid from platform_role as p) or g.oid in (select r.oid from api_role as r))

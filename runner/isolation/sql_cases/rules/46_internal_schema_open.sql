@@ -1,7 +1,6 @@
 -- 46_internal_schema_open
--- A privilege on the migration tables or on schema app that a role does not need.
--- source: a decision of this schema: app: usage to authenticated and service_role only; yoyo: no
---   grant to any API role
+-- A privilege on the migration tables, or on a schema that is internal, that a role does not need.
+-- source: internal schemas: usage for roles that sign in only; yoyo: no grant to any API role
 -- why: The migration tables reveal the schema's history; writing to them decides what is applied
 --   next.
 
@@ -18,10 +17,13 @@ where acl.privilege_type = 'USAGE'
     and acl.grantee <> n.nspowner
     and (
         acl.grantee = 0
-        or g.rolname = 'service_role' and n.nspname = 'yoyo'
+        or g.oid in (select p.oid from platform_role as p) and n.nspname = 'yoyo'
         or (
             g.oid in (select r.oid from api_role as r)
-            and (n.nspname = 'yoyo' or g.rolname <> 'authenticated')
+            and (
+                n.nspname = 'yoyo'
+                or g.oid not in (select a.oid from actor_role as a where a.kind = 'member')
+            )
         )
     )
 union all
@@ -30,5 +32,7 @@ select
     format('%s may %s', p.grantee_name, p.right_title) as problem,
     format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
-inner join api_role as r on r.oid = p.grantee and r.name <> 'anon'
+inner join api_role as r
+    on r.oid = p.grantee
+    and r.oid not in (select a.oid from actor_role as a where a.kind = 'anonymous')
 where not p.exposed

@@ -12,9 +12,8 @@ cross join (
     select a.oid, a.name
     from api_role as a
     union all
-    select s.oid, s.rolname
-    from pg_roles as s
-    where s.rolname = 'service_role'
+    select s.oid, s.name
+    from platform_role as s
 ) as r
 cross join lateral (
     select case when exists (
@@ -24,7 +23,7 @@ cross join lateral (
 ) as given
 where n.nspname !~ '^pg_(toast|temp)'
     and has_schema_privilege(r.oid, n.oid, 'create')
-    and (r.name <> 'service_role' or n.oid in (select p.oid from inspected_schema as p))
+    and (r.oid not in (select p.oid from platform_role as p) or n.oid in (select p.oid from inspected_schema as p))
 union all
 select
     format('database %I', current_database()) as object,

@@ -1,6 +1,6 @@
 -- 48_temporary_objects
 -- An API role that may create temporary objects, although the tables' owner could revoke it.
--- source: sql/0009_enable_row_level_security.sql; CVE-2007-2138;
+-- source: CVE-2007-2138;
 --   https://www.postgresql.org/docs/current/ddl-priv.html (TEMPORARY)
 -- why: pg_temp is searched first: a temporary table or type shadows the real one.
 
@@ -15,7 +15,7 @@ cross join lateral (select coalesce(quote_ident(g.rolname), 'public') as name) a
 where d.datname = current_database()
     and acl.privilege_type = 'TEMPORARY'
     and (
-        g.rolname = 'service_role'
+        g.oid in (select p.oid from platform_role as p)
         or g.oid in (select r.oid from api_role as r)
         or (
             acl.grantee = 0

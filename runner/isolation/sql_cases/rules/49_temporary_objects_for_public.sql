@@ -1,6 +1,6 @@
 -- 49_temporary_objects_for_public
 -- PUBLIC may create temporary objects, and the tables' owner cannot revoke it.
--- source: a decision of this schema: revoke TEMPORARY where possible
+-- source: CVE-2007-2138; https://www.postgresql.org/docs/current/ddl-priv.html (TEMPORARY)
 -- why: No function of this schema is affected by them, but a later one might be.
 -- level: warning
 

@@ -1,7 +1,6 @@
 -- 50_default_privileges_open
 -- Default privileges that give an API role access to new tables, sequences, functions or schemas.
--- source: sql/0009_enable_row_level_security.sql;
---   https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html
+-- source: https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html
 -- why: A new object is accessible before its policies are written.
 
 select

@@ -13,5 +13,6 @@ cross join lateral aclexplode(p.paracl) as acl
 left join pg_roles as g on g.oid = acl.grantee
 cross join lateral (select coalesce(quote_ident(g.rolname), 'public') as name) as grantee
 where acl.grantee = 0
-    or g.rolname in ('service_role', 'authenticator')
+    or g.rolname = 'authenticator'
+    or g.oid in (select p.oid from platform_role as p)
     or g.oid in (select r.oid from api_role as r)

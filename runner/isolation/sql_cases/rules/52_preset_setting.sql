@@ -27,6 +27,7 @@ cross join lateral unnest(s.setconfig) as setting
 where (s.setdatabase = 0 or d.datname = current_database())
     and (
         setting ilike 'request.jwt%'
+        or :'settings'::jsonb ? split_part(setting, '=', 1)
         or setting ilike 'session_replication_role=%' and setting not ilike '%=origin'
         or setting ilike 'row_security=%' and setting not ilike '%=on'
         or setting ilike 'role=%' and r.rolname = 'authenticator' and setting not ilike '%=anon'

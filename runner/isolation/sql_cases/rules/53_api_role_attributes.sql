@@ -1,5 +1,5 @@
 -- 53_api_role_attributes
--- An API role, or service_role, with an attribute such as SUPERUSER, BYPASSRLS or CREATEROLE.
+-- An API role with an attribute such as SUPERUSER, BYPASSRLS or CREATEROLE.
 -- source: https://www.postgresql.org/docs/current/role-attributes.html
 -- why: SUPERUSER and BYPASSRLS bypass every policy; CREATEROLE can create a role that does.
 
@@ -11,12 +11,12 @@ from pg_roles as r
 cross join lateral (
     values
     ('SUPERUSER', r.rolsuper),
-    -- service_role crosses tenants anyway; Supabase gives it this.
-    ('BYPASSRLS', r.rolbypassrls and r.rolname <> 'service_role'),
+    -- It crosses tenants anyway; Supabase gives it this.
+    ('BYPASSRLS', r.rolbypassrls and r.oid not in (select p.oid from platform_role as p)),
     ('CREATEROLE', r.rolcreaterole),
     ('CREATEDB', r.rolcreatedb),
     ('REPLICATION', r.rolreplication),
     ('LOGIN', r.rolcanlogin)
 ) as has (attribute, is_so)
 where has.is_so
-    and (r.rolname = 'service_role' or r.oid in (select a.oid from api_role as a))
+    and (r.oid in (select p.oid from platform_role as p) or r.oid in (select a.oid from api_role as a))

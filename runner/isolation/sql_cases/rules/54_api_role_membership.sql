@@ -1,5 +1,5 @@
 -- 54_api_role_membership
--- An API role, or service_role, that is a member of another role.
+-- An API role that is a member of another role.
 -- source: https://www.postgresql.org/docs/current/role-membership.html; predefined-roles.html
 -- why: It has, or can acquire, that role's rights: pg_read_all_data reads all, the owner bypasses
 --   policies.
@@ -19,5 +19,5 @@ cross join lateral (
     inner join pg_roles as g on g.oid = m.roleid
     where m.member = r.oid and m.step = first.step and m.roleid <> m.step
 ) as beyond
-where r.rolname = 'service_role'
+where r.oid in (select p.oid from platform_role as p)
     or r.oid in (select a.oid from api_role as a)

@@ -1,7 +1,6 @@
 -- 55_login_role_bypasses_policies
 -- A login role of the API that bypasses policies, or may become the tables' owner.
--- source: https://docs.postgrest.org/en/stable/references/auth.html (authenticator);
---   sql/0009_enable_row_level_security.sql
+-- source: https://docs.postgrest.org/en/stable/references/auth.html (authenticator)
 -- why: A single request without a role, or one "reset role", bypasses all policies.
 
 -- On Supabase the tables' owner is itself a member of the API roles, but does not serve the API.
@@ -37,7 +36,7 @@ cross join lateral (
     inner join pg_roles as g on g.oid = m.roleid
     inner join pg_roles as s on s.oid = m.step
     where m.member = r.oid
-        and g.rolname <> 'service_role'
+        and g.oid not in (select p.oid from platform_role as p)
         and (
             g.rolsuper
             or g.rolbypassrls

@@ -21,4 +21,4 @@ inner join pg_proc as f on f.oid = g.tgfoid
 inner join pg_namespace as n on n.oid = f.pronamespace
 left join pg_constraint as k on k.oid = g.tgconstraint and g.tgisinternal
 where g.tgenabled in ('D', 'R')
-    and (g.tgisinternal or n.nspname = 'app')
+    and (g.tgisinternal or n.oid in (select p.oid from inspected_schema as p where not p.exposed))

@@ -3,14 +3,26 @@
 -- pg_catalog, so names of other schemas are printed schema-qualified.
 
 with recursive
--- The API roles of tenants: the two roles of PostgREST, and any other that its login role may switch
--- to. service_role is not among them; rules name it explicitly.
+-- The database roles of the actors: `member` of those that are signed in, `anonymous` of those that
+-- are not, `platform` of those whose rights cross tenants.
+actor_role as (
+    select r.oid, r.rolname as name, a.kind
+    from jsonb_each(:'actor_roles'::jsonb) as a (kind, names)
+    inner join pg_roles as r on a.names ? r.rolname
+),
+platform_role as (
+    select a.oid, a.name
+    from actor_role as a
+    where a.kind = 'platform'
+),
+-- The API roles of tenants: those of the other actors, and any other that PostgREST's login role may
+-- switch to.
 api_role as (
     select r.oid, r.rolname as name
     from pg_roles as r
-    where r.rolname in ('anon', 'authenticated')
+    where r.oid in (select a.oid from actor_role as a where a.kind <> 'platform')
         or (
-            r.rolname <> 'service_role'
+            r.oid not in (select p.oid from platform_role as p)
             and r.rolname !~ '^(pg|supabase)_'
             and exists (
                 select from pg_auth_members as m
@@ -31,7 +43,7 @@ inspected_schema as (
     select
         n.oid,
         n.nspname as name,
-        n.nspname not in ('app', 'auth', 'yoyo') as exposed
+        not (n.nspname in ('auth', 'yoyo') or :'internal_schemas'::jsonb ? n.nspname) as exposed
     from pg_namespace as n
     where n.nspname !~ '^pg_'
         and not exists (
@@ -39,7 +51,7 @@ inspected_schema as (
             where e.classid = 'pg_namespace'::regclass and e.objid = n.oid
         )
         and case
-            when n.nspname in ('public', 'app', 'yoyo') then true
+            when n.nspname in ('public', 'yoyo') or :'internal_schemas'::jsonb ? n.nspname then true
             when n.nspname = 'auth'
                 then coalesce(obj_description(n.oid, 'pg_namespace') like 'Stand-in %', false)
             when n.nspname in (
@@ -76,7 +88,7 @@ relation as (
             where e.classid = 'pg_class'::regclass and e.objid = c.oid
         )
 ),
--- Every table in an exposed schema, with the column that holds a row's organization.
+-- Every table in an exposed schema, with the column that holds a row's tenant.
 tenant_table as (
     select
         r.*,
@@ -84,7 +96,9 @@ tenant_table as (
         a.attnum as key_number
     from relation as r
     cross join lateral (
-        select case r.oid when to_regclass('public.organizations') then 'id' else 'org_id' end
+        select case r.oid
+            when to_regclass(:'tenant_table') then :'tenant_key' else :'tenant_column'
+        end
     ) as k (name)
     left join pg_attribute as a
         on a.attrelid = r.oid and a.attname = k.name and not a.attisdropped
@@ -110,19 +124,7 @@ condition as (
     select
         p.*,
         part.clause,
-        regexp_replace(pg_get_expr(part.expression, p.table_oid), '\s+', ' ', 'g') as text,
-        case
-            when exists (select from declared as w where w.relation = p.table_oid)
-                then format(
-                    'psql -1 -f sql/0009_enable_row_level_security.sql'
-                    '  -- or, if it is not in that file: drop policy %I on %s;',
-                    p.name, p.table_title
-                )
-            else format(
-                'drop policy %I on %s;  -- and create it with %I = (select app.caller_org()) and ...',
-                p.name, p.table_title, p.key
-            )
-        end as fix
+        regexp_replace(pg_get_expr(part.expression, p.table_oid), '\s+', ' ', 'g') as text
     from policy as p
     inner join pg_policy as raw on raw.oid = p.oid
     cross join lateral (
@@ -130,7 +132,7 @@ condition as (
     ) as part (clause, expression)
     where part.expression is not null
 ),
--- Every foreign key of a tenant table; `is_bound`: it includes the organization on both sides.
+-- Every foreign key of a tenant table; `is_bound`: it includes the tenant on both sides.
 reference as (
     select
         k.*,
@@ -214,7 +216,7 @@ privilege as (
     left join pg_roles as g on g.oid = acl.grantee
     where acl.grantee <> r.owner
 ),
--- The permission table (permissions.toml) as privileges; column_name is null for the whole table.
+-- The permission table (isolation.toml) as privileges; column_name is null for the whole table.
 declared as (
     select p.role, to_regclass('public.' || p.relation)::oid as relation, p.privilege, p.column_name
     from jsonb_to_recordset(:'declared'::jsonb)

@@ -20,7 +20,7 @@ insert into public.ai_agents (org_id, type) values (:'away.org', 'spy')
 -- as: OWNER, ADMIN, MEMBER
 -- expect: 42501
 insert into public.users (org_id, email, name, roles)
-values (:'away.org', 'spy@proof.invalid', 'Spy', '{OWNER}')
+values (:'away.org', :'new_id' || '@proof.invalid', 'Spy', '{OWNER}')
 
 -- as: OWNER, ADMIN, MEMBER
 -- expect: 42501

@@ -8,6 +8,6 @@ select
     c.title as object,
     format('its %s has a sub-query of another form: %s', c.clause, c.text) as problem,
     c.fix as fix
-from condition as c
+from written_condition as c
 where c.is_for_tenants
     and regexp_replace(c.text, ' = \( SELECT app\.\w+\([^()]*\) AS \w+\)', '', 'g') ~ '\mSELECT\M'

@@ -8,5 +8,5 @@ select
     c.title as object,
     format('its %s reads the token or a setting: %s', c.clause, c.text) as problem,
     c.fix as fix
-from condition as c
+from written_condition as c
 where c.text ~* '\m(auth\.\w+\(|current_setting\(|jwt|session_user|current_user)'

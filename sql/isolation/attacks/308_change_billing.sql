@@ -1,7 +1,7 @@
 -- 308_change_billing
 -- An OWNER changes their billing plan and limits.
 -- safe: Refused: only the platform writes these columns.
--- source: runner/isolation/matrix/permissions.toml (organizations: name, settings)
+-- source: sql/isolation.toml (organizations: name, settings)
 
 -- as: OWNER, ADMIN
 -- expect: 42501

@@ -8,7 +8,7 @@ select
     c.title as object,
     format('its %s compares by an operator other than "=": %s', c.clause, c.text) as problem,
     c.fix as fix
-from condition as c
+from written_condition as c
 where c.is_for_tenants
     and (
         c.text ~ '(<>|!=|<|>|<=|>=|DISTINCT FROM|~~?\*?) \( SELECT app\.'

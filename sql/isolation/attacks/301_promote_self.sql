@@ -1,7 +1,7 @@
 -- 301_promote_self
 -- A MEMBER makes themselves ADMIN or OWNER, an ADMIN makes themselves OWNER.
 -- safe: Refused by the trigger guard_roles.
--- source: runner/isolation/matrix/permissions.toml; sql/0007_guard_rows.sql
+-- source: sql/isolation.toml; sql/0007_guard_rows.sql
 
 -- as: MEMBER
 -- expect: 42501

@@ -8,6 +8,6 @@ select
     c.title as object,
     format('its %s calls a helper for every row: %s', c.clause, c.text) as problem,
     c.fix as fix
-from condition as c
+from written_condition as c
 where c.is_for_tenants
     and regexp_replace(c.text, '\( SELECT app\.\w+\([^()]*\) AS \w+\)', '', 'g') ~ '\mapp\.'

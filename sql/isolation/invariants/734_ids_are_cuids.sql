@@ -14,7 +14,7 @@ insert into public.organizations (id, name) values (upper(:'new_id'), 'New')
 -- as: service_role, owner
 -- expect: 23514
 insert into public.users (org_id, id, email, name)
-values (:'org', :'new_id' || ' ', 'new@proof.invalid', 'New')
+values (:'org', :'new_id' || ' ', :'new_id' || '@proof.invalid', 'New')
 
 -- as: service_role, owner
 -- expect: 23514

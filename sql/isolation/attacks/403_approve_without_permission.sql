@@ -1,7 +1,7 @@
 -- 403_approve_without_permission
 -- A MEMBER approves, or inserts a workflow that is already approved.
 -- safe: Refused: only an OWNER or ADMIN approves, and no workflow starts approved.
--- source: runner/isolation/matrix/permissions.toml (workflows)
+-- source: sql/isolation.toml (workflows)
 
 -- as: MEMBER
 -- expect: 42501

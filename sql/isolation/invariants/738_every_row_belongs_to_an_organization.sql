@@ -13,7 +13,7 @@ insert into public.projects (org_id, name) values (:'new_id', 'Lost')
 
 -- as: service_role, owner
 -- expect: 23502
-insert into public.users (org_id, email, name) values (null, 'lost@proof.invalid', 'Lost')
+insert into public.users (org_id, email, name) values (null, :'new_id' || '@proof.invalid', 'Lost')
 
 -- as: service_role, owner
 -- expect: 23503

@@ -15,4 +15,4 @@ where org_id = :'org' and id = :'unlinked'
 
 -- as: service_role, owner
 -- expect: 23514
-insert into public.users (org_id, email, name) values (:'org', 'New@proof.invalid', 'New')
+insert into public.users (org_id, email, name) values (:'org', 'New' || :'new_id' || '@proof.invalid', 'New')

@@ -11,7 +11,7 @@ select
     c.title as object,
     format('its %s can be true for a row of another organization: %s', c.clause, c.text) as problem,
     c.fix as fix
-from condition as c
+from written_condition as c
 where c.is_permissive
     and c.is_for_tenants
     and (

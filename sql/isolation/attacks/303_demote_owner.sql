@@ -1,7 +1,7 @@
 -- 303_demote_owner
 -- An ADMIN or a MEMBER takes the role OWNER from a user, or renames an OWNER.
 -- safe: They cannot change the row of an OWNER.
--- source: runner/isolation/matrix/permissions.toml
+-- source: sql/isolation.toml
 
 -- as: ADMIN, MEMBER
 -- expect: nothing, 42501

@@ -13,9 +13,9 @@ update public.users set auth_user_id = null where org_id = :'org'
 
 -- as: OWNER, ADMIN, MEMBER
 -- expect: 42501
-update public.users set email = 'me@proof.invalid' where org_id = :'org' and id = :'other_owner'
+update public.users set email = :'new_id' || '@proof.invalid' where org_id = :'org' and id = :'other_owner'
 
 -- as: OWNER, ADMIN, MEMBER
 -- expect: 42501
 insert into public.users (org_id, email, name, auth_user_id)
-values (:'org', 'me@proof.invalid', 'Me', :'new_uuid')
+values (:'org', :'new_id' || '@proof.invalid', 'Me', :'new_uuid')

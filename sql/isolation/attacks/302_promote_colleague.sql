@@ -1,7 +1,7 @@
 -- 302_promote_colleague
 -- A user without permission makes a colleague OWNER: by update, insert, upsert and merge.
 -- safe: Refused: only an OWNER makes an OWNER.
--- source: runner/isolation/matrix/permissions.toml
+-- source: sql/isolation.toml
 
 -- as: ADMIN
 -- expect: 42501
@@ -14,12 +14,12 @@ update public.users set roles = '{ADMIN}' where org_id = :'org' and id = :'other
 -- as: MEMBER, ADMIN
 -- expect: 42501
 insert into public.users (org_id, email, name, roles)
-values (:'org', 'colleague@proof.invalid', 'Colleague', '{MEMBER,OWNER}')
+values (:'org', :'new_id' || '@proof.invalid', 'Colleague', '{MEMBER,OWNER}')
 
 -- as: MEMBER
 -- expect: 42501
 insert into public.users (org_id, email, name)
-values (:'org', 'colleague@proof.invalid', 'Colleague')
+values (:'org', :'new_id' || '@proof.invalid', 'Colleague')
 
 -- as: MEMBER, ADMIN
 -- expect: 42501

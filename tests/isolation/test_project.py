@@ -1,0 +1,406 @@
+"""The isolation data of a project: its validation, its random ids, and a schema other than ours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from checkout import ROOT, Checkout
+from conftest import SQL_DIR, Database, one_server
+from promises import PROJECT
+
+from runner.errors import RunnerError, UsageError
+from runner.files import loader
+from runner.isolation.actors import Tenant, settings_for
+from runner.isolation.project import load
+from runner.isolation.proof import prove
+from runner.isolation.sql_cases import scenario
+
+TEXT = (SQL_DIR / "isolation.toml").read_text(encoding="utf-8")
+# Names of this schema that the package must not know.
+NAMES = re.compile(r"\b(organizations|workflows|ai_agents|audit_logs|caller_org\w*|org_id)\b")
+# Where they remain, and why.
+EXCEPTIONS = {
+    "runner/cli/commands/seed.py": "the word for the companies that --scale makes up",
+    "runner/generate/diagram/layout.py": "an example in a docstring",
+    "runner/isolation/report/verdict.html": "the word, in prose",
+    "runner/isolation/proof.py": "the word, in prose and a name",
+    "runner/studio": "the people to view as come from these tables, until the file declares them",
+}
+
+
+def project(folder: Path, text: str) -> Path:
+    """Write a copy of the project's folder with this isolation.toml."""
+    shutil.copytree(SQL_DIR / "isolation", folder / "isolation")
+    (folder / "isolation.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+# --- validation ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem", "hint"),
+    [
+        ("[tenant]", "[tennant]", "unknown section [tennant]", "Did you mean tenant?"),
+        ("[tenant]", "[people]\nsql = ''\n[tenant]", "[people] is not supported yet", ""),
+        ('column = "org_id" ', 'colum = "org_id" ', "unknown key 'colum' in [tenant]", "column?"),
+        ('column = "org_id" ', "column = 1 ", "column must be a string", ""),
+        ('table = "public.organizations"', 'table = "x"', "must be a schema and a name", ""),
+        ('key = "id"', 'id = "uid"', "unknown id 'uid'", "uuid?"),
+        (
+            'member = "ADMIN" }',
+            'membr = "ADMIN" }',
+            "unknown key 'membr' in [actors.ADMIN]",
+            "member",
+        ),
+        ('anon = { role = "anon" }', "anon = { }", "the actor anon has no role", ""),
+        ('anon = { role = "anon" }', "anon = 1", "actors.anon must be a table", ""),
+        ('["OWNER", "ADMIN"]', '["OWNR"]', "unknown actor 'OWNR' in allowed", "mean OWNER?"),
+        ('["OWNER", "ADMIN"]', "[1]", "allowed must be a list of strings", ""),
+        ('["OWNER", "ADMIN"]', '"everybody"', "allowed must be a list of strings", ""),
+        ("[rights.users.insert.", "[rights.users.insrt.", "unknown command 'insrt'", "insert?"),
+        ('granted = ["service_role"]', "grant = []", "unknown key 'grant' in [rights.", "granted?"),
+        (
+            ":'idle_project'\"",
+            ":'idle_projct'\"",
+            "unknown variable :'idle_projct'",
+            "idle_project?",
+        ),
+        ('internal_schemas = ["app"]', "internal_schemas = true", "a list of strings", ""),
+        ("[conventions]", "[conventions", "", ""),
+    ],
+)
+def test_mistake_is_an_error_with_line_and_nearest_word(
+    tmp_path: Path, right: str, wrong: str, problem: str, hint: str
+) -> None:
+    assert right in TEXT
+    text = TEXT.replace(right, wrong, 1)
+    with pytest.raises(UsageError) as error:
+        load(project(tmp_path, text))
+    where = f"{tmp_path / 'isolation.toml'}:{line_of(text, wrong)}:"
+    assert error.value.message.startswith(where)
+    assert problem in error.value.message
+    assert hint in error.value.hint
+    assert error.value.place
+    assert error.value.place.line == line_of(text, wrong)
+
+
+def test_section_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"isolation.toml:1: \[tenant\] has no table"):
+        load(project(tmp_path, "[actors]\nA = { role = 'a', member = 'A' }\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("attacks/101_mine.sql", "", "the number 101 is taken by attacks/101_read_by_key.sql"),
+        ("attacks/901_mine.sql", "select 1", "the first line must be its name"),
+        (
+            "attacks/901_mine.sql",
+            "-- 901_mine\n-- It.\n-- safe: So.\n-- source: a\n-- setting: jwt\n\nselect 1",
+            "no request has the setting jwt",
+        ),
+        ("rules/99_mine.sql", "-- 99_mine\n-- It.\n\nselect 1", "missing header field: -- source:"),
+    ],
+)
+def test_malformed_case_of_a_project_is_an_error(
+    tmp_path: Path, name: str, text: str, problem: str
+) -> None:
+    folder = project(tmp_path, TEXT)
+    (folder / "isolation" / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=re.escape(problem)) as error:
+        load(folder)
+    assert str(folder / "isolation" / name) in error.value.message
+
+
+@one_server
+def test_malformed_step_of_a_project_is_an_error_before_anything_is_tried(
+    database: Database, tmp_path: Path
+) -> None:
+    folder = project(tmp_path, TEXT)
+    head = "-- 901_mine\n-- It.\n-- safe: So.\n-- source: a\n\n"
+    step = "-- as: {}\n-- expect: nothing\nselect :'{}'\n"
+    for actor, name, problem, hint in (
+        ("OWNR", "org", "unknown actor 'OWNR'", "Did you mean OWNER?"),
+        ("OWNER", "projct", "unknown variable :'projct'", "Did you mean project?"),
+    ):
+        file = folder / "isolation" / "attacks" / "901_mine.sql"
+        file.write_text(head + step.format(actor, name), encoding="utf-8")
+        with (
+            database.connect(autocommit=True) as connection,
+            pytest.raises(UsageError, match=re.escape(problem)) as error,
+        ):
+            prove(connection, load(folder))
+        assert error.value.message.startswith(str(file))
+        assert error.value.hint == hint
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"isolation\.toml does not exist") as error:
+        load(tmp_path)
+    assert "verify --only drift" in error.value.hint
+    (project(tmp_path, TEXT) / "isolation" / "fixture.sql").unlink()
+    with pytest.raises(UsageError, match=r"fixture\.sql does not exist"):
+        load(tmp_path)
+
+
+@one_server
+def test_verify_without_isolation_data_ends_with_64(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    checkout = Checkout(tmp_path, empty_database)
+    checkout.write(_0001_a="create table public.a (id int);")
+    checkout.apply()
+    result = checkout.runner("verify")
+    assert result.code == 64
+    assert "error: sql/isolation.toml does not exist" in result.err
+    assert "Traceback" not in result.err
+    result = checkout.runner("verify", "--only", "drift")
+    assert (result.code, "no drift" in result.out or "0 breaches" in result.out) == (0, True)
+
+
+@one_server
+@pytest.mark.parametrize(
+    ("change", "problem", "hint"),
+    [
+        (
+            ("[rights.projects.select", "[rights.projekts.select"),
+            "table public.projekts",
+            "projects?",
+        ),
+        (
+            ("projects set name =", "projects set nam ="),
+            "column nam in public.projects",
+            "name?",
+        ),
+        (
+            ('"public.organizations"', '"public.organisations"'),
+            "table public.organisations",
+            "organizations?",
+        ),
+        (
+            ('column = "org_id" ', 'column = "orgid" '),
+            "column orgid in public.users",
+            "org_id?",
+        ),
+        (('{ role = "anon" }', '{ role = "anom" }'), "there is no role anom", ""),
+    ],
+)
+def test_name_that_the_database_does_not_have_is_an_error_with_its_line(
+    database: Database, tmp_path: Path, change: tuple[str, str], problem: str, hint: str
+) -> None:
+    right, wrong = change
+    text = TEXT.replace(right, wrong, 1)
+    assert text != TEXT
+    changed = load(project(tmp_path, text))
+    with (
+        database.connect(autocommit=True) as connection,
+        pytest.raises(UsageError, match=re.escape(problem)) as error,
+    ):
+        prove(connection, changed)
+    found = re.search(r"isolation\.toml:(\d+): there is no ", error.value.message)
+    assert found
+    assert 0 <= line_of(text, wrong) - int(found[1]) <= 2
+    assert hint in error.value.hint
+
+
+# --- ids ----------------------------------------------------------------------------------------
+
+
+def test_ids_are_random_valid_and_distinct() -> None:
+    again = load(SQL_DIR)
+    names = sorted(PROJECT.names - {"me", "user"})
+    ours = [tenant.value(name) for tenant in (PROJECT.home, PROJECT.away) for name in names]
+    theirs = [tenant.value(name) for tenant in (again.home, again.away) for name in names]
+    assert len({*ours, *theirs}) == 4 * len(names)
+    texts = [id_ for id_ in ours if "-" not in id_]
+    assert [id_ for id_ in texts if not re.fullmatch(r"cproof(home|away)[a-z0-9]{15}", id_)] == []
+
+
+@one_server
+def test_tenant_who_has_the_former_fixed_ids_and_addresses_does_not_stop_verify(
+    database: Database,
+) -> None:
+    """They were in the package for all to read: one of them taken stopped verify for everybody."""
+    former = "cproofhome".ljust(25, "0"), "cproofaway".ljust(25, "0")
+    addresses = [
+        *(f"{word}@proof.invalid" for word in ("new", "spy", "colleague", "me", "lost")),
+        *(
+            f"{f'cproof{org}{user}'.ljust(25, '0')[:25]}@proof.invalid"
+            for org in ("home", "away")
+            for user in ("owner", "admin", "member", "otherowner", "othermember")
+        ),
+    ]
+    with database.connect(autocommit=True) as connection:
+        connection.execute(f"revoke temporary on database {database.name} from public".encode())
+        for org in former:
+            connection.execute(
+                "insert into public.organizations (id, name) values (%s, 'Taken')", [org]
+            )
+        for address in addresses:
+            connection.execute(
+                "insert into public.users (org_id, email, name, roles)"
+                " values (%s, %s, 'Taken', '{OWNER}')",
+                [former[0], address],
+            )
+        assert prove(connection, load(SQL_DIR)).breaches == ()
+
+
+def test_settings_of_an_actor_without_a_user_leave_it_out() -> None:
+    templates = {
+        "request.jwt.claims": '{"role": "{role}", "sub": "{user}"}',
+        "app.tenant": "{tenant}",
+        "app.role": "{role}",
+    }
+    known = settings_for(templates, role="r", member="m", user="u", tenant="t")
+    assert known == {
+        "request.jwt.claims": '{"role": "r", "sub": "u"}',
+        "app.tenant": "t",
+        "app.role": "r",
+    }
+    unknown = settings_for(templates, role="r", member="", user="", tenant="")
+    assert unknown == {"request.jwt.claims": '{"role": "r"}', "app.tenant": "", "app.role": "r"}
+
+
+def test_long_names_of_rows_have_distinct_ids() -> None:
+    tenant = Tenant("home", "abcdef")
+    assert len({tenant.id(f"approved_workflow_{n}") for n in range(50)}) == 50
+    assert {len(tenant.id(name)) for name in ("", "a", "approved_workflow")} == {25}
+
+
+# --- another schema -----------------------------------------------------------------------------
+
+NOTES = """
+    create role "web user" nologin noinherit;
+    create table public.accounts (id uuid primary key, name text not null);
+    create table public.notes (
+        account uuid not null references public.accounts, id uuid, body text not null,
+        primary key (account, id)
+    );
+    alter table public.accounts enable row level security, force row level security;
+    alter table public.notes enable row level security, force row level security;
+    grant usage on schema public to "web user";
+    grant select on public.accounts, public.notes to "web user";
+    grant insert (account, id, body) on public.notes to "web user";
+    create policy mine on public.accounts for select to "web user"
+        using (id = nullif(current_setting('app.account', true), '')::uuid);
+    create policy mine on public.notes for select to "web user"
+        using (account = nullif(current_setting('app.account', true), '')::uuid);
+    create policy add on public.notes for insert to "web user"
+        with check (account = nullif(current_setting('app.account', true), '')::uuid);
+    alter default privileges revoke execute on functions from public;
+"""
+NOTES_FILE = """
+[tenant]
+table = "public.accounts"
+column = "account"
+id = "uuid"
+[identity]
+settings = { "app.account" = "{tenant}" }
+[actors]
+user = { role = "web user", member = "user" }
+[rights.accounts.select.rows]
+allowed = ["user"]
+sql = "select id from public.accounts where id = :'org'"
+[rights.notes.select.rows]
+allowed = ["user"]
+sql = "select id from public.notes where account = :'org'"
+[rights.notes.insert.rows]
+allowed = ["user"]
+sql = "insert into public.notes (account, id, body) values (:'org', :'new_uuid', 'New')"
+[rights.notes.update.body]
+allowed = []
+sql = "update public.notes set body = body where account = :'org'"
+"""
+NOTES_FIXTURE = """
+insert into public.accounts values (:'org', 'Account');
+insert into public.notes values (:'org', :'note_uuid', 'A note');
+"""
+
+
+@pytest.fixture
+def notes(empty_database: Database, tmp_path: Path) -> Iterator[tuple[Database, Path]]:
+    """A database with a schema of another style, and the folder of its project."""
+    (tmp_path / "isolation").mkdir()
+    (tmp_path / "isolation.toml").write_text(NOTES_FILE, encoding="utf-8")
+    (tmp_path / "isolation" / "fixture.sql").write_text(NOTES_FIXTURE, encoding="utf-8")
+    with empty_database.connect(autocommit=True) as connection:
+        connection.execute(NOTES.encode())
+        connection.execute(
+            f"revoke temporary on database {empty_database.name} from public".encode()
+        )
+        yield empty_database, tmp_path
+        connection.execute('drop owned by "web user"; drop role "web user"')
+
+
+@one_server
+def test_another_schema_is_verified_with_its_own_file(notes: tuple[Database, Path]) -> None:
+    database, folder = notes
+    with database.connect(autocommit=True) as connection:
+        verdict = prove(connection, load(folder))
+        assert [(b.proof, b.sql, b.exposed) for b in verdict.breaches] == []
+        assert len(verdict.cells) == 8  # four rights, in both accounts
+        assert {check.kind for check in verdict.checks} == {"rule", "attack"}
+        connection.execute("alter policy mine on public.notes using (true)")
+        verdict = prove(connection, load(folder))
+    assert {b.subject for b in verdict.breaches} == {"public.notes"}
+    assert {"101_read_by_key", "606_function_planned_for_another_tenant"} <= {
+        b.proof for b in verdict.breaches
+    }
+
+
+def test_kinds_of_actors_stand_for_those_of_the_project() -> None:
+    words = ("members", "some members", "one member of away", "strangers", "anonymous", "platform")
+    found = {word: scenario._actors(word, PROJECT, "here") for word in words}
+    assert found == {
+        "members": ["OWNER", "ADMIN", "MEMBER"],
+        "some members": ["OWNER", "MEMBER"],
+        "one member of away": ["OWNER of away"],
+        "strangers": ["stranger", "unlinked"],
+        "anonymous": ["anon"],
+        "platform": ["service_role"],
+    }
+
+
+# --- the package --------------------------------------------------------------------------------
+
+
+def test_the_package_names_nothing_of_this_schema() -> None:
+    found = {}
+    for path in sorted((ROOT / "runner").rglob("*")):
+        name = str(path.relative_to(ROOT))
+        if not path.is_file() or path.suffix in (".pyc", ".woff2"):
+            continue
+        if words := set(NAMES.findall(path.read_text(encoding="utf-8", errors="replace"))):
+            found[name] = words
+    excepted = {name for name in found if any(name.startswith(each) for each in EXCEPTIONS)}
+    assert {name: words for name, words in found.items() if name not in excepted} == {}
+    unused = [each for each in EXCEPTIONS if not any(name.startswith(each) for name in found)]
+    assert unused == []
+
+
+def test_isolation_data_is_no_migration() -> None:
+    assert {file.path.parent for file in loader.read(SQL_DIR)} == {SQL_DIR}
+    assert all(re.fullmatch(r"\d{4}_\w+", file.id) for file in loader.read(SQL_DIR))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    [linted] = re.findall(r"files: (\^sql/\S+)", hooks)
+    assert re.search(linted, "sql/0001_a.sql")
+    assert not re.search(linted, "sql/isolation/attacks/201_a.sql")
+
+
+@one_server
+def test_schema_that_was_not_applied_is_no_mistake_in_the_file(empty_database: Database) -> None:
+    with (
+        empty_database.connect(autocommit=True) as connection,
+        pytest.raises(RunnerError, match="This is not the schema of") as error,
+    ):
+        prove(connection, PROJECT)
+    assert not isinstance(error.value, UsageError)
