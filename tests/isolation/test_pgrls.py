@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Database
+from conftest import Database, one_server
 
+pytestmark = one_server  # it reads the text of the policies
 ROOT = Path(__file__).parents[2]
 PGRLS = Path(sys.executable).with_name("pgrls")
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")

@@ -182,6 +182,7 @@ def test_rows_are_unchanged(seeded: Database) -> None:
     assert rows(seeded) == before
 
 
+@one_server
 def test_rows_are_unchanged_after_a_breach(seeded: Database) -> None:
     with connect(seeded) as conn:
         conn.execute("alter table public.users disable row level security")
@@ -239,6 +240,7 @@ def writing(database: Database, lock_timeout_ms: int) -> Iterator[list[float]]:
     assert failed == []
 
 
+@one_server
 def test_writers_wait_at_most_the_lock_timeout(seeded: Database) -> None:
     with writing(seeded, lock_timeout_ms=1050) as took:
         verdict = verified(seeded, lock_timeout=1.0)
@@ -247,6 +249,7 @@ def test_writers_wait_at_most_the_lock_timeout(seeded: Database) -> None:
     assert max(took) < 1.5  # three statements, on a busy server
 
 
+@one_server
 def test_lock_holder_is_named(database: Database) -> None:
     with database.connect(application_name="another session") as other:
         other.execute("lock table public.projects in access exclusive mode")
@@ -256,6 +259,7 @@ def test_lock_holder_is_named(database: Database) -> None:
         assert "AccessExclusiveLock on projects" in error.value.hint
 
 
+@one_server
 def test_session_of_stalled_program_is_ended(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +279,7 @@ def test_session_of_stalled_program_is_ended(
         assert conn.execute("select count(*) from public.projects").fetchall() == [(0,)]
 
 
+@one_server
 def test_lock_is_retried_until_released(database: Database) -> None:
     with database.connect() as other:
         other.execute("lock table public.projects in access exclusive mode")
@@ -284,6 +289,7 @@ def test_lock_is_retried_until_released(database: Database) -> None:
         release.join()
 
 
+@one_server
 def test_warning_names_table_whose_restrictive_policies_could_not_be_dropped(
     database: Database,
 ) -> None:
@@ -295,6 +301,7 @@ def test_warning_names_table_whose_restrictive_policies_could_not_be_dropped(
     assert "public.projects" in warning and "a long reader" in warning
 
 
+@one_server
 def test_concurrent_runs_pass(database: Database) -> None:
     verdicts: list[Verdict] = []
     runs = [
@@ -382,6 +389,7 @@ def test_excess_grant_is_named_with_its_revoke(database: Database) -> None:
         assert prove(conn, PROJECT, only="users").proven
 
 
+@one_server
 @pytest.mark.parametrize(
     ("grant", "fix"),
     [
@@ -413,6 +421,7 @@ def test_disabled_row_security_is_named_with_its_fix(database: Database) -> None
     assert found.fix == "alter table public.users enable row level security;"
 
 
+@one_server
 @pytest.mark.parametrize(
     ("weakness", "missing"),
     [
@@ -438,6 +447,7 @@ def test_refused_right_says_what_is_missing(
     assert found.cause.startswith(missing)
 
 
+@one_server
 @pytest.mark.parametrize(
     ("make", "name", "cause"),
     [
@@ -479,12 +489,14 @@ def test_schema_option_adds_exposed_schemas(database: Database) -> None:
 # --- preconditions ------------------------------------------------------------------------------
 
 
+@one_server
 def test_missing_schema_is_an_error_not_a_breach(empty_database: Database) -> None:
     with pytest.raises(RunnerError, match=r"not the schema of \S*sql/") as error:
         verified(empty_database)
     assert "runner apply" in error.value.hint
 
 
+@one_server
 def test_role_that_cannot_act_as_the_api_gets_the_grant_in_the_hint(
     server: Server, database: Database
 ) -> None:
@@ -525,6 +537,7 @@ def test_failing_fixture_is_an_error_unless_a_rule_explains_it(
     assert len(set(verdict.breaches)) == len(verdict.breaches)
 
 
+@one_server
 def test_read_only_session_is_an_error(database: Database) -> None:
     with connect(database) as conn:
         conn.execute("set default_transaction_read_only = on")
@@ -532,6 +545,7 @@ def test_read_only_session_is_an_error(database: Database) -> None:
             prove(conn, PROJECT)
 
 
+@one_server
 def test_unknown_name_is_a_usage_error(database: Database) -> None:
     with pytest.raises(UsageError, match="no proof called 'projekts'"):
         verified(database, only="projekts")
@@ -540,6 +554,7 @@ def test_unknown_name_is_a_usage_error(database: Database) -> None:
 # --- output -------------------------------------------------------------------------------------
 
 
+@one_server
 def test_matrix_fits_80_columns_without_color(checkout: Checkout, seeded: Database) -> None:
     result = checkout.runner("verify")
     assert result.code == 0, result.err + result.out

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from checkout import ROOT, TIMEOUT, Checkout, until
-from conftest import Database, one_server
+from conftest import SQL_DIR, Database, one_server
 
 DOCS = ROOT / "docs"
 LINK = re.compile(r"http://127\.0\.0\.1:(\d+)/[\w-]{32}/")
@@ -132,6 +132,7 @@ def test_readme_screenshots_exist_and_are_small() -> None:
 @one_server
 def test_stops_during_a_proof(checkout: Checkout) -> None:
     """The running statement is canceled, and no row of the proof remains."""
+    (checkout.folder / "sql").symlink_to(SQL_DIR)
     assert checkout.database
     working = "select count(*) from pg_stat_activity where application_name = 'runner verify'"
     with (
