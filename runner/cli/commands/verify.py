@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", metavar="FILE", help="write a page for an auditor")
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
-    parser.add_argument("--save", metavar="FILE", help="write the catalog as text")
     parser.add_argument(
         "--self-test",
         action="store_true",
@@ -31,7 +30,6 @@ def run(context: Context) -> int:
     """Compare the database with its files, then try every right and attack."""
     from runner.isolation.report import export, text
     from runner.isolation.verify import verify
-    from runner.schema import snapshot
 
     options, console = context.options, context.console
     if options.self_test:
@@ -45,9 +43,7 @@ def run(context: Context) -> int:
         for name, page in ((options.html, export.html), (options.junit, export.junit)):
             if name:
                 _write(name, page(verdict))
-        if options.save:
-            _write(options.save, snapshot.take(migrator.connection).text)
-        for name in filter(None, (options.html, options.junit, options.save)):
+        for name in filter(None, (options.html, options.junit)):
             context.say(f"written: {name}")
         context.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
         return context.document(
@@ -76,7 +72,7 @@ def _self_test(context: Context) -> int:
     from runner.isolation.self_test import mutation
 
     settings, console = context.settings, context.console
-    for name in ("only", "schema", "html", "junit", "save"):
+    for name in ("only", "schema", "html", "junit"):
         if getattr(context.options, name):
             raise UsageError(f"--self-test takes no --{name}: it uses a scratch server of its own")
     version = settings.embedded_version
