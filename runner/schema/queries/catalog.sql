@@ -215,7 +215,6 @@ privileges as (
     cross join me
     where acl.grantee <> g.owner
         and acl.grantee <> me.oid
-        and acl.grantee not in (select p.oid from platform_roles as p)
         and (g.wanted is null or acl.privilege_type = any (g.wanted))
         and not (g.name = 'public' and acl.grantee = 'pg_database_owner'::regrole)
     group by 1, 2, 3, 4, 5, 7
@@ -621,15 +620,16 @@ facts (kind, name, of, trait, value, make, unmake) as (
         format('%s drop constraint %I', k.alter, k.conname)
     from constraints as k
     union all
-    -- The triggers of a foreign key, which `disable trigger all` disables too.
+    -- The triggers of a foreign key, on both tables, which `disable trigger all` disables too.
     select
-        'constraint', k.name, k.relation, 'fires', 'never',
-        null, format('%s enable trigger all', k.alter)
+        'constraint', k.name, k.relation, 'fires', 'never', null,
+        string_agg(
+            distinct format('alter table %s enable trigger all', t.tgrelid::regclass), '; '
+        )
     from constraints as k
-    where exists (
-        select from pg_trigger as t
-        where t.tgconstraint = k.oid and t.tgisinternal and t.tgenabled in ('D', 'R')
-    )
+    inner join pg_trigger as t on t.tgconstraint = k.oid
+    where t.tgisinternal and t.tgenabled in ('D', 'R')
+    group by k.name, k.relation
     union all
     select
         'index', i.name, i.relation, fact.trait, fact.value, pg_get_indexdef(i.indexrelid),
@@ -777,6 +777,35 @@ facts (kind, name, of, trait, value, make, unmake) as (
         ('remote', array_to_string(s.srvoptions, ', '))
     ) as fact (trait, value)
     where fact.value is not null
+    union all
+    -- Kinds that are rare in a schema: that there is one.
+    select o.type, o.identity, null, '', '', null, format('drop %s %s', o.type, o.identity)
+    from (
+        select 'pg_language'::regclass, l.oid, null::oid from pg_language as l
+        union all
+        select 'pg_am'::regclass, a.oid, null from pg_am as a
+        union all
+        select 'pg_transform'::regclass, t.oid, null from pg_transform as t
+        union all
+        select 'pg_opclass'::regclass, o.oid, o.opcnamespace from pg_opclass as o
+        union all
+        select 'pg_opfamily'::regclass, o.oid, o.opfnamespace from pg_opfamily as o
+        union all
+        select 'pg_collation'::regclass, c.oid, c.collnamespace from pg_collation as c
+        union all
+        select 'pg_conversion'::regclass, c.oid, c.connamespace from pg_conversion as c
+        union all
+        select 'pg_ts_config'::regclass, t.oid, t.cfgnamespace from pg_ts_config as t
+        union all
+        select 'pg_ts_dict'::regclass, t.oid, t.dictnamespace from pg_ts_dict as t
+    ) as rare (class, oid, place)
+    cross join lateral pg_identify_object(rare.class, rare.oid, 0) as o
+    where rare.oid >= 16384
+        and (rare.place is null or rare.place in (select s.oid from schemas as s))
+        and not exists (
+            select from extension_members as e
+            where e.classid = rare.class and e.objid = rare.oid
+        )
     union all
     -- Its options hold a password.
     select
