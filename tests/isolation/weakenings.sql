@@ -195,7 +195,10 @@ grant all on tables to anon, authenticated;
 -- weakening: a foreign server that tenants may use, with a password for every role
 -- object: server weak_loop
 create foreign data wrapper weak_wrapper;
-create server weak_loop foreign data wrapper weak_wrapper options (host 'localhost');
+create server weak_loop foreign data wrapper weak_wrapper 
+options (host 'localhost', api_key 'hush');
+create foreign table app.loop (a text options (secret 'hush')) server weak_loop
+options (access_token 'hush');
 create user mapping for public server weak_loop options (user 'postgres', password 'hush');
 grant usage on foreign server weak_loop to authenticated;
 

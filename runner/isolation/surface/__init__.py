@@ -46,9 +46,9 @@ def take(connection: Connection) -> Surface:
         *snapshot.take(connection).facts,
         *snapshot.read(connection, snapshot.scoped(query("isolation/surface/cluster"))),
     ]
-    shown = (_shown(fact) for fact in _relevant(sorted(facts)))
+    shown = {_shown(fact) for fact in _relevant(sorted(facts))}
     if connection.info.server_version < 160000:
-        shown = (_unqualified(fact) for fact in shown)
+        shown = {_unqualified(fact) for fact in shown}
     return tuple(sorted(shown))
 
 

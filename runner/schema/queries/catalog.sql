@@ -137,6 +137,30 @@ policies as (
     from pg_policy as p
     inner join relations as r on r.oid = p.polrelid
 ),
+-- Options of foreign objects; those that may be secrets are named, their values are not shown.
+foreign_options (class, oid, part, shown) as (
+    select
+        o.class, o.oid, o.part, (
+            select string_agg(
+                case
+                    when option ~* '^[^=]*(secret|passw|token|key|credential|private)'
+                        then split_part(option, '=', 1) || '=(not shown)'
+                    else option
+                end,
+                ', '
+            )
+            from unnest(o.options) as option
+        )
+    from (
+        select 'pg_foreign_server'::regclass, s.oid, 0, s.srvoptions from pg_foreign_server as s
+        union all
+        select 'pg_foreign_table'::regclass, f.ftrelid, 0, f.ftoptions from pg_foreign_table as f
+        union all
+        select 'pg_foreign_table'::regclass, a.attrelid, a.attnum, a.attfdwoptions
+        from pg_attribute as a
+        where a.attfdwoptions is not null
+    ) as o (class, oid, part, options)
+),
 -- Every object with privileges: kind and name as above, and as GRANT spells them.
 guarded (kind, name, of, owner, acl, target, wanted) as (
     -- Who may connect is decided where the database runs. TEMPORARY is PUBLIC's by default, and only
@@ -503,7 +527,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
                 coalesce(' with (' || array_to_string(r.reloptions, ', ') || ')', ''),
                 pg_get_viewdef(r.oid)
             ) end,
-            case when r.relkind in ('v', 'm') then format('drop %s %s', r.kind, r.name) end
+            case when r.relkind in ('v', 'm', 'f') then format('drop %s %s', r.kind, r.name) end
         ),
         ('persistence', case r.relpersistence when 'u' then 'unlogged' end, null, null),
         (
@@ -533,8 +557,15 @@ facts (kind, name, of, trait, value, make, unmake) as (
                 case when r.relforcerowsecurity then 'no ' else '' end
             )
         ),
-        ('server', quote_ident(v.srvname), null, null),
-        ('remote', array_to_string(f.ftoptions, ', '), null, null),
+        ('server', quote_ident(v.srvname), null, 'drop foreign table ' || r.name),
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_table'::regclass and o.oid = r.oid and o.part = 0
+            ),
+            null, null
+        ),
         ('partitioned', case when r.relkind = 'p' then pg_get_partkeydef(r.oid) end, null, null),
         ('partition', pg_get_expr(r.relpartbound, r.oid), null, null),
         (
@@ -609,7 +640,15 @@ facts (kind, name, of, trait, value, make, unmake) as (
             end,
             null, its.alter || 'drop identity'
         ),
-        ('remote', array_to_string(c.attfdwoptions, ', '), null, null)
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_table'::regclass
+                    and o.oid = c.attrelid and o.part = c.attnum
+            ),
+            null, null
+        )
     ) as fact (trait, value, make, unmake)
     where fact.value is not null
         and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'type'))
@@ -774,7 +813,13 @@ facts (kind, name, of, trait, value, make, unmake) as (
     cross join lateral (
         values
         ('', ''), ('wrapper', quote_ident(w.fdwname)),
-        ('remote', array_to_string(s.srvoptions, ', '))
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_server'::regclass and o.oid = s.oid
+            )
+        )
     ) as fact (trait, value)
     where fact.value is not null
     union all
