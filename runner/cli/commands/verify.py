@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from runner.cli.context import Context, plural
@@ -97,9 +98,9 @@ def _accept(context: Context) -> int:
         if accepted.kept:
             context.say("kept, because this server does not have these roles:")
             context.say(*(f"  {lock_file.line(fact)}" for fact in accepted.kept), "")
-        count = (
-            f"{plural(len(accepted.surface), 'fact')}, {plural(len(accepted.changes), 'change')}"
-        )
+        directions = Counter(change.direction.value for change in accepted.changes)
+        counted = [f"{count} {name}" for name, count in sorted(directions.items(), reverse=True)]
+        count = f"{plural(len(accepted.surface), 'fact')}, {', '.join(counted) or 'no change'}"
         context.say(f"{path}: {count}. Nothing was proven: run verify without --accept.")
         return context.document(
             file=str(path),
