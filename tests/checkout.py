@@ -65,7 +65,7 @@ class Checkout:
     def file(self, name: str, text: str) -> Path:
         """Write a file, dedented, and return its path; `name` is relative to the folder."""
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text), encoding="utf-8")
         return path
 

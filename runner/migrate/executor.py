@@ -206,8 +206,11 @@ class Executor:
         if self._run_state.unreported or (over and self._run_state.finished):
             # A later commit that waits for the disk makes all earlier ones durable.
             store = f"{transactional.wait_for_disk(True)}; {fingerprint.store_sql()}"
-            self._execute(f"begin; {store}; commit")
-            self._run_state.durable()
+            _, error = transactional.send(self.connection, f"begin; {store}; commit")
+            if error:  # the error that ended the run matters more than this one
+                transactional.send(self.connection, "rollback")
+            else:
+                self._run_state.durable()
 
 
 def _ms(started: float) -> float:

@@ -110,7 +110,12 @@ def resolve(settings: Settings) -> Target:
 
     Raises UsageError for a URL, a service or a value that cannot be used.
     """
-    environ, parameters = settings.environ, parse(settings.database_url or "")
+    environ = settings.environ
+    try:
+        parameters = parse(settings.database_url or "")
+    except UsageError as error:
+        error.hint += f"\nThe address came from {settings.database_source}."
+        raise
     if service := parameters.pop("service", environ.get("PGSERVICE", "")):
         parameters = {**_service(service, environ), **parameters}
     for keyword, name in _variables().items():

@@ -35,7 +35,7 @@ def temporary_server(
     options = {**UNSAFE_FAST_SETTINGS, **(settings or {})}
     with _cleanup_watchdog(folder) as watchdog:
         try:
-            server = embedded.start_unlocked(path, version, None, options, embedded.ignore_line)
+            server = embedded.start_unlocked(path, version, None, options, lambda _: None)
             watchdog.write(f"{server.pid}\n".encode())
             yield server
         finally:

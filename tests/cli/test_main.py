@@ -431,6 +431,17 @@ def test_emptying_a_given_database_requires_typing_its_name(
 
 
 @one_server
+def test_seeding_before_the_first_apply_asks_whether_migrations_are_applied(
+    checkout: Checkout,
+) -> None:
+    result = checkout.runner("seed")
+    assert result.code == 1
+    assert "42P01" in result.err
+    assert "Are the migrations applied? See: python -m runner status" in result.err
+    assert "No changes were made." in result.err
+
+
+@one_server
 def test_seeding_a_remote_database_requires_yes(checkout: Checkout) -> None:
     """One of two hosts is remote; libpq connects to the first that answers."""
     assert checkout.database

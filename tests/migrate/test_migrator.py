@@ -497,6 +497,17 @@ def test_after_a_failure_completed_files_are_durable_before_being_reported(
     assert reported == ["0001_a"]
 
 
+def test_the_error_that_ended_a_run_is_raised_although_the_fingerprint_fails_too(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", 1e9)
+    monkeypatch.setattr("runner.schema.fingerprint.store_sql", lambda: "select 1/0")
+    checkout.write(_0001_a="select 1;", _0002_b="select oops;")
+    with pytest.raises(SqlError, match="oops"):
+        checkout.apply()
+    assert checkout.applied() == ["0001_a"]
+
+
 def test_long_run_reports_completed_files_before_it_ends(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

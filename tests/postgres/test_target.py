@@ -314,6 +314,15 @@ def test_invalid_utf8_is_reported_and_not_shown(name: str) -> None:
         parse(f"postgresql://u:{MARKER}%ff@h/db")
 
 
+def test_an_invalid_url_names_the_setting_that_it_came_from() -> None:
+    with pytest.raises(UsageError) as caught:
+        target(DATABASE_URL="postgres//host/db")
+    assert "The address came from DATABASE_URL in the environment." in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        target("mysql://host/db", DATABASE_URL="postgresql://host/db")
+    assert "The address came from --database-url." in caught.value.hint
+
+
 def test_any_invalid_url_raises_a_runner_error() -> None:
     """`parse` raises nothing but a RunnerError, whatever the text."""
     for text in ("=", "a=b", "postgresql://[", "postgresql://%zz@h", "\ud800", "host='"):

@@ -20,8 +20,9 @@ from psycopg.conninfo import make_conninfo
 
 from runner.errors import DatabaseUnreachable
 from runner.events import Event, Working
+from runner.postgres import embedded
 from runner.postgres.connection import _reason, connect
-from runner.postgres.embedded import data_folder, launch, os_user, postmaster, wheel
+from runner.postgres.embedded import data_folder, launch, os_user, wheel
 from runner.postgres.target import Target, parse
 from runner.preflight.temporary_server import temporary_server
 
@@ -248,7 +249,7 @@ def test_a_connection_lost_during_a_run_is_reported_and_the_next_run_continues(
 
 
 @contextmanager
-def standby(**settings: str) -> Iterator[postmaster.Postmaster]:
+def standby(**settings: str) -> Iterator[embedded.Server]:
     """A standby of a primary that does not exist."""
     user = os_user.server_user()
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
@@ -260,18 +261,18 @@ def standby(**settings: str) -> Iterator[postmaster.Postmaster]:
         data_folder.initialize(user, programs, data, 18, durable=False)
         signal_file = data / "standby.signal"
         signal_file.touch(mode=0o644)
-        running = launch.launch(user, programs, data, port=5432, tcp=False, settings=settings)
+        running = launch.launch(user, programs, data, None, settings)
         try:
             yield running
         finally:
             running.stop(signal.SIGQUIT)
 
 
-def url_of(running: postmaster.Postmaster) -> str:
+def url_of(running: embedded.Server) -> str:
     return f"host={running.socket_dir} port={running.port} user=postgres dbname=postgres"
 
 
-def promote(running: postmaster.Postmaster) -> None:
+def promote(running: embedded.Server) -> None:
     (running.data_dir / "promote").touch(mode=0o644)
     os.kill(running.pid, signal.SIGUSR1)
 

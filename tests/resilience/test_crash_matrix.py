@@ -19,7 +19,7 @@ from server_harness import (
     start_server_harness,
 )
 
-PARALLEL = 6  # runners that are paused at the same time
+PARALLEL = 10  # runners that are paused at the same time
 
 Operation = Callable[[Sequence[ProxiedRunner]], None]
 

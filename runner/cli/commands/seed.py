@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli import arguments
 from runner.cli.context import Context, plural
-from runner.errors import ConfirmationRequired, UsageError
+from runner.errors import ConfirmationRequired, SqlError, UsageError
 
 if TYPE_CHECKING:
     from runner.files.sql_file import SqlFile
@@ -49,8 +49,13 @@ def load_seeds(
     """Load seed files and print what changed in which table."""
     from runner.migrate import seeds
 
-    with migrator.lock():
-        counts = seeds.load(migrator, scripts, {"seed.orgs": orgs} if orgs else None)
+    try:
+        with migrator.lock():
+            counts = seeds.load(migrator, scripts, {"seed.orgs": orgs} if orgs else None)
+    except SqlError as error:
+        if error.sqlstate == "42P01":  # no such table
+            error.hint = "Are the migrations applied? See: python -m runner status"
+        raise
     context.say("")
     context.console.table(
         ("seeded", "inserted", "updated", "unchanged"),

@@ -15,56 +15,19 @@ recovers automatically.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from runner.errors import NO_CHANGES, ServerError
 from runner.postgres.embedded import data_folder, launch, postmaster, wheel
 from runner.postgres.embedded.os_user import ReportLine
-from runner.postgres.embedded.postmaster import Postmaster
+from runner.postgres.embedded.postmaster import DATABASE, Server
+from runner.postgres.embedded.wheel import VERSION, program
 
-DATABASE = "blueprint"
-VERSION = 18
-PORT = 5432  # without TCP, only part of the socket's file name
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running embedded PostgreSQL. `port` names the socket file, too; `tcp`: it is open."""
-
-    data_dir: Path
-    socket_dir: Path
-    port: int
-    tcp: bool
-    version: int
-
-    def url(self, database: str = DATABASE, *, user: str = "postgres") -> str:
-        """Return a connection URL for psycopg, psql and every other libpq program.
-
-        With TCP, the role `postgres` connects over TCP and the URL contains its password; every
-        other role connects over the socket.
-        """
-        if self.tcp and user == "postgres":
-            password = quote(launch.password(self.data_dir), "")
-            return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/{quote(database, '')}"
-        return (
-            f"postgresql:///{quote(database, '')}?host={quote(os.fsencode(self.socket_dir))}"
-            f"&port={self.port}&user={quote(user, '')}"
-        )
-
-    @property
-    def pid(self) -> int | None:
-        """The pid of the postmaster; None once it has stopped."""
-        running = postmaster.find_running(self.data_dir)
-        return running.pid if running else None
-
-    @property
-    def log(self) -> Path:
-        return postmaster.log_path(self.data_dir)
+__all__ = ["DATABASE", "VERSION", "Server", "exists", "program", "start", "start_unlocked", "stop"]
 
 
 def start(
@@ -72,7 +35,7 @@ def start(
     *,
     version: int = VERSION,
     port: int | None = None,
-    report: ReportLine | None = None,
+    report: ReportLine = lambda _: None,
 ) -> Server:
     """Start the server of a data folder and return it; one that is running already is kept.
 
@@ -93,25 +56,8 @@ def start(
     if port is not None and not 1 <= port <= 65535:
         raise ServerError(f"Invalid TCP port {port}.", hint="Ports range from 1 to 65535.")
     wheel.folder(version)
-    data_folder.create_parent(path)
     with data_folder.locked(path), data_folder.translate_os_errors(path):
-        return start_unlocked(path, version, port, {}, report or ignore_line)
-
-
-def find(data_dir: Path) -> Server | None:
-    """Return the server of a data folder if it accepts connections, else None.
-
-    Starts no process. Raise ServerError if the folder belongs to another operating-system user.
-    """
-    path = data_folder.resolve(data_dir)
-    if not data_folder.was_used(path):
-        return None
-    data = data_folder.locate(path)
-    with data_folder.translate_os_errors(data):
-        running = postmaster.find_running(data)
-        if running and running.ready and running.owns_socket():
-            return _server(running)
-    return None
+        return start_unlocked(path, version, port, {}, report)
 
 
 def exists(data_dir: Path) -> bool:
@@ -120,7 +66,11 @@ def exists(data_dir: Path) -> bool:
     Raise ServerError if it belongs to another operating-system user.
     """
     path = data_folder.resolve(data_dir)
-    return data_folder.was_used(path) and bool(data_folder.version_of(data_folder.locate(path)))
+    lock = data_folder.beside(path, "lock")
+    with data_folder.translate_os_errors(lock):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            data_folder.check_owner(lock, lock.lstat().st_uid, os.geteuid())
+        return bool(data_folder.version_of(data_folder.locate(path)))
 
 
 def stop(data_dir: Path) -> bool:
@@ -130,23 +80,14 @@ def stop(data_dir: Path) -> bool:
     ServerError if the folder belongs to another operating-system user or the server does not stop.
     """
     path = data_folder.resolve(data_dir)
-    if not data_folder.was_used(path):
+    # The lock exists without a cluster while another process creates one: wait for it.
+    if not exists(path) and not data_folder.beside(path, "lock").exists():
         return False
-    with data_folder.locked(path):
-        data = data_folder.locate(path)
-        with data_folder.translate_os_errors(data):
-            running = postmaster.find_running(data)
-            if running:
-                running.stop()
-            return running is not None
-
-
-def program(name: str, version: int = VERSION) -> Path:
-    """Return the path of psql, pg_dump or another client program of this major version.
-
-    Raise ServerError if the wheel has no such program or version.
-    """
-    return wheel.program(name, version)
+    with data_folder.locked(path), data_folder.translate_os_errors(path):
+        running = postmaster.find_running(data_folder.locate(path))
+        if running:
+            running.stop()
+        return running is not None
 
 
 def start_unlocked(
@@ -156,40 +97,37 @@ def start_unlocked(
     user, data = data_folder.choose_user_and_location(path, report)
     data_folder.validate(data, version)
     running = postmaster.find_ready(data)
+    open_port = running.port if running and running.tcp else None
+    port = port or open_port
+    if port and port != open_port:
+        _require_free(port)
     if running and (reason := _restart_reason(running, port)):
-        if port is None and running.listen:
-            port = running.port
-        elif port is not None:
-            _require_free(port)
         report(f"restarting PostgreSQL {version}: {reason}")
         running.stop()
         running = None
     if running is None:
-        if port is not None:
-            _require_free(port)
         bin_dir = wheel.programs(user, version, report)
         if not data_folder.version_of(data):
             report(f"creating a new PostgreSQL {version} cluster in {data}")
             data_folder.initialize(user, bin_dir, data, version, durable=not settings)
         report(f"starting PostgreSQL {version}")
-        tcp = port is not None
-        running = launch.launch(user, bin_dir, data, port=port or PORT, tcp=tcp, settings=settings)
-    launch.prepare(running, version, DATABASE)
-    return _server(running)
+        with data_folder.translate_os_errors(data, f"The data in {data} is unchanged."):
+            running = launch.launch(user, bin_dir, data, port, settings)
+    launch.prepare(running)
+    return running
 
 
-def _restart_reason(running: Postmaster, port: int | None) -> str:
+def _restart_reason(running: Server, port: int | None) -> str:
     """Return why a running server must be restarted; empty if it need not be."""
-    if port is not None and not (running.listen and running.port == port):
+    if port and (running.port, running.tcp) != (port, True):
         return f"to listen on 127.0.0.1:{port}"
-    if running.was_moved or not running.owns_socket():
+    if running.started_in != running.data_dir or running.listener_pid() != running.pid:
         return "its data folder was moved"
-    try:
+    with contextlib.suppress(OSError):
         command = (running.data_dir / "postmaster.opts").read_text()
-    except OSError:
-        return ""
-    exists = Path(command.split(' "')[0].strip()).exists()
-    return "" if exists else "its program files no longer exist"
+        if not Path(command.split(' "')[0].strip()).exists():
+            return "its program files no longer exist"
+    return ""
 
 
 def _require_free(port: int) -> None:
@@ -203,17 +141,3 @@ def _require_free(port: int) -> None:
                 hint="Choose another port.",
                 state=NO_CHANGES,
             ) from error
-
-
-def _server(running: Postmaster) -> Server:
-    return Server(
-        data_dir=running.data_dir,
-        socket_dir=running.socket_dir,
-        port=running.port,
-        tcp=bool(running.listen),
-        version=int((running.data_dir / "PG_VERSION").read_text()),
-    )
-
-
-def ignore_line(_: str) -> None:
-    pass

@@ -1,27 +1,26 @@
-"""Locate, check and create the data folder of the embedded PostgreSQL, and lock it.
-
-The files that belong to it lie beside it and start with its name: `.lock`, `.log`, `.password`,
-and `.place`, which points to the data where the user that runs root's server cannot access the
-project.
-"""
+"""Locate, check, create and lock the data folder of the embedded PostgreSQL."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from runner.errors import NO_CHANGES, ServerError
-from runner.postgres.embedded import os_user, postmaster
+from runner.postgres.embedded import os_user
 from runner.postgres.embedded.os_user import OsUser, ReportLine
 
 with contextlib.suppress(ImportError):  # Windows: resolve() raises before it is used
     import fcntl
 
+STARTUP_TIMEOUT_SECONDS = 300.0  # long enough for recovery after a crash
 _HINTS = {
     errno.ENOSPC: "The disk is full or almost full: free some space, then run the same command "
     "again.",
@@ -31,8 +30,30 @@ _LOW_DISK_SPACE = 16 * 2**20  # bytes; to start, PostgreSQL may need a new WAL s
 
 
 def beside(data: Path, suffix: str) -> Path:
-    """Return the path of a file that belongs to the data folder, such as its lock."""
+    """Return the path of a file that belongs to the data folder: lock, log, password or place."""
     return data.with_name(f"{data.name}.{suffix}")
+
+
+def open_file(path: Path, mode: str, permissions: int = 0o600) -> IO[Any]:
+    """Open a file as `open` does, except that a link raises OSError instead of being followed.
+
+    A file that is created gets `permissions`, less the umask.
+    """
+    return open(
+        path, mode, opener=lambda path, flags: os.open(path, flags | os.O_NOFOLLOW, permissions)
+    )
+
+
+def password(data: Path) -> str:
+    """Return the password of the role postgres over TCP; it is generated once and stored."""
+    path = beside(data, "password")
+    with translate_os_errors(path, f"The data in {data} is unchanged."):
+        try:
+            with open_file(path, "x") as file:
+                file.write(generated := secrets.token_urlsafe(24))
+        except FileExistsError:
+            return path.read_text().strip()
+    return generated
 
 
 def require_posix() -> None:
@@ -58,18 +79,6 @@ def resolve(data_dir: Path) -> Path:
     return path
 
 
-def create_parent(path: Path) -> None:
-    """Create the parent folders that are missing. Every user can enter those that root creates."""
-    with translate_os_errors(path):
-        for folder in reversed([folder for folder in path.parents if not folder.exists()]):
-            try:
-                folder.mkdir()
-            except FileExistsError:  # another process has created it and sets its mode
-                continue
-            if os.geteuid() == 0:
-                folder.chmod(0o755)
-
-
 # --- lock and owner ---------------------------------------------------------------------------
 
 
@@ -77,40 +86,42 @@ def create_parent(path: Path) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a data folder. The operating system releases it if the process ends.
 
-    Raise ServerError if the lock belongs to another user or is held by another process for longer
-    than postmaster.STARTUP_TIMEOUT_SECONDS.
+    Missing parent folders are created; every user can enter those that root creates. Raise
+    ServerError if the lock belongs to another user or is held by another process for longer than
+    STARTUP_TIMEOUT_SECONDS.
     """
     lock = beside(path, "lock")
     with translate_os_errors(lock):
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        check_owner(lock, os.fstat(handle).st_uid, os.geteuid())
+        for folder in reversed([folder for folder in path.parents if not folder.exists()]):
+            with contextlib.suppress(FileExistsError):  # another process sets the mode of its own
+                folder.mkdir()
+                if os.geteuid() == 0:
+                    folder.chmod(0o755)
+        file = open_file(lock, "a")
+    with file:
+        check_owner(lock, os.fstat(file.fileno()).st_uid, os.geteuid())
 
         def acquired() -> bool:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            return False
 
-        if not postmaster.wait_until(acquired, postmaster.STARTUP_TIMEOUT_SECONDS):
+        if not wait_until(acquired, STARTUP_TIMEOUT_SECONDS):
             raise ServerError(
                 f"Another process is starting or stopping the server ({lock} is locked).",
                 hint="Wait for it to finish, or stop it.",
             )
         yield
-    finally:
-        os.close(handle)
 
 
-def was_used(path: Path) -> bool:
-    """Return whether a server was ever started here; raise ServerError if by another user."""
-    lock = beside(path, "lock")
-    with translate_os_errors(lock):
-        try:
-            check_owner(lock, lock.lstat().st_uid, os.geteuid())
-        except (FileNotFoundError, NotADirectoryError):
-            return os.path.lexists(path)
+def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
+    """Poll every 5 ms until the condition holds; return False after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
     return True
 
 
@@ -125,7 +136,7 @@ def check_owner(path: Path, uid: int, expected: int) -> None:
 
 
 @contextlib.contextmanager
-def translate_os_errors(path: Path) -> Iterator[None]:
+def translate_os_errors(path: Path, state: str = NO_CHANGES) -> Iterator[None]:
     """Convert an OSError to a ServerError that names the file and, if access is denied, its owner.
 
     `path` is named where the error itself names no file.
@@ -141,12 +152,13 @@ def translate_os_errors(path: Path) -> Iterator[None]:
             f"The operating-system user {os_user.user_name(os.geteuid())} is not allowed to use "
             f"{denied}: {cause} belongs to {os_user.user_name(cause.stat().st_uid)}.",
             hint="Run this as the user that created it, or choose another folder.",
-            state=NO_CHANGES,
+            state=state,
         ) from error
     except OSError as error:
         raise ServerError(
             f"{error.filename or path}: {error.strerror or error}.",
             hint=_HINTS.get(error.errno or 0, ""),
+            state=state,
         ) from error
 
 
@@ -169,14 +181,13 @@ def locate(path: Path) -> Path:
     one, this one is a copy and gets its own data; if it no longer exists, the project was moved.
     """
     pointer = beside(path, "place")
-    with translate_os_errors(pointer):
-        try:
-            check_owner(pointer, pointer.lstat().st_uid, os.geteuid())
-            data = _read_path(pointer)
-            owner = _read_path(data.parent / "project")
-        except (FileNotFoundError, NotADirectoryError):
-            return path
-        return path if owner != path and beside(owner, "place").exists() else data
+    try:
+        check_owner(pointer, pointer.lstat().st_uid, os.geteuid())
+        data = _read_path(pointer)
+        owner = _read_path(data.parent / "project")
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    return path if owner != path and beside(owner, "place").exists() else data
 
 
 def choose_user_and_location(path: Path, report: ReportLine) -> tuple[OsUser, Path]:
@@ -186,8 +197,7 @@ def choose_user_and_location(path: Path, report: ReportLine) -> tuple[OsUser, Pa
     Raise ServerError if existing data belongs to another user or can no longer be accessed.
     """
     data = locate(path)
-    with translate_os_errors(data):
-        owner = data.stat().st_uid if data.exists() else None
+    owner = data.stat().st_uid if data.exists() else None
     user = os_user.server_user(owner)
     if owner is not None:
         check_owner(data, owner, user.uid)
@@ -217,8 +227,7 @@ def choose_user_and_location(path: Path, report: ReportLine) -> tuple[OsUser, Pa
 
 
 def _write_path(file: Path, path: Path) -> None:
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-    with os.fdopen(handle, "wb") as opened:
+    with open_file(file, "wb", 0o644) as opened:
         opened.write(os.fsencode(path) + b"\n")
 
 
@@ -231,10 +240,9 @@ def _read_path(file: Path) -> Path:
 
 def version_of(data: Path) -> str:
     """Return the major version of the cluster in this folder; empty if there is no cluster."""
-    try:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return (data / "PG_VERSION").read_text().strip()
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
+    return ""
 
 
 def validate(data: Path, version: int) -> None:
@@ -291,7 +299,7 @@ def initialize(user: OsUser, bin_dir: Path, data: Path, version: int, *, durable
             shutil.rmtree(staging, ignore_errors=True)
     raise ServerError(
         f"A new PostgreSQL {version} cluster could not be created in {data}:\n"
-        f"{postmaster.tail(done.stderr)}",
+        f"{os_user.tail(done.stderr)}",
         hint=f"{disk_full_hint(data.parent)}Fix the cause named above, then try again.",
         state=NO_CHANGES,
     )

@@ -48,6 +48,7 @@ class OsUser:
     def run(
         self,
         *args: str | Path,
+        stdin: str = "",
         stderr: int = subprocess.PIPE,
         detached: bool = False,
         environment: dict[str, str] | None = None,
@@ -55,7 +56,7 @@ class OsUser:
         """Run a program as this user in `/`, with ENVIRONMENT and `environment` only."""
         return subprocess.run(
             [os.fspath(arg) for arg in args],
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -73,27 +74,47 @@ class OsUser:
     def can(self, test: str, path: Path) -> bool:
         """Return whether test(1) succeeds as this user, for example `-x`; True for ourselves.
 
-        The kernel decides: mode bits alone do not show ACLs, mounts or parent folders.
+        The kernel decides: mode bits alone do not show ACLs, mounts or parent folders. False if
+        root cannot start a program as this user.
         """
-        return (
-            self.is_current
-            or self.run("/bin/sh", "-c", 'test "$0" "$1"', test, path).returncode == 0
-        )
+        if self.is_current:
+            return True
+        try:
+            return self.run("/bin/sh", "-c", 'test "$0" "$1"', test, path).returncode == 0
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return False
 
-    def take_ownership(self, folder: Path) -> None:
-        """Make this user the owner of a folder that the invoking user has just created.
+    def claim(self, folder: Path, mode: int) -> bool:
+        """Create a folder of this user if it is absent; return whether it can be trusted.
+
+        It cannot if it is a link, belongs to another user or permits more than `mode` does.
+        """
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            self.take_ownership(folder, mode)
+        status = folder.lstat()
+        is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == self.uid
+        return is_ours and not status.st_mode & 0o777 & ~mode
+
+    def take_ownership(self, folder: Path, mode: int = 0o700) -> None:
+        """Give this user a folder that the invoking user has just created, and set its mode.
 
         The folder is opened first, so that it cannot be replaced by a link in between.
         """
-        if self.is_current:
-            return
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             if os.fstat(handle).st_uid != os.geteuid():
                 raise ServerError(f"{folder} was replaced while it was being created.")
-            os.fchown(handle, self.uid, self.gid)
+            os.fchmod(handle, mode)  # regardless of the umask
+            if not self.is_current:
+                os.fchown(handle, self.uid, self.gid)
         finally:
             os.close(handle)
+
+
+def tail(text: str) -> str:
+    """Return the last lines of a program's output."""
+    return "\n".join(text.strip().splitlines()[-10:])
 
 
 def user_name(uid: int) -> str:
@@ -103,11 +124,14 @@ def user_name(uid: int) -> str:
         return f"uid {uid}"
 
 
-def invoker() -> str:
-    """Return the name of the invoking user, as peer authentication reports it to PostgreSQL."""
+def invoker() -> OsUser:
+    """Return the invoking user; raise ServerError if it has no name.
+
+    Peer authentication reports that name to PostgreSQL.
+    """
     uid = os.geteuid()
     try:
-        return pwd.getpwuid(uid).pw_name
+        return OsUser(pwd.getpwuid(uid).pw_name, uid, os.getegid())
     except KeyError:
         raise ServerError(
             f"The operating-system user {uid} has no name (no entry in /etc/passwd), "
@@ -122,19 +146,16 @@ def server_user(owner: int | None = None) -> OsUser:
     `owner` is the uid that owns an existing data folder; that user is tried first. Raise
     ServerError if the invoking user has no name or root finds no other user.
     """
-    invoker()
-    if os.geteuid() != 0:
-        return OsUser(invoker(), os.geteuid(), os.getegid())
+    current = invoker()
+    if current.uid != 0:
+        return current
     found: list[OsUser] = []
     for name in UNPRIVILEGED_USERS:
-        try:
+        with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        if entry.pw_uid > 0:
             found.append(OsUser(name, entry.pw_uid, entry.pw_gid))
     for user in sorted(found, key=lambda user: user.uid != owner):
-        if _can_run_programs(user):
+        if user.uid > 0 and _can_run_programs(user):
             return user
     raise ServerError(
         "PostgreSQL refuses to run as root, and no unprivileged user could be used instead "
@@ -145,34 +166,22 @@ def server_user(owner: int | None = None) -> OsUser:
 
 @functools.cache
 def _can_run_programs(user: OsUser) -> bool:
-    try:
-        return user.run("/bin/sh", "-c", ":").returncode == 0
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return False
+    return user.can("-x", Path("/"))
 
 
 def fallback_folder() -> Path:
-    """Return a folder that only root can write to and every user can enter; create it if absent.
+    """Return the first of FALLBACK_FOLDERS that only root can write to and every user can enter.
 
-    Raise ServerError if none of FALLBACK_FOLDERS can be used.
+    It is created if absent. Raise ServerError if none can be used.
     """
-    tried: list[str] = []
+    user, tried = invoker(), []
     for folder in FALLBACK_FOLDERS:
         try:
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                pass
-            else:
-                folder.chmod(0o755)  # regardless of the umask
-            status = folder.lstat()
+            if user.claim(folder, 0o755):
+                return folder
+            tried.append(f"{folder}: not a folder that only {user.name} can write to")
         except OSError as error:
             tried.append(f"{folder}: {error.strerror}")
-            continue
-        is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-        if stat.S_ISDIR(status.st_mode) and is_ours:
-            return folder
-        tried.append(f"{folder}: not a folder that only {user_name(os.geteuid())} can write to")
     raise ServerError(
         "PostgreSQL needs a folder that an unprivileged user can access, and none could be used "
         f"({'; '.join(tried)}).",

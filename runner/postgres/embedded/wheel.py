@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -15,6 +16,7 @@ from runner.postgres.embedded import os_user
 from runner.postgres.embedded.os_user import OsUser, ReportLine
 
 FOLDERS = {16: "pginstall", 18: "pginstall18"}
+VERSION = 18
 
 
 def folder(version: int) -> Path:
@@ -78,23 +80,14 @@ def _can_run(user: OsUser, path: Path) -> bool:
 
 def _copy(original: Path, target: Path) -> None:
     """Copy bin, lib and share of one version and its libraries, readable by every user."""
-    site, package = original.parent.parent, original.parent.name
-    parts = [
-        Path(package, original.name, "bin", "postgres"),
-        Path(package, original.name, "bin", "initdb"),
-        Path(package, original.name, "lib", "postgresql"),
-        Path(package, original.name, "share", "postgresql"),
-        Path(f"{package}.libs"),  # Linux
-        Path(package, ".dylibs"),  # macOS
-    ]
+    site, package = original.parents[1], original.parent
     staging = Path(tempfile.mkdtemp(prefix=".copy-", dir=target.parent))
     try:
-        for part in parts:
-            (staging / part).parent.mkdir(parents=True, exist_ok=True)
-            if (site / part).is_dir():
-                shutil.copytree(site / part, staging / part)
-            elif (site / part).exists():
-                shutil.copy2(site / part, staging / part)
+        # The libraries are beside the package on Linux, in it on macOS.
+        folders = [original / name for name in ("bin", "lib/postgresql", "share/postgresql")]
+        for part in (*folders, site / f"{package.name}.libs", package / ".dylibs"):
+            if part.exists():
+                shutil.copytree(part, staging / part.relative_to(site))
         for path in (staging, *staging.rglob("*")):
             executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
             path.chmod(0o755 if executable else 0o644)
@@ -113,18 +106,16 @@ def _in_use(copy: Path) -> bool:
     prefix = os.fsencode(copy) + b"/"
     command_lines = list(Path("/proc").glob("[0-9]*/cmdline"))
     for command_line in command_lines:
-        try:
+        with contextlib.suppress(OSError):
             if command_line.read_bytes().startswith(prefix):
                 return True
-        except OSError:
-            continue
     return not command_lines
 
 
-def program(name: str, version: int) -> Path:
-    """Return the path of one of the wheel's programs, for the invoking user to run.
+def program(name: str, version: int = VERSION) -> Path:
+    """Return the path of psql, pg_dump or another client program, for the invoking user to run.
 
-    Raise ServerError if the wheel has no program with this name.
+    Raise ServerError if the wheel has no such program or version.
     """
     path = folder(version) / "bin" / name
     if not path.is_file():
