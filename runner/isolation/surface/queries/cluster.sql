@@ -237,7 +237,7 @@ facts (kind, name, trait, value, make, unmake) as (
         split_part(setting, '=', 1),
         case
             when split_part(setting, '=', 1)
-                ~* 'secret|passw|token|credential|private|(access|anon|api|role|signing)_?key'
+                ~* 'secret|passw|token|credential|private|(access|api|role|signing)_?key'
                 then '(not shown)'
             else regexp_replace(setting, '^[^=]*=', '')
         end,
