@@ -182,7 +182,9 @@ def _warnings(
 
 
 def _breach(change: Change, path: Path, plan: Plan | None, fix: str) -> Breach:
-    cause = f"it is not as in {path}: changed by hand, or by a migration without its review"
+    cause = (
+        f"changed since it was reviewed in {path}: by hand, or by a migration without its review"
+    )
     accept_it = f"-- intended:\n{ACCEPT}  -- and have the difference of {path} reviewed"
     if plan and plan.of(*_NOT_APPLIED):
         cause = f"{_states(plan, _NOT_APPLIED)}, so the database may differ from {path}"
@@ -203,8 +205,10 @@ def undone(change: Change) -> str:
     """Return the statements that undo a change, '' where the facts of the catalog have not all."""
     own = [fact for fact in change.now if fact.kind == change.kind]
     drops = [fact.unmake for fact in own if (fact.unmake or "").startswith("drop ")][:1]
-    if change.kind == "table" and not change.whole and own and own[-1].trait == "row security":
-        word = "disable" if own[-1].value == "on" else "enable"
+    changed = {fact.trait for fact in (*change.reviewed, *own)}
+    if "row security" in changed <= {"force", "row security"} and not change.whole:
+        is_on = any((fact.trait, fact.value) == ("row security", "on") for fact in own)
+        word = "disable" if is_on else "enable"
         return f"alter table {change.name} {word} row level security;"
     if change.reviewed or (drops and not change.whole):
         return ""

@@ -168,9 +168,8 @@ guarded (kind, name, of, owner, acl, target, wanted) as (
     select
         'database', 'this', null, d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)),
         'database ' || quote_ident(d.datname),
-        array['CREATE', case when pg_has_role(me.oid, d.datdba, 'usage') then 'TEMPORARY' end]
+        array['CREATE', 'TEMPORARY']
     from pg_database as d
-    cross join me
     where d.datname = current_database()
     union all
     -- USAGE on `public` is decided by the platform, CREATE is not.
@@ -241,6 +240,10 @@ privileges as (
         and acl.grantee <> me.oid
         and (g.wanted is null or acl.privilege_type = any (g.wanted))
         and not (g.name = 'public' and acl.grantee = 'pg_database_owner'::regrole)
+        and not (
+            (g.kind, acl.grantee, acl.privilege_type) = ('database', 0, 'TEMPORARY')
+            and not pg_has_role(me.oid, g.owner, 'usage')
+        )
     group by 1, 2, 3, 4, 5, 7
 ),
 -- Default privileges: which roles get access to the owner's next object.
@@ -651,7 +654,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     ) as fact (trait, value, make, unmake)
     where fact.value is not null
-        and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'type'))
+        and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'default', 'type'))
     union all
     select
         'constraint', k.name, k.relation, 'definition', pg_get_constraintdef(k.oid),
