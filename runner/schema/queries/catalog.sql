@@ -9,8 +9,9 @@
 --   unmake       the statement that removes it, where that loses no data
 --
 -- Left out: objects of extensions and of a platform such as Supabase, and of the migration tables all
--- but their privileges, and what was added to them. What depends on the owner is reported relative to it: an owner only where it differs from the main one,
--- FORCE only where it is not what the owner requires, privileges only of roles other than the owner.
+-- but their privileges and what was added to them. What depends on the owner is reported relative to
+-- it: an owner only where it differs from the main one, FORCE only where it is not what the owner
+-- requires, privileges only of roles other than the owner.
 with
 {scope},
 relations as (

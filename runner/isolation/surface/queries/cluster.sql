@@ -209,7 +209,10 @@ facts (kind, name, trait, value, make, unmake) as (
     union all
     select
         'membership',
-        format('%s to %I', case when g.oid = me.oid then '(owner)' else quote_ident(g.rolname) end, r.rolname),
+        format(
+            '%s to %I', case when g.oid = me.oid then '(owner)' else quote_ident(g.rolname) end,
+            r.rolname
+        ),
         option.name,
         '',
         null,
