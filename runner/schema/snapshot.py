@@ -13,6 +13,7 @@ from runner.queries import query
 
 PATH = "set local search_path = pg_catalog, pg_temp"
 
+OF_OTHERS = " of another role"  # ends the kind of what files do not make
 Object = tuple[str, str]  # kind and name
 
 

@@ -186,7 +186,7 @@ begin
 end $do$;
 
 -- weakening: default privileges of a role that owns nothing yet
--- object: default privileges tables in public of weak_deployer
+-- object: default privileges of another role tables in public of weak_deployer
 create role weak_deployer login;
 grant create, usage on schema public to weak_deployer;
 alter default privileges for role weak_deployer in schema public

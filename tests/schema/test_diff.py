@@ -363,6 +363,20 @@ def test_platform_schemas_are_ignored(conn: Connection[TupleRow], files: Snapsho
     assert len(drift(conn, files)) == 1
 
 
+def test_what_an_administrator_made_beside_the_schemas_is_ignored(
+    conn: Connection[TupleRow], files: Snapshot
+) -> None:
+    """An event trigger, a server, default privileges of another role: files do not make these."""
+    before = snapshot.fingerprint(conn)
+    conn.execute("create role an_administrator superuser; set role an_administrator")
+    conn.execute("create foreign data wrapper w; create server s foreign data wrapper w")
+    conn.execute("create user mapping for public server s")
+    conn.execute("alter default privileges grant select on tables to public; reset role")
+    assert drift(conn, files) == []
+    assert snapshot.fingerprint(conn) == before
+    assert len({fact.kind for fact in snapshot.take(conn).facts if "another" in fact.kind}) == 4
+
+
 def test_objects_of_an_extension_are_ignored(conn: Connection[TupleRow], files: Snapshot) -> None:
     [extension] = conn.execute(
         "select name from pg_available_extensions where name in ('citext', 'vector')"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.isolation.surface import Surface, lock_file
 from runner.isolation.surface.direction import ALWAYS_THERE, Direction, direction
-from runner.schema.snapshot import Fact, Object
+from runner.schema.snapshot import OF_OTHERS, Fact, Object
 
 _SHOWN = 12  # lines of one difference
 # What others may depend on comes after them, so that the changes can be undone in order.
@@ -85,7 +85,7 @@ def compare(reviewed: Surface, now: Surface) -> list[Change]:
 
 
 def _in_order_of_undoing(item: tuple[Object, object]) -> tuple[int, Object]:
-    kind, _ = item[0]
+    kind = item[0][0].removesuffix(OF_OTHERS)
     return _DEPENDED_ON.index(kind) if kind in _DEPENDED_ON else -1, item[0]
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
-from runner.schema.snapshot import Fact, Object
+from runner.schema.snapshot import OF_OTHERS, Fact, Object
 
 
 class Direction(StrEnum):
@@ -30,7 +30,8 @@ Traits = Mapping[str, str]
 PRIVILEGE = re.compile(r"[a-z][a-z ]* to .")
 # What is always there, and has facts only where it is not as PostgreSQL makes it.
 ALWAYS_THERE = re.compile(
-    "database|default privileges|large objects|parameter|setting|(system|extension) .+"
+    f"database|default privileges({OF_OTHERS})?|large objects|parameter|setting"
+    "|(system|extension) .+"
 )
 # What gives by being there, what is of no use until something is granted on it, and what denies.
 _GRANTS = (
@@ -74,7 +75,7 @@ def direction(
 
 
 def _of_added(object_: Object, facts: Sequence[Fact], now: Objects) -> Direction:
-    kind, traits = object_[0], _traits(object_, facts)
+    kind, traits = object_[0].removesuffix(OF_OTHERS), _traits(object_, facts)
     is_granted = any(PRIVILEGE.match(fact.trait) for fact in facts)
     found = UNDECIDABLE
     if kind in _GRANTS:
@@ -99,6 +100,7 @@ def _of_added(object_: Object, facts: Sequence[Fact], now: Objects) -> Direction
 
 
 def _of_removed(kind: str, traits: Traits) -> Direction:
+    kind = kind.removesuffix(OF_OTHERS)
     if kind in _GUARDS or (kind == "policy" and traits["as"] == "restrictive"):
         return WIDER
     if kind in (*_GRANTS, *_CONTAINERS, "column", "policy"):

@@ -19,7 +19,7 @@ from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Plan, State
 from runner.migrate.plan import compare as compare_files
 from runner.postgres.connection import Connection
-from runner.schema.snapshot import Fact
+from runner.schema.snapshot import OF_OTHERS, Fact
 
 ACCEPT = "python -m runner verify --accept"
 _ASK_DRIFT = "python -m runner verify --only drift  -- has the statement, if a file says otherwise"
@@ -128,7 +128,11 @@ def stale(connection: Connection, path: Path) -> list[Change] | None:
         change
         for change in compare(reviewed, take(connection))
         if change.now
-        or not (change.kind in _OF_THE_SERVER or change.kind.startswith(("system ", "extension ")))
+        or not (
+            change.kind in _OF_THE_SERVER
+            or change.kind.startswith(("system ", "extension "))
+            or change.kind.endswith(OF_OTHERS)
+        )
     ]
 
 

@@ -138,6 +138,12 @@ policies as (
     from pg_policy as p
     inner join relations as r on r.oid = p.polrelid
 ),
+-- What belongs to no schema may be an administrator's. It is told apart, because files do not make it.
+others (oid, suffix) as (
+    select r.oid, case when r.oid <> me.oid then ' of another role' else '' end
+    from pg_roles as r
+    cross join me
+),
 -- Options of foreign objects; those that may be secrets are named, their values are not shown.
 foreign_options (class, oid, part, shown) as (
     select
@@ -191,15 +197,17 @@ guarded (kind, name, of, owner, acl, target, wanted) as (
     where c.relkind = 'S' and c.relacl is not null
     union all
     select
-        'foreign data wrapper', quote_ident(w.fdwname), null, w.fdwowner, w.fdwacl,
+        'foreign data wrapper' || others.suffix, quote_ident(w.fdwname), null, w.fdwowner, w.fdwacl,
         'foreign data wrapper ' || quote_ident(w.fdwname), null
     from pg_foreign_data_wrapper as w
+    inner join others on others.oid = w.fdwowner
     where w.oid not in (select e.objid from extension_members as e)
     union all
     select
-        'server', quote_ident(s.srvname), null, s.srvowner, s.srvacl,
+        'server' || others.suffix, quote_ident(s.srvname), null, s.srvowner, s.srvacl,
         'foreign server ' || quote_ident(s.srvname), null
     from pg_foreign_server as s
+    inner join others on others.oid = s.srvowner
     union all
     select
         r.kind, r.name, r.of, r.relowner, coalesce(
@@ -254,7 +262,8 @@ default_privileges as (
         lower(acl.privilege_type) as privilege,
         case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee,
         coalesce(' in schema ' || place.name, '') as clause,
-        kind.objects
+        kind.objects,
+        '' as suffix
     from me
     cross join (
         values ('r', 'r', 'tables'), ('S', 's', 'sequences'), ('f', 'f', 'functions'),
@@ -283,7 +292,8 @@ default_privileges as (
         lower(acl.privilege_type),
         case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end,
         format(' for role %I', r.rolname) || coalesce(' in schema ' || place.name, ''),
-        kind.objects
+        kind.objects,
+        ' of another role'
     from pg_default_acl as d
     inner join pg_roles as r on r.oid = d.defaclrole
     left join schemas as place on place.oid = d.defaclnamespace
@@ -302,20 +312,6 @@ owned (kind, name, of, owner, alter) as (
     select 'schema', s.name, null, s.nspowner, 'schema ' || s.name
     from schemas as s
     where s.is_users and s.nspname <> 'public'
-    union all
-    -- The database and `public` may also belong to a superuser, or `public` to the database's owner.
-    select o.kind, o.name, null, o.owner, o.alter
-    from (
-        select 'database', 'this', d.datdba, 'database ' || quote_ident(d.datname)
-        from pg_database as d
-        where d.datname = current_database()
-        union all
-        select 'schema', 'public', n.nspowner, 'schema public'
-        from pg_namespace as n
-        where n.nspname = 'public'
-    ) as o (kind, name, owner, alter)
-    inner join pg_roles as r on r.oid = o.owner
-    where not r.rolsuper and r.rolname <> 'pg_database_owner'
     union all
     select r.kind, r.name, r.of, r.relowner, r.kind || ' ' || r.name from relations as r
     union all
@@ -773,7 +769,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     union all
     select
-        'event trigger', quote_ident(t.evtname), null, 'runs',
+        'event trigger' || others.suffix, quote_ident(t.evtname), null, 'runs',
         concat_ws(
             ' ', t.evtfoid::regprocedure, 'on', t.evtevent,
             'when tag in (' || array_to_string(t.evttags, ', ') || ')',
@@ -784,6 +780,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
         null,
         'drop event trigger ' || quote_ident(t.evtname)
     from pg_event_trigger as t
+    inner join others on others.oid = t.evtowner
     where t.evtowner not in (select p.oid from platform_roles as p)
         and not exists (
             select from extension_members as e
@@ -791,9 +788,10 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     union all
     select
-        'foreign data wrapper', quote_ident(w.fdwname), null, fact.trait, fact.value,
-        null, 'drop foreign data wrapper ' || quote_ident(w.fdwname)
+        'foreign data wrapper' || others.suffix, quote_ident(w.fdwname), null, fact.trait,
+        fact.value, null, 'drop foreign data wrapper ' || quote_ident(w.fdwname)
     from pg_foreign_data_wrapper as w
+    inner join others on others.oid = w.fdwowner
     cross join lateral (
         values
         ('', ''),
@@ -810,9 +808,10 @@ facts (kind, name, of, trait, value, make, unmake) as (
     )
     union all
     select
-        'server', quote_ident(s.srvname), null, fact.trait, fact.value,
+        'server' || others.suffix, quote_ident(s.srvname), null, fact.trait, fact.value,
         null, 'drop server ' || quote_ident(s.srvname)
     from pg_foreign_server as s
+    inner join others on others.oid = s.srvowner
     inner join pg_foreign_data_wrapper as w on w.oid = s.srvfdw
     cross join lateral (
         values
@@ -858,12 +857,14 @@ facts (kind, name, of, trait, value, make, unmake) as (
     union all
     -- Its options hold a password.
     select
-        'user mapping', format('%I on %I', u.usename, u.srvname), null, '', '', null,
+        'user mapping' || others.suffix, format('%I on %I', u.usename, u.srvname), null, '', '', null,
         format(
             'drop user mapping for %s server %I',
             case u.umuser when 0 then 'public' else quote_ident(u.usename) end, u.srvname
         )
     from pg_user_mappings as u
+    inner join pg_foreign_server as s on s.oid = u.srvid
+    inner join others on others.oid = s.srvowner
     union all
     select
         p.kind, p.name, p.of, format('%s to %s', p.privilege, p.grantee),
@@ -876,7 +877,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     from privileges as p
     union all
     select
-        'default privileges', d.name, null, format('%s to %s', d.privilege, d.grantee), '',
+        'default privileges' || d.suffix, d.name, null, format('%s to %s', d.privilege, d.grantee), '',
         format(
             'alter default privileges%s grant %s on %s to %s', d.clause, d.privilege, d.objects,
             d.grantee

@@ -388,6 +388,21 @@ facts (kind, name, trait, value, make, unmake) as (
     ) as altered (trait, value)
     where altered.value is not null
     union all
+    -- The database and `public` may also belong to a superuser, and `public` to the database's owner.
+    select o.kind, o.name, 'owner', quote_ident(r.rolname), null, null
+    from (
+        select 'database', 'this', d.datdba
+        from pg_database as d
+        inner join this_database as this on this.oid = d.oid
+        union all
+        select 'schema', 'public', n.nspowner
+        from pg_namespace as n
+        where n.nspname = 'public'
+    ) as o (kind, name, owner)
+    inner join pg_roles as r on r.oid = o.owner
+    cross join me
+    where not r.rolsuper and r.oid <> me.oid and r.rolname <> 'pg_database_owner'
+    union all
     select
         'database', 'this', 'template', '', null,
         format('alter database %I is_template false', d.datname)
