@@ -65,8 +65,9 @@ def prove(
     ):
         raise UsageError(
             f"There is no proof called {only!r}",
-            hint="--only takes matrix, undeclared, drift, a table, a right (users.update.own name),"
-            " or the name of a rule, attack or invariant: python -m runner verify -v lists them.",
+            hint="--only takes matrix, undeclared, drift, surface, a table, a right "
+            "(users.update.own name), or the name of a rule, attack or invariant: "
+            "python -m runner verify -v lists them.",
         )
     read(connection, lock_timeout, lambda: preconditions.check(connection, project, schemas))
     facts = read(connection, lock_timeout, lambda: preconditions.facts(connection, schemas))

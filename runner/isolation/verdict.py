@@ -52,7 +52,7 @@ class Cell:
 class Check:
     """The outcome of one rule, attack, invariant or migration file."""
 
-    kind: str  # "file", "rule", "attack", "invariant"
+    kind: str  # "file", "rule", "attack", "invariant", "surface"
     name: str
     title: str
     source: str
@@ -69,6 +69,7 @@ class Verdict:
     breaches: tuple[Breach, ...] = ()
     warnings: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)  # server, database, at, role, …
+    compared: int = 0  # facts of the surface, with those reviewed
     seconds: float = 0.0  # elapsed
 
     def with_more(self, other: Verdict) -> Verdict:
@@ -79,6 +80,7 @@ class Verdict:
             breaches=self.breaches + other.breaches,
             warnings=self.warnings + other.warnings,
             facts={**self.facts, **other.facts},
+            compared=self.compared + other.compared,
             seconds=self.seconds + other.seconds,
         )
 
@@ -89,18 +91,21 @@ class Verdict:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of cells and of checks by kind, and the number of breaches."""
+        """The number of cells, of checks by kind, of facts of the surface, and of breaches."""
         kinds = ("file", "attack", "invariant", "rule")
         return {
             "cells": len(self.cells),
             **{f"{kind}s": sum(check.kind == kind for check in self.checks) for kind in kinds},
+            "facts": self.compared,
             "breaches": len(self.breaches),
         }
 
     @property
     def summary(self) -> str:
-        """The closing line of a run: counts and elapsed time."""
+        """The closing line of a run: counts and elapsed time. The surface has a line of its own."""
         counted = [
-            f"{count} {name if count != 1 else _ONE[name]}" for name, count in self.counts.items()
+            f"{count} {name if count != 1 else _ONE[name]}"
+            for name, count in self.counts.items()
+            if name in _ONE
         ]
         return f"{', '.join(counted)}, in {self.seconds:.1f} s"

@@ -1,4 +1,7 @@
-"""The proof behind `verify`: is the database what its files say, and are its tenants isolated?"""
+"""The proof behind `verify`: is the database what its files say, and are its tenants isolated?
+
+Between the two, its security surface is compared with the one that was reviewed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from pathlib import Path
 from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
-from runner.isolation import drift, preconditions, project, proof
+from runner.isolation import drift, preconditions, project, proof, surface
+from runner.isolation.surface import review
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 
@@ -22,20 +26,23 @@ def verify(
     schemas: Sequence[str] = (),
     report: Report = silent,
 ) -> Verdict:
-    """Return the verdict on drift and isolation, or on what `only` names. Changes nothing.
+    """Return the verdict on drift, surface and isolation, or on what `only` names. Changes nothing.
 
     Args:
-        sql_dir: the migrations that the database is compared with, and the isolation data.
-        only: "drift", a table, a right, a rule or an attack.
+        sql_dir: the migrations and the reviewed surface that the database is compared with, and the
+            isolation data.
+        only: "drift", "surface", a table, a right, a rule or an attack.
         schemas: exposed by the API; `public` if empty.
 
-    Raises LockTimeout, ProofError, and UsageError for an unknown `only` or invalid isolation data;
-    with "drift", which needs none, also what keeps the files from being compared.
+    Raises LockTimeout, ProofError, and UsageError for an unknown `only`, invalid isolation data or
+    a malformed lock file; with "drift", also what keeps the files from being compared.
     """
     schemas = schemas or ("public",)
-    if only == drift.NAME:
-        facts = preconditions.facts(migrator.connection, schemas)
-        verdict = Verdict(facts=facts).with_more(_drift(migrator, sql_dir, report))
+    if only in (drift.NAME, surface.NAME):
+        one = _drift(migrator, sql_dir, report) if only == drift.NAME else None
+        verdict = (one or review.verify(migrator, sql_dir)).with_more(
+            Verdict(facts=preconditions.facts(migrator.connection, schemas))
+        )
     else:
         isolation = project.load(sql_dir)
         verdict = Verdict()
@@ -44,6 +51,8 @@ def verify(
                 verdict = _drift(migrator, sql_dir, report)
             except (UsageError, ServerError) as error:  # no files, or no server to run them on
                 verdict = Verdict(warnings=(f"The files were not compared: {error.message}",))
+            fixes = {breach.subject: breach.fix for breach in verdict.breaches}
+            verdict = verdict.with_more(review.verify(migrator, sql_dir, fixes))
         verdict = verdict.with_more(
             proof.prove(migrator.connection, isolation, only=only, schemas=schemas, report=report)
         )

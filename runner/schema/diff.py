@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from runner.schema.snapshot import Fact, Object, Snapshot
+from runner.schema.snapshot import OF_OTHERS, Fact, Object, Snapshot
 
 # Kinds that cannot be changed in place: they are dropped and created again.
 _RECREATED = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
@@ -92,7 +92,8 @@ class Difference:
 def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
     """Return the differences; a table on one side only counts once, with all that belongs to it.
 
-    Between major versions, what only the newer one has is ignored.
+    Between major versions, what only the newer one has is ignored. So is what belongs to no schema
+    and to another role than the schemas' owner.
     """
     if before.facts == after.facts:
         return []
@@ -100,6 +101,8 @@ def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
     before, after = before.without(platform), after.without(platform)
     found: list[Difference] = []
     for object_ in sorted(before.by_object.keys() | after.by_object.keys()):
+        if object_[0].endswith(OF_OTHERS):
+            continue
         old, new = (side.by_object.get(object_, {}) for side in (before, after))
         if before.version != after.version:  # MAINTAIN came with 17
             old, new = (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -14,6 +13,7 @@ from runner.queries import query
 
 PATH = "set local search_path = pg_catalog, pg_temp"
 
+OF_OTHERS = " of another role"  # ends the kind of what files do not make
 Object = tuple[str, str]  # kind and name
 
 
@@ -58,19 +58,21 @@ class Snapshot:
         """The schemas of a platform such as Supabase, which are not compared."""
         return frozenset(fact.name for fact in self.facts if fact.kind == "platform's schema")
 
-    @property
-    def text(self) -> str:
-        """The snapshot as text: a block for each object, its facts indented below."""
-        return "\n".join(
-            _block(object_, facts.values()) for object_, facts in self.by_object.items()
-        )
-
 
 def take(connection: Connection) -> Snapshot:
     """Return the catalog as it is now, also inside an open transaction. Changes nothing."""
-    rows = _rows(connection, query("schema/catalog"))
-    facts = sorted(Fact(*row) for row in rows)
+    facts = read(connection, scoped(query("schema/catalog")))
     return Snapshot(tuple(facts), connection.info.server_version // 10000)
+
+
+def scoped(text: str) -> str:
+    """Return a query with the common table expressions of queries/scope.sql for `{scope}`."""
+    return text.replace("{scope}", query("schema/scope"))
+
+
+def read(connection: Connection, text: str) -> list[Fact]:
+    """Return the facts that a query of the catalog gives, sorted."""
+    return sorted(Fact(*row) for row in _rows(connection, text))
 
 
 def fingerprint(connection: Connection) -> str:
@@ -83,21 +85,10 @@ def fingerprint(connection: Connection) -> str:
 
 def fingerprint_sql() -> str:
     """Return a query for the fingerprint, to be run under the search_path of `PATH`."""
-    return query("schema/fingerprint").replace("{catalog}", query("schema/catalog"))
+    return scoped(query("schema/fingerprint").replace("{catalog}", query("schema/catalog")))
 
 
 def _rows(connection: Connection, text: str) -> list[tuple[Any, ...]]:
     with connection.transaction(force_rollback=True):
         connection.execute(PATH)
         return connection.execute(text.encode()).fetchall()
-
-
-def _block(object_: Object, facts: Iterable[Fact]) -> str:
-    lines = [" ".join(object_)]
-    for fact in facts:
-        words = f"{fact.trait}: {fact.value}" if fact.value else fact.trait
-        if "\n" in fact.value:
-            words = f"{fact.trait}:\n{textwrap.indent(fact.value.strip(chr(10)), '    ')}"
-        if words:
-            lines.append(textwrap.indent(words, "    ", lambda line: bool(line.strip())))
-    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import SQL_DIR, Database, Server, one_server
+from conftest import SQL_DIR, Database, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -24,7 +24,6 @@ from runner.migrate.migrator import Migrator
 from runner.postgres.target import Target, parse
 from runner.preflight import baseline
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
-from runner.schema import snapshot
 
 pytestmark = one_server  # differences between versions: see test_diff.py
 
@@ -304,14 +303,6 @@ def test_baseline_of_older_schema_names_the_matching_migration(project: Project)
 
 
 # --- files of this repository --------------------------------------------------------------------
-
-
-def test_docs_catalog_is_up_to_date(server: Server, template: str) -> None:
-    """docs/catalog.txt; written by `verify --save` on an up-to-date database."""
-    with server.database(of=template) as database, database.connect() as conn:
-        conn.execute(f'revoke temporary on database "{database.name}" from public')
-        kept = SQL_DIR.parent / "docs" / "catalog.txt"
-        assert snapshot.take(conn).text == kept.read_text(encoding="utf-8")
 
 
 def test_copied_database_is_missing_the_revoke_on_the_database(

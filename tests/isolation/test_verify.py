@@ -517,6 +517,8 @@ def test_role_that_cannot_act_as_the_api_gets_the_grant_in_the_hint(
         pytest.raises(ProofError, match="could not be inserted"),
     ):
         prove(conn, PROJECT)
+    with connect(database) as conn:
+        conn.execute(f"drop role {role}".encode())
 
 
 def test_failing_fixture_is_an_error_unless_a_rule_explains_it(

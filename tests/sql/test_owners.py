@@ -20,6 +20,9 @@ from conftest import (
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from runner.isolation import surface
+from runner.isolation.surface import lock_file
+from runner.isolation.surface.comparison import compare
 from runner.schema import snapshot
 from runner.schema.diff import difference
 
@@ -139,6 +142,20 @@ def test_permissions_match_the_declaration_for_every_owner(applied: Connection[T
     found = breaches(applied)
     applied.rollback()
     assert found == []
+
+
+def test_surface_is_the_reviewed_one_for_every_owner(applied: Connection[TupleRow]) -> None:
+    """For each reader too. The schema auth of Supabase is not compared."""
+    reviewed = lock_file.read(SQL_DIR / lock_file.FILE)
+    assert reviewed
+    ((owner,),) = applied.execute(
+        "select tableowner from pg_tables where tablename = 'users' and schemaname = 'public'"
+    ).fetchall()
+    for reader in ("postgres", owner):
+        applied.execute(f"set role {reader}")
+        now = surface.take(applied)
+        assert [line for change in compare(reviewed, now) for line in change.diff] == []
+    applied.rollback()
 
 
 def test_row_security_is_forced_only_if_the_owner_bypasses_it(

@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.cli.context import Context
 from runner.errors import DONE, PROOF_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from runner.files.loader import Migration
+    from runner.preflight.checks.finding import Finding
+    from runner.preflight.scratch import ScratchServer
 
 EXAMPLE = "check --base origin/main"
 EXIT_CODES = "4 a proof failed, "
@@ -30,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Run every check. Connects to no other database."""
     from runner.files import loader
+    from runner.isolation.surface import lock_file
     from runner.migrate import seeds
     from runner.preflight import checks
     from runner.preflight.checks import out_of_order, text
@@ -52,6 +60,9 @@ def run(context: Context) -> int:
         found = checks.check(scratch, files, scripts, only=only, report=context.report)
         if options.base or options.out_of_order:
             found.add_overall(*out_of_order.check(scratch, files, moved))
+        lock = settings.sql_dir / lock_file.FILE
+        if lock.exists() and only is None:
+            found.add_overall(lock.name, _stale(scratch, context.files(), lock))
     found.seconds = time.monotonic() - context.started
     context.say(*text.lines(found, context.console.paint))
     return context.document(
@@ -63,3 +74,19 @@ def run(context: Context) -> int:
         notes=[*context.console.notes, *found.notes],
         ms=round(found.seconds * 1000),
     )
+
+
+def _stale(scratch: ScratchServer, files: list[Migration], lock: Path) -> list[Finding]:
+    """Return the finding that the files make another security surface than was reviewed."""
+    from runner.isolation.surface import review
+    from runner.preflight.checks.finding import Finding
+    from runner.preflight.scratch import apply
+
+    with scratch.database() as migrator:
+        apply(migrator, files)
+        changes = review.stale(migrator.connection, lock) or []
+    if not changes:
+        return []
+    summary = f"is stale: python -m runner up && {review.ACCEPT}"
+    details = (line for change in changes for line in (change.summary, *change.diff))
+    return [Finding(lock.name, "", summary, tuple(details))]

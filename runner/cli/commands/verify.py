@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
-from runner.cli.context import Context
+from runner.cli.context import Context, plural
 from runner.errors import DONE, PROOF_FAILED, UsageError
 
 EXAMPLE = "verify --html proof.html"
@@ -15,11 +16,18 @@ EXIT_CODES = "4 a proof failed, "
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="NAME", help="one table, right, rule or attack")
     parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="write the security surface to sql/isolation.lock, as reviewed; nothing is proven",
+    )
+    parser.add_argument(
+        "--surface", action="store_true", help="print the surface; nothing is proven"
+    )
+    parser.add_argument(
         "--schema", metavar="NAME", action="append", help="exposed by the API (public); repeatable"
     )
     parser.add_argument("--html", metavar="FILE", help="write a page for an auditor")
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
-    parser.add_argument("--save", metavar="FILE", help="write the catalog as text")
     parser.add_argument(
         "--self-test",
         action="store_true",
@@ -31,11 +39,12 @@ def run(context: Context) -> int:
     """Compare the database with its files, then try every right and attack."""
     from runner.isolation.report import export, text
     from runner.isolation.verify import verify
-    from runner.schema import snapshot
 
     options, console = context.options, context.console
-    if options.self_test:
-        return _self_test(context)
+    for name, other in _ALONE.items():
+        if getattr(options, name):
+            _refuse_others(options, name)
+            return other(context)
     sql_dir, schemas = context.settings.sql_dir, options.schema or ()
     with context.migrator(create=False, log=False) as migrator:
         verdict = verify(
@@ -45,9 +54,7 @@ def run(context: Context) -> int:
         for name, page in ((options.html, export.html), (options.junit, export.junit)):
             if name:
                 _write(name, page(verdict))
-        if options.save:
-            _write(options.save, snapshot.take(migrator.connection).text)
-        for name in filter(None, (options.html, options.junit, options.save)):
+        for name in filter(None, (options.html, options.junit)):
             context.say(f"written: {name}")
         context.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
         return context.document(
@@ -71,14 +78,55 @@ def _write(name: str, text: str) -> None:
         ) from None
 
 
+def _refuse_others(options: argparse.Namespace, name: str) -> None:
+    for other in ("accept", "surface", "self_test", "only", "schema", "html", "junit"):
+        if other != name and getattr(options, other):
+            flag, with_ = (f"--{word.replace('_', '-')}" for word in (name, other))
+            raise UsageError(f"{flag} takes no {with_}: it proves nothing on this database")
+
+
+def _accept(context: Context) -> int:
+    from runner.isolation.surface import lock_file, review
+
+    path = context.settings.sql_dir / lock_file.FILE
+    with context.migrator(create=False, log=False) as migrator:
+        accepted = review.accept(migrator, context.settings.sql_dir)
+        for change in accepted.changes:
+            color = {"wider": "red", "narrower": "green"}.get(change.direction, "yellow")
+            context.say(context.console.paint(change.summary, color))
+            context.say(*(f"  {line}" for line in change.diff), "")
+        if accepted.kept:
+            context.say("kept, because this server does not have these roles:")
+            context.say(*(f"  {lock_file.line(fact)}" for fact in accepted.kept), "")
+        directions = Counter(change.direction.value for change in accepted.changes)
+        counted = [f"{count} {name}" for name, count in sorted(directions.items(), reverse=True)]
+        count = f"{plural(len(accepted.surface), 'fact')}, {', '.join(counted) or 'no change'}"
+        context.say(f"{path}: {count}. Nothing was proven: run verify without --accept.")
+        return context.document(
+            file=str(path),
+            facts=len(accepted.surface),
+            changes=[
+                {"object": c.object, "direction": c.direction, "summary": c.summary, "diff": c.diff}
+                for c in accepted.changes
+            ],
+            kept=[lock_file.line(fact) for fact in accepted.kept],
+        )
+
+
+def _surface(context: Context) -> int:
+    from runner.isolation.surface import lock_file, review
+
+    with context.migrator(create=False, log=False) as migrator:
+        surface = review.current(migrator.connection)
+        context.console.text(lock_file.text(surface))
+        return context.document(facts=[lock_file.line(fact) for fact in surface])
+
+
 def _self_test(context: Context) -> int:
     from runner.isolation.report import text
     from runner.isolation.self_test import mutation
 
     settings, console = context.settings, context.console
-    for name in ("only", "schema", "html", "junit", "save"):
-        if getattr(context.options, name):
-            raise UsageError(f"--self-test takes no --{name}: it uses a scratch server of its own")
     version = settings.embedded_version
     score = mutation.self_test(settings.sql_dir, version=version, report=context.report)
     context.say(f"{score.server}, a scratch server\n")
@@ -98,3 +146,6 @@ def _self_test(context: Context) -> int:
         breaches=score.breaches,
         ms=round(score.seconds * 1000),
     )
+
+
+_ALONE = {"accept": _accept, "surface": _surface, "self_test": _self_test}

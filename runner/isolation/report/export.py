@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from xml.etree import ElementTree as Xml
 
 import jinja2
@@ -35,18 +36,20 @@ def html(verdict: Verdict) -> str:
 def junit(verdict: Verdict) -> str:
     """Return the verdict as JUnit XML, with a suite per table and per kind of check."""
     root = Xml.Element("testsuites", name="verify", time=f"{verdict.seconds:.3f}")
-    unreported = {breach.proof: breach for breach in reversed(verdict.breaches)}
+    unreported: dict[str, list[Breach]] = {}
+    for breach in verdict.breaches:
+        unreported.setdefault(breach.proof, []).append(breach)
     suites: dict[str, list[tuple[str, str, str | None]]] = {}
     for cell in verdict.cells:
-        found = None if cell.passed else unreported.pop(cell.title, None)
+        found = [] if cell.passed else unreported.pop(cell.title, [])
         failure = None if cell.passed else _plain(found) or cell.outcome
         suites.setdefault(f"matrix.{cell.table}", []).append((cell.title, cell.sql, failure))
     for check in verdict.checks:
-        found = None if check.passed else unreported.pop(check.name, None)
+        found = [] if check.passed else unreported.pop(check.name, [])
         failure = None if check.passed else _plain(found) or check.outcome
         suites.setdefault(f"{check.kind}s", []).append((check.name, check.title, failure))
-    for proof, breach in unreported.items():
-        suites.setdefault("other breaches", []).append((proof, breach.sql, _plain(breach)))
+    for proof, found in unreported.items():
+        suites.setdefault("other breaches", []).append((proof, found[0].sql, _plain(found)))
     for name, cases in suites.items():
         failed = sum(failure is not None for _, _, failure in cases)
         suite = Xml.SubElement(
@@ -69,10 +72,11 @@ def _fields(breach: Breach) -> list[tuple[str, str]]:
     return [(name, value) for name in _FIELDS if (value := getattr(breach, name))]
 
 
-def _plain(breach: Breach | None) -> str:
-    if breach is None:
-        return ""
-    return "\n".join((breach.summary, *(f"{name}: {value}" for name, value in _fields(breach))))
+def _plain(breaches: Iterable[Breach]) -> str:
+    return "\n\n".join(
+        "\n".join((breach.summary, *(f"{name}: {value}" for name, value in _fields(breach))))
+        for breach in breaches
+    )
 
 
 def _clean(text: str) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
+from runner.isolation import surface
 from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
 from runner.isolation.self_test.score import Score
@@ -95,13 +96,19 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
         failed = sum(not check.passed for check in checks)
         sign = paint("✗", "red") if failed else paint("✓", "green")
         words = f"{failed} of {count} failed" if failed else f"{count} passed"
-        yield f"{sign} {kind + 's':<11} {words}"
-        for check in checks:
+        if kind == surface.NAME:
+            words = checks[0].outcome
+        yield f"{sign} {_plural(kind):<11} {words}"
+        for check in checks if kind != surface.NAME else ():
             if verbose or not check.passed:
                 outcome = f": {check.outcome}" if not check.passed and check.outcome else ""
                 yield f"  {_mark(check, paint)} {check.name}\n      {check.title}{outcome}"
     if verdict.checks:
         yield ""
+
+
+def _plural(kind: str) -> str:
+    return kind if kind == surface.NAME else f"{kind}s"
 
 
 def _mark(check: Check, paint: Paint) -> str:
@@ -110,8 +117,9 @@ def _mark(check: Check, paint: Paint) -> str:
 
 def _field(name: str, value: str) -> str:
     """Return a field of a breach; statements keep their lines, so that they can be pasted."""
-    verbatim = name in ("sql", "fix", "also affected")
-    lines = value.splitlines() if verbatim else textwrap.wrap(value, 63, break_long_words=False)
+    lines = value.splitlines()
+    if name not in ("sql", "fix", "also affected"):
+        lines = [part for line in lines for part in textwrap.wrap(line, 63, break_long_words=False)]
     return "\n".join(f"  {name if not n else '':<13} {line}" for n, line in enumerate(lines))
 
 

@@ -8,54 +8,12 @@
 --   make         the statement that creates or sets it, where a single one is certain to
 --   unmake       the statement that removes it, where that loses no data
 --
--- Left out: the migration tables, objects of extensions and of a platform such as Supabase. What
--- depends on the owner is reported relative to it: an owner only where it differs from the main one,
--- FORCE only where it is not what the owner requires, privileges only of roles other than the owner.
+-- Left out: objects of extensions and of a platform such as Supabase, and of the migration tables all
+-- but their privileges and what was added to them. What depends on the owner is reported relative to
+-- it: an owner only where it differs from the main one, FORCE only where it is not what the owner
+-- requires, privileges only of roles other than the owner.
 with
--- The role that owns this schema: the one that owns the most tables of `app` and `public`.
-me as (
-    select r.oid, r.rolname
-    from pg_roles as r
-    where r.oid = coalesce(
-        (
-            select c.relowner
-            from pg_class as c
-            inner join pg_namespace as n on n.oid = c.relnamespace
-            where n.nspname in ('app', 'public') and c.relkind in ('r', 'p')
-            group by c.relowner
-            order by count(*) desc, c.relowner
-            limit 1
-        ),
-        quote_ident(current_user)::regrole
-    )
-),
-extension_members as (
-    select classid, objid from pg_depend where deptype = 'e'
-),
-all_schemas as (
-    select
-        n.oid,
-        n.nspname,
-        n.nspowner,
-        n.nspacl,
-        quote_ident(n.nspname) as name,
-        n.nspname in (
-            '_analytics', '_realtime', 'auth', 'cron', 'extensions', 'graphql', 'graphql_public',
-            'net', 'pgbouncer', 'pgmq', 'pgsodium', 'pgsodium_masks', 'realtime', 'storage',
-            'supabase_functions', 'supabase_migrations', 'vault'
-        ) and (n.nspowner <> me.oid or n.nspname = 'supabase_migrations') as is_platforms
-    from pg_namespace as n
-    cross join me
-    where n.nspname !~ '^pg_'
-        and n.nspname not in ('information_schema', 'yoyo')
-        and not exists (
-            select from extension_members as e
-            where e.classid = 'pg_namespace'::regclass and e.objid = n.oid
-        )
-),
-schemas as (
-    select * from all_schemas where not is_platforms
-),
+{scope},
 relations as (
     select
         c.*,
@@ -76,6 +34,7 @@ relations as (
     from pg_class as c
     inner join schemas as s on s.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        and c.oid >= s.first_oid
         and not exists (
             select from pg_depend as d
             where d.classid = 'pg_class'::regclass
@@ -89,6 +48,7 @@ columns as (
         r.name as relation,
         r.kind as relation_kind,
         r.relowner,
+        r.relispartition,
         r.name || '.' || quote_ident(a.attname) as name,
         quote_ident(a.attname) as ident
     from relations as r
@@ -99,12 +59,13 @@ columns as (
 functions as (
     select
         p.*,
-        p.oid::regprocedure::text as name,
+        case s.nspname when 'pg_catalog' then 'pg_catalog.' else '' end
+            || p.oid::regprocedure::text as name,
         case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end
             as kind
     from pg_proc as p
     inner join schemas as s on s.oid = p.pronamespace
-    where not exists (
+    where p.oid >= s.first_oid and not exists (
         select from extension_members as e
         where e.classid = 'pg_proc'::regclass and e.objid = p.oid
     )
@@ -115,6 +76,7 @@ types as (
     inner join schemas as s on s.oid = t.typnamespace
     left join pg_class as c on c.oid = t.typrelid
     where (t.typtype in ('e', 'd', 'r') or (t.typtype = 'c' and c.relkind = 'c'))
+        and t.oid >= s.first_oid
         and not exists (
             select from extension_members as e
             where e.classid = 'pg_type'::regclass and e.objid = t.oid
@@ -152,7 +114,8 @@ triggers as (
     select t.*, r.name as relation, r.name || '.' || quote_ident(t.tgname) as name
     from pg_trigger as t
     inner join relations as r on r.oid = t.tgrelid
-    where not t.tgisinternal and t.tgparentid = 0
+    left join pg_trigger as parent on parent.oid = t.tgparentid
+    where not t.tgisinternal and (parent.oid is null or parent.tgenabled <> t.tgenabled)
 ),
 policies as (
     select
@@ -175,13 +138,45 @@ policies as (
     from pg_policy as p
     inner join relations as r on r.oid = p.polrelid
 ),
+-- What belongs to no schema may be an administrator's. It is told apart, because files do not make it.
+others (oid, suffix) as (
+    select r.oid, case when r.oid <> me.oid then ' of another role' else '' end
+    from pg_roles as r
+    cross join me
+),
+-- Options of foreign objects; those that may be secrets are named, their values are not shown.
+foreign_options (class, oid, part, shown) as (
+    select
+        o.class, o.oid, o.part, (
+            select string_agg(
+                case
+                    when option ~* '^[^=]*(secret|passw|token|key|credential|private)'
+                        then split_part(option, '=', 1) || '=(not shown)'
+                    else option
+                end,
+                ', '
+            )
+            from unnest(o.options) as option
+        )
+    from (
+        select 'pg_foreign_server'::regclass, s.oid, 0, s.srvoptions from pg_foreign_server as s
+        union all
+        select 'pg_foreign_table'::regclass, f.ftrelid, 0, f.ftoptions from pg_foreign_table as f
+        union all
+        select 'pg_foreign_table'::regclass, a.attrelid, a.attnum, a.attfdwoptions
+        from pg_attribute as a
+        where a.attfdwoptions is not null
+    ) as o (class, oid, part, options)
+),
 -- Every object with privileges: kind and name as above, and as GRANT spells them.
 guarded (kind, name, of, owner, acl, target, wanted) as (
+    -- Who may connect is decided where the database runs. TEMPORARY is PUBLIC's by default, and only
+    -- a member of the database's owner can revoke it.
     select
         'database', 'this', null, d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)),
-        'database ' || quote_ident(d.datname), array['CREATE', 'TEMPORARY']
+        'database ' || quote_ident(d.datname),
+        array['CREATE', 'TEMPORARY']
     from pg_database as d
-    inner join me on me.oid = d.datdba
     where d.datname = current_database()
     union all
     -- USAGE on `public` is decided by the platform, CREATE is not.
@@ -189,6 +184,30 @@ guarded (kind, name, of, owner, acl, target, wanted) as (
         'schema', s.name, null, s.nspowner, coalesce(s.nspacl, acldefault('n', s.nspowner)),
         'schema ' || s.name, case s.nspname when 'public' then array['CREATE'] end
     from schemas as s
+    where s.first_oid = 0
+    union all
+    -- The sequence of an identity column belongs to it, but may have privileges of its own.
+    select
+        'sequence', s.name || '.' || quote_ident(c.relname), d.refobjid::regclass::text,
+        c.relowner, c.relacl, format('sequence %s.%I', s.name, c.relname), null
+    from pg_class as c
+    inner join schemas as s on s.oid = c.relnamespace
+    inner join pg_depend as d
+        on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i'
+    where c.relkind = 'S' and c.relacl is not null
+    union all
+    select
+        'foreign data wrapper' || others.suffix, quote_ident(w.fdwname), null, w.fdwowner, w.fdwacl,
+        'foreign data wrapper ' || quote_ident(w.fdwname), null
+    from pg_foreign_data_wrapper as w
+    inner join others on others.oid = w.fdwowner
+    where w.oid not in (select e.objid from extension_members as e)
+    union all
+    select
+        'server' || others.suffix, quote_ident(s.srvname), null, s.srvowner, s.srvacl,
+        'foreign server ' || quote_ident(s.srvname), null
+    from pg_foreign_server as s
+    inner join others on others.oid = s.srvowner
     union all
     select
         r.kind, r.name, r.of, r.relowner, coalesce(
@@ -230,6 +249,10 @@ privileges as (
         and acl.grantee <> me.oid
         and (g.wanted is null or acl.privilege_type = any (g.wanted))
         and not (g.name = 'public' and acl.grantee = 'pg_database_owner'::regrole)
+        and not (
+            (g.kind, acl.grantee, acl.privilege_type) = ('database', 0, 'TEMPORARY')
+            and not pg_has_role(me.oid, g.owner, 'usage')
+        )
     group by 1, 2, 3, 4, 5, 7
 ),
 -- Default privileges: which roles get access to the owner's next object.
@@ -239,11 +262,12 @@ default_privileges as (
         lower(acl.privilege_type) as privilege,
         case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end as grantee,
         coalesce(' in schema ' || place.name, '') as clause,
-        kind.objects
+        kind.objects,
+        '' as suffix
     from me
     cross join (
         values ('r', 'r', 'tables'), ('S', 's', 'sequences'), ('f', 'f', 'functions'),
-        ('T', 'T', 'types'), ('n', 'n', 'schemas')
+        ('T', 'T', 'types'), ('n', 'n', 'schemas'), ('L', 'L', 'large objects')
     ) as kind (letter, default_letter, objects)
     cross join (
         select 0::oid as oid, null::text as name
@@ -261,11 +285,33 @@ default_privileges as (
         )
     ) as acl
     where acl.grantee <> me.oid
+    union all
+    -- Other roles may own tables too, or will.
+    select
+        kind.objects || coalesce(' in ' || place.name, '') || ' of ' || quote_ident(r.rolname),
+        lower(acl.privilege_type),
+        case acl.grantee when 0 then 'public' else acl.grantee::regrole::text end,
+        format(' for role %I', r.rolname) || coalesce(' in schema ' || place.name, ''),
+        kind.objects,
+        ' of another role'
+    from pg_default_acl as d
+    inner join pg_roles as r on r.oid = d.defaclrole
+    left join schemas as place on place.oid = d.defaclnamespace
+    inner join (
+        values ('r', 'tables'), ('S', 'sequences'), ('f', 'functions'), ('T', 'types'),
+        ('n', 'schemas'), ('L', 'large objects')
+    ) as kind (letter, objects) on kind.letter::"char" = d.defaclobjtype
+    cross join lateral aclexplode(d.defaclacl) as acl
+    cross join me
+    where r.oid <> me.oid
+        and r.oid not in (select p.oid from platform_roles as p)
+        and (place.oid is not null or d.defaclnamespace = 0)
+        and acl.grantee not in (r.oid, me.oid)
 ),
 owned (kind, name, of, owner, alter) as (
     select 'schema', s.name, null, s.nspowner, 'schema ' || s.name
     from schemas as s
-    where s.nspname <> 'public'
+    where s.is_users and s.nspname <> 'public'
     union all
     select r.kind, r.name, r.of, r.relowner, r.kind || ' ' || r.name from relations as r
     union all
@@ -282,7 +328,7 @@ described (kind, name, of, comment, target) as (
     select 'schema', s.name, null, d.description, 'schema ' || s.name
     from schemas as s
     inner join comments as d on d.objoid = s.oid and d.classoid = 'pg_namespace'::regclass
-    where s.nspname <> 'public' or d.description <> 'standard public schema'
+    where s.is_users and (s.nspname <> 'public' or d.description <> 'standard public schema')
     union all
     select r.kind, r.name, r.of, d.description, r.kind || ' ' || r.name
     from relations as r
@@ -376,13 +422,23 @@ function_facts as (
         ('body', case
             when f.prosqlbody is not null then pg_get_function_sqlbody(f.oid)
             when f.prokind <> 'a' then f.prosrc
-        end)
+        end),
+        ('calls', (
+            select concat_ws(
+                ', ', a.aggtransfn::regprocedure, nullif(a.aggcombinefn, 0)::regprocedure,
+                nullif(a.aggfinalfn, 0)::regprocedure, nullif(a.aggmtransfn, 0)::regprocedure,
+                nullif(a.aggminvtransfn, 0)::regprocedure, nullif(a.aggmfinalfn, 0)::regprocedure
+            )
+            from pg_aggregate as a
+            where a.aggfnoid = f.oid
+        ))
     ) as fact (trait, value)
     where fact.value is not null
 ),
 facts (kind, name, of, trait, value, make, unmake) as (
     select 'schema', s.name, null, '', '', 'create schema ' || s.name, 'drop schema ' || s.name
     from schemas as s
+    where s.is_users
     union all
     select 'platform''s schema', s.name, null, '', '', null, null
     from all_schemas as s
@@ -390,7 +446,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     union all
     select 'extension', quote_ident(e.extname), null, '', '', null, null
     from pg_extension as e
-    inner join schemas as s on s.oid = e.extnamespace
+    inner join schemas as s on s.oid = e.extnamespace and s.is_users
     union all
     select
         'type', t.name, null, fact.trait, fact.value, fact.make,
@@ -459,6 +515,8 @@ facts (kind, name, of, trait, value, make, unmake) as (
     cross join me
     left join pg_roles as o on o.oid = r.relowner
     left join pg_sequence as q on q.seqrelid = r.oid
+    left join pg_foreign_table as f on f.ftrelid = r.oid
+    left join pg_foreign_server as v on v.oid = f.ftserver
     cross join lateral (
         values
         (
@@ -469,7 +527,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
                 coalesce(' with (' || array_to_string(r.reloptions, ', ') || ')', ''),
                 pg_get_viewdef(r.oid)
             ) end,
-            case when r.relkind in ('v', 'm') then format('drop %s %s', r.kind, r.name) end
+            case when r.relkind in ('v', 'm', 'f') then format('drop %s %s', r.kind, r.name) end
         ),
         ('persistence', case r.relpersistence when 'u' then 'unlogged' end, null, null),
         (
@@ -498,6 +556,15 @@ facts (kind, name, of, trait, value, make, unmake) as (
                 'alter table %s %sforce row level security', r.name,
                 case when r.relforcerowsecurity then 'no ' else '' end
             )
+        ),
+        ('server', quote_ident(v.srvname), null, 'drop foreign table ' || r.name),
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_table'::regclass and o.oid = r.oid and o.part = 0
+            ),
+            null, null
         ),
         ('partitioned', case when r.relkind = 'p' then pg_get_partkeydef(r.oid) end, null, null),
         ('partition', pg_get_expr(r.relpartbound, r.oid), null, null),
@@ -567,19 +634,41 @@ facts (kind, name, of, trait, value, make, unmake) as (
         ),
         ('generated', case when c.attgenerated <> '' then its.expression end, null, null),
         (
-            'identity',
-            case c.attidentity when 'a' then 'always' when 'd' then 'by default' end,
+            'identity',  -- a partition's is that of its parent, since 17
+            case when not c.relispartition then
+                case c.attidentity when 'a' then 'always' when 'd' then 'by default' end
+            end,
             null, its.alter || 'drop identity'
+        ),
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_table'::regclass
+                    and o.oid = c.attrelid and o.part = c.attnum
+            ),
+            null, null
         )
     ) as fact (trait, value, make, unmake)
     where fact.value is not null
-        and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'type'))
+        and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'default', 'type'))
     union all
     select
         'constraint', k.name, k.relation, 'definition', pg_get_constraintdef(k.oid),
         format('%s add constraint %I %s', k.alter, k.conname, pg_get_constraintdef(k.oid)),
         format('%s drop constraint %I', k.alter, k.conname)
     from constraints as k
+    union all
+    -- The triggers of a foreign key, on both tables, which `disable trigger all` disables too.
+    select
+        'constraint', k.name, k.relation, 'fires', 'never', null,
+        string_agg(
+            distinct format('alter table %s enable trigger all', t.tgrelid::regclass), '; '
+        )
+    from constraints as k
+    inner join pg_trigger as t on t.tgconstraint = k.oid
+    where t.tgisinternal and t.tgenabled in ('D', 'R')
+    group by k.name, k.relation
     union all
     select
         'index', i.name, i.relation, fact.trait, fact.value, pg_get_indexdef(i.indexrelid),
@@ -625,10 +714,24 @@ facts (kind, name, of, trait, value, make, unmake) as (
     from policy_facts as p
     union all
     select
-        'rule', r.name || '.' || quote_ident(w.rulename), r.name, 'definition',
-        pg_get_ruledef(w.oid), pg_get_ruledef(w.oid), format('drop rule %I on %s', w.rulename, r.name)
+        'rule', r.name || '.' || quote_ident(w.rulename), r.name, fact.trait, fact.value,
+        fact.make, fact.unmake
     from relations as r
     inner join pg_rewrite as w on w.ev_class = r.oid and w.rulename <> '_RETURN'
+    cross join lateral (
+        values
+        (
+            'definition', pg_get_ruledef(w.oid), pg_get_ruledef(w.oid),
+            format('drop rule %I on %s', w.rulename, r.name)
+        ),
+        (
+            'fires', case w.ev_enabled
+                when 'D' then 'never' when 'R' then 'on a replica only' when 'A' then 'always'
+            end,
+            null, format('alter table %s enable rule %I', r.name, w.rulename)
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null
     union all
     select
         'statistics', s.name || '.' || quote_ident(x.stxname), x.stxrelid::regclass::text,
@@ -642,14 +745,21 @@ facts (kind, name, of, trait, value, make, unmake) as (
         'drop operator ' || o.oid::regoperator::text
     from pg_operator as o
     inner join schemas as s on s.oid = o.oprnamespace
-    where not exists (
+    where o.oid >= s.first_oid and not exists (
         select from extension_members as e
         where e.classid = 'pg_operator'::regclass and e.objid = o.oid
     )
     union all
     select
         'cast', format('%s as %s', c.castsource::regtype, c.casttarget::regtype), null, 'function',
-        c.castfunc::regprocedure::text, null,
+        concat_ws(
+            ' ', case c.castmethod
+                when 'f' then c.castfunc::regprocedure::text when 'i' then 'input and output'
+                else 'none'
+            end,
+            case c.castcontext when 'a' then 'as assignment' when 'i' then 'as implicit' end
+        ),
+        null,
         format('drop cast (%s as %s)', c.castsource::regtype, c.casttarget::regtype)
     from pg_cast as c
     where c.oid >= 16384
@@ -659,15 +769,102 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     union all
     select
-        'event trigger', quote_ident(t.evtname), null, 'runs',
-        format('%s on %s', t.evtfoid::regprocedure, t.evtevent), null,
+        'event trigger' || others.suffix, quote_ident(t.evtname), null, 'runs',
+        concat_ws(
+            ' ', t.evtfoid::regprocedure, 'on', t.evtevent,
+            'when tag in (' || array_to_string(t.evttags, ', ') || ')',
+            case t.evtenabled
+                when 'D' then 'never' when 'R' then 'on a replica only' when 'A' then 'always'
+            end
+        ),
+        null,
         'drop event trigger ' || quote_ident(t.evtname)
     from pg_event_trigger as t
-    inner join me on me.oid = t.evtowner
+    inner join others on others.oid = t.evtowner
+    where t.evtowner not in (select p.oid from platform_roles as p)
+        and not exists (
+            select from extension_members as e
+            where e.classid = 'pg_event_trigger'::regclass and e.objid = t.oid
+        )
+    union all
+    select
+        'foreign data wrapper' || others.suffix, quote_ident(w.fdwname), null, fact.trait,
+        fact.value, null, 'drop foreign data wrapper ' || quote_ident(w.fdwname)
+    from pg_foreign_data_wrapper as w
+    inner join others on others.oid = w.fdwowner
+    cross join lateral (
+        values
+        ('', ''),
+        (
+            'calls',
+            concat_ws(
+                ', ', nullif(w.fdwhandler, 0)::regprocedure, nullif(w.fdwvalidator, 0)::regprocedure
+            )
+        )
+    ) as fact (trait, value)
     where not exists (
         select from extension_members as e
-        where e.classid = 'pg_event_trigger'::regclass and e.objid = t.oid
+        where e.classid = 'pg_foreign_data_wrapper'::regclass and e.objid = w.oid
     )
+    union all
+    select
+        'server' || others.suffix, quote_ident(s.srvname), null, fact.trait, fact.value,
+        null, 'drop server ' || quote_ident(s.srvname)
+    from pg_foreign_server as s
+    inner join others on others.oid = s.srvowner
+    inner join pg_foreign_data_wrapper as w on w.oid = s.srvfdw
+    cross join lateral (
+        values
+        ('', ''), ('wrapper', quote_ident(w.fdwname)),
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_server'::regclass and o.oid = s.oid
+            )
+        )
+    ) as fact (trait, value)
+    where fact.value is not null
+    union all
+    -- Kinds that are rare in a schema: that there is one.
+    select o.type, o.identity, null, '', '', null, format('drop %s %s', o.type, o.identity)
+    from (
+        select 'pg_language'::regclass, l.oid, null::oid from pg_language as l
+        union all
+        select 'pg_am'::regclass, a.oid, null from pg_am as a
+        union all
+        select 'pg_transform'::regclass, t.oid, null from pg_transform as t
+        union all
+        select 'pg_opclass'::regclass, o.oid, o.opcnamespace from pg_opclass as o
+        union all
+        select 'pg_opfamily'::regclass, o.oid, o.opfnamespace from pg_opfamily as o
+        union all
+        select 'pg_collation'::regclass, c.oid, c.collnamespace from pg_collation as c
+        union all
+        select 'pg_conversion'::regclass, c.oid, c.connamespace from pg_conversion as c
+        union all
+        select 'pg_ts_config'::regclass, t.oid, t.cfgnamespace from pg_ts_config as t
+        union all
+        select 'pg_ts_dict'::regclass, t.oid, t.dictnamespace from pg_ts_dict as t
+    ) as rare (class, oid, place)
+    cross join lateral pg_identify_object(rare.class, rare.oid, 0) as o
+    where rare.oid >= 16384
+        and (rare.place is null or rare.place in (select s.oid from schemas as s))
+        and not exists (
+            select from extension_members as e
+            where e.classid = rare.class and e.objid = rare.oid
+        )
+    union all
+    -- Its options hold a password.
+    select
+        'user mapping' || others.suffix, format('%I on %I', u.usename, u.srvname), null, '', '', null,
+        format(
+            'drop user mapping for %s server %I',
+            case u.umuser when 0 then 'public' else quote_ident(u.usename) end, u.srvname
+        )
+    from pg_user_mappings as u
+    inner join pg_foreign_server as s on s.oid = u.srvid
+    inner join others on others.oid = s.srvowner
     union all
     select
         p.kind, p.name, p.of, format('%s to %s', p.privilege, p.grantee),
@@ -680,7 +877,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     from privileges as p
     union all
     select
-        'default privileges', d.name, null, format('%s to %s', d.privilege, d.grantee), '',
+        'default privileges' || d.suffix, d.name, null, format('%s to %s', d.privilege, d.grantee), '',
         format(
             'alter default privileges%s grant %s on %s to %s', d.clause, d.privilege, d.objects,
             d.grantee
@@ -706,4 +903,10 @@ facts (kind, name, of, trait, value, make, unmake) as (
 )
 select kind, name, trait, value, of, make, unmake
 from facts
+-- Of the migration tables, only what was granted or added to them.
+where not (
+    name ~ '^(supabase_migrations|yoyo)(\.|$)'
+    and kind in ('column', 'constraint', 'index', 'schema', 'sequence', 'table', 'type')
+    and trait !~ ' to '
+)
 order by kind collate "C", name collate "C", trait collate "C", value collate "C"

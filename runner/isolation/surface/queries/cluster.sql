@@ -1,0 +1,429 @@
+-- The facts of the surface that are not the schema's own: roles, memberships, settings, publications,
+-- large objects, extensions, and how PostgreSQL's own objects differ from their initial state. The
+-- columns are those of runner/schema/queries/catalog.sql. Run it under search_path = pg_catalog.
+--
+-- Left out, because each server has others: the owner of the schema, superusers without a
+-- membership, a platform's roles, and the owners of other databases.
+with recursive
+{scope},
+this_database as (
+    select oid, datname from pg_database where datname = current_database()
+),
+trusted as (
+    select r.oid
+    from pg_roles as r
+    where r.rolsuper
+        or r.oid in (select me.oid from me union all select p.oid from platform_roles as p)
+),
+owners_elsewhere as (
+    select d.refobjid as oid
+    from pg_shdepend as d
+    cross join this_database as this
+    where d.refclassid = 'pg_authid'::regclass
+        and d.deptype = 'o'
+        and (
+            d.dbid not in (0, this.oid)
+            or (d.classid = 'pg_database'::regclass and d.objid <> this.oid)
+        )
+),
+-- The roles that own something here, may use something, or have a policy. A superuser counts if
+-- something was granted to it.
+users_of_objects as (
+    select distinct r.oid
+    from pg_shdepend as d
+    inner join pg_roles as r on r.oid = d.refobjid
+    cross join this_database as this
+    cross join me
+    left join pg_policy as p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
+    left join pg_class as c
+        on c.oid = case d.classid
+            when 'pg_class'::regclass then d.objid when 'pg_policy'::regclass then p.polrelid
+        end
+    left join pg_proc as f on d.classid = 'pg_proc'::regclass and f.oid = d.objid
+    left join pg_type as t on d.classid = 'pg_type'::regclass and t.oid = d.objid
+    left join pg_namespace as n on d.classid = 'pg_namespace'::regclass and n.oid = d.objid
+    left join pg_default_acl as a on d.classid = 'pg_default_acl'::regclass and a.oid = d.objid
+    cross join lateral (
+        select coalesce(
+            c.relnamespace, f.pronamespace, t.typnamespace, n.oid, nullif(a.defaclnamespace, 0)
+        ) as oid
+    ) as place
+    where d.refclassid = 'pg_authid'::regclass
+        and (
+            d.dbid = this.oid
+            or (d.classid = 'pg_database'::regclass and d.objid = this.oid)
+            or d.classid = 'pg_parameter_acl'::regclass
+        )
+        and (d.deptype in ('a', 'r') or (d.deptype = 'o' and not r.rolsuper))
+        and (place.oid is null or place.oid in (select s.oid from schemas as s))
+        and r.oid <> me.oid
+        and r.oid not in (select q.oid from platform_roles as q)
+    union
+    select r.oid
+    from pg_roles as r
+    cross join me
+    where r.oid <> me.oid
+        and r.oid not in (select p.oid from platform_roles as p)
+        and r.oid not in (select e.oid from owners_elsewhere as e)
+        -- A superuser that logs in administers the server; the roles of an API do not log in.
+        and case
+            when r.rolsuper then not r.rolcanlogin
+            else r.rolbypassrls or r.rolreplication or r.rolcreaterole
+        end
+),
+-- Those that may become one of them, the owner, or a predefined role such as pg_read_all_data …
+upward as (
+    select u.oid, true as is_listed from users_of_objects as u
+    union
+    select r.oid, false from pg_roles as r where r.oid < 16384
+    union
+    select me.oid, false from me
+    union
+    select m.member, true
+    from upward as u
+    inner join pg_auth_members as m on m.roleid = u.oid
+    cross join me
+    where m.member >= 16384
+        and m.member <> me.oid
+        and m.member not in (select p.oid from platform_roles as p)
+        and (
+            m.member not in (select e.oid from owners_elsewhere as e)
+            or m.member in (select k.oid from users_of_objects as k)
+        )
+),
+-- … and what these may become in turn.
+downward as (
+    select u.oid from upward as u where u.is_listed
+    union
+    select m.roleid
+    from downward as d
+    inner join pg_auth_members as m on m.member = d.oid
+    cross join me
+    where d.oid <> me.oid
+),
+listed_roles as (
+    select r.*, quote_ident(r.rolname) as name
+    from pg_roles as r
+    cross join me
+    where r.oid in (select d.oid from downward as d) and r.oid <> me.oid and r.oid >= 16384
+),
+memberships as (
+    select
+        m.roleid,
+        m.member,
+        bool_or(m.admin_option) as has_admin,
+        -- Options of the membership since 16; before, INHERIT is an attribute of the member.
+        bool_or(coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, r.rolinherit)) as inherits,
+        bool_or(coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)) as may_set
+    from pg_auth_members as m
+    inner join listed_roles as r on r.oid = m.member
+    group by m.roleid, m.member
+),
+-- Objects that initdb or an extension made, with their privileges now and at first.
+guarded as (
+    select 'pg_proc'::regclass as class, p.oid, 0 as part, 'function' as kind,
+        p.oid::regprocedure::text as name, p.proowner as owner, p.proacl as acl, 'f' as letter
+    from pg_proc as p
+    union all
+    select 'pg_class'::regclass, c.oid, 0, case c.relkind when 'S' then 'sequence' else 'table' end,
+        c.oid::regclass::text, c.relowner, c.relacl, case c.relkind when 'S' then 's' else 'r' end
+    from pg_class as c
+    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    union all
+    select 'pg_class'::regclass, a.attrelid, a.attnum, 'column',
+        format('%s.%I', a.attrelid::regclass, a.attname), c.relowner, a.attacl, 'c'
+    from pg_attribute as a
+    inner join pg_class as c on c.oid = a.attrelid
+    where a.attacl is not null
+    union all
+    select 'pg_namespace'::regclass, n.oid, 0, 'schema', quote_ident(n.nspname), n.nspowner,
+        n.nspacl, 'n'
+    from pg_namespace as n
+    where n.nspname <> 'public'
+    union all
+    select 'pg_type'::regclass, t.oid, 0, 'type', t.oid::regtype::text, t.typowner, t.typacl, 'T'
+    from pg_type as t
+    union all
+    select 'pg_language'::regclass, l.oid, 0, 'language', quote_ident(l.lanname), l.lanowner,
+        l.lanacl, 'l'
+    from pg_language as l
+    union all
+    select 'pg_foreign_data_wrapper'::regclass, w.oid, 0, 'foreign data wrapper',
+        quote_ident(w.fdwname), w.fdwowner, w.fdwacl, 'F'
+    from pg_foreign_data_wrapper as w
+),
+not_initial as (
+    select
+        case when g.oid < 16384 then 'system ' else 'extension ' end || g.kind as kind,
+        g.name,
+        g.kind as thing,
+        change.privilege,
+        change.grantee,
+        change.value
+    from guarded as g
+    left join pg_init_privs as i
+        on i.classoid = g.class and i.objoid = g.oid and i.objsubid = g.part
+    left join extension_members as e on e.classid = g.class and e.objid = g.oid
+    cross join lateral (
+        select
+            lower(coalesce(now.privilege_type, first.privilege_type)) as privilege,
+            coalesce(now.grantee, first.grantee) as grantee_oid,
+            coalesce(quote_ident(r.rolname), 'public') as grantee,
+            case
+                when now.grantee is null then 'revoked'
+                when now.is_grantable then 'with grant option'
+                else ''
+            end as value
+        from aclexplode(coalesce(g.acl, acldefault(g.letter::"char", g.owner))) as now
+        full join aclexplode(coalesce(i.initprivs, acldefault(g.letter::"char", g.owner))) as first
+            on now.grantee = first.grantee and now.privilege_type = first.privilege_type
+        left join pg_roles as r on r.oid = coalesce(now.grantee, first.grantee)
+        where now.is_grantable is distinct from first.is_grantable
+    ) as change
+    where (g.oid < 16384 or e.objid is not null)
+        and g.acl is distinct from i.initprivs
+        and change.grantee_oid <> g.owner
+        and change.grantee_oid not in (select t.oid from trusted as t)
+        -- initdb grants these without recording it.
+        and not (
+            g.name ~ '^information_schema\.'
+            and (change.privilege, change.grantee, change.value) = ('select', 'public', '')
+        )
+),
+facts (kind, name, trait, value, make, unmake) as (
+    -- A role without any attribute is named where something is granted to it. INHERIT is a property
+    -- of each membership.
+    select
+        'role', r.name, attribute.name, '', null::text, 'alter role ' || r.name || attribute.undo
+    from listed_roles as r
+    cross join lateral (
+        values
+        ('superuser', r.rolsuper, ' nosuperuser'),
+        ('bypassrls', r.rolbypassrls, ' nobypassrls'),
+        ('createrole', r.rolcreaterole, ' nocreaterole'),
+        ('createdb', r.rolcreatedb, ' nocreatedb'),
+        ('replication', r.rolreplication, ' noreplication'),
+        ('login', r.rolcanlogin, ' nologin')
+    ) as attribute (name, is_so, undo)
+    where attribute.is_so
+    union all
+    select
+        'membership',
+        format(
+            '%s to %I', case when g.oid = me.oid then '(owner)' else quote_ident(g.rolname) end,
+            r.rolname
+        ),
+        option.name,
+        '',
+        null,
+        format(option.undo, g.rolname, r.rolname)
+    from memberships as m
+    inner join pg_roles as g on g.oid = m.roleid
+    inner join pg_roles as r on r.oid = m.member
+    cross join me
+    cross join lateral (
+        values
+        ('', true, 'revoke %I from %I'),
+        ('admin', m.has_admin, 'revoke admin option for %I from %I'),
+        ('inherit', m.inherits, 'grant %I to %I with inherit false'),
+        ('set', m.may_set, 'grant %I to %I with set false')
+    ) as option (name, is_so, undo)
+    where option.is_so
+    union all
+    -- A setting with a secret is named, its value is not.
+    select
+        'setting',
+        concat_ws(
+            ' in ', case when s.setrole = 0 then 'all roles' else r.name end,
+            case when s.setdatabase <> 0 then 'this database' end
+        ),
+        split_part(setting, '=', 1),
+        case
+            when split_part(setting, '=', 1)
+                ~* 'secret|passw|token|credential|private|(access|api|role|signing)_?key'
+                then '(not shown)'
+            else regexp_replace(setting, '^[^=]*=', '')
+        end,
+        null,
+        format(
+            'alter %s reset %s',
+            case
+                when s.setrole = 0 and s.setdatabase <> 0 then format('database %I', this.datname)
+                else concat_ws(
+                    ' ', 'role', coalesce(r.name, 'all'),
+                    case when s.setdatabase <> 0 then format('in database %I', this.datname) end
+                )
+            end,
+            -- A custom setting has a name of two parts.
+            array_to_string(
+                array(
+                    select quote_ident(part)
+                    from unnest(string_to_array(split_part(setting, '=', 1), '.')) as part
+                ),
+                '.'
+            )
+        )
+    from pg_db_role_setting as s
+    cross join this_database as this
+    left join listed_roles as r on r.oid = s.setrole
+    cross join lateral unnest(s.setconfig) as setting
+    where s.setdatabase in (0, this.oid) and (s.setrole = 0 or r.oid is not null)
+    union all
+    select
+        'parameter', p.parname, format('%s to %s', lower(acl.privilege_type), its.grantee),
+        case when acl.is_grantable then 'with grant option' else '' end, null,
+        format('revoke %s on parameter %s from %s', acl.privilege_type, p.parname, its.grantee)
+    from pg_parameter_acl as p
+    cross join lateral aclexplode(p.paracl) as acl
+    left join pg_roles as r on r.oid = acl.grantee
+    cross join lateral (select coalesce(quote_ident(r.rolname), 'public') as grantee) as its
+    where acl.grantee not in (select t.oid from trusted as t)
+    union all
+    select
+        'publication', quote_ident(p.pubname), published.trait, published.value, null,
+        case published.trait
+            when 'all tables' then 'drop publication ' || quote_ident(p.pubname)
+            else format('alter publication %I drop %s', p.pubname, published.trait)
+        end
+    from pg_publication as p
+    cross join lateral (
+        select 'all tables' as trait, '' as value
+        where p.puballtables
+        union all
+        select 'tables in schema ' || s.pnnspid::regnamespace, ''
+        from pg_publication_namespace as s
+        where s.pnpubid = p.oid
+        union all
+        select
+            'table ' || r.prrelid::regclass,
+            concat_ws(
+                ' ',
+                (
+                    select '(' || string_agg(quote_ident(a.attname), ', ' order by a.attnum) || ')'
+                    from pg_attribute as a
+                    where a.attrelid = r.prrelid and a.attnum = any (r.prattrs::int2[])
+                ),
+                'where ' || pg_get_expr(r.prqual, r.prrelid)
+            )
+        from pg_publication_rel as r
+        where r.prpubid = p.oid
+    ) as published
+    union all
+    select
+        'subscription', quote_ident(s.subname), 'to', array_to_string(s.subpublications, ', '),
+        null, format('alter subscription %I disable', s.subname)
+    from pg_subscription as s
+    inner join this_database as this on this.oid = s.subdbid
+    union all
+    -- Large objects are rows, so they are not listed one by one.
+    select distinct
+        'large objects', 'some', format('%s to %s', lower(acl.privilege_type), its.grantee), '',
+        null, null
+    from pg_largeobject_metadata as l
+    cross join lateral aclexplode(l.lomacl) as acl
+    left join pg_roles as r on r.oid = acl.grantee
+    cross join lateral (select coalesce(quote_ident(r.rolname), 'public') as grantee) as its
+    where acl.grantee <> l.lomowner and acl.grantee not in (select t.oid from trusted as t)
+    union all
+    -- Those in schemas of users are in the catalog's facts.
+    select 'extension', quote_ident(e.extname), '', '', null, null
+    from pg_extension as e
+    where e.oid >= 16384
+        and e.extnamespace not in (select s.oid from schemas as s where s.is_users)
+    union all
+    select
+        n.kind, n.name, format('%s to %s', n.privilege, n.grantee), n.value, null,
+        case n.value
+            when 'revoked' then
+                format('grant %s on %s %s to %s', n.privilege, n.thing, n.name, n.grantee)
+            else format('revoke %s on %s %s from %s', n.privilege, n.thing, n.name, n.grantee)
+        end
+    from not_initial as n
+    where n.thing <> 'column'
+    union all
+    select n.kind, n.name, format('%s to %s', n.privilege, n.grantee), n.value, null, null
+    from not_initial as n
+    where n.thing = 'column'
+    union all
+    -- None of PostgreSQL's own functions is a definer or has settings, and each that is leakproof
+    -- was made so while initdb loaded the catalog, in transaction 1. Those in SQL have parsed bodies.
+    select
+        'system function', f.oid::regprocedure::text, altered.trait, altered.value, null,
+        'alter function ' || f.oid::regprocedure || ' ' || altered.undo
+    from pg_proc as f
+    inner join pg_language as l on l.oid = f.prolang
+    cross join lateral (
+        values
+        (
+            'leakproof', case when f.proleakproof and f.xmin <> '1'::xid then '' end,
+            'not leakproof'
+        ),
+        ('security', case when f.prosecdef then 'definer' end, 'security invoker'),
+        ('set', array_to_string(f.proconfig, '; '), 'reset all'),
+        (
+            'body', case
+                when l.lanname not in ('c', 'internal', 'sql')
+                    or (l.lanname = 'sql' and f.prosqlbody is null and f.xmin <> '1'::xid)
+                    then f.prosrc
+            end,
+            null
+        ),
+        (
+            'owner', case when f.proowner <> 10 then quote_ident(f.proowner::regrole::text) end,
+            'owner to ' || quote_ident((select rolname from pg_roles where oid = 10))
+        )
+    ) as altered (trait, value, undo)
+    where f.oid < 16384
+        and altered.value is not null
+        and f.pronamespace = 'pg_catalog'::regnamespace
+    union all
+    select
+        'extension function', f.oid::regprocedure::text, altered.trait, altered.value, null, null
+    from pg_proc as f
+    inner join extension_members as e on e.classid = 'pg_proc'::regclass and e.objid = f.oid
+    cross join lateral (
+        values
+        ('leakproof', case when f.proleakproof then '' end),
+        ('security', case when f.prosecdef then 'definer' end)
+    ) as altered (trait, value)
+    where altered.value is not null
+    union all
+    -- The database and `public` may also belong to a superuser, and `public` to the database's owner.
+    select o.kind, o.name, 'owner', quote_ident(r.rolname), null, null
+    from (
+        select 'database', 'this', d.datdba
+        from pg_database as d
+        inner join this_database as this on this.oid = d.oid
+        union all
+        select 'schema', 'public', n.nspowner
+        from pg_namespace as n
+        where n.nspname = 'public'
+    ) as o (kind, name, owner)
+    inner join pg_roles as r on r.oid = o.owner
+    cross join me
+    where not r.rolsuper and r.oid <> me.oid and r.rolname <> 'pg_database_owner'
+    union all
+    select
+        'database', 'this', 'template', '', null,
+        format('alter database %I is_template false', d.datname)
+    from pg_database as d
+    inner join this_database as this on this.oid = d.oid
+    where d.datistemplate
+    union all
+    select
+        'system table', c.oid::regclass::text, 'owner', c.relowner::regrole::text, null,
+        format('alter table %s owner to %I', c.oid::regclass, o.rolname)
+    from pg_class as c
+    inner join pg_roles as o on o.oid = 10
+    where c.oid < 16384 and c.relkind in ('r', 'v') and c.relowner <> 10
+    union all
+    select
+        'system schema', quote_ident(n.nspname), 'owner', n.nspowner::regrole::text, null,
+        format('alter schema %I owner to %I', n.nspname, o.rolname)
+    from pg_namespace as n
+    inner join pg_roles as o on o.oid = 10
+    where n.oid < 16384 and n.nspname <> 'public' and n.nspowner <> 10
+)
+select kind, name, trait, value, null as of, make, unmake
+from facts
+order by kind collate "C", name collate "C", trait collate "C", value collate "C"
