@@ -294,6 +294,7 @@ DIRECTIONS = [
     ("create role r bypassrls login", "role r", "wider", "narrower"),
     ("alter role authenticated superuser", "role authenticated", "wider", "narrower"),
     ("alter role anon superuser", "role anon", "wider", "narrower"),
+    ("alter role anon createrole", "role anon", "wider", "narrower"),
     (
         "alter role authenticated set request.jwt.claims = '{}'",
         "setting authenticated",

@@ -65,10 +65,11 @@ users_of_objects as (
     where r.oid <> me.oid
         and r.oid not in (select p.oid from platform_roles as p)
         and r.oid not in (select e.oid from owners_elsewhere as e)
-        -- A superuser that logs in administers the server; the roles of an API do not log in.
+        -- Who logs in as a superuser or to create roles administers the server; the roles of an API
+        -- do not log in.
         and case
-            when r.rolsuper then not r.rolcanlogin
-            else r.rolbypassrls or r.rolreplication or r.rolcreaterole
+            when r.rolcanlogin then (r.rolbypassrls or r.rolreplication) and not r.rolsuper
+            else r.rolbypassrls or r.rolreplication or r.rolsuper or r.rolcreaterole
         end
 ),
 -- Those that may become one of them, the owner, or a predefined role such as pg_read_all_data …
