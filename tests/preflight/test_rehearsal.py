@@ -332,7 +332,7 @@ def test_clone_has_the_catalog_without_rows(
 def test_duration_on_a_copy_is_estimated_from_the_size_on_the_target() -> None:
     impact = TableImpact(Table("public.shops", None, 1024**3), rewritten=True)
     assert rehearsal_report.describe(impact, on_copy=True) == (
-        "rewrites public.shops, about 10 s at 100 MB/s (1 GB)"
+        "rewrites public.shops, about 10 s at 100 MB/s (a table of 1 GB)"
     )
 
 
