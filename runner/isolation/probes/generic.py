@@ -1,0 +1,74 @@
+"""Prove isolation on any schema: make rows of two tenants, try everything, roll everything back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from runner.events import Report, Working, silent
+from runner.isolation.probes import catalog, functions, reads, writes
+from runner.isolation.probes.findings import Findings
+from runner.isolation.probes.identities import callers
+from runner.isolation.probes.reads import Probe
+from runner.isolation.probes.rights import Rights
+from runner.isolation.rows import fixture, snapshot
+from runner.isolation.tenancy import relations
+from runner.isolation.tenancy.config import Config
+from runner.isolation.transactions import TransactionLimits, rolled_back
+from runner.isolation.verdict import Verdict
+from runner.postgres.connection import Connection
+
+LOCK_TIMEOUT = 1.0  # seconds: the longest that it may block a writer
+
+
+def prove_generic(
+    connection: Connection,
+    config: Config,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
+    report: Report = silent,
+) -> Verdict:
+    """Return the verdict on the isolation of a database's tenants; changes nothing.
+
+    `lock_timeout`: seconds. Raises UsageError if the file does not fit the database, and
+    LockTimeout, naming the holders.
+    """
+    started = time.monotonic()
+    limits = TransactionLimits.shared(lock_timeout)
+    with rolled_back(connection, limits):
+        found = _prove(connection, config, report)
+    return Verdict(
+        cells=tuple(found.cells),
+        breaches=tuple(found.breaches),
+        warnings=tuple(found.warnings),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _prove(connection: Connection, config: Config, report: Report) -> Findings:
+    tenants = relations.read(connection, config)
+    catalog.check(connection, config, tenants)
+    report(Working("rows of two tenants"))
+    made = fixture.make(connection, config, tenants)
+    taken = snapshot.take(connection, made)
+    found = Findings(connection, tenants)
+    probe = Probe(
+        fixture=made,
+        snapshot=taken,
+        rights=Rights(connection, made, taken),
+        callers=callers(connection, made),
+        relations=tenants.reachable(),
+        findings=found,
+    )
+    parts: tuple[tuple[str, Callable[[Probe], None]], ...] = (
+        ("privileges", catalog.judge),
+        ("reading", reads.try_all),
+        ("writing", writes.try_all),
+        ("functions", functions.try_all),
+    )
+    for name, part in parts:
+        report(Working(name))
+        part(probe)
+    connection.execute(f"deallocate {snapshot.STATE}")
+    catalog.accept(config, found)
+    return found
