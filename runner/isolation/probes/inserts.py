@@ -1,0 +1,372 @@
+"""Insert rows as every caller: into the own and the other tenant, signed by others, linked across."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from runner.isolation.probes.effects import Effects
+from runner.isolation.probes.execute import Attempt, Outcome, run
+from runner.isolation.probes.identities import Caller
+from runner.isolation.probes.reads import Probe
+from runner.isolation.rows.fixture import Made, template
+from runner.isolation.rows.identity import OTHER
+from runner.isolation.tenancy.relations import PERSON, SHARED, TENANT, Reference, Relation
+
+_TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
+
+
+@dataclass(frozen=True)
+class _Insert:
+    caller: Caller
+    relation: Relation
+    what: str
+    where: str  # "own", "other"
+    allowed: bool
+    attempt: Attempt
+    implied: bool = False  # a reference that the database does not check
+    key: str = ""  # a unique key that may tell of the other tenant's rows
+
+
+def try_all(probe: Probe, effects: Effects) -> None:
+    """Insert as each caller, and record the cells."""
+    maker = _Inserter(probe, effects)
+    tried = [
+        insert
+        for caller in probe.callers
+        for relation in probe.relations
+        if relation.kind in ("r", "p", "v")
+        for insert in maker.inserts(caller, relation)
+    ]
+    outcomes = list(run(probe.findings.connection, [insert.attempt for insert in tried]))
+    worked: dict[tuple[str, int], bool] = {}
+    for insert, outcome in zip(tried, outcomes, strict=True):
+        if insert.allowed:
+            key = (insert.caller.name, insert.relation.oid)
+            worked[key] = worked.get(key, False) or _accepted(outcome)
+    for insert, outcome in zip(tried, outcomes, strict=True):
+        maker.judge(insert, outcome, worked.get((insert.caller.name, insert.relation.oid), False))
+
+
+def _accepted(outcome: Outcome) -> bool:
+    """Whether privileges and policies let the row through."""
+    return not outcome.sqlstate or outcome.sqlstate in _TAKEN
+
+
+class _Inserter:
+    """Build and judge the inserts."""
+
+    def __init__(self, probe: Probe, effects: Effects) -> None:
+        self._probe, self._effects = probe, effects
+        self._templates: dict[tuple[int, str], Made | None] = {}
+        config, tenants = probe.fixture.config, probe.fixture.tenants
+        self._persons = set(tenants.person_columns)
+        if tenants.people and not self._persons:
+            self._persons = {tenants.people.oid}
+        self._user = config.people.user if config.people else ""
+
+    # --- statements --------------------------------------------------------------------------
+
+    def inserts(self, caller: Caller, relation: Relation) -> Iterator[_Insert]:
+        usable = [
+            c.name
+            for c in relation.columns
+            if not c.generated and caller.role in c.roles("insert") and caller.role in relation.users
+        ]
+        target = self._effects.target(relation)
+        if target is None:
+            return
+        if not usable:
+            if caller.regular:
+                attempt = Attempt(caller.identity, f"insert into {relation.qualified} default values")
+                yield _Insert(caller, relation, "row", "own", allowed=False, attempt=attempt)
+            return
+        if caller.everywhere:
+            return
+        if relation.tenancy == SHARED:
+            yield from self._shared(caller, relation, target, usable)
+            return
+        declared = self._probe.rights.columns(relation, "insert", caller, caller.own)
+        yield from self._own(caller, relation, target, usable, declared)
+        yield from self._other(caller, relation, target, usable)
+        if declared:
+            yield from self._links(caller, relation, target, usable, declared)
+            yield from self._keys(caller, relation, target, usable, declared)
+
+    def _own(
+        self,
+        caller: Caller,
+        relation: Relation,
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> Iterator[_Insert]:
+        row = self._template(target, caller.own)
+        if row is None:
+            return
+        columns = declared & set(usable) if declared else set(usable)
+        for user in self._users(caller, target):
+            signed = self._signed(row, target, user)
+            base = self._chosen(target, columns, explicit=self._named(relation, caller))
+            if base:
+                yield self._insert(
+                    caller, relation, "row", "own", signed, base, allowed=bool(declared)
+                )
+        if not declared or not caller.regular:
+            return
+        other = self._colleague(caller)
+        for name in sorted(set(usable) - declared):
+            signed = self._signed(row, target, self._user_of(caller))
+            if self._is_person(target, name):
+                if not other:
+                    continue
+                signed = {**signed, name: other}
+            base = self._chosen(target, columns, explicit=columns)
+            yield self._insert(
+                caller, relation, f"row with {name}", "own", signed, {*base, name}, allowed=False
+            )
+
+    def _named(self, relation: Relation, caller: Caller) -> set[str]:
+        """Return the columns that the rights name."""
+        return {
+            name
+            for right in self._probe.rights.of(relation, "insert", caller, caller.own)
+            for name in right.columns or ()
+        }
+
+    def _other(
+        self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
+    ) -> Iterator[_Insert]:
+        row = self._template(target, OTHER[caller.own])
+        if row is None:
+            return
+        columns = self._chosen(target, set(usable), explicit=())
+        crossing = {target.tenant_column} & columns or {
+            name for reference in self._tenant_references(target) for name in reference.columns
+        } & columns
+        if target.oid in self._persons:
+            crossing = columns & {self._probe.fixture.tenants.person_columns.get(target.oid, "")}
+        if not crossing:
+            return
+        may = bool(
+            self._probe.rights.columns(relation, "insert", caller, OTHER[caller.own])
+        )
+        users = [self._user_of(caller), ""] if target.oid not in self._persons else [""]
+        for user in dict.fromkeys(users):
+            signed = self._signed(row, target, user) if user else row
+            yield self._insert(caller, relation, "row", "other", signed, columns, allowed=may)
+
+    def _links(
+        self,
+        caller: Caller,
+        relation: Relation,
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> Iterator[_Insert]:
+        """Yield own rows that refer to a row of the other tenant."""
+        row = self._template(target, caller.own)
+        if row is None or target is self._probe.fixture.tenants.people:
+            return
+        columns = self._chosen(target, declared & set(usable), self._named(relation, caller))
+        for reference in self._tenant_references(target):
+            own = [name for name in reference.columns if name != target.tenant_column]
+            parent = self._probe.fixture.tenants.relations[reference.oid]
+            theirs = self._probe.snapshot.of(parent, OTHER[caller.own])
+            only = self._probe.snapshot.of(parent, caller.own)
+            if not own or not set(own) <= set(usable) or parent.oid in self._persons:
+                continue
+            places = {n: reference.referred[reference.columns.index(n)] for n in own}
+            taken = {tuple(r.values[p] for p in places.values()) for r in only}
+            foreign = next(
+                (r for r in theirs if tuple(r.values[p] for p in places.values()) not in taken), None
+            )
+            if foreign is None:
+                continue
+            linked = self._signed(row, target, self._user_of(caller))
+            linked = {**linked, **{name: foreign.values[p] for name, p in places.items()}}
+            yield self._insert(
+                caller, relation, f"row that refers to {parent.name} by {', '.join(own)}", "other",
+                linked, columns | set(own), allowed=False, implied=reference.implied,
+            )  # fmt: skip
+
+    def _keys(
+        self,
+        caller: Caller,
+        relation: Relation,
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> Iterator[_Insert]:
+        """Yield own rows with a unique value of the other tenant."""
+        row = self._template(target, caller.own)
+        if row is None or target.tenancy != TENANT or target is self._probe.fixture.tenants.tenant:
+            return
+        columns = self._chosen(target, declared & set(usable), self._named(relation, caller))
+        referring = {name for reference in target.references for name in reference.columns}
+        own = self._probe.snapshot.of(target, caller.own)
+        for key in target.keys:
+            kinds = {c.name: c.category for c in target.columns}
+            if (
+                key.primary
+                or not key.columns
+                or {target.tenant_column, *referring} & set(key.columns)
+                or not set(key.columns) <= set(usable)
+                or all(kinds[name] == "U" for name in key.columns)
+            ):
+                continue
+            taken = {r.shown(key.columns) for r in own}
+            for theirs in self._probe.snapshot.of(target, OTHER[caller.own]):
+                if theirs.shown(key.columns) not in taken and None not in theirs.shown(key.columns):
+                    signed = self._signed(row, target, self._user_of(caller))
+                    signed |= {name: theirs.values[name] for name in key.columns}
+                    yield self._insert(
+                        caller, relation, f"row with the {', '.join(key.columns)} of another", "other",
+                        signed, columns | set(key.columns), allowed=False, key=key.name,
+                    )  # fmt: skip
+                    break
+
+    def _shared(
+        self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
+    ) -> Iterator[_Insert]:
+        row = self._template(target, "S")
+        if row is not None:
+            may = bool(self._probe.rights.columns(relation, "insert", caller, caller.own))
+            yield self._insert(caller, relation, "row", "own", row, usable, allowed=may)
+
+    def _insert(
+        self,
+        caller: Caller,
+        relation: Relation,
+        what: str,
+        where: str,
+        row: Mapping[str, str | None],
+        columns: Iterable[str],
+        *,
+        allowed: bool,
+        implied: bool = False,
+        key: str = "",
+    ) -> _Insert:
+        chosen = [c.name for c in relation.columns if c.name in set(columns) and c.name in row]
+        values = ", ".join(
+            "null" if (v := row[name]) is None else sql.Literal(v).as_string(None) for name in chosen
+        )
+        listed = ", ".join('"' + name.replace('"', '""') + '"' for name in chosen)
+        text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
+        attempt = Attempt(caller.identity, text, watch=True)
+        return _Insert(caller, relation, what, where, allowed, attempt, implied, key)
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def _template(self, target: Relation, owner: str) -> Made | None:
+        key = (target.oid, owner)
+        if key not in self._templates:
+            row, reason = template(
+                self._probe.findings.connection, self._probe.fixture, target, owner
+            )
+            self._templates[key] = row
+            if row is None and target is not self._probe.fixture.tenants.people:
+                self._probe.findings.warnings.append(
+                    f"{target.qualified}: inserts were not tried for {owner}: {reason}"
+                )
+        return self._templates[key]
+
+    def _chosen(
+        self, target: Relation, columns: set[str], explicit: Iterable[str]
+    ) -> set[str]:
+        """Return the columns to give: not those that the database fills, unless they refer."""
+        referring = {name for reference in target.references for name in reference.columns}
+        kept = {*explicit, *referring, target.tenant_column}
+        return {
+            name
+            for name in columns
+            if name in kept or ((c := target.column(name)) is not None and not c.filled)
+        }
+
+    def _tenant_references(self, target: Relation) -> Iterator[Reference]:
+        for reference in target.references:
+            parent = self._probe.fixture.tenants.relations.get(reference.oid)
+            if parent and parent.tenancy == TENANT and parent is not self._probe.fixture.tenants.tenant:
+                yield reference
+
+    def _is_person(self, target: Relation, name: str) -> bool:
+        return (target is self._probe.fixture.tenants.people and name == self._user) or any(
+            name in reference.columns and name != target.tenant_column
+            for reference in target.references
+            if reference.oid in self._persons
+        )
+
+    def _signed(self, row: Mapping[str, str | None], target: Relation, user: str) -> Made:
+        """Return the row with a person in each column that refers to one."""
+        if not user:
+            return dict(row)
+        return {n: user if v is not None and self._is_person(target, n) else v for n, v in row.items()}
+
+    def _user_of(self, caller: Caller) -> str:
+        person = caller.identity.person
+        return person.user if person else ""
+
+    def _users(self, caller: Caller, target: Relation) -> list[str]:
+        """Return the persons to put into a row: oneself; in the people table, others too."""
+        users = [self._user_of(caller)]
+        if target is self._probe.fixture.tenants.people:
+            users += [p.user for p in self._probe.fixture.people if caller.own not in p.roles][:2]
+        return list(dict.fromkeys(users))
+
+    def _colleague(self, caller: Caller) -> str:
+        mine = self._user_of(caller)
+        return next(
+            (
+                person.user
+                for person in self._probe.fixture.people
+                if set(person.roles) == {caller.own} and person.user != mine and not person.former
+            ),
+            "",
+        )
+
+    # --- judgement ---------------------------------------------------------------------------
+
+    def judge(self, insert: _Insert, outcome: Outcome, worked: bool) -> None:
+        """Record the cell of one insert."""
+        caller, relation = insert.caller, insert.relation
+        problem = ""
+        accepted = _accepted(outcome) or (bool(outcome.constraint) and insert.where == "own")
+        touched = self._effects.of(outcome).touched(OTHER[caller.own])
+        if insert.key:
+            if outcome.sqlstate in _TAKEN and outcome.constraint == insert.key:
+                problem = (
+                    f"learns from {insert.key} which values of {relation.qualified} another "
+                    "tenant has"
+                )
+        elif insert.what.startswith("row that refers"):
+            if touched:
+                problem = f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
+            elif not outcome.sqlstate and not insert.implied:
+                problem = f"inserts into {relation.qualified} a {insert.what}, of another tenant"
+        elif insert.where == "other":
+            if accepted and not insert.allowed:
+                problem = f"inserts a row of another tenant into {relation.qualified}"
+        elif touched and not insert.allowed:
+            problem = f"changes rows of another tenant in {', '.join(touched)}"
+        elif touched:
+            problem = (
+                f"changes rows of another tenant in {', '.join(touched)}, by an own row in "
+                f"{relation.qualified}"
+            )
+        elif insert.allowed and not worked and caller.regular:
+            problem = f"may insert into {relation.qualified}, but got {outcome}: {outcome.message}"
+        elif not insert.allowed and accepted and self._judged(insert):
+            problem = f"inserts a {insert.what} into {relation.qualified}, which no right allows"
+        self._probe.findings.cell(
+            relation, "insert", insert.what, caller, insert.where, outcome, insert.attempt.sql,
+            allowed=insert.allowed, problem=problem,
+        )  # fmt: skip
+
+    def _judged(self, insert: _Insert) -> bool:
+        """Whether own rows are judged: rights are declared, and it is no row of oneself."""
+        relation = insert.relation
+        target = self._effects.target(relation)
+        own_person = target is not None and target.tenancy == PERSON
+        return self._probe.rights.declared(relation) and not own_person
