@@ -66,7 +66,6 @@ def judge(probe: Probe) -> None:
     _undecided(probe)
     _privileges(probe)
     _roles(probe)
-    _left_behind(probe)
 
 
 def _no_rows(probe: Probe, failure: Failure) -> None:
@@ -168,10 +167,6 @@ def _roles(probe: Probe) -> None:
             if role.declared
             else f"revoke {role.name} from {role.members};",
         )
-
-
-def _left_behind(probe: Probe) -> None:
-    """Record settings that the writes of a tenant left in the session."""
 
 
 def accept(config: Config, found: Findings) -> None:

@@ -14,6 +14,7 @@ from runner.isolation.probes.identities import Caller
 from runner.isolation.tenancy.relations import Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
+from runner.queries import query
 
 
 @dataclass
@@ -125,6 +126,8 @@ class Findings:
             if len(bases) == 1:
                 subject = base.qualified
         texts = list(dict.fromkeys(fact.text for fact in facts))
+        if any(fact.kind == "trigger" for fact in facts):
+            texts += self._trigger_functions(subject, command)
         fix = next(
             (
                 f"alter table {subject} enable row level security;"
@@ -141,6 +144,13 @@ class Findings:
                 relation.name, command, role, schema=relation.schema
             )
         )
+
+    def _trigger_functions(self, table: str, command: str) -> list[str]:
+        """Return the functions that the triggers of a table call."""
+        rows = self.connection.execute(
+            query("isolation/probes/trigger_functions"), {"table": table, "command": command}
+        )
+        return [text for (text,) in rows]
 
     def _behind(self, facts: Iterable[Fact]) -> list[str]:
         """Return the functions that the helpers of policies call."""

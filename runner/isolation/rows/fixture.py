@@ -143,6 +143,7 @@ class _Maker:
     def make(self) -> None:
         """Make tenants, people and all other rows."""
         tenants, people = self.fixture.tenants, self.fixture.tenants.people
+        self._read_shared()
         if tenants.tenant is None:
             self._invent_tenants()
         for relation, table in self._order:
@@ -164,6 +165,11 @@ class _Maker:
             if unmet and relation.tenancy == TENANT and relation is not tenants.tenant:
                 for owner in (A, B):
                     self._fill(relation, table, owner, self._fixed(relation, owner), only=unmet)
+        for relation, table in self._order:  # rows that no later row or trigger has changed
+            if relation.tenancy == TENANT and relation not in (tenants.tenant, people):
+                for owner in (A, B):
+                    fixed = self._fixed(relation, owner)
+                    self._fill(relation, table, owner, fixed, vary=False, quiet=True)
         self._own_rows()
         self._become(None, None)
         self.fixture.people = self._people.dismiss(self._connection, self.fixture.ids)
@@ -254,21 +260,25 @@ class _Maker:
 
     def _shared(self, relation: Relation, table: Table, fixed: Mapping[str, str | None]) -> None:
         self._become(None, None)
-        key = (relation.schema, relation.name)
-        if not fixed:
-            existing = self._connection.execute(
+        self._fill(relation, table, SHARED_ROWS, fixed, vary=False)
+
+    def _read_shared(self) -> None:
+        """Read a few rows of each shared table: the rows of tenants may refer to them."""
+        for relation, table in self._order:
+            if relation.tenancy != SHARED:
+                continue
+            cursor = self._connection.execute(
                 sql.SQL("select * from {} limit {}").format(table.identifier, _EXISTING)
             )
-            result, columns = existing.pgresult, existing.description or ()
-            self.fixture.rows[SHARED_ROWS][key] = [
+            result, columns = cursor.pgresult, cursor.description or ()
+            assert result  # noqa: S101 - it was executed
+            self.fixture.rows[SHARED_ROWS][(relation.schema, relation.name)] = [
                 {
                     column.name: None if (v := result.get_value(n, place)) is None else v.decode()
                     for place, column in enumerate(columns)
                 }
-                for n in range(result.ntuples if result else 0)
-                if result
+                for n in range(result.ntuples)
             ]
-        self._fill(relation, table, SHARED_ROWS, fixed, vary=False)
 
     # --- values ------------------------------------------------------------------------------
 

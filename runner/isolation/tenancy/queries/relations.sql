@@ -68,7 +68,7 @@ select
             'category', t.typcategory,
             'not_null', a.attnotnull,
             'filled', a.attidentity <> '' or a.atthasdef,
-            'generated', a.attgenerated <> '',
+            'generated', a.attgenerated <> '' or a.attidentity = 'a',
             'select', array(
                 select roles.rolname
                 from roles
