@@ -15,7 +15,7 @@ from runner.isolation.rows.identity import A, B
 from runner.isolation.rows.snapshot import Snapshot
 from runner.isolation.tenancy.relations import Argument, Function, Relation
 
-_MOST, _MOST_OF_ONE = 8, 40  # values of the other tenant for one of several arguments, for the only one
+_MOST, _MOST_OF_ONE = 6, 24  # values of the other tenant for one of several arguments, for the only one
 _TEXT = {"text", "character varying", "character", "citext", "name"}
 _NUMBER = {"integer", "bigint", "smallint", "numeric"}
 _PLAIN = {
@@ -47,42 +47,35 @@ class Arguments:
         self._fixture, self._snapshot = fixture, snapshot
         self._tables = [r for r in fixture.tenants.owned() if snapshot.rows.get(r.oid)]
 
-    def of_other(
-        self, function: Function
-    ) -> Iterator[tuple[list[Value], list[Value] | None]]:
-        """Yield arguments of the other tenant, each with some that nobody has.
+    def of_other(self, function: Function) -> Iterator[tuple[int, list[Value]]]:
+        """Yield arguments of the other tenant, with a number for those of the same kind.
 
         First all arguments are the other tenant's, then each alone, the rest being the own.
         """
         theirs = [self._values(a, B, function.source) for a in function.arguments]
-        if sum(map(bool, theirs)) > 1:
-            theirs = [found[:_MOST] for found in theirs]
-        ours = [
-            self._values(a, A, function.source)[:1] or [self._plain(a)] for a in function.arguments
-        ]
-        if not any(theirs):
-            plain = [self._plain(a) for a in function.arguments]
-            yield plain, None
-            if function.required < len(plain):
-                yield plain[: function.required], None
-            return
         plain = [self._plain(a) for a in function.arguments]
-        for n in range(max(map(len, theirs))):
+        several = sum(map(bool, theirs)) > 1
+        if several:
+            theirs = [found[:_MOST] for found in theirs]
+        for n in range(max(map(len, theirs), default=0) or 1):
             values = [
                 found[min(n, len(found) - 1)] if found else default
                 for found, default in zip(theirs, plain, strict=True)
             ]
-            yield values, self.fresh(values)
-            if 0 < function.required < len(values):
-                yield values[: function.required], self.fresh(values[: function.required])
-        if function.required == 0:
-            yield [], None
-        if sum(map(bool, theirs)) > 1:
+            yield 0, values
+            if function.required < len(values) and (n == 0 or function.required):
+                yield 1, values[: function.required]
+        if several:
+            ours = [self._values(a, A, function.source)[:1] for a in function.arguments]
             for place, found in enumerate(theirs):
                 for value in found:
-                    values = [own[0] for own in ours]
+                    values = [
+                        own[0] if own else default
+                        for own, default in zip(ours, plain, strict=True)
+                    ]
+                    values = [Value(v.type, v.text, v.variadic) for v in values]
                     values[place] = value
-                    yield values, self.fresh(values)
+                    yield 2 + place, values
 
     def fresh(self, values: Sequence[Value]) -> list[Value]:
         """Return the arguments with values that no row has, instead of the other tenant's."""

@@ -104,6 +104,8 @@ class Findings:
         if caller.suspect:
             return caller.suspect, f"{caller.suspect} reads what the client sets", ""
         facts = self._facts(relation, command, caller.role)
+        if relation.kind == "v":
+            facts = [f for f in facts if (f.kind, f.name) != ("switch", "table")]
         bases = [self.tenants.relations[o] for o in relation.bases if o in self.tenants.relations]
         for fact in facts:
             if fact.kind == "switch" and fact.name == "role":

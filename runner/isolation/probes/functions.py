@@ -66,16 +66,17 @@ class _Caller:
 
     def calls(self, caller: Caller, function: Function) -> Iterator[_Call]:
         """Yield the calls of one function by one caller."""
-        pair = 0
-        for values, absent in self._arguments.of_other(function):
+        told: dict[int, Sequence[Value]] = {}
+        for pair, values in self._arguments.of_other(function):
             yield self._call(caller, function, values, "other", pair)
-            if absent is not None:
-                yield self._call(caller, function, absent, "absent", pair)
-                yield self._call(caller, function, self._arguments.fresh(absent), "absent", pair)
-            pair += 1
+            told[pair] = values
+        for pair, values in told.items():
+            if any(value.kind for value in values):
+                for _ in range(2):
+                    absent = self._arguments.fresh(values)
+                    yield self._call(caller, function, absent, "absent", pair)
         for values in self._arguments.texts(function, INJECTED):
-            yield self._call(caller, function, values, "text", pair)
-            pair += 1
+            yield self._call(caller, function, values, "text", -1)
 
     def _call(
         self, caller: Caller, function: Function, values: Sequence[Value], kind: str, pair: int
@@ -87,7 +88,8 @@ class _Caller:
         after = "select jsonb_build_array(" + ", ".join(
             f"current_setting({name}, true)" for name in seen
         ) + ")::text"
-        attempt = Attempt(caller.identity, text, watch=True, after=after)
+        watch = function.definer or function.volatile
+        attempt = Attempt(caller.identity, text, watch=watch, after=after)
         return _Call(caller, function, values, kind, pair, attempt)
 
     # --- judgement ---------------------------------------------------------------------------

@@ -50,6 +50,11 @@ class Caller:
         return self.identity.role
 
     @property
+    def in_both(self) -> bool:
+        """Whether it has the rights of a member in both tenants at once."""
+        return not self.regular and all(self.rights.get(t) for t in (A, B)) and not self.suspect
+
+    @property
     def everywhere(self) -> bool:
         """Whether it may cross tenants."""
         return self.identity.actor is not None and self.identity.actor.everywhere
@@ -132,9 +137,18 @@ class _Callers:
                 identity = self._identity(f"{each.name} who names the other tenant", each, person, B)
                 yield Caller(identity, {A: (each.name,), B: anyone})
             for other in self._actors:
-                if other.member and other.role != each.role:
+                more = self._count(other.name) > self._count(each.name)
+                if other.member and other.role != each.role and more:
                     identity = self._identity(f"{each.name} as {other.role}", other, person, A)
                     yield Caller(identity, {A: (each.name, *anyone)})
+
+    def _count(self, name: str) -> int:
+        return sum(
+            name in right.actors
+            for commands in self._config.rights.values()
+            for rights in commands.values()
+            for right in rights
+        )
 
     def _of_role(self, role: str) -> tuple[str, ...]:
         return tuple(a.name for a in self._actors if a.member == role)

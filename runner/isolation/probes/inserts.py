@@ -37,7 +37,7 @@ def try_all(probe: Probe, effects: Effects) -> None:
         insert
         for caller in probe.callers
         for relation in probe.relations
-        if relation.kind in ("r", "p", "v")
+        if relation.kind in ("r", "p", "v") and not caller.in_both
         for insert in maker.inserts(caller, relation)
     ]
     outcomes = list(run(probe.findings.connection, [insert.attempt for insert in tried]))
@@ -266,10 +266,16 @@ class _Inserter:
             row, reason = template(
                 self._probe.findings.connection, self._probe.fixture, target, owner
             )
+            existing = self._probe.snapshot.of(target, owner)
+            if row is None and existing:  # a taken key is found after the policies
+                row = dict(existing[-1].values)
             self._templates[key] = row
-            if row is None and target is not self._probe.fixture.tenants.people:
-                self._probe.findings.warnings.append(
-                    f"{target.qualified}: inserts were not tried for {owner}: {reason}"
+            if row is None:
+                self._probe.findings.breach(
+                    f"rows.{target.qualified}",
+                    target.qualified,
+                    f"inserts into {target.qualified} could not be tried for {owner}",
+                    cause=reason,
                 )
         return self._templates[key]
 

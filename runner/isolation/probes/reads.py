@@ -102,7 +102,9 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
     if relation.tenancy != SHARED:
         there = probe.snapshot.of(relation, other)
         problem = ""
-        if leaked and not caller.everywhere:
+        if caller.in_both and not probe.rights.declared(relation):
+            pass
+        elif leaked and not caller.everywhere:
             problem = f"reads rows of another tenant in {relation.qualified}: {len(leaked)}"
         elif not there and not leaked and caller.regular and _must_have_rows(probe, relation):
             problem = f"could not be tried on {relation.qualified}: it has no row of the other tenant"

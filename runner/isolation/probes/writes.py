@@ -47,7 +47,7 @@ def try_all(probe: Probe) -> None:
         write
         for caller in probe.callers
         for relation in probe.relations
-        if relation.kind in ("r", "p", "v")
+        if relation.kind in ("r", "p", "v") and not caller.in_both
         for write in (*writer.updates(caller, relation), *writer.deletes(caller, relation))
     ]
     outcomes = run(probe.findings.connection, [write.attempt for write in writes])
@@ -193,7 +193,7 @@ class _Writer:
         where, problem = "other", ""
         if caller.everywhere:
             pass
-        elif leaked or (moved and not allowed):
+        elif leaked or moved:
             tables = list(dict.fromkeys([t.qualified for t, _ in leaked] or [t.qualified for t in moved]))
             problem = f"changes rows of another tenant in {', '.join(tables)}: {len(leaked or moved)}"
         elif outcome.sqlstate == _LIMIT_REACHED:

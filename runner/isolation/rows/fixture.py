@@ -166,7 +166,9 @@ class _Maker:
                 for owner in (A, B):
                     self._fill(relation, table, owner, self._fixed(relation, owner), only=unmet)
         for relation, table in self._order:  # rows that no later row or trigger has changed
-            if relation.tenancy == TENANT and relation not in (tenants.tenant, people):
+            if relation.tenancy != TENANT or relation in (tenants.tenant, people):
+                continue
+            if not _takes_parent(relation):
                 for owner in (A, B):
                     fixed = self._fixed(relation, owner)
                     self._fill(relation, table, owner, fixed, vary=False, quiet=True)
@@ -355,18 +357,19 @@ class _Maker:
         return made
 
     def _become(self, owner: str | None, person: Person | None) -> None:
-        """Set what a request of a person would set, so that defaults and triggers have it."""
-        config = self.fixture.config
-        role = next((a.role for a in config.actors.values() if a.member), "")
-        given = settings(
-            config,
-            role,
-            person.user if person and person.user else None,
-            self.fixture.ids.get(owner) if owner else None,
-        )
-        for name, value in given.items():
-            text = value if owner else ""
-            self._connection.execute("select set_config(%s, %s, true)", [name, text])
+        become(self._connection, self.fixture, owner, person)
+
+
+def become(
+    connection: Connection, fixture: Fixture, owner: str | None, person: Person | None
+) -> None:
+    """Set what a request of a person would set, so that defaults and triggers have it."""
+    config = fixture.config
+    role = next((a.role for a in config.actors.values() if a.member), "")
+    user = person.user if person and person.user else None
+    given = settings(config, role, user, fixture.ids.get(owner) if owner else None)
+    for name, value in given.items():
+        connection.execute("select set_config(%s, %s, true)", [name, value if owner else ""])
 
 
 def template(
@@ -384,12 +387,20 @@ def template(
     reason = ""
     try:
         with connection.transaction(force_rollback=True):
+            members_of = (p for p in fixture.people if set(p.roles) == {owner} and not p.former)
+            become(connection, fixture, owner, next(members_of, None))
             found, reason = sample_rows.fill_scope(connection, table, scope)
     except psycopg.Error as error:
         if connection.closed:
             raise
         reason = str(error)
     return (found[0] if found else None), reason
+
+
+def _takes_parent(relation: Relation) -> bool:
+    """Whether a row of another table can have one row at most in this one."""
+    referring = {name for reference in relation.references for name in reference.columns}
+    return any(set(key.columns) <= referring for key in relation.keys if key.columns)
 
 
 def _rank(text: str) -> tuple[int, str]:

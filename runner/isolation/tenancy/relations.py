@@ -129,6 +129,7 @@ class Function:
     signature: str
     kind: str  # pg_proc.prokind
     definer: bool
+    volatile: bool
     owner: str
     source: str
     returns: str
@@ -222,7 +223,7 @@ def read(connection: Connection, config: Config) -> TenantMap:
         for row in connection.execute(query("isolation/tenancy/relations"), parameters)
     }
     functions = [
-        Function(*row[:11], [Argument(**argument) for argument in row[11]], *row[12:])
+        Function(*row[:12], [Argument(**argument) for argument in row[12]], *row[13:])
         for row in connection.execute(query("isolation/tenancy/functions"), parameters)
     ]
     roles = [Role(*row) for row in connection.execute(query("isolation/tenancy/roles"), parameters)]

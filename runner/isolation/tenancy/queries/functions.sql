@@ -19,6 +19,7 @@ select
     ) as signature,
     p.prokind::text as kind,
     p.prosecdef as definer,
+    p.provolatile = 'v' as volatile,
     pg_catalog.pg_get_userbyid(p.proowner)::text as owner,
     coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc, '') as source,
     pg_catalog.format_type(p.prorettype, null) as returns,
