@@ -15,9 +15,13 @@ from runner.isolation.rows.identity import A, B
 from runner.isolation.rows.snapshot import Snapshot
 from runner.isolation.tenancy.relations import Argument, Function, Relation
 
-_MOST, _MOST_OF_ONE = 6, 24  # values of the other tenant for one of several arguments, for the only one
+_MOST, _MOST_OF_ONE = (
+    6,
+    24,
+)  # values of the other tenant for one of several arguments, for the only one
 _TEXT = {"text", "character varying", "character", "citext", "name"}
 _NUMBER = {"integer", "bigint", "smallint", "numeric"}
+_DIGITS = {"smallint": 4, "integer": 9, "bigint": 18}  # that always fit
 _PLAIN = {
     "B": "true", "D": "now", "T": "0", "N": "1", "E": "", "U": "{}", "A": "{}", "S": "",
 }  # fmt: skip
@@ -70,8 +74,7 @@ class Arguments:
             for place, found in enumerate(theirs):
                 for value in found:
                     values = [
-                        own[0] if own else default
-                        for own, default in zip(ours, plain, strict=True)
+                        own[0] if own else default for own, default in zip(ours, plain, strict=True)
                     ]
                     values = [Value(v.type, v.text, v.variadic) for v in values]
                     values[place] = value
@@ -88,7 +91,9 @@ class Arguments:
         """Yield arguments with a pattern, or with SQL that leaves a trace if it is executed."""
         call = f"pg_catalog.set_config('{setting}', '1', true)"
         plain = [self._plain(a) for a in function.arguments]
-        theirs = {value.text for a in function.arguments for value in self._values(a, B, function.source)}
+        theirs = {
+            value.text for a in function.arguments for value in self._values(a, B, function.source)
+        }
         ends = [f"%{text[-2:]}" for text in theirs if text and len(text) > 8][:2]
         for place, argument in enumerate(function.arguments):
             if argument.category != "S":
@@ -124,6 +129,7 @@ class Arguments:
                     for row in self._snapshot.of(table, owner)
                     if (value := row.values[column.name])
                     and self._snapshot.markers.get(value) == owner
+                    and len(value) <= _DIGITS.get(wanted, len(value))
                 ]
                 ranked += [(n, rank, value) for n, value in enumerate(dict.fromkeys(values[-3:]))]
         best = sorted(ranked, key=lambda found: found[:2])

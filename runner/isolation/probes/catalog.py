@@ -106,7 +106,11 @@ def _undecided(probe: Probe) -> None:
         )
     for function in tenants.functions if config.functions is not None else ():
         names = (function.name, f"{function.schema}.{function.name}", function.signature)
-        if function.callers and not function.is_trigger and not set(names) & set(config.functions or ()):
+        if (
+            function.callers
+            and not function.is_trigger
+            and not set(names) & set(config.functions or ())
+        ):
             probe.findings.breach(
                 f"undecided.{function.signature}",
                 function.signature,

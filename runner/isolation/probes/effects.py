@@ -52,7 +52,9 @@ class Effects:
                 gone.append((self._snapshot.tables[int(number)], row))
         added = [
             (self._snapshot.tables[int(number)], owner)
-            for number, owner, _ in (t.split(" ") for t in outcome.places - self._snapshot.state if t)
+            for number, owner, _ in (
+                t.split(" ") for t in outcome.places - self._snapshot.state if t
+            )
         ]
         return Effect(gone, added)
 

@@ -141,11 +141,7 @@ class Findings:
         return subject, "; ".join([*texts, *self._behind(facts)]), fix
 
     def _facts(self, relation: Relation, command: str, role: str) -> list[Fact]:
-        return list(
-            self._causes.facts(
-                relation.name, command, role, schema=relation.schema
-            )
-        )
+        return list(self._causes.facts(relation.name, command, role, schema=relation.schema))
 
     def _trigger_functions(self, table: str, command: str) -> list[str]:
         """Return the functions that the triggers of a table call."""
@@ -156,7 +152,11 @@ class Findings:
 
     def _behind(self, facts: Iterable[Fact]) -> list[str]:
         """Return the functions that the helpers of policies call."""
-        names = [fact.name.partition("(")[0].rpartition(".")[2] for fact in facts if fact.kind == "helper"]
+        names = [
+            fact.name.partition("(")[0].rpartition(".")[2]
+            for fact in facts
+            if fact.kind == "helper"
+        ]
         found: dict[str, str] = {}
         waiting = list(dict.fromkeys(names))
         seen = set(waiting)

@@ -85,9 +85,11 @@ class _Caller:
         name = f'"{function.schema}"."{function.name}"({given})'
         text = f"call {name}" if function.kind == "p" else f"select * from {name} limit {_MOST}"  # noqa: S608
         seen = [sql.Literal(name).as_string(None) for name in (*self._settings, INJECTED)]
-        after = "select jsonb_build_array(" + ", ".join(
-            f"current_setting({name}, true)" for name in seen
-        ) + ")::text"
+        after = (
+            "select jsonb_build_array("
+            + ", ".join(f"current_setting({name}, true)" for name in seen)
+            + ")::text"
+        )
         watch = function.definer or function.volatile
         attempt = Attempt(caller.identity, text, watch=watch, after=after)
         return _Call(caller, function, values, kind, pair, attempt)
@@ -104,9 +106,7 @@ class _Caller:
         for call, outcome, problem in self._telling(calls):
             self._record(call, outcome, problem, "")
             return
-        call, outcome = next(
-            ((c, o) for c, o in calls if not o.sqlstate), calls[0]
-        )
+        call, outcome = next(((c, o) for c, o in calls if not o.sqlstate), calls[0])
         self._record(call, outcome, "", "")
 
     def _problem(

@@ -40,6 +40,7 @@ class Caller:
     own: str = A  # the tenant whose rows count as own
     regular: bool = False  # declared rights must also work
     suspect: str = ""  # the function that reads what is bent
+    in_both: bool = False  # has the rights of a member in both tenants at once
 
     @property
     def name(self) -> str:
@@ -48,11 +49,6 @@ class Caller:
     @property
     def role(self) -> str:
         return self.identity.role
-
-    @property
-    def in_both(self) -> bool:
-        """Whether it has the rights of a member in both tenants at once."""
-        return not self.regular and all(self.rights.get(t) for t in (A, B)) and not self.suspect
 
     @property
     def everywhere(self) -> bool:
@@ -105,9 +101,7 @@ class _Callers:
         return tuple(a.name for a in self._actors if not a.member and not a.everywhere)
 
     def _nobody(self, role: str) -> Caller:
-        empty = {
-            name: "{}" if '"' in text else "" for name, text in self._config.settings.items()
-        }
+        empty = {name: "{}" if '"' in text else "" for name, text in self._config.settings.items()}
         anyone = {} if self._named else {A: self._anyone(A), B: self._anyone(B)}
         return Caller(Identity(f"{role} without identity", role, empty), anyone)
 
@@ -126,7 +120,12 @@ class _Callers:
                 rights = {t: self._of_role(role) for t, role in person.roles.items()}
                 if self._named:
                     rights = {active: rights[active]}
-                yield Caller(self._identity(named, actor, person, active), rights, own=active)
+                yield Caller(
+                    self._identity(named, actor, person, active),
+                    rights,
+                    own=active,
+                    in_both=not self._named,
+                )
                 if not self._named:
                     break
         for each in self._actors:
@@ -134,7 +133,9 @@ class _Callers:
             if person is None:
                 continue
             if self._named and names_user(self._config) and self._fixture.tenants.person_columns:
-                identity = self._identity(f"{each.name} who names the other tenant", each, person, B)
+                identity = self._identity(
+                    f"{each.name} who names the other tenant", each, person, B
+                )
                 yield Caller(identity, {A: (each.name,), B: anyone})
             for other in self._actors:
                 more = self._count(other.name) > self._count(each.name)
@@ -157,9 +158,9 @@ class _Callers:
 
     def _bent(self) -> Iterator[Caller]:
         """Yield callers with claims and settings that policies read and the template lacks."""
-        actor = next(
-            (a for a in self._actors if a.member), None
-        ) or next((a for a in self._actors if not a.everywhere), None)
+        actor = next((a for a in self._actors if a.member), None) or next(
+            (a for a in self._actors if not a.everywhere), None
+        )
         if actor is None:
             return
         person = self._fixture.member(actor.member, A) if actor.member else None

@@ -73,14 +73,18 @@ class _Inserter:
         usable = [
             c.name
             for c in relation.columns
-            if not c.generated and caller.role in c.roles("insert") and caller.role in relation.users
+            if not c.generated
+            and caller.role in c.roles("insert")
+            and caller.role in relation.users
         ]
         target = self._effects.target(relation)
         if target is None:
             return
         if not usable:
             if caller.regular:
-                attempt = Attempt(caller.identity, f"insert into {relation.qualified} default values")
+                attempt = Attempt(
+                    caller.identity, f"insert into {relation.qualified} default values"
+                )
                 yield _Insert(caller, relation, "row", "own", allowed=False, attempt=attempt)
             return
         if caller.everywhere:
@@ -150,9 +154,7 @@ class _Inserter:
             crossing = columns & {self._probe.fixture.tenants.person_columns.get(target.oid, "")}
         if not crossing:
             return
-        may = bool(
-            self._probe.rights.columns(relation, "insert", caller, OTHER[caller.own])
-        )
+        may = bool(self._probe.rights.columns(relation, "insert", caller, OTHER[caller.own]))
         users = [self._user_of(caller), ""] if target.oid not in self._persons else [""]
         for user in dict.fromkeys(users):
             signed = self._signed(row, target, user) if user else row
@@ -181,7 +183,8 @@ class _Inserter:
             places = {n: reference.referred[reference.columns.index(n)] for n in own}
             taken = {tuple(r.values[p] for p in places.values()) for r in only}
             foreign = next(
-                (r for r in theirs if tuple(r.values[p] for p in places.values()) not in taken), None
+                (r for r in theirs if tuple(r.values[p] for p in places.values()) not in taken),
+                None,
             )
             if foreign is None:
                 continue
@@ -251,7 +254,8 @@ class _Inserter:
     ) -> _Insert:
         chosen = [c.name for c in relation.columns if c.name in set(columns) and c.name in row]
         values = ", ".join(
-            "null" if (v := row[name]) is None else sql.Literal(v).as_string(None) for name in chosen
+            "null" if (v := row[name]) is None else sql.Literal(v).as_string(None)
+            for name in chosen
         )
         listed = ", ".join('"' + name.replace('"', '""') + '"' for name in chosen)
         text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
@@ -279,9 +283,7 @@ class _Inserter:
                 )
         return self._templates[key]
 
-    def _chosen(
-        self, target: Relation, columns: set[str], explicit: Iterable[str]
-    ) -> set[str]:
+    def _chosen(self, target: Relation, columns: set[str], explicit: Iterable[str]) -> set[str]:
         """Return the columns to give: not those that the database fills, unless they refer."""
         referring = {name for reference in target.references for name in reference.columns}
         kept = {*explicit, *referring, target.tenant_column}
@@ -294,7 +296,11 @@ class _Inserter:
     def _tenant_references(self, target: Relation) -> Iterator[Reference]:
         for reference in target.references:
             parent = self._probe.fixture.tenants.relations.get(reference.oid)
-            if parent and parent.tenancy == TENANT and parent is not self._probe.fixture.tenants.tenant:
+            if (
+                parent
+                and parent.tenancy == TENANT
+                and parent is not self._probe.fixture.tenants.tenant
+            ):
                 yield reference
 
     def _is_person(self, target: Relation, name: str) -> bool:
@@ -308,7 +314,9 @@ class _Inserter:
         """Return the row with a person in each column that refers to one."""
         if not user:
             return dict(row)
-        return {n: user if v is not None and self._is_person(target, n) else v for n, v in row.items()}
+        return {
+            n: user if v is not None and self._is_person(target, n) else v for n, v in row.items()
+        }
 
     def _user_of(self, caller: Caller) -> str:
         person = caller.identity.person
@@ -348,7 +356,9 @@ class _Inserter:
                 )
         elif insert.what.startswith("row that refers"):
             if touched:
-                problem = f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
+                problem = (
+                    f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
+                )
             elif not outcome.sqlstate and not insert.implied:
                 problem = f"inserts into {relation.qualified} a {insert.what}, of another tenant"
         elif insert.where == "other":

@@ -14,7 +14,7 @@ from runner.isolation.probes.rights import Rights
 from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
 from runner.isolation.rows.identity import OTHER, B
 from runner.isolation.rows.snapshot import Row, Snapshot
-from runner.isolation.tenancy.relations import SHARED, TENANT, UNDECIDED, Relation
+from runner.isolation.tenancy.relations import PERSON, SHARED, TENANT, UNDECIDED, Relation
 
 _LIMIT = 1_000  # rows that a caller may get back
 _FOREIGN = "?"  # the owner of a row that is nobody's in the fixture
@@ -75,7 +75,7 @@ def _where(probe: Probe, relation: Relation, columns: Sequence[str]) -> str:
         listed = ", ".join(map(_literal, ids))
         return f"({_name(column)} in ({listed}) or {_name(column)} is null)"
     key = relation.key[0] if len(relation.key) == 1 else None
-    if relation.is_table and relation.tenancy != SHARED and key in columns and key:
+    if relation.is_table and relation.tenancy in (TENANT, PERSON) and key in columns and key:
         values = {row.values[key] for row in probe.snapshot.rows.get(relation.oid, [])}
         values |= {p.user for p in probe.fixture.people if relation.oid in _persons(probe)}
         listed = ", ".join(_literal(value) for value in sorted(filter(None, values)))
@@ -107,7 +107,9 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
         elif leaked and not caller.everywhere:
             problem = f"reads rows of another tenant in {relation.qualified}: {len(leaked)}"
         elif not there and not leaked and caller.regular and _must_have_rows(probe, relation):
-            problem = f"could not be tried on {relation.qualified}: it has no row of the other tenant"
+            problem = (
+                f"could not be tried on {relation.qualified}: it has no row of the other tenant"
+            )
         record(
             relation, "select", "rows", caller, "other", outcome, statement,
             allowed=crossing, problem=problem, exposed=_sample(leaked),
@@ -125,9 +127,7 @@ def _must_have_rows(probe: Probe, relation: Relation) -> bool:
     return relation.kind == "v" and relation.tenant_column is not None and relation.invoker
 
 
-def _judge_shared(
-    probe: Probe, read: _Read, outcome: Outcome, seen: Sequence[Row]
-) -> None:
+def _judge_shared(probe: Probe, read: _Read, outcome: Outcome, seen: Sequence[Row]) -> None:
     """Judge the rows that all tenants share; nobody's values may be in them."""
     caller, relation = read.caller, read.relation
     names = {name for right in _rights(probe, relation) for name in right}
@@ -172,8 +172,10 @@ def _judge_own(
         problem = f"reads own rows of {relation.qualified} that no right allows: {len(beyond)}"
     elif reached and extra:
         problem = f"reads {', '.join(sorted(extra))} of {relation.qualified}, which no right allows"
-    elif caller.regular and not reached and any(
-        probe.rights.of(relation, "select", caller, caller.own)
+    elif (
+        caller.regular
+        and not reached
+        and any(probe.rights.of(relation, "select", caller, caller.own))
     ):
         if wanted:
             problem = f"may read own rows of {relation.qualified}, but got {outcome}"

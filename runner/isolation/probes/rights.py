@@ -50,9 +50,7 @@ class Rights:
         """Whether anything is declared about a relation."""
         return relation.oid in self._by_oid
 
-    def of(
-        self, relation: Relation, command: str, caller: Caller, tenant: str
-    ) -> Iterator[Right]:
+    def of(self, relation: Relation, command: str, caller: Caller, tenant: str) -> Iterator[Right]:
         """Yield the rights of a caller in a tenant."""
         names = caller.rights.get(tenant, ())
         for right in self._by_oid.get(relation.oid, {}).get(command, ()):
@@ -101,9 +99,7 @@ class Rights:
             self._rows[key] = self._evaluated(relation, text, where, rows)
         return self._rows[key]
 
-    def _evaluated(
-        self, relation: Relation, text: str, where: str, rows: list[Row]
-    ) -> list[Row]:
+    def _evaluated(self, relation: Relation, text: str, where: str, rows: list[Row]) -> list[Row]:
         """Return the rows that meet a condition; PostgreSQL evaluates it."""
         alias = relation.name.replace('"', '""')
         place = f'"{alias}".tableoid::text || "{alias}".ctid::text' if relation.is_table else "''"

@@ -74,7 +74,9 @@ class _Writer:
         columns = [
             c.name
             for c in relation.columns
-            if not c.generated and caller.role in c.roles("update") and caller.role in relation.users
+            if not c.generated
+            and caller.role in c.roles("update")
+            and caller.role in relation.users
         ]
         if not columns and caller.regular:
             first = next((c.name for c in relation.columns), None)
@@ -194,8 +196,12 @@ class _Writer:
         if caller.everywhere:
             pass
         elif leaked or moved:
-            tables = list(dict.fromkeys([t.qualified for t, _ in leaked] or [t.qualified for t in moved]))
-            problem = f"changes rows of another tenant in {', '.join(tables)}: {len(leaked or moved)}"
+            tables = list(
+                dict.fromkeys([t.qualified for t, _ in leaked] or [t.qualified for t in moved])
+            )
+            problem = (
+                f"changes rows of another tenant in {', '.join(tables)}: {len(leaked or moved)}"
+            )
         elif outcome.sqlstate == _LIMIT_REACHED:
             problem = f"changes rows of other tenants in {relation.qualified}: {_MOST} or more"
         elif shared and not self._may_share(write):

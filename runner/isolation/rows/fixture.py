@@ -59,9 +59,7 @@ class Fixture:
 
     def persons(self, tenant: str) -> list[str]:
         """Return the users of a tenant's people, and of nobody else's, as SQL literals."""
-        return [
-            _literal(p.user) for p in self.people if set(p.roles) == {tenant} and not p.former
-        ]
+        return [_literal(p.user) for p in self.people if set(p.roles) == {tenant} and not p.former]
 
     def condition(self, relation: Relation, owner: str, alias: str = "t") -> str:
         """Return the condition that a row belongs to a tenant."""
@@ -94,7 +92,11 @@ class _Maker:
         self.fixture = fixture
         self._n = secrets.randbelow(8000) + 100
         first = 20_000 + secrets.randbelow(20_000)
-        for owner, base in ((A, first), (B, first + 1 + secrets.randbelow(9_000)), ("S", first - 1)):
+        for owner, base in (
+            (A, first),
+            (B, first + 1 + secrets.randbelow(9_000)),
+            ("S", first - 1),
+        ):
             marker = f"{'zq'}{owner.lower()}{secrets.token_hex(3)}"
             self.fixture.listers[owner] = values.marked(marker, base)
         self._order = self._shapes()
@@ -165,10 +167,11 @@ class _Maker:
             if unmet and relation.tenancy == TENANT and relation is not tenants.tenant:
                 for owner in (A, B):
                     self._fill(relation, table, owner, self._fixed(relation, owner), only=unmet)
+        referenced = {ref.oid for relation, _ in self._order for ref in relation.references}
         for relation, table in self._order:  # rows that no later row or trigger has changed
             if relation.tenancy != TENANT or relation in (tenants.tenant, people):
                 continue
-            if not _takes_parent(relation):
+            if relation.oid in referenced and not _takes_parent(relation):
                 for owner in (A, B):
                     fixed = self._fixed(relation, owner)
                     self._fill(relation, table, owner, fixed, vary=False, quiet=True)
@@ -382,7 +385,9 @@ def template(
     rows = {**fixture.rows[SHARED_ROWS], **(fixture.rows[owner] if owner != "S" else {})}
     column = relation.tenant_column
     fixed = {column: fixture.ids.get(owner)} if column else {}
-    scope = Scope(rows, fixture.listers[owner], secrets.randbelow(10**4) + 20_000, fixed, vary=False)
+    scope = Scope(
+        rows, fixture.listers[owner], secrets.randbelow(10**4) + 20_000, fixed, vary=False
+    )
     found: list[Made] = []
     reason = ""
     try:

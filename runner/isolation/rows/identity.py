@@ -42,9 +42,7 @@ class Identity:
         return f"{self.name}: role {self.role}{f', {shown}' if shown else ''}"
 
 
-def settings(
-    config: Config, role: str, user: str | None, tenant: str | None
-) -> dict[str, str]:
+def settings(config: Config, role: str, user: str | None, tenant: str | None) -> dict[str, str]:
     """Return the settings of a request, from the templates of [identity]."""
     return {
         name: _render(config, template, {"role": role, "user": user, "tenant": tenant})

@@ -57,7 +57,11 @@ class Snapshot:
         """Return a value within a text that names an owner; empty if there is none."""
         had = " ".join(known)
         return next(
-            (v for v, whose in self.markers.items() if whose == owner and v in text and v not in had),
+            (
+                v
+                for v, whose in self.markers.items()
+                if whose == owner and v in text and v not in had
+            ),
             "",
         )
 
@@ -134,7 +138,7 @@ def _condition(fixture: Fixture, relation: Relation, owner: str) -> str:
         " and ".join(
             f't."{name}" is null'
             if row[name] is None
-            else f"t.\"{name}\"::text = {sql.Literal(row[name]).as_string(None)}"
+            else f't."{name}"::text = {sql.Literal(row[name]).as_string(None)}'
             for name in columns
         )
         for row in rows

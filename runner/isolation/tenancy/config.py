@@ -177,9 +177,7 @@ class _Parser:
 
     # --- rights ------------------------------------------------------------------------------
 
-    def _rights(
-        self, actors: Mapping[str, Actor]
-    ) -> dict[str, dict[str, tuple[Right, ...]]]:
+    def _rights(self, actors: Mapping[str, Actor]) -> dict[str, dict[str, tuple[Right, ...]]]:
         rights: dict[str, dict[str, tuple[Right, ...]]] = {}
         for names, commands in self._data.get("rights", {}).items():
             if not isinstance(commands, dict):

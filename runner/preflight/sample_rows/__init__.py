@@ -95,9 +95,7 @@ def _sum(first: FillResult, second: FillResult) -> FillResult:
 class _Filler:
     """Insert rows into one table."""
 
-    def __init__(
-        self, connection: Connection, table: Table, scope: Scope | None = None
-    ) -> None:
+    def __init__(self, connection: Connection, table: Table, scope: Scope | None = None) -> None:
         self._connection = connection
         self._table = table
         self._scope = scope
