@@ -10,6 +10,8 @@ from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
 from runner.isolation import drift, preconditions, proof
+from runner.isolation.probes.generic import prove_generic
+from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 
@@ -25,7 +27,8 @@ def verify(
     """Return the verdict on drift and isolation, or on what `only` names. Changes nothing.
 
     Args:
-        sql_dir: the migrations that the database is compared with.
+        sql_dir: the migrations that the database is compared with; with an isolation.toml beside
+            them, the tenants and rights are those that it declares.
         only: "drift", a table, a right, a rule or an attack.
         schemas: exposed by the API; `public` if empty.
 
@@ -43,9 +46,15 @@ def verify(
                 verdict = _drift(migrator, sql_dir, report)
             except (UsageError, ServerError) as error:  # no files, or no server to run them on
                 verdict = Verdict(warnings=(f"The files were not compared: {error.message}",))
-        verdict = verdict.with_more(
-            proof.prove(migrator.connection, only=only, schemas=schemas, report=report)
-        )
+        file = sql_dir / "isolation.toml"
+        if config.is_generic(file):
+            facts = preconditions.facts(migrator.connection, schemas)
+            found = prove_generic(migrator.connection, config.read(file), report=report)
+            verdict = Verdict(facts=facts).with_more(verdict).with_more(found.only(only))
+        else:
+            verdict = verdict.with_more(
+                proof.prove(migrator.connection, only=only, schemas=schemas, report=report)
+            )
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict

@@ -13,7 +13,7 @@ from psycopg import sql
 from runner.isolation.rows.fixture import Fixture
 from runner.isolation.rows.identity import A, B
 from runner.isolation.rows.snapshot import Snapshot
-from runner.isolation.tenancy.relations import Argument, Function, Relation
+from runner.isolation.tenancy.objects import Argument, Function, Relation
 
 _MOST, _MOST_OF_ONE = (
     6,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from runner.errors import RunnerError, UsageError
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
 from runner.isolation.tenancy.config import Config
-from runner.isolation.tenancy.relations import PERSON, SHARED, TENANT, UNDECIDED, TenantMap
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, TenantMap
 from runner.isolation.verdict import Breach
 from runner.postgres.connection import Connection
 
@@ -102,7 +104,7 @@ def _undecided(probe: Probe) -> None:
             f"the {kind} {relation.qualified} is within reach of {', '.join(roles)}, and undecided",
             cause=what,
             fix=f'-- in {config.path}, [rights]:\n"{relation.schema}.{relation.name}" = '
-            f"{{ select = [] }}\n-- or: revoke all on {relation.qualified} from {', '.join(roles)};",
+            "{ select = [] }\n" + f"-- or: {_revoke('all', relation.qualified, roles)}",
         )
     for function in tenants.functions if config.functions is not None else ():
         names = (function.name, f"{function.schema}.{function.name}", function.signature)
@@ -116,8 +118,12 @@ def _undecided(probe: Probe) -> None:
                 function.signature,
                 f"{', '.join(function.callers)} may call {function.signature}, which is undecided",
                 cause="[expose] functions does not name it",
-                fix=f'-- in {config.path}, [expose]: functions = ["{function.schema}.{function.name}"]',
+                fix=f"-- in {config.path}, [expose]: add {function.schema}.{function.name}",
             )
+
+
+def _revoke(privilege: str, name: str, roles: Sequence[str]) -> str:
+    return f"revoke {privilege} on {name} from {', '.join(roles)};"
 
 
 def _privileges(probe: Probe) -> None:
@@ -136,7 +142,7 @@ def _privileges(probe: Probe) -> None:
                     f"{role} holds {privilege.upper()} on {relation.qualified}, which row-level "
                     "security does not limit",
                     cause=f"grant {privilege} on {relation.qualified} to {role}",
-                    fix=f"revoke {privilege} on {relation.qualified} from {role};",
+                    fix=_revoke(privilege, relation.qualified, [role]),
                 )
         if relation.kind == "m" and relation.tenancy in (TENANT, PERSON):
             for role in probe.fixture.tenants.api_roles:
@@ -146,7 +152,7 @@ def _privileges(probe: Probe) -> None:
                         relation.qualified,
                         f"{role} reads every tenant's rows in {relation.qualified}",
                         cause=f"a materialized view has no row-level security; it {relation.why}",
-                        fix=f"revoke select on {relation.qualified} from {role};",
+                        fix=_revoke("select", relation.qualified, [role]),
                     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.isolation.probes.execute import Outcome
 from runner.isolation.rows.fixture import SHARED_ROWS
 from runner.isolation.rows.snapshot import Row, Snapshot
-from runner.isolation.tenancy.relations import Relation, TenantMap
+from runner.isolation.tenancy.objects import Relation, TenantMap
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from psycopg import sql
 from runner.isolation.matrix.root_cause import Fact, RootCauses
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.identities import Caller
-from runner.isolation.tenancy.relations import Function, Relation, TenantMap
+from runner.isolation.tenancy.objects import Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 from runner.queries import query
@@ -34,12 +34,12 @@ class Findings:
         self,
         relation: Relation | Function,
         command: str,
-        what: str,
         caller: Caller,
-        where: str,
         outcome: Outcome,
-        statement: str,
         *,
+        what: str,
+        where: str,
+        statement: str,
         allowed: bool,
         problem: str = "",
         exposed: str = "",

@@ -15,7 +15,7 @@ from runner.isolation.probes.execute import Attempt, Outcome, run
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import B
-from runner.isolation.tenancy.relations import Function
+from runner.isolation.tenancy.objects import Function
 
 INJECTED = "isolation.injected"
 _MOST = 200  # rows of a result
@@ -67,9 +67,9 @@ class _Caller:
     def calls(self, caller: Caller, function: Function) -> Iterator[_Call]:
         """Yield the calls of one function by one caller."""
         told: dict[int, Sequence[Value]] = {}
-        for pair, values in self._arguments.of_other(function):
-            yield self._call(caller, function, values, "other", pair)
-            told[pair] = values
+        for pair, given in self._arguments.of_other(function):
+            yield self._call(caller, function, given, "other", pair)
+            told[pair] = given
         for pair, values in told.items():
             if any(value.kind for value in values):
                 for _ in range(2):
@@ -103,8 +103,8 @@ class _Caller:
             if problem := self._problem(call, outcome, before):
                 self._record(call, outcome, *problem)
                 return
-        for call, outcome, problem in self._telling(calls):
-            self._record(call, outcome, problem, "")
+        for call, outcome, told in self._telling(calls):
+            self._record(call, outcome, told, "")
             return
         call, outcome = next(((c, o) for c, o in calls if not o.sqlstate), calls[0])
         self._record(call, outcome, "", "")
@@ -157,18 +157,14 @@ class _Caller:
                 continue
             same = _answer(absent[0]) == _answer(absent[1])
             seen = _answer if same else _shape
-            if same or _shape(absent[0]) == _shape(absent[1]):
-                if seen(outcome) != seen(absent[0]):
-                    yield (
-                        call,
-                        outcome,
-                        f"is told by {call.function.signature} what exists in another tenant",
-                    )
+            if seen(absent[0]) == seen(absent[1]) != seen(outcome):
+                told = f"is told by {call.function.signature} what exists in another tenant"
+                yield call, outcome, told
 
     def _record(self, call: _Call, outcome: Outcome, problem: str, exposed: str) -> None:
         self._probe.findings.cell(
-            call.function, "execute", "call", call.caller, "other", outcome, call.attempt.sql,
-            allowed=False, problem=problem, exposed=exposed,
+            call.function, "execute", call.caller, outcome, what="call", where="other",
+            statement=call.attempt.sql, allowed=False, problem=problem, exposed=exposed,
         )  # fmt: skip
 
 

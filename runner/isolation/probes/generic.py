@@ -11,7 +11,7 @@ from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.identities import callers
 from runner.isolation.probes.reads import Probe
 from runner.isolation.probes.rights import Rights
-from runner.isolation.rows import fixture, snapshot
+from runner.isolation.rows import maker, snapshot
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.transactions import TransactionLimits, rolled_back
@@ -49,7 +49,7 @@ def _prove(connection: Connection, config: Config, report: Report) -> Findings:
     tenants = relations.read(connection, config)
     catalog.check(connection, config, tenants)
     report(Working("rows of two tenants"))
-    made = fixture.make(connection, config, tenants)
+    made = maker.make(connection, config, tenants)
     taken = snapshot.take(connection, made)
     found = Findings(connection, tenants)
     probe = Probe(

@@ -1,4 +1,4 @@
-"""Functions that say who calls: what they return without an identity, and what they leave behind."""
+"""Functions that say who calls: their answer without an identity, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import psycopg
 
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import A, B
-from runner.isolation.tenancy.relations import Function
+from runner.isolation.tenancy.objects import Function
 from runner.postgres.connection import Connection
 
 _LASTING = re.compile(r"set_config\(\s*'([^']+)'[^;]*?,\s*false\s*\)", re.IGNORECASE)
@@ -24,9 +24,9 @@ def try_all(probe: Probe) -> None:
 
 
 def _says_who(probe: Probe, function: Function) -> bool:
-    """Whether it reads a setting, itself or by a function it calls, and returns a tenant or user."""
+    """Whether it returns a tenant, a user or a flag, and reads a setting, itself or indirectly."""
     config, tenants = probe.fixture.config, probe.fixture.tenants
-    if _returned(function) == "boolean":
+    if function.returns == "boolean":
         return _reads_setting(probe, function)
     kinds = {
         column.type
@@ -37,11 +37,7 @@ def _says_who(probe: Probe, function: Function) -> bool:
         )
         if relation and name and (column := relation.column(name))
     }
-    return _returned(function) in kinds and _reads_setting(probe, function)
-
-
-def _returned(function: Function) -> str:
-    return function.returns
+    return function.returns in kinds and _reads_setting(probe, function)
 
 
 def _reads_setting(probe: Probe, function: Function) -> bool:

@@ -171,7 +171,7 @@ class _Callers:
                 for text in self._texts(base.settings.get(name, ""), keys, value):
                     bent = replace(
                         base,
-                        name=f"{actor.name} with {name} = {text}",
+                        name=f"{actor.name} with forged {', '.join(keys) or name}",
                         settings={**base.settings, name: text},
                     )
                     yield Caller(bent, {A: tuple(self._config.actors)}, suspect=suspect)

@@ -1,4 +1,4 @@
-"""Insert rows as every caller: into the own and the other tenant, signed by others, linked across."""
+"""Insert rows as every caller: own ones, the other tenant's, signed by others, linked across."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from psycopg import sql
 from runner.isolation.probes.effects import Effects
 from runner.isolation.probes.execute import Attempt, Outcome, run
 from runner.isolation.probes.identities import Caller
+from runner.isolation.probes.insert_rows import InsertRows
 from runner.isolation.probes.reads import Probe
-from runner.isolation.rows.fixture import Made, template
 from runner.isolation.rows.identity import OTHER
-from runner.isolation.tenancy.relations import PERSON, SHARED, TENANT, Reference, Relation
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
 
 _TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
 
@@ -60,12 +60,7 @@ class _Inserter:
 
     def __init__(self, probe: Probe, effects: Effects) -> None:
         self._probe, self._effects = probe, effects
-        self._templates: dict[tuple[int, str], Made | None] = {}
-        config, tenants = probe.fixture.config, probe.fixture.tenants
-        self._persons = set(tenants.person_columns)
-        if tenants.people and not self._persons:
-            self._persons = {tenants.people.oid}
-        self._user = config.people.user if config.people else ""
+        self._rows = InsertRows(probe)
 
     # --- statements --------------------------------------------------------------------------
 
@@ -107,30 +102,26 @@ class _Inserter:
         usable: list[str],
         declared: set[str],
     ) -> Iterator[_Insert]:
-        row = self._template(target, caller.own)
+        row = self._rows.template(target, caller.own)
         if row is None:
             return
         columns = declared & set(usable) if declared else set(usable)
-        for user in self._users(caller, target):
-            signed = self._signed(row, target, user)
-            base = self._chosen(target, columns, explicit=self._named(relation, caller))
+        for user in self._rows.users(caller, target):
+            signed = self._rows.signed(row, target, user)
+            base = self._rows.chosen(target, columns, explicit=self._named(relation, caller))
             if base:
-                yield self._insert(
-                    caller, relation, "row", "own", signed, base, allowed=bool(declared)
-                )
+                yield self._insert(caller, relation, signed, base, allowed=bool(declared))
         if not declared or not caller.regular:
             return
-        other = self._colleague(caller)
+        other = self._rows.colleague(caller)
         for name in sorted(set(usable) - declared):
-            signed = self._signed(row, target, self._user_of(caller))
-            if self._is_person(target, name):
+            signed = self._rows.signed(row, target, self._rows.user_of(caller))
+            if self._rows.is_person(target, name):
                 if not other:
                     continue
                 signed = {**signed, name: other}
-            base = self._chosen(target, columns, explicit=columns)
-            yield self._insert(
-                caller, relation, f"row with {name}", "own", signed, {*base, name}, allowed=False
-            )
+            base = self._rows.chosen(target, columns, explicit=columns)
+            yield self._insert(caller, relation, signed, {*base, name}, what=f"row with {name}")
 
     def _named(self, relation: Relation, caller: Caller) -> set[str]:
         """Return the columns that the rights name."""
@@ -143,22 +134,22 @@ class _Inserter:
     def _other(
         self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
     ) -> Iterator[_Insert]:
-        row = self._template(target, OTHER[caller.own])
+        row = self._rows.template(target, OTHER[caller.own])
         if row is None:
             return
-        columns = self._chosen(target, set(usable), explicit=())
+        columns = self._rows.chosen(target, set(usable), explicit=())
         crossing = {target.tenant_column} & columns or {
-            name for reference in self._tenant_references(target) for name in reference.columns
+            name for reference in self._rows.tenant_references(target) for name in reference.columns
         } & columns
-        if target.oid in self._persons:
+        if target.oid in self._rows.persons:
             crossing = columns & {self._probe.fixture.tenants.person_columns.get(target.oid, "")}
         if not crossing:
             return
         may = bool(self._probe.rights.columns(relation, "insert", caller, OTHER[caller.own]))
-        users = [self._user_of(caller), ""] if target.oid not in self._persons else [""]
+        users = [self._rows.user_of(caller), ""] if target.oid not in self._rows.persons else [""]
         for user in dict.fromkeys(users):
-            signed = self._signed(row, target, user) if user else row
-            yield self._insert(caller, relation, "row", "other", signed, columns, allowed=may)
+            signed = self._rows.signed(row, target, user) if user else row
+            yield self._insert(caller, relation, signed, columns, where="other", allowed=may)
 
     def _links(
         self,
@@ -169,16 +160,16 @@ class _Inserter:
         declared: set[str],
     ) -> Iterator[_Insert]:
         """Yield own rows that refer to a row of the other tenant."""
-        row = self._template(target, caller.own)
+        row = self._rows.template(target, caller.own)
         if row is None or target is self._probe.fixture.tenants.people:
             return
-        columns = self._chosen(target, declared & set(usable), self._named(relation, caller))
-        for reference in self._tenant_references(target):
+        columns = self._rows.chosen(target, declared & set(usable), self._named(relation, caller))
+        for reference in self._rows.tenant_references(target):
             own = [name for name in reference.columns if name != target.tenant_column]
             parent = self._probe.fixture.tenants.relations[reference.oid]
             theirs = self._probe.snapshot.of(parent, OTHER[caller.own])
             only = self._probe.snapshot.of(parent, caller.own)
-            if not own or not set(own) <= set(usable) or parent.oid in self._persons:
+            if not own or not set(own) <= set(usable) or parent.oid in self._rows.persons:
                 continue
             places = {n: reference.referred[reference.columns.index(n)] for n in own}
             taken = {tuple(r.values[p] for p in places.values()) for r in only}
@@ -188,12 +179,17 @@ class _Inserter:
             )
             if foreign is None:
                 continue
-            linked = self._signed(row, target, self._user_of(caller))
+            linked = self._rows.signed(row, target, self._rows.user_of(caller))
             linked = {**linked, **{name: foreign.values[p] for name, p in places.items()}}
             yield self._insert(
-                caller, relation, f"row that refers to {parent.name} by {', '.join(own)}", "other",
-                linked, columns | set(own), allowed=False, implied=reference.implied,
-            )  # fmt: skip
+                caller,
+                relation,
+                linked,
+                columns | set(own),
+                what=f"row that refers to {parent.name} by {', '.join(own)}",
+                where="other",
+                implied=reference.implied,
+            )
 
     def _keys(
         self,
@@ -204,10 +200,10 @@ class _Inserter:
         declared: set[str],
     ) -> Iterator[_Insert]:
         """Yield own rows with a unique value of the other tenant."""
-        row = self._template(target, caller.own)
+        row = self._rows.template(target, caller.own)
         if row is None or target.tenancy != TENANT or target is self._probe.fixture.tenants.tenant:
             return
-        columns = self._chosen(target, declared & set(usable), self._named(relation, caller))
+        columns = self._rows.chosen(target, declared & set(usable), self._named(relation, caller))
         referring = {name for reference in target.references for name in reference.columns}
         own = self._probe.snapshot.of(target, caller.own)
         for key in target.keys:
@@ -223,32 +219,37 @@ class _Inserter:
             taken = {r.shown(key.columns) for r in own}
             for theirs in self._probe.snapshot.of(target, OTHER[caller.own]):
                 if theirs.shown(key.columns) not in taken and None not in theirs.shown(key.columns):
-                    signed = self._signed(row, target, self._user_of(caller))
+                    signed = self._rows.signed(row, target, self._rows.user_of(caller))
                     signed |= {name: theirs.values[name] for name in key.columns}
                     yield self._insert(
-                        caller, relation, f"row with the {', '.join(key.columns)} of another", "other",
-                        signed, columns | set(key.columns), allowed=False, key=key.name,
-                    )  # fmt: skip
+                        caller,
+                        relation,
+                        signed,
+                        columns | set(key.columns),
+                        what=f"row with the {', '.join(key.columns)} of another",
+                        where="other",
+                        key=key.name,
+                    )
                     break
 
     def _shared(
         self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
     ) -> Iterator[_Insert]:
-        row = self._template(target, "S")
+        row = self._rows.template(target, "S")
         if row is not None:
             may = bool(self._probe.rights.columns(relation, "insert", caller, caller.own))
-            yield self._insert(caller, relation, "row", "own", row, usable, allowed=may)
+            yield self._insert(caller, relation, row, usable, allowed=may)
 
     def _insert(
         self,
         caller: Caller,
         relation: Relation,
-        what: str,
-        where: str,
         row: Mapping[str, str | None],
         columns: Iterable[str],
         *,
-        allowed: bool,
+        what: str = "row",
+        where: str = "own",
+        allowed: bool = False,
         implied: bool = False,
         key: str = "",
     ) -> _Insert:
@@ -261,84 +262,6 @@ class _Inserter:
         text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
         attempt = Attempt(caller.identity, text, watch=True)
         return _Insert(caller, relation, what, where, allowed, attempt, implied, key)
-
-    # --- rows --------------------------------------------------------------------------------
-
-    def _template(self, target: Relation, owner: str) -> Made | None:
-        key = (target.oid, owner)
-        if key not in self._templates:
-            row, reason = template(
-                self._probe.findings.connection, self._probe.fixture, target, owner
-            )
-            existing = self._probe.snapshot.of(target, owner)
-            if row is None and existing:  # a taken key is found after the policies
-                row = dict(existing[-1].values)
-            self._templates[key] = row
-            if row is None:
-                self._probe.findings.breach(
-                    f"rows.{target.qualified}",
-                    target.qualified,
-                    f"inserts into {target.qualified} could not be tried for {owner}",
-                    cause=reason,
-                )
-        return self._templates[key]
-
-    def _chosen(self, target: Relation, columns: set[str], explicit: Iterable[str]) -> set[str]:
-        """Return the columns to give: not those that the database fills, unless they refer."""
-        referring = {name for reference in target.references for name in reference.columns}
-        kept = {*explicit, *referring, target.tenant_column}
-        return {
-            name
-            for name in columns
-            if name in kept or ((c := target.column(name)) is not None and not c.filled)
-        }
-
-    def _tenant_references(self, target: Relation) -> Iterator[Reference]:
-        for reference in target.references:
-            parent = self._probe.fixture.tenants.relations.get(reference.oid)
-            if (
-                parent
-                and parent.tenancy == TENANT
-                and parent is not self._probe.fixture.tenants.tenant
-            ):
-                yield reference
-
-    def _is_person(self, target: Relation, name: str) -> bool:
-        return (target is self._probe.fixture.tenants.people and name == self._user) or any(
-            name in reference.columns and name != target.tenant_column
-            for reference in target.references
-            if reference.oid in self._persons
-        )
-
-    def _signed(self, row: Mapping[str, str | None], target: Relation, user: str) -> Made:
-        """Return the row with a person in each column that refers to one."""
-        if not user:
-            return dict(row)
-        return {
-            n: user if v is not None and self._is_person(target, n) else v for n, v in row.items()
-        }
-
-    def _user_of(self, caller: Caller) -> str:
-        person = caller.identity.person
-        return person.user if person else ""
-
-    def _users(self, caller: Caller, target: Relation) -> list[str]:
-        """Return the persons to put into a row: oneself; in the people table, others too."""
-        users = [self._user_of(caller)]
-        if target is self._probe.fixture.tenants.people:
-            users += [p.user for p in self._probe.fixture.people if caller.own not in p.roles][:2]
-        return list(dict.fromkeys(users))
-
-    def _colleague(self, caller: Caller) -> str:
-        mine = self._user_of(caller)
-        return next(
-            (
-                person.user
-                for person in self._probe.fixture.people
-                if set(person.roles) == {caller.own} and person.user != mine and not person.former
-            ),
-            "",
-        )
 
     # --- judgement ---------------------------------------------------------------------------
 
@@ -376,8 +299,8 @@ class _Inserter:
         elif not insert.allowed and accepted and self._judged(insert):
             problem = f"inserts a {insert.what} into {relation.qualified}, which no right allows"
         self._probe.findings.cell(
-            relation, "insert", insert.what, caller, insert.where, outcome, insert.attempt.sql,
-            allowed=insert.allowed, problem=problem,
+            relation, "insert", caller, outcome, what=insert.what, where=insert.where,
+            statement=insert.attempt.sql, allowed=insert.allowed, problem=problem,
         )  # fmt: skip
 
     def _judged(self, insert: _Insert) -> bool:

@@ -14,7 +14,7 @@ from runner.isolation.probes.rights import Rights
 from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
 from runner.isolation.rows.identity import OTHER, B
 from runner.isolation.rows.snapshot import Row, Snapshot
-from runner.isolation.tenancy.relations import PERSON, SHARED, TENANT, UNDECIDED, Relation
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, Relation
 
 _LIMIT = 1_000  # rows that a caller may get back
 _FOREIGN = "?"  # the owner of a row that is nobody's in the fixture
@@ -111,7 +111,7 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
                 f"could not be tried on {relation.qualified}: it has no row of the other tenant"
             )
         record(
-            relation, "select", "rows", caller, "other", outcome, statement,
+            relation, "select", caller, outcome, what="rows", where="other", statement=statement,
             allowed=crossing, problem=problem, exposed=_sample(leaked),
         )  # fmt: skip
     if relation.tenancy == SHARED:
@@ -142,8 +142,8 @@ def _judge_shared(probe: Probe, read: _Read, outcome: Outcome, seen: Sequence[Ro
     elif may and caller.regular and not seen and caller.name in names:
         problem = f"may read {relation.qualified}, but got {outcome}"
     probe.findings.cell(
-        relation, "select", "rows", caller, "own", outcome, read.attempt.sql,
-        allowed=may, problem=problem, exposed=_sample(leaked),
+        relation, "select", caller, outcome, what="rows", where="own",
+        statement=read.attempt.sql, allowed=may, problem=problem, exposed=_sample(leaked),
     )  # fmt: skip
 
 
@@ -185,8 +185,8 @@ def _judge_own(
                 "condition"
             )
     probe.findings.cell(
-        relation, "select", "rows", caller, "own", outcome, read.attempt.sql,
-        allowed=bool(allowed), problem=problem, exposed=_sample(beyond),
+        relation, "select", caller, outcome, what="rows", where="own",
+        statement=read.attempt.sql, allowed=bool(allowed), problem=problem, exposed=_sample(beyond),
     )  # fmt: skip
 
 

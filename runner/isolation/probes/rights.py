@@ -13,7 +13,7 @@ from runner.isolation.rows.fixture import Fixture
 from runner.isolation.rows.identity import A, B
 from runner.isolation.rows.snapshot import Row, Snapshot
 from runner.isolation.tenancy.config import COMMANDS, Right
-from runner.isolation.tenancy.relations import Relation
+from runner.isolation.tenancy.objects import Relation
 from runner.postgres.connection import Connection
 
 

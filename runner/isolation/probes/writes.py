@@ -14,7 +14,7 @@ from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.rows.snapshot import Row
-from runner.isolation.tenancy.relations import SHARED, Relation
+from runner.isolation.tenancy.objects import SHARED, Relation
 
 _MOST = 200  # rows that a statement without WHERE may change before it is ended
 _LIMIT_REACHED = "22012"
@@ -279,8 +279,8 @@ class _Writer:
         self, write: _Write, outcome: Outcome, where: str, *, allowed: bool, problem: str
     ) -> None:
         self._probe.findings.cell(
-            write.relation, write.command, write.what, write.caller, where, outcome,
-            write.attempt.sql, allowed=allowed, problem=problem,
+            write.relation, write.command, write.caller, outcome, what=write.what, where=where,
+            statement=write.attempt.sql, allowed=allowed, problem=problem,
         )  # fmt: skip
 
 

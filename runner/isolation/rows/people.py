@@ -11,7 +11,7 @@ from psycopg import sql
 
 from runner.isolation.rows.identity import A, B, Person
 from runner.isolation.tenancy.config import Config
-from runner.isolation.tenancy.relations import Relation, TenantMap
+from runner.isolation.tenancy.objects import Relation, TenantMap
 from runner.postgres.connection import Connection
 from runner.preflight.sample_rows import values
 from runner.preflight.sample_rows.shapes import Table

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
 from runner.isolation.rows.identity import A, B
-from runner.isolation.tenancy.relations import PERSON, SHARED, TENANT, Relation
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
 from runner.postgres.connection import Connection
 
 _LIMIT = 2_000  # rows of a view
@@ -102,9 +102,8 @@ def prepare(connection: Connection, fixture: Fixture, snapshot: Snapshot) -> Non
         if (condition := _condition(fixture, relation, owner)) != "false"
     ]
     listed = " union all ".join(parts) or "select '' as place"
-    connection.execute(
-        f"prepare {STATE} as select string_agg(place, ';') from ({listed}) as rows".encode()
-    )
+    text = f"prepare {STATE} as select string_agg(place, ';') from ({listed}) as rows"  # noqa: S608
+    connection.execute(text.encode())
     snapshot.state = state(connection.execute(f"execute {STATE}").fetchall()[0][0])
 
 

@@ -82,9 +82,28 @@ class Config:
     fixture: str | None = None  # SQL: rows that cannot be invented
     path: str = "isolation.toml"
 
-    def is_generic(self) -> bool:
-        """Whether the rights are of the generic form."""
-        return bool(self.actors)
+
+def is_generic(path: Path) -> bool:
+    """Whether a file is there and has rights of the form that this package reads.
+
+    A file that is not TOML counts, so that `read` reports it.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return False
+    except ValueError:
+        return True
+    rights = data.get("rights", {})
+    written_out = (
+        isinstance(right, dict) and "allowed" in right
+        for commands in rights.values()
+        if isinstance(commands, dict)
+        for whats in commands.values()
+        if isinstance(whats, dict)
+        for right in whats.values()
+    )
+    return "tenant" in data and not any(written_out)
 
 
 def read(path: Path) -> Config:

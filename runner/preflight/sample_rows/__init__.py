@@ -222,9 +222,12 @@ class _Filler:
             sql.SQL(", ").join(map(sql.Identifier, given)),
             sql.SQL(", ").join(map(sql.Literal, given.values())),
         )
-        query = sql.SQL("savepoint sample; insert into {} {} returning *; release savepoint sample")
+        returning = sql.SQL("returning *" if self._scope else "")
+        query = sql.SQL("savepoint sample; insert into {} {} {}; release savepoint sample")
         try:
-            cursor = self._connection.execute(query.format(self._table.identifier, values))
+            cursor = self._connection.execute(
+                query.format(self._table.identifier, values, returning)
+            )
         except psycopg.Error as error:
             if self._connection.closed:
                 raise
@@ -235,7 +238,8 @@ class _Filler:
         if cursor.rowcount == 0:
             self._reason = "a trigger or rule discards every row without an error"
             return "?????", ""
-        self.made.append(_text(cursor))
+        if self._scope:
+            self.made.append(_text(cursor))
         return "", ""
 
     def _with_free_keys(self, row: Row) -> Row | None:

@@ -127,7 +127,7 @@ class _Fitting:
             return [*default, *recognizable, *usual, *null]
         if column.category == "D":
             soon: list[Value] = ["now"] * column.not_null
-            return [*(null if not default else default), *soon, *recognizable, *usual]
+            return [*(default or null), *soon, *recognizable, *usual]
         return [*recognizable, *default, *usual, *null]
 
     def _distinctive(self, name: str, found: Sequence[Value]) -> list[Value]:
