@@ -18,7 +18,6 @@ from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
 
 SCHEMAS = Path(__file__).parent / "schemas"
-pytestmark = one_server
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,18 @@ class Project:
 
 @pytest.fixture(scope="module")
 def _databases(server: Server) -> Iterator[dict[str, Project]]:
-    with server.database() as first, server.database() as second:
-        with first.connect() as one, second.connect() as two:
-            projects = {}
-            for name, connection in (("setting", one), ("claims", two)):
-                connection.execute((SCHEMAS / f"{name}.sql").read_bytes())
-                projects[name] = Project(connection, config.read(SCHEMAS / f"{name}.toml"))
-            yield projects
-            one.rollback()
-            two.rollback()
+    with (
+        server.database() as first,
+        server.database() as second,
+        first.connect() as one,
+        second.connect() as two,
+    ):
+        projects = {}
+        for name, connection in (("setting", one), ("claims", two)):
+            connection.execute((SCHEMAS / f"{name}.sql").read_bytes())
+            connection.commit()  # or the roles would block other databases
+            projects[name] = Project(connection, config.read(SCHEMAS / f"{name}.toml"))
+        yield projects
 
 
 @pytest.fixture(params=["setting", "claims"])
@@ -74,6 +76,7 @@ def subjects(verdict: Verdict) -> str:
     )
 
 
+@one_server
 def test_a_sound_schema_has_no_breach_and_no_untried_cell(project: Project) -> None:
     verdict = project.prove()
     assert [(breach.proof, breach.summary) for breach in verdict.breaches] == []
@@ -81,6 +84,7 @@ def test_a_sound_schema_has_no_breach_and_no_untried_cell(project: Project) -> N
     assert all(cell.passed for cell in verdict.cells)
 
 
+@one_server
 def test_nothing_remains(chain: Project) -> None:
     before = chain.connection.execute("select count(*) from chain.books").fetchone()
     chain.prove()
@@ -88,6 +92,7 @@ def test_nothing_remains(chain: Project) -> None:
     assert not chain.connection.execute("select from pg_prepared_statements").fetchall()
 
 
+@one_server
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -112,7 +117,8 @@ def test_nothing_remains(chain: Project) -> None:
         ("create unique index isbn on chain.books (isbn)", "chain.books"),
         (
             "create or replace function chain.branch() returns int language sql stable"
-            " as $$ select coalesce(nullif(current_setting('chain.branch', true), ''), '1')::int $$",
+            " as $$ select coalesce(nullif(current_setting('chain.branch', true), ''), '1')::int"
+            " $$",
             "chain.branch()",
         ),
         (
@@ -145,7 +151,8 @@ def test_nothing_remains(chain: Project) -> None:
         ),
         (
             "create function chain.is_lent(book bigint) returns boolean language sql stable"
-            " security definer as $$ select exists (select from chain.loans where book_id = book) $$;"
+            " security definer as $$ select exists (select from chain.loans where book_id = book)"
+            " $$;"
             "grant execute on function chain.is_lent(bigint) to desk",
             "chain.is_lent",
         ),
@@ -161,6 +168,7 @@ def test_a_hole_in_the_setting_schema_is_named(chain: Project, change: str, name
     assert named in subjects(chain.prove(change))
 
 
+@one_server
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -186,7 +194,7 @@ def test_a_hole_in_the_setting_schema_is_named(chain: Project, change: str, name
             "current_setting('request.jwt.claims', true), '')::jsonb) as claims (c) $$",
             "clubs.me()",
         ),
-        ("alter policy own on clubs.posts using (author_id = clubs.me())", "clubs.posts"),
+        ("alter policy change_own on clubs.posts using (author_id = clubs.me())", "clubs.posts"),
         (
             "alter policy mine on clubs.posts using (club_id in (select clubs.mine()))",
             "clubs.posts",
@@ -212,7 +220,7 @@ def test_a_hole_in_the_setting_schema_is_named(chain: Project, change: str, name
         ),
         ("alter role signed_in bypassrls", "role signed_in"),
         (
-            "grant select on clubs.posts to visitor; grant execute on function clubs.me() to visitor;"
+            "grant select on clubs.posts to visitor;"
             "create policy published on clubs.posts for select to visitor using (not draft)",
             "clubs.posts",
         ),
@@ -222,6 +230,7 @@ def test_a_hole_in_the_claims_schema_is_named(clubs: Project, change: str, named
     assert named in subjects(clubs.prove(change))
 
 
+@one_server
 @pytest.mark.parametrize(
     "change",
     [
@@ -242,6 +251,7 @@ def test_a_harmless_change_raises_no_breach(chain: Project, change: str) -> None
     assert subjects(chain.prove(change)) == ""
 
 
+@one_server
 def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
     verdict = chain.prove(
         "create table chain.notes (id int primary key, body text);"
@@ -250,11 +260,13 @@ def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
     assert [breach.proof for breach in verdict.breaches] == ["undecided.chain.notes"]
 
 
+@one_server
 def test_a_right_that_does_not_work_is_a_breach(clubs: Project) -> None:
     verdict = clubs.prove("revoke delete on clubs.posts from signed_in")
     assert any("may delete in own rows" in breach.summary for breach in verdict.breaches)
 
 
+@one_server
 def test_a_table_in_which_no_row_can_be_made_is_a_breach(chain: Project) -> None:
     verdict = chain.prove(
         "create table chain.codes (branch_id int not null, code text check (code = md5(code)));"
@@ -265,6 +277,7 @@ def test_a_table_in_which_no_row_can_be_made_is_a_breach(chain: Project) -> None
     assert "fixture.sql" in breach.fix
 
 
+@one_server
 def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
     text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
     accepted = config.parse(
@@ -276,23 +289,7 @@ def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
     assert "chain.loans" in subjects(project.prove())
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('[tenant]\ncolum = "x"', "isolation.toml:2: unknown key of [tenant] 'colum'; did you mean"),
-        ('[tenant]\ntable = "x"', "tell the column of the tenant"),
-        ('[tenant]\ncolumn = "x"\n[actors]\nOWNER = "a"\n[rights]\nt = { select = "OWNR" }',
-         "isolation.toml:6: unknown actor 'OWNR'; did you mean OWNER?"),
-        ('[tenant]\ncolumn = "x"\n[rights]\nt = { selct = "a" }', "unknown command of t 'selct'"),
-        ("[tenant", "isolation.toml: "),
-    ],
-)  # fmt: skip
-def test_a_mistake_in_the_file_has_its_line(text: str, message: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        config.parse(text)
-    assert message in raised.value.message
-
-
+@one_server
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -310,6 +307,7 @@ def test_a_name_that_the_database_lacks_is_an_error(
         Project(chain.connection, config.parse(text)).prove()
 
 
+@one_server
 def test_a_writer_is_not_blocked(server: Server) -> None:
     """The rows of two tenants lock nothing that other sessions write to."""
     with server.database() as database, database.connect(autocommit=True) as setup:

@@ -41,7 +41,7 @@ def check(connection: Connection, config: Config, tenants: TenantMap) -> None:
     ):
         if name and relation is None:
             raise UsageError(f"{config.path}: there is no table {name}")
-    if not any(r.tenancy == TENANT for r in tenants.relations.values()):
+    if not any(r.column(config.tenant_column) for r in tenants.relations.values()):
         raise UsageError(
             f"{config.path}: no table has a column {config.tenant_column}",
             hint="[tenant] column is the one that says whose a row is.",

@@ -35,8 +35,12 @@ def prove_generic(
     """
     started = time.monotonic()
     limits = TransactionLimits.shared(lock_timeout)
-    with rolled_back(connection, limits):
-        found = _prove(connection, config, report)
+    try:
+        with rolled_back(connection, limits):
+            found = _prove(connection, config, report)
+    finally:
+        if not connection.closed:
+            snapshot.forget(connection)
     return Verdict(
         cells=tuple(found.cells),
         breaches=tuple(found.breaches),
@@ -69,6 +73,5 @@ def _prove(connection: Connection, config: Config, report: Report) -> Findings:
     for name, part in parts:
         report(Working(name))
         part(probe)
-    connection.execute(f"deallocate {snapshot.STATE}")
     catalog.accept(config, found)
     return found

@@ -105,10 +105,13 @@ class _Inserter:
         row = self._rows.template(target, caller.own)
         if row is None:
             return
-        columns = declared & set(usable) if declared else set(usable)
+        named = self._probe.rights.named(relation, "insert", caller)
+        columns = (declared & set(usable)) | named if declared else set(usable)
         for user in self._rows.users(caller, target):
             signed = self._rows.signed(row, target, user)
-            base = self._rows.chosen(target, columns, explicit=self._named(relation, caller))
+            base = self._rows.chosen(
+                target, columns, explicit=self._probe.rights.named(relation, "insert", caller)
+            )
             if base:
                 yield self._insert(caller, relation, signed, base, allowed=bool(declared))
         if not declared or not caller.regular:
@@ -122,14 +125,6 @@ class _Inserter:
                 signed = {**signed, name: other}
             base = self._rows.chosen(target, columns, explicit=columns)
             yield self._insert(caller, relation, signed, {*base, name}, what=f"row with {name}")
-
-    def _named(self, relation: Relation, caller: Caller) -> set[str]:
-        """Return the columns that the rights name."""
-        return {
-            name
-            for right in self._probe.rights.of(relation, "insert", caller, caller.own)
-            for name in right.columns or ()
-        }
 
     def _other(
         self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
@@ -163,7 +158,9 @@ class _Inserter:
         row = self._rows.template(target, caller.own)
         if row is None or target is self._probe.fixture.tenants.people:
             return
-        columns = self._rows.chosen(target, declared & set(usable), self._named(relation, caller))
+        columns = self._rows.chosen(
+            target, declared & set(usable), self._probe.rights.named(relation, "insert", caller)
+        )
         for reference in self._rows.tenant_references(target):
             own = [name for name in reference.columns if name != target.tenant_column]
             parent = self._probe.fixture.tenants.relations[reference.oid]
@@ -203,7 +200,9 @@ class _Inserter:
         row = self._rows.template(target, caller.own)
         if row is None or target.tenancy != TENANT or target is self._probe.fixture.tenants.tenant:
             return
-        columns = self._rows.chosen(target, declared & set(usable), self._named(relation, caller))
+        columns = self._rows.chosen(
+            target, declared & set(usable), self._probe.rights.named(relation, "insert", caller)
+        )
         referring = {name for reference in target.references for name in reference.columns}
         own = self._probe.snapshot.of(target, caller.own)
         for key in target.keys:

@@ -164,12 +164,15 @@ def _judge_own(
     beyond = [row for row in own if id(row) not in places]
     reached = [row for row in own if id(row) in places]
     extra = set(read.columns) - probe.rights.columns(relation, "select", caller, caller.own)
+    lacking = probe.rights.named(relation, "select", caller) - set(read.columns)
     wanted = [row for row in allowed if row.owner == caller.own]
     problem = ""
     if caller.everywhere:
         pass
     elif beyond:
         problem = f"reads own rows of {relation.qualified} that no right allows: {len(beyond)}"
+    elif caller.regular and lacking:
+        problem = f"may read {', '.join(sorted(lacking))} of {relation.qualified}, but cannot"
     elif reached and extra:
         problem = f"reads {', '.join(sorted(extra))} of {relation.qualified}, which no right allows"
     elif (

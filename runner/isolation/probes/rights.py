@@ -72,6 +72,14 @@ class Rights:
             found |= set(right.columns or (c.name for c in relation.columns))
         return found
 
+    def named(self, relation: Relation, command: str, caller: Caller) -> set[str]:
+        """Return the columns that the rights of a caller name in the own tenant."""
+        return {
+            name
+            for right in self.of(relation, command, caller, caller.own)
+            for name in right.columns or ()
+        }
+
     def rows(
         self, relation: Relation, command: str, caller: Caller, column: str | None = None
     ) -> list[Row]:

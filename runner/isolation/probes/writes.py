@@ -78,10 +78,14 @@ class _Writer:
             and caller.role in c.roles("update")
             and caller.role in relation.users
         ]
-        if not columns and caller.regular:
-            first = next((c.name for c in relation.columns), None)
-            if first:
-                yield self._update(caller, relation, first, _name(first), "no column")
+        if caller.regular and not caller.everywhere:
+            declared = self._probe.rights.columns(relation, "update", caller, caller.own)
+            named = self._probe.rights.named(relation, "update", caller)
+            first = next((c.name for c in relation.columns), "")
+            for name in sorted(named - set(columns)) or [first] * (not columns):
+                if name:  # without the privilege
+                    what = name if name in declared else "no column"
+                    yield self._update(caller, relation, name, _name(name), what)
         if caller.everywhere:
             return
         readable = relation.usable(caller.role, "select")
@@ -127,7 +131,7 @@ class _Writer:
             if caller.regular:
                 text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
                 attempt = Attempt(caller.identity, text, watch=True)
-                yield _Write(caller, relation, "delete", "rows", attempt, blind=True)
+                yield _Write(caller, relation, "delete", "rows", attempt)
             return
         if caller.everywhere:
             return

@@ -87,13 +87,19 @@ def take(connection: Connection, fixture: Fixture) -> Snapshot:
     for view in tenants.reachable():
         if view.kind in ("v", "m"):
             found.rows[view.oid] = _of_view(connection, fixture, found, view)
-    prepare(connection, fixture, found)
+    _prepare(connection, fixture, found)
     return found
 
 
-def prepare(connection: Connection, fixture: Fixture, snapshot: Snapshot) -> None:
+def forget(connection: Connection) -> None:
+    """Deallocate the prepared statement, which outlives the transaction."""
+    known = connection.execute("select from pg_prepared_statements where name = %s", [STATE])
+    if known.fetchall():
+        connection.execute(f"deallocate {STATE}")
+
+
+def _prepare(connection: Connection, fixture: Fixture, snapshot: Snapshot) -> None:
     """Prepare the statement that lists where the rows are, and note its result."""
-    connection.execute(f"deallocate {STATE}" if snapshot.state else "select")
     parts = [
         f"select '{number} {owner} ' || t.tableoid || t.ctid as place"  # noqa: S608
         f" from {relation.qualified} as t where {condition}"

@@ -73,9 +73,9 @@ create policy mine on clubs.posts for select to signed_in
     using (club_id in (select clubs.mine()) and (not draft or author_id = clubs.me()));
 create policy add on clubs.posts for insert to signed_in
     with check (club_id in (select clubs.mine()) and author_id = clubs.me());
-create policy own on clubs.posts for update to signed_in
+create policy change_own on clubs.posts for update to signed_in
     using (club_id in (select clubs.mine()) and author_id = clubs.me());
-create policy own on clubs.posts for delete to signed_in
+create policy remove_own on clubs.posts for delete to signed_in
     using (club_id in (select clubs.mine()) and author_id = clubs.me());
 create policy chair on clubs.log for select to signed_in using (club_id in (select clubs.mine('chair')));
 reset role;
