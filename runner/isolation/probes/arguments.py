@@ -80,6 +80,16 @@ class Arguments:
                     values[place] = value
                     yield 2 + place, values
 
+    def plain(self, function: Function) -> Iterator[list[Value]]:
+        """Yield arguments that name nobody, without and with the optional ones; and own ones."""
+        plain = [self._plain(a) for a in function.arguments]
+        yield plain
+        if function.required < len(plain):
+            yield plain[: function.required]
+        ours = [self._values(a, A, function.source)[:1] for a in function.arguments]
+        if any(ours):
+            yield [own[0] if own else p for own, p in zip(ours, plain, strict=True)]
+
     def fresh(self, values: Sequence[Value]) -> list[Value]:
         """Return the arguments with values that no row has, instead of the other tenant's."""
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.errors import RunnerError, UsageError
+from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
@@ -67,7 +68,7 @@ def judge(probe: Probe) -> None:
         _no_rows(probe, failure)
     _undecided(probe)
     _privileges(probe)
-    _roles(probe)
+    standing.judge(probe)
 
 
 def _no_rows(probe: Probe, failure: Failure) -> None:
@@ -154,29 +155,6 @@ def _privileges(probe: Probe) -> None:
                         cause=f"a materialized view has no row-level security; it {relation.why}",
                         fix=_revoke("select", relation.qualified, [role]),
                     )
-
-
-def _roles(probe: Probe) -> None:
-    """Record roles that a caller can become and that are no actor's."""
-    tenants = probe.fixture.tenants
-    owners = {r.owner for r in tenants.relations.values() if r.tenancy in (TENANT, PERSON)}
-    trusted = {a.role for a in probe.fixture.config.actors.values() if a.everywhere}
-    for role in tenants.roles:
-        if role.declared and role.bypasses and role.name not in trusted:
-            reason = "bypasses every policy"
-        elif not role.declared and role.name in owners:
-            reason = f"owns tables of tenants; {role.members} can become it"
-        else:
-            continue
-        probe.findings.breach(
-            f"role {role.name}",
-            f"role {role.name}",
-            f"the role {role.name} {reason}",
-            cause=reason,
-            fix=f"alter role {role.name} nobypassrls;"
-            if role.declared
-            else f"revoke {role.name} from {role.members};",
-        )
 
 
 def accept(config: Config, found: Findings) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from runner.isolation.probes import helpers
+from runner.isolation.probes import helpers, interference
 from runner.isolation.probes.arguments import Arguments, Value
 from runner.isolation.probes.effects import Effects
 from runner.isolation.probes.execute import Attempt, Outcome, run
@@ -53,6 +53,7 @@ def try_all(probe: Probe) -> None:
     for of_function in grouped.values():
         maker.judge(of_function)
     helpers.try_all(probe)
+    interference.try_all(probe)
 
 
 class _Caller:
@@ -106,8 +107,12 @@ class _Caller:
         for call, outcome, told in self._telling(calls):
             self._record(call, outcome, told, "")
             return
-        call, outcome = next(((c, o) for c, o in calls if not o.sqlstate), calls[0])
-        self._record(call, outcome, "", "")
+        call, outcome = next(((c, o) for c, o in calls if not _malformed(o)), calls[0])
+        untried = ""
+        if _malformed(outcome):
+            name = call.function.signature
+            untried = f"could not be tried on {name}: no call had valid arguments"
+        self._record(call, outcome, untried, "")
 
     def _problem(
         self, call: _Call, outcome: Outcome, before: Sequence[str]
@@ -166,6 +171,11 @@ class _Caller:
             call.function, "execute", call.caller, outcome, what="call", where="other",
             statement=call.attempt.sql, allowed=False, problem=problem, exposed=exposed,
         )  # fmt: skip
+
+
+def _malformed(outcome: Outcome) -> bool:
+    """Whether a call failed before the function could do anything."""
+    return outcome.sqlstate[:2] in ("42", "22", "0A") and outcome.sqlstate != "42501"
 
 
 def _answer(outcome: Outcome) -> tuple[object, ...]:

@@ -40,7 +40,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Key:
-    """A unique index."""
+    """A unique index, or one of an exclusion constraint."""
 
     name: str
     primary: bool
@@ -125,6 +125,7 @@ class Function:
     kind: str  # pg_proc.prokind
     definer: bool
     volatile: bool
+    pinned: bool  # its search_path is set, or its body is parsed
     owner: str
     source: str
     returns: str
@@ -142,6 +143,7 @@ class Role:
     name: str
     bypasses: bool
     declared: bool
+    reaches: bool  # has a privilege on a table of tenants
     members: str
 
 

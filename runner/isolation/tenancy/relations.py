@@ -9,6 +9,8 @@ from typing import Any
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.decide import decide
 from runner.isolation.tenancy.objects import (
+    PERSON,
+    TENANT,
     Argument,
     Column,
     Function,
@@ -34,16 +36,18 @@ def read(connection: Connection, config: Config) -> TenantMap:
         _function(row)
         for row in connection.execute(query("isolation/tenancy/functions"), parameters)
     ]
-    roles = [Role(*row) for row in connection.execute(query("isolation/tenancy/roles"), parameters)]
     if config.schemas is not None:
         for relation in relations.values():
             if relation.schema not in config.schemas:
                 relation.users = []
         functions = [f if f.schema in config.schemas else replace(f, callers=[]) for f in functions]
-    result = TenantMap(relations, functions, roles, api_roles, None, None)
+    result = TenantMap(relations, functions, [], api_roles, None, None)
     result.tenant = result.named(config.tenant_table) if config.tenant_table else None
     result.people = result.named(config.people.table) if config.people else None
     decide(result, config)
+    owned = [r.oid for r in relations.values() if r.tenancy in (TENANT, PERSON)]
+    roles = connection.execute(query("isolation/tenancy/roles"), {**parameters, "tables": owned})
+    result.roles = [Role(*row) for row in roles]
     return result
 
 
@@ -59,5 +63,5 @@ def _relation(row: Sequence[Any]) -> Relation:
 
 
 def _function(row: Sequence[Any]) -> Function:
-    values = (*row[:12], [Argument(**argument) for argument in row[12]], *row[13:])
+    values = (*row[:13], [Argument(**argument) for argument in row[13]], *row[14:])
     return Function(*values)

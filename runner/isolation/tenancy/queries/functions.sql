@@ -20,6 +20,10 @@ select
     p.prokind::text as kind,
     p.prosecdef as definer,
     p.provolatile = 'v' as volatile,
+    p.prosqlbody is not null
+        or exists (
+            select from unnest(p.proconfig) as setting where setting like 'search_path=%%'
+        ) as pinned,
     pg_catalog.pg_get_userbyid(p.proowner)::text as owner,
     coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc, '') as source,
     pg_catalog.format_type(p.prorettype, null) as returns,

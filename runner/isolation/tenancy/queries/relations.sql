@@ -155,13 +155,25 @@ select
             'columns', array(
                 select a.attname
                 from pg_catalog.pg_attribute as a
-                where a.attrelid = c.oid and a.attnum = any (i.indkey::int2[])
+                where a.attrelid = c.oid
+                    and (
+                        a.attnum = any (i.indkey::int2[])
+                        or exists (
+                            select
+                            from pg_catalog.pg_depend as d
+                            where i.indexprs is not null
+                                and d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                                and d.objid = i.indexrelid
+                                and d.refobjid = c.oid
+                                and d.refobjsubid = a.attnum
+                        )
+                    )
                 order by a.attnum
             )
         )
         from pg_catalog.pg_index as i
         inner join pg_catalog.pg_class as index on index.oid = i.indexrelid
-        where i.indrelid = c.oid and i.indisunique
+        where i.indrelid = c.oid and (i.indisunique or i.indisexclusion)
         order by index.relname
     ) as keys
 from chosen as c

@@ -23,6 +23,21 @@ select
     r.rolname::text as name,
     r.rolsuper or r.rolbypassrls as bypasses,
     r.rolname = any (%(roles)s) as declared,
+    exists (
+        select
+        from pg_catalog.pg_class as c
+        where c.oid = any (%(tables)s)
+            and (
+                pg_catalog.pg_has_role(r.oid, c.relowner, 'usage')
+                or (
+                    pg_catalog.has_schema_privilege(r.oid, c.relnamespace, 'usage')
+                    and (
+                        pg_catalog.has_table_privilege(r.oid, c.oid, 'delete, truncate')
+                        or pg_catalog.has_any_column_privilege(r.oid, c.oid, 'select, insert, update')
+                    )
+                )
+            )
+    ) as reaches,
     coalesce(
         (
             select string_agg(format('%%I', member.rolname), ', ' order by member.rolname)
