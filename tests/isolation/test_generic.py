@@ -157,6 +157,26 @@ def test_nothing_remains(chain: Project) -> None:
             "chain.is_lent",
         ),
         (
+            "create function chain.lent() returns bigint language sql stable security definer as"
+            " $$ select count(*) from loans where branch_id = chain.branch() $$;"
+            "grant execute on function chain.lent() to desk",
+            "chain.lent()",  # finds loans by the search path of the caller
+        ),
+        (
+            "create function chain.all_lent() returns bigint language sql stable security definer"
+            " as $$ select count(*) from chain.loans $$;"
+            "grant execute on function chain.all_lent() to desk",
+            "chain.all_lent()",
+        ),
+        (
+            "create view chain.own_titles as select title from chain.books"
+            " where branch_id = chain.branch(); grant select on chain.own_titles to desk",
+            "chain.own_titles",  # no security barrier
+        ),
+        ("alter role desk set chain.branch = '1'", "role desk"),
+        ("grant create on schema chain to desk", "schema chain"),
+        ("grant update on sequence chain.books_id_seq to desk", "chain.books_id_seq"),
+        (
             "create function chain.switch(branch int) returns void language sql as"
             " $$ select set_config('chain.branch', branch::text, true) $$;"
             "grant execute on function chain.switch(int) to desk",

@@ -132,8 +132,16 @@ def _privileges(probe: Probe) -> None:
     trusted = {a.role for a in probe.fixture.config.actors.values() if a.everywhere}
     for relation in probe.relations:
         for role, held in relation.privileges.items():
-            if role not in relation.users or role in trusted or relation.kind == "S":
+            if role not in relation.users or role in trusted:
                 continue
+            if relation.kind == "S" and "update" in held:
+                probe.findings.breach(
+                    f"{relation.qualified}.setval as {role}",
+                    relation.qualified,
+                    f"{role} may set the sequence {relation.qualified} back, for every tenant",
+                    cause=f"grant update on sequence {relation.qualified} to {role}",
+                    fix=_revoke("update", f"sequence {relation.qualified}", [role]),
+                )
             if relation.tenancy not in (TENANT, PERSON, SHARED):
                 continue
             for privilege in [p for p in _NEVER if p in held]:

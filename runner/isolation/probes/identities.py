@@ -17,7 +17,7 @@ from runner.isolation.rows.identity import (
     names_user,
     settings,
 )
-from runner.isolation.rows.people import BOTH, FORMER, STRANGER
+from runner.isolation.rows.people import BOTH, FORMER, MIXED, STRANGER
 from runner.isolation.tenancy.config import Actor
 from runner.postgres.connection import Connection
 
@@ -114,9 +114,11 @@ class _Callers:
             if person := self._people.get(name):
                 identity = self._identity(name, actor, person, A)
                 yield Caller(identity, {A: anyone, **elsewhere})
-        if person := self._people.get(BOTH):
-            for active in (A, B):
-                named = f"{BOTH}, in {active}" if self._named else BOTH
+        for name in (BOTH, MIXED):
+            person = self._people.get(name)
+            for active in (A, B) if person else ():
+                assert person  # noqa: S101 - or the loop is empty
+                named = f"{name}, in {active}" if self._named else name
                 rights = {t: self._of_role(role) for t, role in person.roles.items()}
                 if self._named:
                     rights = {active: rights[active]}

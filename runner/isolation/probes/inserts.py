@@ -37,7 +37,8 @@ def try_all(probe: Probe, effects: Effects) -> None:
         insert
         for caller in probe.callers
         for relation in probe.relations
-        if relation.kind in ("r", "p", "v") and not caller.in_both
+        if relation.kind in ("r", "p", "v")
+        and (not caller.in_both or probe.rights.declared(relation))
         for insert in maker.inserts(caller, relation)
     ]
     outcomes = list(run(probe.findings.connection, [insert.attempt for insert in tried]))
@@ -89,6 +90,8 @@ class _Inserter:
             return
         declared = self._probe.rights.columns(relation, "insert", caller, caller.own)
         yield from self._own(caller, relation, target, usable, declared)
+        if caller.in_both:
+            return
         yield from self._other(caller, relation, target, usable)
         if declared:
             yield from self._links(caller, relation, target, usable, declared)

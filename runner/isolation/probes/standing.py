@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from runner.isolation.probes.reads import Probe
 from runner.queries import query
+
+_TABLE = re.compile(r"\b(?:from|join|into|update)\s+(\w+)\b(?!\s*[.(])")
 
 
 def judge(probe: Probe) -> None:
@@ -51,15 +55,18 @@ def _settings(probe: Probe) -> None:
 
 
 def _definers(probe: Probe) -> None:
-    """Record functions that run as their owner with the search path of the caller."""
+    """Record functions that run as their owner and find tables by the caller's search path."""
+    relations = {relation.name for relation in probe.fixture.tenants.relations.values()}
     for function in probe.fixture.tenants.functions:
         callers = [role for role in function.callers if role not in _trusted(probe)]
-        if function.definer and not function.pinned and (callers or function.decides):
+        unqualified = relations & set(_TABLE.findall(function.source.lower()))
+        exposed = (callers or function.decides) and unqualified
+        if function.definer and not function.pinned and exposed:
             probe.findings.breach(
                 f"{function.signature} without search_path",
                 function.signature,
                 f"{function.signature} runs as {function.owner} with the caller's search_path: a "
-                "temporary table of the caller can stand for any table that it names",
+                f"temporary table of the caller can stand for {', '.join(sorted(unqualified))}",
                 cause="security definer without set search_path",
                 fix=f"alter function {function.signature} set search_path = pg_catalog, pg_temp;"
                 "  -- and qualify the names in its body",

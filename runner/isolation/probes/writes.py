@@ -47,7 +47,8 @@ def try_all(probe: Probe) -> None:
         write
         for caller in probe.callers
         for relation in probe.relations
-        if relation.kind in ("r", "p", "v") and not caller.in_both
+        if relation.kind in ("r", "p", "v")
+        and (not caller.in_both or probe.rights.declared(relation))
         for write in (*writer.updates(caller, relation), *writer.deletes(caller, relation))
     ]
     outcomes = run(probe.findings.connection, [write.attempt for write in writes])
@@ -100,7 +101,7 @@ class _Writer:
                 yield self._update(
                     caller, relation, name, value, f"{name}, without WHERE", blind=True
                 )
-        tenant = relation.tenant_column
+        tenant = None if caller.in_both else relation.tenant_column
         if tenant in columns and tenant and caller.own in self._probe.fixture.ids:
             ids = self._probe.fixture.ids
             text = (
@@ -133,7 +134,7 @@ class _Writer:
                 attempt = Attempt(caller.identity, text, watch=True)
                 yield _Write(caller, relation, "delete", "rows", attempt)
             return
-        if caller.everywhere:
+        if caller.everywhere or caller.in_both:
             return
         if caller.regular:
             rows = self._probe.snapshot.of(relation, caller.own)
@@ -199,7 +200,7 @@ class _Writer:
         where, problem = "other", ""
         if caller.everywhere:
             pass
-        elif leaked or moved:
+        elif leaked or (moved and not caller.in_both):
             tables = list(
                 dict.fromkeys([t.qualified for t, _ in leaked] or [t.qualified for t in moved])
             )

@@ -99,8 +99,6 @@ def template(
             members_of = (p for p in fixture.people if set(p.roles) == {owner} and not p.former)
             become(connection, fixture, owner, next(members_of, None))
             found, reason = sample_rows.fill_scope(connection, table, scope)
-    except psycopg.Error as error:
-        if connection.closed:
-            raise
+    except psycopg.errors.IntegrityError as error:
         reason = str(error)
     return (found[0] if found else None), reason

@@ -18,7 +18,8 @@ from runner.preflight.sample_rows.shapes import Table
 
 Made = dict[str, str | None]
 _LEFT = re.compile(r"(^|_)(deleted|left|removed|ended|revoked|disabled|deactivated|archived)(_|$)")
-BOTH, FORMER, STRANGER = "member of both", "former member", "stranger"
+BOTH, MIXED = "member of both", "member with more rights elsewhere"
+FORMER, STRANGER = "former member", "stranger"
 
 
 def members(config: Config) -> list[str]:
@@ -36,6 +37,9 @@ class PeopleMaker:
         self._plan = [Person(f"{role} of {t}", "", {t: role}) for t in (A, B) for role in roles]
         if roles and tenants.person_columns:
             most = max(roles, key=self._count_rights)
+            least = min(roles, key=self._count_rights)
+            if least != most:
+                self._plan.append(Person(MIXED, "", {A: least, B: most}))
             self._plan += [
                 Person(BOTH, "", {A: most, B: most}),
                 Person(FORMER, "", {A: most}, former=True),

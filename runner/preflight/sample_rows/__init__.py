@@ -25,6 +25,7 @@ _MAX_INSERTS = 60  # per table, in addition to the wanted rows
 _RETRIES = 8  # of one value, and of one row whose keys are taken
 _MAX_COMBINATIONS = 5_000  # examined to find a free key
 _KEY_VIOLATIONS = ("23505", "23P01")  # unique, exclusion
+_LOCKED = ("55P03", "57014", "40P01")  # says nothing about the row
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def fill_scope(
             filler = _Filler(connection, table, scope)
             result = filler.fill(1, only)
     except psycopg.Error as error:
-        if connection.closed:
+        if connection.closed or error.sqlstate in _LOCKED:
             raise
         return [], error.diag.message_primary or str(error)
     return filler.made, result.reason
@@ -229,7 +230,7 @@ class _Filler:
                 query.format(self._table.identifier, values, returning)
             )
         except psycopg.Error as error:
-            if self._connection.closed:
+            if self._connection.closed or (self._scope and error.sqlstate in _LOCKED):
                 raise
             self._connection.execute("rollback to savepoint sample; release savepoint sample")
             self._reason = error.diag.message_primary or str(error)
