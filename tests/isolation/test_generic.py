@@ -97,23 +97,23 @@ def test_nothing_remains(chain: Project) -> None:
     ("change", "named"),
     [
         ("alter table chain.books disable row level security", "chain.books"),
-        ("create policy more on chain.loans for select to desk using (days > 0)", "chain.loans"),
+        ("create policy more on chain.loans for select to clerk using (days > 0)", "chain.loans"),
         ("alter policy own on chain.books with check (true)", "chain.books"),
         (
-            "create policy tidy on chain.books for update to desk using (true) with check (true)",
+            "create policy tidy on chain.books for update to clerk using (true) with check (true)",
             "chain.books",
         ),
         (
-            "create policy tidy on chain.reminders for delete to desk using (body <> '')",
+            "create policy tidy on chain.reminders for delete to clerk using (body <> '')",
             "chain.reminders",
         ),
         ("alter policy own on chain.reminders using (loan_id is not null)", "chain.reminders"),
-        ("alter view chain.shelf reset (security_invoker)", "chain.shelf"),
+        ("alter view chain.available reset (security_invoker)", "chain.available"),
         ("alter function chain.find_title(text) security definer", "chain.find_title"),
-        ("grant update on chain.branches to desk", "chain.branches"),
-        ("grant insert on chain.languages to desk", "chain.languages"),
-        ("grant truncate on chain.loans to desk", "chain.loans"),
-        ("grant chain_owner to desk", "role chain_owner"),
+        ("grant update on chain.branches to clerk", "chain.branches"),
+        ("grant insert on chain.languages to clerk", "chain.languages"),
+        ("grant truncate on chain.loans to clerk", "chain.loans"),
+        ("grant chain_owner to clerk", "role chain_owner"),
         ("create unique index isbn on chain.books (isbn)", "chain.books"),
         (
             "create or replace function chain.branch() returns int language sql stable"
@@ -123,7 +123,7 @@ def test_nothing_remains(chain: Project) -> None:
         ),
         (
             "create materialized view chain.popular as select branch_id, count(*) from chain.loans"
-            " group by 1; grant select on chain.popular to desk",
+            " group by 1; grant select on chain.popular to clerk",
             "chain.popular",
         ),
         (
@@ -135,7 +135,7 @@ def test_nothing_remains(chain: Project) -> None:
         ),
         (
             "create table chain.feed (id int generated always as identity primary key, said text);"
-            "grant select on chain.feed to desk;"
+            "grant select on chain.feed to clerk;"
             "create function chain.tell() returns trigger language plpgsql security definer as $$"
             " begin insert into chain.feed (said) values (new.title); return null; end $$;"
             "create trigger tell after insert on chain.books for each row"
@@ -146,40 +146,41 @@ def test_nothing_remains(chain: Project) -> None:
             "create function chain.sorted(by text) returns setof chain.books language plpgsql"
             " security definer as $$ begin return query execute 'select * from chain.books where"
             " branch_id = chain.branch() order by ' || by; end $$;"
-            "grant execute on function chain.sorted(text) to desk",
+            "grant execute on function chain.sorted(text) to clerk",
             "chain.sorted",
         ),
         (
             "create function chain.is_lent(book bigint) returns boolean language sql stable"
             " security definer as $$ select exists (select from chain.loans where book_id = book)"
             " $$;"
-            "grant execute on function chain.is_lent(bigint) to desk",
+            "grant execute on function chain.is_lent(bigint) to clerk",
             "chain.is_lent",
         ),
         (
+            "set local check_function_bodies = off;"
             "create function chain.lent() returns bigint language sql stable security definer as"
             " $$ select count(*) from loans where branch_id = chain.branch() $$;"
-            "grant execute on function chain.lent() to desk",
+            "grant execute on function chain.lent() to clerk",
             "chain.lent()",  # finds loans by the search path of the caller
         ),
         (
             "create function chain.all_lent() returns bigint language sql stable security definer"
             " as $$ select count(*) from chain.loans $$;"
-            "grant execute on function chain.all_lent() to desk",
+            "grant execute on function chain.all_lent() to clerk",
             "chain.all_lent()",
         ),
         (
             "create view chain.own_titles as select title from chain.books"
-            " where branch_id = chain.branch(); grant select on chain.own_titles to desk",
+            " where branch_id = chain.branch(); grant select on chain.own_titles to clerk",
             "chain.own_titles",  # no security barrier
         ),
-        ("alter role desk set chain.branch = '1'", "role desk"),
-        ("grant create on schema chain to desk", "schema chain"),
-        ("grant update on sequence chain.books_id_seq to desk", "chain.books_id_seq"),
+        ("alter role clerk set chain.branch = '1'", "role clerk"),
+        ("grant create on schema chain to clerk", "schema chain"),
+        ("grant update on sequence chain.books_id_seq to clerk", "chain.books_id_seq"),
         (
             "create function chain.switch(branch int) returns void language sql as"
             " $$ select set_config('chain.branch', branch::text, true) $$;"
-            "grant execute on function chain.switch(int) to desk",
+            "grant execute on function chain.switch(int) to clerk",
             "chain.switch",
         ),
     ],
@@ -256,15 +257,15 @@ def test_a_hole_in_the_claims_schema_is_named(clubs: Project, change: str, named
     [
         "create index on chain.books (branch_id, title)",
         "alter policy own on chain.books using (branch_id = (select chain.branch()))",
-        "create policy recent on chain.loans as restrictive for select to desk using (days < 100)",
+        "create policy recent on chain.loans as restrictive for select to clerk using (days < 100)",
         "alter table chain.books force row level security",
         "create table chain.imports (branch_id int not null, raw jsonb)",
         "alter table chain.languages add column flag text",
         "create view chain.lost with (security_invoker = true) as select id, branch_id from"
-        " chain.books where lost_at is not null; grant select on chain.lost to desk",
+        " chain.books where lost_at is not null; grant select on chain.lost to clerk",
         "create function chain.count_own() returns bigint language sql stable security definer as"
         " $$ select count(*) from chain.books where branch_id = chain.branch() $$;"
-        "grant execute on function chain.count_own() to desk",
+        "grant execute on function chain.count_own() to clerk",
     ],
 )
 def test_a_harmless_change_raises_no_breach(chain: Project, change: str) -> None:
@@ -275,7 +276,7 @@ def test_a_harmless_change_raises_no_breach(chain: Project, change: str) -> None
 def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
     verdict = chain.prove(
         "create table chain.notes (id int primary key, body text);"
-        "grant select on chain.notes to desk"
+        "grant select on chain.notes to clerk"
     )
     assert [breach.proof for breach in verdict.breaches] == ["undecided.chain.notes"]
 
@@ -290,7 +291,7 @@ def test_a_right_that_does_not_work_is_a_breach(clubs: Project) -> None:
 def test_a_table_in_which_no_row_can_be_made_is_a_breach(chain: Project) -> None:
     verdict = chain.prove(
         "create table chain.codes (branch_id int not null, code text check (code = md5(code)));"
-        "alter table chain.codes alter code set not null; grant select on chain.codes to desk"
+        "alter table chain.codes alter code set not null; grant select on chain.codes to clerk"
     )
     breach = next(b for b in verdict.breaches if b.proof == "rows.chain.codes")
     assert "codes_code_check" in breach.cause
@@ -305,7 +306,7 @@ def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
         + '\n[[accept]]\nrule = "truncate"\nobject = "chain.loans"\nbecause = "nightly reset"\n'
     )
     project = Project(chain.connection, accepted)
-    assert subjects(project.prove("grant truncate on chain.loans to desk")) == ""
+    assert subjects(project.prove("grant truncate on chain.loans to clerk")) == ""
     assert "chain.loans" in subjects(project.prove())
 
 
@@ -315,7 +316,7 @@ def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
     [
         ("books =", "boks =", "there is no relation boks"),
         ('"lost_at"]', '"lost"]', "chain.books has no column lost"),
-        ('desk = "desk"', 'desk = "front_desk"', "there is no role front_desk"),
+        ('clerk = "clerk"', 'clerk = "front_clerk"', "there is no role front_clerk"),
         ('column = "branch_id"', 'column = "tenant"', "no table has a column tenant"),
     ],
 )

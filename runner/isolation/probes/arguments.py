@@ -81,7 +81,7 @@ class Arguments:
                     yield 2 + place, values
 
     def plain(self, function: Function) -> Iterator[list[Value]]:
-        """Yield arguments that name nobody, without and with the optional ones; and own ones."""
+        """Yield arguments of no tenant, without and with the optional ones; and own ones."""
         plain = [self._plain(a) for a in function.arguments]
         yield plain
         if function.required < len(plain):

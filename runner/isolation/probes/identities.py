@@ -78,7 +78,7 @@ class _Callers:
             both = not actor.member and not self._named
             yield Caller(identity, {A: names, B: names} if both else {A: names}, regular=True)
         for role in {actor.role: None for actor in self._actors if not actor.everywhere}:
-            yield self._nobody(role)
+            yield self._unidentified(role)
         member = next((a for a in reversed(self._actors) if a.member), None)
         if member:
             yield from self._unusual(member)
@@ -100,7 +100,7 @@ class _Callers:
         """Return the actors whose rights need no membership, where a tenant is named."""
         return tuple(a.name for a in self._actors if not a.member and not a.everywhere)
 
-    def _nobody(self, role: str) -> Caller:
+    def _unidentified(self, role: str) -> Caller:
         empty = {name: "{}" if '"' in text else "" for name, text in self._config.settings.items()}
         anyone = {} if self._named else {A: self._anyone(A), B: self._anyone(B)}
         return Caller(Identity(f"{role} without identity", role, empty), anyone)

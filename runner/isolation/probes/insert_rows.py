@@ -71,11 +71,24 @@ class InsertRows:
 
     def signed(self, row: Mapping[str, str | None], target: Relation, user: str) -> Made:
         """Return the row with a person in each column that refers to one."""
-        if not user:
-            return dict(row)
-        return {
-            n: user if v is not None and self.is_person(target, n) else v for n, v in row.items()
-        }
+        signed = dict(row)
+        for name in row if user else ():
+            if row[name] is not None and self.is_person(target, name):
+                signed[name] = self.reference_to(target, name, user)
+        return signed
+
+    def reference_to(self, target: Relation, name: str, user: str) -> str:
+        """Return the value by which a column refers to a person."""
+        fixture = self._probe.fixture
+        person = next((p.name for p in fixture.people if p.user == user), "")
+        for reference in target.references:
+            table = fixture.tenants.relations.get(reference.oid)
+            if table and reference.oid in self.persons and name in reference.columns:
+                rows = fixture.person_rows.get(person, {}).get((table.schema, table.name), [])
+                referred = reference.referred[reference.columns.index(name)]
+                if rows and (value := rows[0][referred]) is not None:
+                    return value
+        return user
 
     def user_of(self, caller: Caller) -> str:
         person = caller.identity.person

@@ -125,7 +125,7 @@ class _Inserter:
             if self._rows.is_person(target, name):
                 if not other:
                     continue
-                signed = {**signed, name: other}
+                signed = {**signed, name: self._rows.reference_to(target, name, other)}
             base = self._rows.chosen(target, columns, explicit=columns)
             yield self._insert(caller, relation, signed, {*base, name}, what=f"row with {name}")
 

@@ -17,7 +17,7 @@ from runner.isolation.rows.snapshot import Row, Snapshot
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, Relation
 
 _LIMIT = 1_000  # rows that a caller may get back
-_FOREIGN = "?"  # the owner of a row that is nobody's in the fixture
+_FOREIGN = "?"  # the owner of a row that the fixture does not have
 _SHOWN = 3
 
 
@@ -128,7 +128,7 @@ def _must_have_rows(probe: Probe, relation: Relation) -> bool:
 
 
 def _judge_shared(probe: Probe, read: _Read, outcome: Outcome, seen: Sequence[Row]) -> None:
-    """Judge the rows that all tenants share; nobody's values may be in them."""
+    """Judge the rows that all tenants share; no tenant's values may be in them."""
     caller, relation = read.caller, read.relation
     names = {name for right in _rights(probe, relation) for name in right}
     may = bool(names & {n for group in caller.rights.values() for n in group})
@@ -196,7 +196,7 @@ def _judge_own(
 def _recognized(
     probe: Probe, relation: Relation, columns: Sequence[str], outcome: Outcome
 ) -> Iterator[Row]:
-    """Yield the rows of a result with their owners; unknown ones as foreign or nobody's."""
+    """Yield the rows of a result with their owners; unknown ones as foreign or without one."""
     if not outcome.data:
         return
     by_values: dict[tuple[str | None, ...], list[Row]] = {}

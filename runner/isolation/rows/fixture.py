@@ -41,6 +41,7 @@ class Fixture:
     rows: dict[str, dict[tuple[str, str], list[Made]]] = field(
         default_factory=lambda: {A: {}, B: {}, SHARED_ROWS: {}}
     )  # by owner and table
+    person_rows: dict[str, dict[tuple[str, str], list[Made]]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     shapes: dict[int, Table] = field(default_factory=dict)
     listers: dict[str, values.Lister] = field(default_factory=dict)  # by owner
@@ -50,7 +51,7 @@ class Fixture:
         return next((p for p in self.people if p.roles == {tenant: role} and not p.former), None)
 
     def persons(self, tenant: str) -> list[str]:
-        """Return the users of a tenant's people, and of nobody else's, as SQL literals."""
+        """Return the users of a tenant's people who are in no other, as SQL literals."""
         return [literal(p.user) for p in self.people if set(p.roles) == {tenant} and not p.former]
 
     def condition(self, relation: Relation, owner: str, alias: str = "t") -> str:

@@ -66,6 +66,7 @@ class _Maker:
         self._own_rows()
         self._become(None, None)
         self.fixture.people = self._people.dismiss(self._connection, self.fixture.ids)
+        self.fixture.person_rows = self._people.rows
 
     def _make(self, relation: Relation, table: Table) -> None:
         """Make the rows of one table."""

@@ -89,9 +89,9 @@ class PeopleMaker:
     def number(
         self, people: Relation, lister: values.Lister, table: Table, count: Callable[[], int]
     ) -> None:
-        """Give users to people without a row elsewhere: a number that both tenants use.
+        """Give users to people without a row elsewhere.
 
-        What is a role's number in A is the next role's number in B.
+        Where both tenants can have the same user, a role's user in A is the next role's in B.
         """
         if all(person.user for person in self._plan):
             return
@@ -100,11 +100,18 @@ class PeopleMaker:
         if column is None:
             return
         roles = members(self._config)
+        alone = any(key.columns == [column.name] for key in people.keys)
+        if alone:
+            most = max(roles, key=self._count_rights)
+            self._plan.append(Person(FORMER, "", {A: most}, former=True))
+        self._plan.append(Person(STRANGER, ""))
         users = [lister(column, "", count())[0] for _ in roles]
         for place, person in enumerate(self._plan):
-            [(tenant, role)] = person.roles.items()
-            shift = roles.index(role) + (tenant == B)
-            self._plan[place] = replace(person, user=users[shift % len(roles)])
+            user = lister(column, "", count())[0]
+            if person.roles and not alone:
+                [(tenant, role)] = person.roles.items()
+                user = users[(roles.index(role) + (tenant == B)) % len(roles)]
+            self._plan[place] = replace(person, user=user)
 
     def memberships(self) -> Iterator[tuple[Person, str, str]]:
         """Yield each person with tenant and role."""
@@ -117,6 +124,11 @@ class PeopleMaker:
         self._rows[person.name] = row
         if not tenants.person_columns:
             self._made.setdefault(person.name, {})[(people.schema, people.name)] = [row]
+
+    @property
+    def rows(self) -> dict[str, dict[tuple[str, str], list[Made]]]:
+        """The rows that stand for each person, by name and table."""
+        return self._made
 
     def dismiss(self, connection: Connection, ids: Mapping[str, str]) -> list[Person]:
         """End the membership of the former member; return the people, without who cannot leave."""

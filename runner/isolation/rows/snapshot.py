@@ -22,7 +22,7 @@ STATE = "isolation_state"  # the prepared statement that lists the rows
 class Row:
     """One row of a relation, and whose it is."""
 
-    owner: str  # A, B, S for shared, "" for nobody's
+    owner: str  # A, B, S for shared, "" for none
     place: str  # table and ctid; empty in a view
     values: Mapping[str, str | None]
 

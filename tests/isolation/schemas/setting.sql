@@ -3,17 +3,17 @@
 do $$
 begin
     if to_regrole('chain_owner') is null then create role chain_owner nologin; end if;
-    if to_regrole('desk') is null then create role desk nologin; end if;
+    if to_regrole('clerk') is null then create role clerk nologin; end if;
 end
 $$;
 create schema chain authorization chain_owner;
-grant usage on schema chain to desk;
+grant usage on schema chain to clerk;
 set local role chain_owner;
 alter default privileges in schema chain revoke execute on functions from public;
 
 create function chain.branch() returns int language sql stable set search_path = ''
 as $$ select nullif(current_setting('chain.branch', true), '')::int $$;
-grant execute on function chain.branch() to desk;
+grant execute on function chain.branch() to clerk;
 
 create table chain.branches (id int generated always as identity primary key, city text not null);
 create table chain.languages (code text primary key check (code ~ '^[a-z]{2}$'), name text not null);
@@ -41,24 +41,24 @@ create table chain.reminders (  -- no branch of its own: the loan's
 );
 insert into chain.languages values ('en', 'English');
 
-create view chain.shelf with (security_invoker = true) as
+create view chain.available with (security_invoker = true) as
 select id, title from chain.books where lost_at is null;
 
 alter table chain.branches enable row level security;
 alter table chain.books enable row level security;
 alter table chain.loans enable row level security;
 alter table chain.reminders enable row level security;
-create policy own on chain.branches to desk using (id = chain.branch());
-create policy own on chain.books to desk using (branch_id = chain.branch());
-create policy own on chain.loans to desk using (branch_id = chain.branch());
-create policy own on chain.reminders to desk using (exists (
+create policy own on chain.branches to clerk using (id = chain.branch());
+create policy own on chain.books to clerk using (branch_id = chain.branch());
+create policy own on chain.loans to clerk using (branch_id = chain.branch());
+create policy own on chain.reminders to clerk using (exists (
     select from chain.loans as loan where loan.id = loan_id and loan.branch_id = chain.branch()
 ));
-grant select on chain.branches, chain.languages, chain.shelf to desk;
-grant select, insert, update (title, language, lost_at), delete on chain.books to desk;
-grant select, insert, delete on chain.loans, chain.reminders to desk;
+grant select on chain.branches, chain.languages, chain.available to clerk;
+grant select, insert, update (title, language, lost_at), delete on chain.books to clerk;
+grant select, insert, delete on chain.loans, chain.reminders to clerk;
 
 create function chain.find_title(wanted text) returns text language sql stable set search_path = ''
 as $$ select title from chain.books where isbn = wanted $$;
-grant execute on function chain.find_title(text) to desk;
+grant execute on function chain.find_title(text) to clerk;
 reset role;
