@@ -93,7 +93,7 @@ class _Inserter:
         if caller.in_both:
             return
         yield from self._other(caller, relation, target, usable)
-        if declared:
+        if declared and caller.regular:
             yield from self._links(caller, relation, target, usable, declared)
             yield from self._keys(caller, relation, target, usable, declared)
 
