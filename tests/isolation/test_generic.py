@@ -282,6 +282,28 @@ def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
 
 
 @one_server
+def test_a_tenant_may_be_only_a_setting(chain: Project) -> None:
+    change = (
+        "create schema plain; grant usage on schema plain to clerk;"
+        "create table plain.notes (id uuid primary key, branch_id uuid not null, body text);"
+        "alter table plain.notes enable row level security;"
+        "create policy own on plain.notes to clerk"
+        " using (branch_id = nullif(current_setting('chain.branch', true), '')::uuid);"
+        "grant select, insert on plain.notes to clerk; drop schema chain cascade;"
+    )
+    text = (
+        '[expose]\nschemas = ["plain"]\n[tenant]\ncolumn = "branch_id"\n'
+        '[identity]\nsettings = { "chain.branch" = "{tenant}" }\n[actors]\nclerk = "clerk"\n'
+        '[rights]\nnotes = { "select insert" = "clerk" }'
+    )
+    project = Project(chain.connection, config.parse(text))
+    assert subjects(project.prove(change)) == ""
+    assert "plain.notes" in subjects(
+        project.prove(f"{change} create policy all_read on plain.notes for select using (true)")
+    )
+
+
+@one_server
 def test_a_right_that_does_not_work_is_a_breach(clubs: Project) -> None:
     verdict = clubs.prove("revoke delete on clubs.posts from signed_in")
     assert any("may delete in own rows" in breach.summary for breach in verdict.breaches)

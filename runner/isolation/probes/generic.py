@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from runner.errors import LockTimeout
 from runner.events import Report, Working, silent
 from runner.isolation.probes import catalog, functions, reads, writes
 from runner.isolation.probes.findings import Findings
@@ -14,7 +15,7 @@ from runner.isolation.probes.rights import Rights
 from runner.isolation.rows import maker, snapshot
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
-from runner.isolation.transactions import TransactionLimits, rolled_back
+from runner.isolation.transactions import TransactionLimits, rolled_back, setup_backoff
 from runner.isolation.verdict import Verdict
 from runner.postgres.connection import Connection
 
@@ -35,12 +36,21 @@ def prove_generic(
     """
     started = time.monotonic()
     limits = TransactionLimits.shared(lock_timeout)
-    try:
-        with rolled_back(connection, limits):
-            found = _prove(connection, config, report)
-    finally:
-        if not connection.closed:
-            snapshot.forget(connection)
+    backoff = setup_backoff(lock_timeout)
+    while True:
+        ready: list[Probe] = []
+        try:
+            with rolled_back(connection, limits):
+                ready.append(_prepared(connection, config, report))
+                found = _tried(ready[0], report)
+                break
+        except LockTimeout:
+            if ready or backoff.exhausted:
+                raise
+        finally:
+            if not connection.closed:
+                snapshot.forget(connection)
+        backoff.sleep()
     return Verdict(
         cells=tuple(found.cells),
         breaches=tuple(found.breaches),
@@ -49,21 +59,25 @@ def prove_generic(
     )
 
 
-def _prove(connection: Connection, config: Config, report: Report) -> Findings:
+def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
+    """Make the rows, and return what the probes need."""
     tenants = relations.read(connection, config)
     catalog.check(connection, config, tenants)
     report(Working("rows of two tenants"))
     made = maker.make(connection, config, tenants)
     taken = snapshot.take(connection, made)
-    found = Findings(connection, tenants)
-    probe = Probe(
+    return Probe(
         fixture=made,
         snapshot=taken,
         rights=Rights(connection, made, taken),
         callers=callers(connection, made),
         relations=tenants.reachable(),
-        findings=found,
+        findings=Findings(connection, tenants),
     )
+
+
+def _tried(probe: Probe, report: Report) -> Findings:
+    """Run every part on the rows."""
     parts: tuple[tuple[str, Callable[[Probe], None]], ...] = (
         ("privileges", catalog.judge),
         ("reading", reads.try_all),
@@ -73,5 +87,5 @@ def _prove(connection: Connection, config: Config, report: Report) -> Findings:
     for name, part in parts:
         report(Working(name))
         part(probe)
-    catalog.accept(config, found)
-    return found
+    catalog.accept(probe.fixture.config, probe.findings)
+    return probe.findings

@@ -126,8 +126,15 @@ class _Maker:
     # --- one kind of table -------------------------------------------------------------------
 
     def _invent_tenants(self) -> None:
-        for owner in (A, B):
-            self.fixture.ids[owner] = str(10**6 + secrets.randbelow(10**6) + (owner == B) * 10**6)
+        """Invent two tenants, where a tenant is only a value of the setting."""
+        columns = (
+            next((c for c in table.columns if c.name == relation.tenant_column), None)
+            for relation, table in self._order
+        )
+        column = next(filter(None, columns), None)
+        for owner in (A, B) if column else ():
+            assert column  # noqa: S101 - or the loop is empty
+            self.fixture.ids[owner] = self.fixture.listers[owner](column, "", self._next())[0]
 
     def _tenants(self, relation: Relation, table: Table) -> None:
         for owner in (A, B):

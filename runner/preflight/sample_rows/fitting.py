@@ -91,7 +91,11 @@ class _Fitting:
         found = self._accepted(usual)
         odd = [name for name in names if set(found[name]) <= {None}]
         more = self._accepted(
-            {name: self._candidates(values.unusual, name, scope.n) for name in odd}
+            {
+                name: self._candidates(values.usual, name, scope.n % 9000)
+                + self._candidates(values.unusual, name, scope.n)
+                for name in odd
+            }
         )
         found |= {name: more[name] + found[name] or usual[name][:1] for name in odd}
         keyed = [name for name in names if name in self._keyed and found[name][0] is not DEFAULT]
@@ -119,7 +123,9 @@ class _Fitting:
         recognizable = self._candidates(scope.recognizable, name, scope.n)
         if column.category == "N" and name not in self._keyed:  # sums and products must fit
             recognizable = []
-        usual = self._candidates(values.usual, name, scope.n % 9000)
+        usual: list[Value] = []
+        if not recognizable or self._conditions[name]:
+            usual = self._candidates(values.usual, name, scope.n % 9000)
         default, null = self._simplest(name)[:1], [None] * (not column.not_null)
         if column.default is None:
             default = []
