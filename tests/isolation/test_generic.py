@@ -321,6 +321,19 @@ def test_a_table_in_which_no_row_can_be_made_is_a_breach(chain: Project) -> None
 
 
 @one_server
+def test_a_view_that_inserts_by_a_trigger_is_not_tried(chain: Project) -> None:
+    verdict = chain.prove(
+        "create view chain.entry as select b.id, l.days from chain.books b join chain.loans l"
+        " on l.book_id = b.id;"
+        "create function chain.enter() returns trigger language plpgsql as"
+        " $$ begin return new; end $$;"
+        "create trigger enter instead of insert on chain.entry for each row"
+        " execute function chain.enter(); grant insert on chain.entry to clerk"
+    )
+    assert any("could not be tried on chain.entry" in b.summary for b in verdict.breaches)
+
+
+@one_server
 def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
     text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
     accepted = config.parse(

@@ -91,6 +91,14 @@ def _no_rows(probe: Probe, failure: Failure) -> None:
 def _undecided(probe: Probe) -> None:
     config, tenants = probe.fixture.config, probe.fixture.tenants
     for relation in probe.relations:
+        if relation.kind == "f":
+            probe.findings.breach(
+                f"untried.{relation.qualified}",
+                relation.qualified,
+                f"the foreign table {relation.qualified} is within reach, and was not tried",
+                cause="reading it would connect to another server, which has no such rows",
+                fix=f"-- [[accept]] it, or: {_revoke('all', relation.qualified, relation.users)}",
+            )
         if relation.kind == "S" or probe.rights.declared(relation):
             continue
         kind = _KINDS[relation.kind]

@@ -15,6 +15,7 @@ from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
 
+_UNTRIED = "row, by a trigger"
 _TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
 
 
@@ -75,6 +76,8 @@ class _Inserter:
         ]
         target = self._effects.target(relation)
         if target is None:
+            if usable and caller.regular and relation.updatable & 8:
+                yield self._insert(caller, relation, {}, (), what=_UNTRIED)
             return
         if not usable:
             if caller.regular:
@@ -269,41 +272,43 @@ class _Inserter:
 
     def judge(self, insert: _Insert, outcome: Outcome, worked: bool) -> None:
         """Record the cell of one insert."""
-        caller, relation = insert.caller, insert.relation
-        problem = ""
-        accepted = _accepted(outcome) or (bool(outcome.constraint) and insert.where == "own")
-        touched = self._effects.of(outcome).touched(OTHER[caller.own])
-        if insert.key:
-            if outcome.sqlstate in _TAKEN and outcome.constraint == insert.key:
-                problem = (
-                    f"learns from {insert.key} which values of {relation.qualified} another "
-                    "tenant has"
-                )
-        elif insert.what.startswith("row that refers"):
-            if touched:
-                problem = (
-                    f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
-                )
-            elif not outcome.sqlstate and not insert.implied:
-                problem = f"inserts into {relation.qualified} a {insert.what}, of another tenant"
+        name = insert.relation.qualified
+        touched = self._effects.of(outcome).touched(OTHER[insert.caller.own])
+        if insert.what == _UNTRIED:
+            problem = f"could not be tried on {name}: it inserts by a trigger"
+        elif insert.key:
+            told = outcome.sqlstate in _TAKEN and outcome.constraint == insert.key
+            what = f"learns from {insert.key} which values of {name} another tenant has"
+            problem = what if told else ""
+        elif touched and not (insert.where == "other" and insert.allowed):
+            problem = f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
+            problem += f" in {name}"
         elif insert.where == "other":
-            if accepted and not insert.allowed:
-                problem = f"inserts a row of another tenant into {relation.qualified}"
-        elif touched and not insert.allowed:
-            problem = f"changes rows of another tenant in {', '.join(touched)}"
-        elif touched:
-            problem = (
-                f"changes rows of another tenant in {', '.join(touched)}, by an own row in "
-                f"{relation.qualified}"
-            )
-        elif insert.allowed and not worked and caller.regular:
-            problem = f"may insert into {relation.qualified}, but got {outcome}: {outcome.message}"
-        elif not insert.allowed and accepted and self._judged(insert):
-            problem = f"inserts a {insert.what} into {relation.qualified}, which no right allows"
+            problem = self._problem_of_other(insert, outcome)
+        else:
+            problem = self._problem_of_own(insert, outcome, worked)
         self._probe.findings.cell(
-            relation, "insert", caller, outcome, what=insert.what, where=insert.where,
+            insert.relation, "insert", insert.caller, outcome, what=insert.what, where=insert.where,
             statement=insert.attempt.sql, allowed=insert.allowed, problem=problem,
         )  # fmt: skip
+
+    def _problem_of_other(self, insert: _Insert, outcome: Outcome) -> str:
+        name = insert.relation.qualified
+        if insert.what.startswith("row that refers"):
+            reached = not outcome.sqlstate and not insert.implied
+            return f"inserts into {name} a {insert.what}, of another tenant" if reached else ""
+        reached = _accepted(outcome) and not insert.allowed
+        return f"inserts a row of another tenant into {name}" if reached else ""
+
+    def _problem_of_own(self, insert: _Insert, outcome: Outcome, worked: bool) -> str:
+        name = insert.relation.qualified
+        if insert.allowed:
+            if worked or not insert.caller.regular:
+                return ""
+            return f"may insert into {name}, but got {outcome}: {outcome.message}"
+        if (_accepted(outcome) or outcome.constraint) and self._judged(insert):
+            return f"inserts a {insert.what} into {name}, which no right allows"
+        return ""
 
     def _judged(self, insert: _Insert) -> bool:
         """Whether own rows are judged: rights are declared, and it is no row of oneself."""

@@ -60,7 +60,7 @@ class Relation:
     users: list[str]  # roles with USAGE on the schema
     parent: int | None
     invoker: bool  # a view that reads with the rights of its user
-    updatable: int  # bits: 4 update, 8 insert, 16 delete
+    updatable: int  # bits, also by triggers: 4 update, 8 insert, 16 delete
     columns: list[Column]
     privileges: Mapping[str, list[str]]  # by role: those that are not by column
     key: list[str]

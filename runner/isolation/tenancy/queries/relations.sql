@@ -58,7 +58,7 @@ select
         false
     ) as invoker,
     case
-        when c.relkind in ('v', 'r', 'p', 'f') then pg_catalog.pg_relation_is_updatable(c.oid, false)
+        when c.relkind in ('v', 'r', 'p', 'f') then pg_catalog.pg_relation_is_updatable(c.oid, true)
         else 0
     end as updatable,
     array(
