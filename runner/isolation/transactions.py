@@ -98,14 +98,14 @@ def _settings(limits: TransactionLimits) -> str:
     )
 
 
-def _backoff(lock_timeout: float) -> Backoff:
+def setup_backoff(lock_timeout: float) -> Backoff:
     """Return pauses for about six attempts that each wait `lock_timeout` seconds for a lock."""
     return Backoff(0.1, 1.6, factor=2.0, limit=3.0 + 5 * lock_timeout)
 
 
 def read(connection: Connection, lock_timeout: float, work: Callable[[], Result]) -> Result:
     """Run a catalog query, retrying while a lock blocks it. Raises LockTimeout."""
-    backoff = _backoff(lock_timeout)
+    backoff = setup_backoff(lock_timeout)
     while True:
         try:
             with rolled_back(connection, TransactionLimits.reading(lock_timeout)):
@@ -128,7 +128,7 @@ def in_fixture(
     `drop_policies`: SQL that drops policies first. The set-up is retried while a lock blocks it.
     Raises LockTimeout, naming the holders, and ProofError if the rows cannot be inserted.
     """
-    backoff = _backoff(limits.lock)
+    backoff = setup_backoff(limits.lock)
     while True:
         prepared = False
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from runner.errors import UsageError
 
 _ONE = {
     "cells": "cell",
@@ -83,6 +85,21 @@ class Verdict:
             compared=self.compared + other.compared,
             seconds=self.seconds + other.seconds,
         )
+
+    def only(self, name: str | None) -> Verdict:
+        """Return what concerns one object, or everything for None; raise UsageError for neither."""
+        if name is None:
+            return self
+        cells = tuple(c for c in self.cells if name in (c.table, c.table.rpartition(".")[2]))
+        breaches = tuple(
+            b
+            for b in self.breaches
+            if b.subject == name or b.proof.startswith(name) or b.proof in {c.title for c in cells}
+        )
+        if not cells and not breaches:
+            known = sorted({cell.table for cell in self.cells})
+            raise UsageError(f"There is no proof called {name!r}", hint=", ".join(known))
+        return replace(self, cells=cells, breaches=breaches)
 
     @property
     def proven(self) -> bool:

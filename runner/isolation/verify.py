@@ -1,21 +1,49 @@
-"""The proof behind `verify`: is the database what its files say, and are its tenants isolated?
-
-Between the two, its security surface is compared with the one that was reviewed.
-"""
+"""The proof behind `verify`: is the database what its files say, and are its tenants isolated?"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
-from runner.isolation import drift, preconditions, project, proof, surface
+from runner.isolation import drift, isolation_file, preconditions, project, proof, surface
+from runner.isolation.probes import generic
 from runner.isolation.surface import review
+from runner.isolation.tenancy import config
+from runner.isolation.tenancy.config import Config
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
+from runner.postgres.connection import Connection
+
+
+class Prover(Protocol):
+    """Proves the isolation of a database's tenants; see `proof.prove` for what is raised."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        *,
+        only: str | None = None,
+        schemas: Sequence[str] = ("public",),
+        report: Report = silent,
+    ) -> Verdict: ...
+
+
+def prover(sql_dir: Path) -> Prover:
+    """Return the proof of what the project in this folder promises.
+
+    Rights of the short form are proven by generated statements, those that contain a statement by
+    that. Raises UsageError, naming file and line, for isolation data that is missing or malformed.
+    """
+    file = sql_dir / isolation_file.NAME
+    if config.is_generic(file):
+        return partial(_generic, settings=config.read(file))
+    return partial(proof.prove, project=project.load(sql_dir))
 
 
 def verify(
@@ -44,7 +72,7 @@ def verify(
             Verdict(facts=preconditions.facts(migrator.connection, schemas))
         )
     else:
-        isolation = project.load(sql_dir)
+        prove = prover(sql_dir)
         verdict = Verdict()
         if only is None:
             try:
@@ -54,11 +82,24 @@ def verify(
             fixes = {breach.subject: breach.fix for breach in verdict.breaches}
             verdict = verdict.with_more(review.verify(migrator, sql_dir, fixes))
         verdict = verdict.with_more(
-            proof.prove(migrator.connection, isolation, only=only, schemas=schemas, report=report)
+            prove(migrator.connection, only=only, schemas=schemas, report=report)
         )
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict
+
+
+def _generic(
+    connection: Connection,
+    settings: Config,
+    *,
+    only: str | None = None,
+    schemas: Sequence[str] = ("public",),
+    report: Report = silent,
+) -> Verdict:
+    found = generic.prove_generic(connection, settings, report=report)
+    exposed = settings.schemas or schemas
+    return found.only(only).with_more(Verdict(facts=preconditions.facts(connection, exposed)))
 
 
 def _drift(migrator: Migrator, sql_dir: Path, report: Report) -> Verdict:

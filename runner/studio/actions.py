@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 from runner import signals
 from runner.errors import Interrupted, RunnerError
 from runner.files import loader
-from runner.isolation import drift, project
-from runner.isolation import proof as isolation
+from runner.isolation import drift
 from runner.isolation.drift import Audit
 from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
 from runner.isolation.verdict import Verdict
+from runner.isolation.verify import prover
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.migrate.session import migrator_for
@@ -55,9 +55,7 @@ class Actions:
     def prove(self) -> None:
         """Prove tenant isolation, like `verify`."""
         sql_dir = self.settings.sql_dir
-        self.proof = self._run(
-            lambda migrator: isolation.prove(migrator.connection, project.load(sql_dir))
-        )
+        self.proof = self._run(lambda migrator: prover(sql_dir)(migrator.connection))
 
     def rehearse(self) -> None:
         """Rehearse the pending migrations, like `plan`."""

@@ -57,6 +57,8 @@ def grids(cells: Iterable[Cell]) -> dict[str, list[Line]]:
     """Return the lines of each table that has cells, by table name."""
     by_table: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
+        if cell.command not in COMMANDS:
+            continue  # a function, which has no square
         by_table.setdefault(cell.table, {}).setdefault(cell.actor, []).append(cell)
     return {table: _lines(by_actor) for table, by_actor in by_table.items()}
 

@@ -86,7 +86,7 @@ def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
 
 
 def _row(words: Iterable[str]) -> str:
-    padded = (f"{word:<{width}}" for word, width in zip(words, _WIDTHS, strict=True))
+    padded = (f"{word:<{width - 1}} " for word, width in zip(words, _WIDTHS, strict=True))
     return "".join(padded).rstrip()
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import cycle, islice, product
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from runner.postgres.connection import Connection
 from runner.preflight.sample_rows import shapes
-from runner.preflight.sample_rows.choices import Choice, Pair, Row, Slot, slots
-from runner.preflight.sample_rows.fitting import DEFAULT
+from runner.preflight.sample_rows.choices import Choice, Pair, Slot, slots
+from runner.preflight.sample_rows.scope import DEFAULT, Row, Scope
 from runner.preflight.sample_rows.shapes import Key, Table
 from runner.queries import query
 
@@ -24,6 +25,7 @@ _MAX_INSERTS = 60  # per table, in addition to the wanted rows
 _RETRIES = 8  # of one value, and of one row whose keys are taken
 _MAX_COMBINATIONS = 5_000  # examined to find a free key
 _KEY_VIOLATIONS = ("23505", "23P01")  # unique, exclusion
+_LOCKED = ("55P03", "57014", "40P01")  # says nothing about the row
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,25 @@ def fill(connection: Connection, *, wanted: int = 4) -> list[FillResult]:
     return results
 
 
+def fill_scope(
+    connection: Connection, table: Table, scope: Scope, *, only: Collection[str] | None = None
+) -> tuple[list[dict[str, str | None]], str]:
+    """Insert rows of one owner into one table; return them, and why there are none.
+
+    A row has the text of every column, as PostgreSQL prints it. `only`: insert just the rows that
+    vary these columns. Needs the function of holds.sql in this session and immediate constraints.
+    """
+    try:
+        with connection.transaction():
+            filler = _Filler(connection, table, scope)
+            result = filler.fill(1, only)
+    except psycopg.Error as error:
+        if connection.closed or error.sqlstate in _LOCKED:
+            raise
+        return [], error.diag.message_primary or str(error)
+    return filler.made, result.reason
+
+
 def _fill_table(
     connection: Connection, table: Table, wanted: int, only: Collection[str] | None = None
 ) -> FillResult:
@@ -75,10 +96,12 @@ def _sum(first: FillResult, second: FillResult) -> FillResult:
 class _Filler:
     """Insert rows into one table."""
 
-    def __init__(self, connection: Connection, table: Table) -> None:
+    def __init__(self, connection: Connection, table: Table, scope: Scope | None = None) -> None:
         self._connection = connection
         self._table = table
-        self._slots = slots(connection, table)
+        self._scope = scope
+        self.made: list[dict[str, str | None]] = []  # the text of the inserted rows
+        self._slots = slots(connection, table, scope)
         self._taken: set[tuple[str, Choice]] = set()  # values of keys, by the key's name
         self._inserts = 0
         self._limit = _MAX_INSERTS
@@ -89,7 +112,10 @@ class _Filler:
         """Insert a row for each wanted value, of `only` these columns, then similar rows."""
         self._reason = "; ".join(filter(None, (slot.missing for slot in self._slots)))
         base = None if self._reason else self._first_accepted()
-        if base is not None:
+        if base is not None and self._scope:
+            if self._scope.vary:
+                self._vary(base, only)
+        elif base is not None:
             self._vary(base, only)
             self._limit += wanted
             self._repeat_values()
@@ -191,15 +217,20 @@ class _Filler:
     def _execute_insert(self, row: Row) -> tuple[str, str]:
         """Insert this row; return the SQLSTATE and constraint of its rejection, or "" twice."""
         given = {name: value for name, value in row.items() if value is not DEFAULT}
-        values = sql.SQL("({}) values ({})" if given else "default values").format(
+        values = sql.SQL(
+            "({}) overriding system value values ({})" if given else "default values"
+        ).format(
             sql.SQL(", ").join(map(sql.Identifier, given)),
             sql.SQL(", ").join(map(sql.Literal, given.values())),
         )
-        query = sql.SQL("savepoint sample; insert into {} {}; release savepoint sample")
+        returning = sql.SQL("returning *" if self._scope else "")
+        query = sql.SQL("savepoint sample; insert into {} {} {}; release savepoint sample")
         try:
-            cursor = self._connection.execute(query.format(self._table.identifier, values))
+            cursor = self._connection.execute(
+                query.format(self._table.identifier, values, returning)
+            )
         except psycopg.Error as error:
-            if self._connection.closed:
+            if self._connection.closed or (self._scope and error.sqlstate in _LOCKED):
                 raise
             self._connection.execute("rollback to savepoint sample; release savepoint sample")
             self._reason = error.diag.message_primary or str(error)
@@ -208,6 +239,8 @@ class _Filler:
         if cursor.rowcount == 0:
             self._reason = "a trigger or rule discards every row without an error"
             return "?????", ""
+        if self._scope:
+            self.made.append(_text(cursor))
         return "", ""
 
     def _with_free_keys(self, row: Row) -> Row | None:
@@ -237,6 +270,17 @@ class _Filler:
             values = _key_values(key, row)
             if set(key.columns) <= row.keys() and (nulls or None not in values):
                 self._taken.add((key.name, values))
+
+
+def _text(cursor: psycopg.Cursor[tuple[Any, ...]]) -> dict[str, str | None]:
+    """Return the row of a result as PostgreSQL printed it."""
+    result = cursor.pgresult
+    assert result and cursor.description  # noqa: S101 - it has RETURNING
+    values = (result.get_value(0, place) for place in range(len(cursor.description)))
+    return {
+        column.name: None if value is None else value.decode()
+        for column, value in zip(cursor.description, values, strict=True)
+    }
 
 
 def _row(parts: Iterable[tuple[Slot, Choice]]) -> Row:

@@ -11,17 +11,18 @@ import psycopg
 from psycopg import sql
 
 from runner.postgres.connection import Connection
-from runner.preflight.sample_rows.fitting import Fit, Value, accepted_values, all_hold, typed
+from runner.preflight.sample_rows.fitting import Fit, accepted_values, all_hold, typed
+from runner.preflight.sample_rows.scope import Row, Scope, Value
 from runner.preflight.sample_rows.shapes import Check, Reference, Table
 
 _MAX_REFERRED = 24  # newest rows of a table to refer to
 _MAX_JOINED = 2_000  # combinations of them for several references
 _MAX_TESTED = 50_000  # combinations with values of other columns
 _MAX_FITTING = 2_000  # of these, combinations that the checks accept
+_FEW, _FEW_OF_OWNER = 2, 12  # rows to refer to that should each occur
 _MAX_UNTESTED = 100  # combinations if there is no check to test
 
 Choice = tuple[Value, ...]
-Row = dict[str, Value]
 Pair = tuple[str, Value]  # a column and its value
 
 
@@ -52,14 +53,16 @@ class _Axis:
     choices: list[Choice]
 
 
-def slots(connection: Connection, table: Table) -> list[Slot]:
+def slots(connection: Connection, table: Table, scope: Scope | None = None) -> list[Slot]:
     """Return the slots of a table, by its checks and the existing rows that it can refer to.
+
+    `scope`: the owner of the rows, who limits values and references.
 
     Needs the function of holds.sql in this session.
     """
-    fits = accepted_values(connection, table)
+    fits = accepted_values(connection, table, scope)
     links = [set(c.columns) for c in table.checks] + [set(r.columns) for r in table.references]
-    builder = _Builder(connection, table, fits)
+    builder = _Builder(connection, table, fits, scope)
     return [builder.slot(group) for group in _groups(fits, links)]
 
 
@@ -77,7 +80,10 @@ def _groups(names: Iterable[str], links: Iterable[set[str]]) -> list[set[str]]:
 class _Builder:
     """Build the slots of one table."""
 
-    def __init__(self, connection: Connection, table: Table, fits: Mapping[str, Fit]) -> None:
+    def __init__(
+        self, connection: Connection, table: Table, fits: Mapping[str, Fit], scope: Scope | None
+    ) -> None:
+        self._scope = scope
         self._connection = connection
         self._table = table
         self._columns = {column.name: column for column in table.columns}
@@ -96,7 +102,10 @@ class _Builder:
             if missing:
                 return Slot(columns, [], [], missing)
             axes.insert(0, _Axis(referring, [tuple(map(row.get, referring)) for row in rows]))
-            wanted += [(name, v) for name in referring for v in _few(row[name] for row in rows)]
+            few = _FEW_OF_OWNER if self._scope else _FEW
+            wanted += [
+                (name, v) for name in referring for v in _few((row[name] for row in rows), few)
+            ]
         choices = self._choices(axes, self._open_checks(group, referring))
         return Slot(
             columns, choices, wanted, "" if choices else f"no valid value for {', '.join(others)}"
@@ -122,6 +131,8 @@ class _Builder:
         limit = min(_MAX_REFERRED, round(_MAX_JOINED ** (1 / len(references))))
         for reference in references:
             options = [*self._nulls(reference), *self._newest(reference, limit)]
+            if self._scope:
+                options = [*self._of_owner(reference, self._scope), *self._nulls(reference)]
             rows = [{**row, **o} for row in rows for o in options if _agree(row, o)][:_MAX_JOINED]
             if not rows:
                 return [], f"no row in {reference.schema}.{reference.table} to refer to"
@@ -138,6 +149,16 @@ class _Builder:
         free = [name for name in reference.columns if None in self._fits[name].values]
         each: list[Row] = [{name: None} for name in free]
         return [dict.fromkeys(free), *each] if len(each) > 1 else each
+
+    def _of_owner(self, reference: Reference, scope: Scope) -> list[Row]:
+        """Return the owner's rows that fit the fixed values, oldest first."""
+        fixed = {name: v for name, v in scope.fixed.items() if name in reference.columns}
+        rows = [
+            dict(zip(reference.columns, map(row.__getitem__, reference.referred), strict=True))
+            for row in scope.refers_to(reference.schema, reference.table)
+        ]
+        agreeing = [row for row in rows if all(row[name] == v for name, v in fixed.items())]
+        return [dict(row) for row in agreeing[:_MAX_REFERRED] if None not in row.values()]
 
     def _newest(self, reference: Reference, limit: int) -> list[Row]:
         names = [sql.Identifier(name) for name in reference.referred]
@@ -211,10 +232,10 @@ def _agree(row: Row, other: Row) -> bool:
     return all(row[name] == value for name, value in other.items() if name in row)
 
 
-def _few(found: Iterable[Value]) -> list[Value]:
-    """Return null, if it is included, and the first two other values."""
+def _few(found: Iterable[Value], count: int) -> list[Value]:
+    """Return null, if it is included, and the first other values."""
     known = list(dict.fromkeys(found))
-    return [None] * (None in known) + [value for value in known if value is not None][:2]
+    return [None] * (None in known) + [value for value in known if value is not None][:count]
 
 
 def _flat(parts: Iterable[Choice]) -> Choice:

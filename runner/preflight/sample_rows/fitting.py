@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from psycopg import sql
 
 from runner.postgres.connection import Connection
 from runner.preflight.sample_rows import values
+from runner.preflight.sample_rows.scope import DEFAULT, Scope, Value
 from runner.preflight.sample_rows.shapes import Check, Column, Table
 
 _MAX_UNIQUE = 24  # values for a column in a key
-
-
-class Default(Enum):
-    """The default of a column: inserts leave the column out."""
-
-    DEFAULT = "default"
-
-
-DEFAULT = Default.DEFAULT
-Value = str | Default | None
+_MAX_NAMED = 6  # values that a check mentions, each for a row
 
 
 @dataclass(frozen=True)
@@ -33,25 +24,28 @@ class Fit:
     wanted: list[Value]  # each should be in some row; the others are reserves for keys
 
 
-def accepted_values(connection: Connection, table: Table) -> dict[str, Fit]:
+def accepted_values(
+    connection: Connection, table: Table, scope: Scope | None = None
+) -> dict[str, Fit]:
     """Return the values that each column accepts by its type and by the checks on it alone.
 
     Needs the function of holds.sql in this session. Key columns with a volatile default are left
     out: the default suffices, and other values could collide with its next ones.
     """
     with connection.transaction(force_rollback=True):  # evaluating a default may write
-        return _Fitting(connection, table).fits()
+        fitting = _Fitting(connection, table, scope)
+        return fitting.of_scope(scope) if scope else fitting.fits()
 
 
 class _Fitting:
     """Test values for the columns of one table."""
 
-    def __init__(self, connection: Connection, table: Table) -> None:
+    def __init__(self, connection: Connection, table: Table, scope: Scope | None) -> None:
         self._connection = connection
         self._table = table
         self._keyed = {name for key in table.keys for name in key.columns}
         self._excluding = {name for key in table.keys if key.excludes for name in key.columns}
-        volatile = self._volatile_keys()
+        volatile = self._volatile_keys() - (scope.fixed.keys() if scope else set())
         self._columns = {c.name: c for c in table.columns if c.name not in volatile}
         self._conditions = {
             name: " ".join(
@@ -89,6 +83,69 @@ class _Fitting:
             name: Fit(list(dict.fromkeys(wanted + unique.get(name, []))), wanted)
             for name, wanted in found.items()
         }
+
+    def of_scope(self, scope: Scope) -> dict[str, Fit]:
+        """Return the values for one owner's rows: recognizable ones first, null last."""
+        names = [name for name in self._columns if name not in scope.fixed]
+        usual = {name: self._ranked(name, scope) for name in names}
+        found = self._accepted(usual)
+        odd = [name for name in names if set(found[name]) <= {None}]
+        more = self._accepted(
+            {
+                name: self._candidates(values.usual, name, scope.n % 9000)
+                + self._candidates(values.unusual, name, scope.n)
+                for name in odd
+            }
+        )
+        found |= {name: more[name] + found[name] or usual[name][:1] for name in odd}
+        keyed = [name for name in names if name in self._keyed and found[name][0] is not DEFAULT]
+        series = self._accepted(
+            {
+                name: self._series(
+                    values.unusual if name in odd else scope.recognizable, name, scope.n, found
+                )
+                for name in keyed
+            }
+        )
+        fits = {
+            name: Fit(
+                list(dict.fromkeys(found[name][:1] + series.get(name, []) + found[name])),
+                self._distinctive(name, found[name]),
+            )
+            for name in names
+        }
+        fixed = {name: value for name, value in scope.fixed.items() if name in self._columns}
+        return fits | {name: Fit([value], [value]) for name, value in fixed.items()}
+
+    def _ranked(self, name: str, scope: Scope) -> list[Value]:
+        """Return candidates: what most rows have first, so that a policy's usual case is met."""
+        column = self._columns[name]
+        recognizable = self._candidates(scope.recognizable, name, scope.n)
+        if column.category == "N" and name not in self._keyed:  # sums and products must fit
+            recognizable = []
+        usual: list[Value] = []
+        if not recognizable or self._conditions[name]:
+            usual = self._candidates(values.usual, name, scope.n % 9000)
+        default, null = self._simplest(name)[:1], [None] * (not column.not_null)
+        if column.default is None:
+            default = []
+        if column.category in ("e", "B") or (default and self._conditions[name]):
+            return [*default, *recognizable, *usual, *null]
+        if column.category == "D":
+            soon: list[Value] = ["now"] * column.not_null
+            return [*(default or null), *soon, *recognizable, *usual]
+        return [*recognizable, *default, *usual, *null]
+
+    def _distinctive(self, name: str, found: Sequence[Value]) -> list[Value]:
+        """Return the values that should each be in some row: labels, flags, mentioned, null."""
+        column = self._columns[name]
+        if column.category in ("e", "B") and not column.is_array:
+            return list(found)
+        mentioned = values.mentioned(self._conditions[name])
+        kept = [value for value in found if value in mentioned][:_MAX_NAMED]
+        if column.category == "D" and not column.not_null:
+            kept += [value for value in found if isinstance(value, str)][:1]
+        return [*found[:1], *kept, *([None] if None in found else [])]
 
     def _candidates(self, lister: values.Lister, name: str, n: int) -> list[Value]:
         return [*lister(self._columns[name], self._conditions[name], n)]

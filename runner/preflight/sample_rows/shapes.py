@@ -88,8 +88,11 @@ class Table:
         }
 
 
-def read(connection: Connection) -> list[Table]:
-    """Return the tables that rows can be inserted into, by name."""
+def read(connection: Connection, *, numbered: bool = False) -> list[Table]:
+    """Return the tables that rows can be inserted into, by name.
+
+    `numbered`: with their identity and serial columns.
+    """
     return [
         Table(
             schema,
@@ -100,7 +103,7 @@ def read(connection: Connection) -> list[Table]:
             [Check(**check) for check in checks],
         )
         for schema, name, columns, references, keys, checks in connection.execute(
-            query("preflight/sample_rows/shapes")
+            query("preflight/sample_rows/shapes"), {"numbered": numbered}
         )
     ]
 

@@ -18,6 +18,9 @@ Lister = Callable[[Column, str, int], list[str]]
 
 _LONG = "a text of some length " * 20
 _LARGE = {"int2": "30000", "int4": "2000000000", "int8": "9000000000000000000"}
+# For numbers of an owner: a base of 16 bits gives distinct ranges, except for smallint.
+_OFFSETS = {"int4": 100_000_000, "int8": 10**12}
+_STEPS = {"int4": 20_000, "int8": 10**7, "int2": 0}
 _ALPHABETS = ("abcdef", "ABCDEF", "123456789")
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 _PATTERN = re.compile(r"~~?\*? '(?:[^']|'')*'")  # a pattern after ~, ~*, ~~ is not a value
@@ -37,6 +40,42 @@ def unusual(column: Column, conditions: str, n: int) -> list[str]:
     """Return guesses for a column whose conditions accept none of the usual values."""
     guesses = _guesses(conditions, n) if column.category in ("S", "U") else []
     return _whole(column, conditions, [*guesses, *_named(conditions)])
+
+
+def mentioned(conditions: str) -> list[str]:
+    """Return the values that conditions mention."""
+    return _named(conditions)
+
+
+def marked(marker: str, base: int) -> Lister:
+    """Return a lister of values that name their owner: `marker` in texts, numbers above `base`.
+
+    `base`: up to 16 bits. Dates, flags and labels cannot be marked.
+    """
+
+    def lister(column: Column, conditions: str, n: int) -> list[str]:
+        day = _day(n % 9000)
+        found = {
+            "S": [
+                f"{marker}{n}",
+                f"{marker}-{n}",
+                f"{marker}{n}@example.com",
+                f"https://{marker}{n}.example.com/",
+                f"{marker}{n}.example.com",
+                f"/{marker}/{n}",
+                f"{marker.upper()}{n}",
+            ],
+            "N": [str(_OFFSETS.get(column.kind, 0) + base * _STEPS.get(column.kind, 1) + n)],
+            "D": [day],
+            "r": [f"[{day} 09:00Z,{day} 10:00Z)", f"[{day},{day}]", f"[{base + n},{base + n + 1})"],
+        }.get(column.category, [])
+        if column.kind == "uuid":
+            found = [str(UUID(int=(base << 96) + (0x4 << 76) + (0x8 << 60) + n))]
+        if column.kind in ("json", "jsonb"):
+            found = [f'{{"{marker}": {n}}}']
+        return _whole(column, conditions, found)
+
+    return lister
 
 
 def _whole(column: Column, conditions: str, found: list[str]) -> list[str]:

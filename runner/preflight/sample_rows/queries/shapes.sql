@@ -1,5 +1,6 @@
 -- The tables that rows can be inserted into, and the constraints on their rows: one row per table.
--- Columns that the database fills are left out: generated, identity, serial.
+-- Columns that the database fills are left out: generated ones, and unless `numbered`, identity and
+-- serial ones.
 
 with recursive chosen as (
     select c.oid, n.nspname, c.relname, c.relkind
@@ -33,8 +34,13 @@ fields as (
     where a.attnum > 0
         and not a.attisdropped
         and a.attgenerated = ''
-        and a.attidentity = ''
-        and coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^nextval\(', true)
+        and (
+            %(numbered)s
+            or (
+                a.attidentity = ''
+                and coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^nextval\(', true)
+            )
+        )
 ),
 
 -- From a domain to its base type, from an array to its element type.

@@ -1,0 +1,1 @@
+"""Statements that callers of one tenant try on the rows of both."""

@@ -1,0 +1,200 @@
+"""Judge what the catalog says without trying it, and apply the accepted findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.errors import RunnerError, UsageError
+from runner.isolation.probes import standing
+from runner.isolation.probes.findings import Findings
+from runner.isolation.probes.reads import Probe
+from runner.isolation.rows.fixture import Failure
+from runner.isolation.tenancy.config import Config
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, TenantMap
+from runner.isolation.verdict import Breach
+from runner.postgres.connection import Connection
+
+_KINDS = {
+    "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
+    "f": "foreign table", "S": "sequence",
+}  # fmt: skip
+_NEVER = ("truncate", "references", "trigger")
+
+
+def check(connection: Connection, config: Config, tenants: TenantMap) -> None:
+    """Raise UsageError if the file names what the database does not have."""
+    absent = [
+        role
+        for (role,) in connection.execute(
+            "select role from unnest(%s::text[]) as role"
+            " where pg_catalog.to_regrole(quote_ident(role)) is null",
+            [tenants.api_roles],
+        )
+    ]
+    if absent:
+        raise UsageError(
+            f"{config.path}: there is no role {', '.join(absent)}",
+            hint="[actors] names database roles.",
+        )
+    for name, relation in (
+        (config.tenant_table, tenants.tenant),
+        (config.people.table if config.people else None, tenants.people),
+    ):
+        if name and relation is None:
+            raise UsageError(f"{config.path}: there is no table {name}")
+    if not any(r.column(config.tenant_column) for r in tenants.relations.values()):
+        raise UsageError(
+            f"{config.path}: no table has a column {config.tenant_column}",
+            hint="[tenant] column is the one that says whose a row is.",
+        )
+    closed = [
+        role
+        for (role,) in connection.execute(
+            "select role from unnest(%s::text[]) as role"
+            " where not pg_catalog.pg_has_role(session_user, role, 'member')",
+            [tenants.api_roles],
+        )
+    ]
+    if closed:
+        raise RunnerError(
+            f"{connection.info.user} cannot act as {', '.join(closed)}",
+            hint=f"grant {', '.join(closed)} to {connection.info.user};",
+        )
+
+
+def judge(probe: Probe) -> None:
+    """Record what is undecided, rows that could not be made, roles, and privileges on tables."""
+    for failure in probe.fixture.failures:
+        _no_rows(probe, failure)
+    _undecided(probe)
+    _privileges(probe)
+    standing.judge(probe)
+
+
+def _no_rows(probe: Probe, failure: Failure) -> None:
+    relation = failure.relation
+    if not relation.within_reach(probe.fixture.tenants.api_roles) and relation.tenancy == UNDECIDED:
+        return
+    if probe.snapshot.of(relation, failure.owner):
+        return
+    probe.findings.breach(
+        f"rows.{relation.qualified}",
+        relation.qualified,
+        f"no row could be made in {relation.qualified} for tenant {failure.owner}, so nothing "
+        "that happens to its rows was tried",
+        cause=failure.reason,
+        fix=f"-- in isolation/fixture.sql, which runs once for each tenant:\n"
+        f"insert into {relation.qualified} (…) values (:'tenant', …);",
+    )
+
+
+def _undecided(probe: Probe) -> None:
+    config, tenants = probe.fixture.config, probe.fixture.tenants
+    for relation in probe.relations:
+        if relation.kind == "f":
+            probe.findings.breach(
+                f"untried.{relation.qualified}",
+                relation.qualified,
+                f"the foreign table {relation.qualified} is within reach, and was not tried",
+                cause="reading it would connect to another server, which has no such rows",
+                fix=f"-- [[accept]] it, or: {_revoke('all', relation.qualified, relation.users)}",
+            )
+        if relation.kind == "S" or probe.rights.declared(relation):
+            continue
+        kind = _KINDS[relation.kind]
+        what = {
+            UNDECIDED: "nothing says whose its rows are",
+            SHARED: "it is shared, but no right says who reads it",
+        }.get(relation.tenancy, f"its rows are a tenant's ({relation.why}), but no right names it")
+        roles = [r for r in tenants.api_roles if relation.within_reach([r])]
+        probe.findings.breach(
+            f"undecided.{relation.qualified}",
+            relation.qualified,
+            f"the {kind} {relation.qualified} is within reach of {', '.join(roles)}, and undecided",
+            cause=what,
+            fix=f'-- in {config.path}, [rights]:\n"{relation.schema}.{relation.name}" = '
+            "{ select = [] }\n" + f"-- or: {_revoke('all', relation.qualified, roles)}",
+        )
+    for function in tenants.functions if config.functions is not None else ():
+        names = (function.name, f"{function.schema}.{function.name}", function.signature)
+        if (
+            function.callers
+            and not function.is_trigger
+            and not set(names) & set(config.functions or ())
+        ):
+            probe.findings.breach(
+                f"undecided.{function.signature}",
+                function.signature,
+                f"{', '.join(function.callers)} may call {function.signature}, which is undecided",
+                cause="[expose] functions does not name it",
+                fix=f"-- in {config.path}, [expose]: add {function.schema}.{function.name}",
+            )
+
+
+def _revoke(privilege: str, name: str, roles: Sequence[str]) -> str:
+    return f"revoke {privilege} on {name} from {', '.join(roles)};"
+
+
+def _privileges(probe: Probe) -> None:
+    """Record privileges that act on all tenants' rows at once, or on the table itself."""
+    trusted = {a.role for a in probe.fixture.config.actors.values() if a.everywhere}
+    for relation in probe.relations:
+        for role, held in relation.privileges.items():
+            if role not in relation.users or role in trusted:
+                continue
+            if relation.kind == "S" and "update" in held:
+                probe.findings.breach(
+                    f"{relation.qualified}.setval as {role}",
+                    relation.qualified,
+                    f"{role} may set the sequence {relation.qualified} back, for every tenant",
+                    cause=f"grant update on sequence {relation.qualified} to {role}",
+                    fix=_revoke("update", f"sequence {relation.qualified}", [role]),
+                )
+            if relation.tenancy not in (TENANT, PERSON, SHARED):
+                continue
+            for privilege in [p for p in _NEVER if p in held]:
+                probe.findings.breach(
+                    f"{relation.qualified}.{privilege} as {role}",
+                    relation.qualified,
+                    f"{role} holds {privilege.upper()} on {relation.qualified}, which row-level "
+                    "security does not limit",
+                    cause=f"grant {privilege} on {relation.qualified} to {role}",
+                    fix=_revoke(privilege, relation.qualified, [role]),
+                )
+        if relation.kind == "m" and relation.tenancy in (TENANT, PERSON):
+            for role in probe.fixture.tenants.api_roles:
+                if role not in trusted and relation.usable(role, "select"):
+                    probe.findings.breach(
+                        f"{relation.qualified}.select as {role}",
+                        relation.qualified,
+                        f"{role} reads every tenant's rows in {relation.qualified}",
+                        cause=f"a materialized view has no row-level security; it {relation.why}",
+                        fix=_revoke("select", relation.qualified, [role]),
+                    )
+
+
+def accept(config: Config, found: Findings) -> None:
+    """Leave out the accepted findings; one that was not found is a finding."""
+    used = set()
+    left: list[Breach] = []
+    for breach in found.breaches:
+        reasons = [
+            accepted
+            for accepted in config.accept
+            if accepted.object == breach.subject and accepted.rule in breach.proof
+        ]
+        if reasons:
+            used.update(reasons)
+            found.warnings.append(f"accepted: {breach.proof}: {reasons[0].because}")
+        else:
+            left.append(breach)
+    found.breaches[:] = left
+    for accepted in config.accept:
+        if accepted not in used:
+            found.breach(
+                f"accept {accepted.rule}",
+                accepted.object,
+                f"the accepted finding {accepted.rule!r} about {accepted.object} does not occur",
+                cause=f"[[accept]] in {config.path}",
+                fix=f"-- remove it from {config.path}",
+            )

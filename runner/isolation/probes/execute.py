@@ -1,0 +1,155 @@
+"""Execute statements as callers, in one pipeline; each is undone, and its effects are noticed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import psycopg
+from psycopg import errors, generators, pq, sql
+
+from runner.isolation.rows.identity import Identity
+from runner.isolation.rows.snapshot import STATE, state
+from runner.postgres.connection import Connection
+
+_BATCH = 40  # attempts sent before the first result is read
+NOT_TRIED = {
+    "55P03": "waited for a lock longer than the lock timeout",
+    "57014": "took longer than the statement timeout",
+    "40P01": "was canceled to resolve a deadlock",
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One statement of one caller."""
+
+    identity: Identity
+    sql: str
+    watch: bool = False  # note where the rows are afterwards
+    after: str = ""  # a query as the caller afterwards, for one text
+    before: str = ""  # a statement of the owner
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a statement returned, and what it changed."""
+
+    rows: int = 0
+    sqlstate: str = ""
+    message: str = ""
+    constraint: str = ""
+    columns: tuple[str, ...] = ()
+    data: tuple[tuple[str | None, ...], ...] = ()
+    places: frozenset[str] | None = None  # where the rows are afterwards
+    after: str | None = None
+
+    def __str__(self) -> str:
+        if self.sqlstate:
+            return self.sqlstate
+        return f"{self.rows} row{'' if self.rows == 1 else 's'}"
+
+
+def run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
+    """Execute each attempt in a savepoint of the open transaction and undo it.
+
+    Raises OperationalError when the connection is lost.
+    """
+    remaining = iter(tried)
+    while batch := list(islice(remaining, _BATCH)):
+        yield from _run(connection, batch)
+
+
+def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
+    pgconn = connection.pgconn
+    scripts = [_script(connection, attempt) for attempt in tried]
+    commands = [
+        partial(pgconn.send_query_params, text.encode(), None) if text else pgconn.pipeline_sync
+        for script in scripts
+        for text in script
+    ]
+    try:
+        with connection.lock:
+            pgconn.enter_pipeline_mode()
+            results = connection.wait(generators.pipeline_communicate(pgconn, deque(commands)))
+            while len(results) < len(commands):
+                results.append(connection.wait(generators.fetch_many(pgconn)))
+            pgconn.exit_pipeline_mode()
+    except BaseException:
+        connection.close()  # outstanding results would be mistaken for those of later statements
+        raise
+    start = 0
+    for attempt, script in zip(tried, scripts, strict=True):
+        yield _outcome(attempt, script, results[start : start + len(script)])
+        start += len(script)
+
+
+def enter(connection: Connection, identity: Identity) -> str:
+    """Return the statement that makes the session the caller's, until it is undone."""
+    given = {**identity.settings, "role": identity.role}
+    calls = (
+        sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in given.items()
+    )
+    return sql.SQL("select {}").format(sql.SQL(", ").join(calls)).as_string(connection)
+
+
+def _script(connection: Connection, attempt: Attempt) -> list[str]:
+    """Return the messages of an attempt; an empty one ends what an error skips."""
+    script = ["savepoint attempt"]
+    if attempt.before:
+        script.append(attempt.before)
+    script += [enter(connection, attempt.identity), attempt.sql, ""]
+    if attempt.after:
+        script += [attempt.after, ""]
+    if attempt.watch:
+        script += ["select set_config('role', 'none', true)", f"execute {STATE}", ""]
+    return [*script, "rollback to savepoint attempt", "release savepoint attempt", ""]
+
+
+def _outcome(
+    attempt: Attempt, script: Sequence[str], results: Sequence[Sequence[pq.abc.PGresult]]
+) -> Outcome:
+    place = script.index("")
+    for one in results[:place]:
+        for result in one:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                error = errors.error_from_result(result, "utf-8")
+                return Outcome(
+                    sqlstate=error.sqlstate or "?????",
+                    message=error.diag.message_primary or str(error),
+                    constraint=error.diag.constraint_name or "",
+                )
+    result = results[place - 1][-1]
+    after, places = None, None
+    if attempt.after:
+        after = _single(results[place + 1])
+        place += 2
+    if attempt.watch and (text := _single(results[place + 2])) is not None:
+        places = state(text)
+    return Outcome(
+        result.command_tuples or 0,
+        columns=tuple((result.fname(n) or b"").decode() for n in range(result.nfields)),
+        data=tuple(
+            tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
+            for row in range(result.ntuples)
+        ),
+        after=after,
+        places=places,
+    )
+
+
+def _single(results: Sequence[pq.abc.PGresult]) -> str | None:
+    result = results[-1] if results else None
+    if result is None or result.status != pq.ExecStatus.TUPLES_OK or not result.ntuples:
+        return None
+    return _text(result.get_value(0, 0)) or ""
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+__all__ = ["NOT_TRIED", "Attempt", "Outcome", "enter", "psycopg", "run"]

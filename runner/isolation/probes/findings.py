@@ -1,0 +1,175 @@
+"""Collect the cells and breaches of the probes, and name what has to be fixed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from runner.isolation.matrix.root_cause import Fact, RootCauses
+from runner.isolation.probes.execute import NOT_TRIED, Outcome
+from runner.isolation.probes.identities import Caller
+from runner.isolation.tenancy.objects import Function, Relation, TenantMap
+from runner.isolation.verdict import Breach, Cell
+from runner.postgres.connection import Connection
+from runner.queries import query
+
+
+@dataclass
+class Findings:
+    """The results so far."""
+
+    connection: Connection
+    tenants: TenantMap
+    cells: list[Cell] = field(default_factory=list)
+    breaches: list[Breach] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._causes = RootCauses(self.connection)
+
+    def cell(
+        self,
+        relation: Relation | Function,
+        command: str,
+        caller: Caller,
+        outcome: Outcome,
+        *,
+        what: str,
+        where: str,
+        statement: str,
+        allowed: bool,
+        problem: str = "",
+        exposed: str = "",
+    ) -> None:
+        """Record one cell; `problem`: what is wrong, in one sentence. Not tried is a failure."""
+        if not problem and outcome.sqlstate in NOT_TRIED:
+            problem = f"could not be tried: it {NOT_TRIED[outcome.sqlstate]}"
+        name = relation.signature if isinstance(relation, Function) else relation.qualified
+        cell = Cell(
+            name, command, what, caller.name, where, allowed, str(outcome), not problem, statement
+        )
+        self.cells.append(cell)
+        if problem:
+            subject, cause, fix = self.cause(relation, command, caller)
+            self.breaches.append(
+                Breach(
+                    proof=cell.title,
+                    subject=subject,
+                    summary=f"{caller.name} {problem}",
+                    actor=caller.identity.title,
+                    sql=self.script(caller, statement),
+                    exposed=exposed or outcome.message or str(outcome),
+                    cause=cause,
+                    fix=fix,
+                )
+            )
+
+    def breach(
+        self, proof: str, subject: str, summary: str, *, cause: str = "", fix: str = ""
+    ) -> None:
+        """Record a finding that is no cell."""
+        self.breaches.append(
+            Breach(proof=proof, subject=subject, summary=summary, cause=cause, fix=fix)
+        )
+
+    def script(self, caller: Caller, statement: str) -> str:
+        """Return a statement ready to paste, after the settings of the caller."""
+        lines = [f"set local role {caller.role};"]
+        for name, value in caller.identity.settings.items():
+            lines.append(
+                sql.SQL("select set_config({}, {}, true);")
+                .format(name, value)
+                .as_string(self.connection)
+            )
+        return "\n".join(("begin;", *lines, f"{statement};", "rollback;"))
+
+    # --- causes ------------------------------------------------------------------------------
+
+    def cause(
+        self, relation: Relation | Function, command: str, caller: Caller
+    ) -> tuple[str, str, str]:
+        """Return the object to fix, what allowed it, and how to fix it."""
+        if isinstance(relation, Function):
+            how = "runs with the rights of its owner" if relation.definer else "runs as its caller"
+            return (
+                relation.signature,
+                f"{relation.signature} {how} ({relation.owner}); "
+                f"execute is granted to {', '.join(relation.callers)}",
+                f"revoke execute on function {relation.signature} from public, "
+                f"{', '.join(relation.callers)};  -- or let it ask who calls",
+            )
+        if caller.suspect:
+            return caller.suspect, f"{caller.suspect} reads what the client sets", ""
+        facts = self._facts(relation, command, caller.role)
+        if relation.kind == "v":
+            facts = [f for f in facts if (f.kind, f.name) != ("switch", "table")]
+        bases = [self.tenants.relations[o] for o in relation.bases if o in self.tenants.relations]
+        for fact in facts:
+            if fact.kind == "switch" and fact.name == "role":
+                return f"role {caller.role}", fact.text, f"alter role {caller.role} nobypassrls;"
+        if relation.kind == "m":
+            return (
+                relation.qualified,
+                "a materialized view has no row-level security",
+                f"revoke all on {relation.qualified} from {caller.role};",
+            )
+        if relation.kind == "v" and not relation.invoker:
+            return (
+                relation.qualified,
+                f"it reads with the rights of its owner, {relation.owner} (no security_invoker)",
+                f"alter view {relation.qualified} set (security_invoker = true);",
+            )
+        subject = relation.qualified
+        for base in bases:
+            facts += self._facts(base, command, caller.role)
+            if len(bases) == 1:
+                subject = base.qualified
+        texts = list(dict.fromkeys(fact.text for fact in facts))
+        if any(fact.kind == "trigger" for fact in facts):
+            texts += self._trigger_functions(subject, command)
+        fix = next(
+            (
+                f"alter table {subject} enable row level security;"
+                for fact in facts
+                if fact.kind == "switch" and fact.name == "table"
+            ),
+            "",
+        )
+        return subject, "; ".join([*texts, *self._behind(facts)]), fix
+
+    def _facts(self, relation: Relation, command: str, role: str) -> list[Fact]:
+        return list(self._causes.facts(relation.name, command, role, schema=relation.schema))
+
+    def _trigger_functions(self, table: str, command: str) -> list[str]:
+        """Return the functions that the triggers of a table call."""
+        rows = self.connection.execute(
+            query("isolation/probes/trigger_functions"), {"table": table, "command": command}
+        )
+        return [text for (text,) in rows]
+
+    def _behind(self, facts: Iterable[Fact]) -> list[str]:
+        """Return the functions that the helpers of policies call."""
+        names = [
+            fact.name.partition("(")[0].rpartition(".")[2]
+            for fact in facts
+            if fact.kind == "helper"
+        ]
+        found: dict[str, str] = {}
+        waiting = list(dict.fromkeys(names))
+        seen = set(waiting)
+        while waiting:
+            caller = waiting.pop()
+            for helper in self.tenants.functions:
+                if helper.name != caller:
+                    continue
+                for called in self.tenants.functions:
+                    if called.name not in seen and re.search(
+                        rf"\b{re.escape(called.name)}\s*\(", helper.source
+                    ):
+                        seen.add(called.name)
+                        waiting.append(called.name)
+                        found[called.signature] = f"{called.signature} is called by {caller}()"
+        return list(found.values())

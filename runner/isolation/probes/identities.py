@@ -1,0 +1,220 @@
+"""The callers that are tried: each actor, and identities that are incomplete, outdated or bent."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from runner.isolation.rows.fixture import Fixture
+from runner.isolation.rows.identity import (
+    A,
+    B,
+    Identity,
+    Person,
+    names_tenant,
+    names_user,
+    settings,
+)
+from runner.isolation.rows.people import BOTH, FORMER, MIXED, STRANGER
+from runner.isolation.tenancy.config import Actor
+from runner.postgres.connection import Connection
+
+_SETTING = re.compile(r"current_setting\(\s*(?:E)?'([\w.]+\.[\w.-]+)'", re.IGNORECASE)
+_KEY = re.compile(r"->>?\s*'([\w-]+)'|#>>?\s*'\{([^}]*)\}'")
+_SIGNED = {"aud", "exp", "iat", "iss", "jti", "nbf", "app_metadata"}  # the server's, not the user's
+_POLICIES = """
+    select concat_ws(' ', pg_catalog.pg_get_expr(polqual, polrelid),
+        pg_catalog.pg_get_expr(polwithcheck, polrelid))
+    from pg_catalog.pg_policy
+"""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An identity, and whose rights it has in each tenant."""
+
+    identity: Identity
+    rights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # actors, by tenant
+    own: str = A  # the tenant whose rows count as own
+    regular: bool = False  # declared rights must also work
+    suspect: str = ""  # the function that reads what is bent
+    in_both: bool = False  # has the rights of a member in both tenants at once
+
+    @property
+    def name(self) -> str:
+        return self.identity.name
+
+    @property
+    def role(self) -> str:
+        return self.identity.role
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it may cross tenants."""
+        return self.identity.actor is not None and self.identity.actor.everywhere
+
+
+def callers(connection: Connection, fixture: Fixture) -> list[Caller]:
+    """Return every caller to try; regular ones first."""
+    return list(_Callers(connection, fixture).all())
+
+
+class _Callers:
+    def __init__(self, connection: Connection, fixture: Fixture) -> None:
+        self._connection, self._fixture, self._config = connection, fixture, fixture.config
+        self._actors = list(self._config.actors.values())
+        self._named = names_tenant(self._config)
+        self._people = {p.name: p for p in fixture.people if p.user}
+
+    def all(self) -> Iterator[Caller]:
+        for actor in self._actors:
+            person = self._fixture.member(actor.member, A) if actor.member else None
+            if actor.member and person is None and self._fixture.tenants.people:
+                continue
+            identity = self._identity(actor.name, actor, person, A)
+            names = (actor.name,)
+            both = not actor.member and not self._named
+            yield Caller(identity, {A: names, B: names} if both else {A: names}, regular=True)
+        for role in {actor.role: None for actor in self._actors if not actor.everywhere}:
+            yield self._unidentified(role)
+        member = next((a for a in reversed(self._actors) if a.member), None)
+        if member:
+            yield from self._unusual(member)
+        yield from self._bent()
+
+    def _identity(
+        self, name: str, actor: Actor, person: Person | None, tenant: str | None
+    ) -> Identity:
+        ids = self._fixture.ids
+        given = settings(
+            self._config,
+            actor.role,
+            person.user if person else None,
+            ids.get(tenant) if tenant else None,
+        )
+        return Identity(name, actor.role, given, person, actor, tenant)
+
+    def _anyone(self, tenant: str) -> tuple[str, ...]:
+        """Return the actors whose rights need no membership, where a tenant is named."""
+        return tuple(a.name for a in self._actors if not a.member and not a.everywhere)
+
+    def _unidentified(self, role: str) -> Caller:
+        empty = {name: "{}" if '"' in text else "" for name, text in self._config.settings.items()}
+        anyone = {} if self._named else {A: self._anyone(A), B: self._anyone(B)}
+        return Caller(Identity(f"{role} without identity", role, empty), anyone)
+
+    # --- unusual people ----------------------------------------------------------------------
+
+    def _unusual(self, actor: Actor) -> Iterator[Caller]:
+        anyone = self._anyone(A)
+        elsewhere = {} if self._named else {B: anyone}
+        for name in (STRANGER, FORMER):
+            if person := self._people.get(name):
+                identity = self._identity(name, actor, person, A)
+                yield Caller(identity, {A: anyone, **elsewhere})
+        for name in (BOTH, MIXED):
+            person = self._people.get(name)
+            for active in (A, B) if person else ():
+                assert person  # noqa: S101 - or the loop is empty
+                named = f"{name}, in {active}" if self._named else name
+                rights = {t: self._of_role(role) for t, role in person.roles.items()}
+                if self._named:
+                    rights = {active: rights[active]}
+                yield Caller(
+                    self._identity(named, actor, person, active),
+                    rights,
+                    own=active,
+                    in_both=not self._named,
+                )
+                if not self._named:
+                    break
+        for each in self._actors:
+            person = self._fixture.member(each.member, A) if each.member else None
+            if person is None:
+                continue
+            if self._named and names_user(self._config) and self._fixture.tenants.person_columns:
+                identity = self._identity(
+                    f"{each.name} who names the other tenant", each, person, B
+                )
+                yield Caller(identity, {A: (each.name,), B: anyone})
+            for other in self._actors:
+                more = self._count(other.name) > self._count(each.name)
+                if other.member and other.role != each.role and more:
+                    identity = self._identity(f"{each.name} as {other.role}", other, person, A)
+                    yield Caller(identity, {A: (each.name, *anyone)})
+
+    def _count(self, name: str) -> int:
+        return sum(
+            name in right.actors
+            for commands in self._config.rights.values()
+            for rights in commands.values()
+            for right in rights
+        )
+
+    def _of_role(self, role: str) -> tuple[str, ...]:
+        return tuple(a.name for a in self._actors if a.member == role)
+
+    # --- bent settings -----------------------------------------------------------------------
+
+    def _bent(self) -> Iterator[Caller]:
+        """Yield callers with claims and settings that policies read and the template lacks."""
+        actor = next((a for a in self._actors if a.member), None) or next(
+            (a for a in self._actors if not a.everywhere), None
+        )
+        if actor is None:
+            return
+        person = self._fixture.member(actor.member, A) if actor.member else None
+        base = self._identity(actor.name, actor, person, A)
+        values = [self._fixture.ids.get(B, ""), *(p.user for p in self._of_other())]
+        for name, keys, suspect in self._read():
+            for value in dict.fromkeys(filter(None, values)):
+                for text in self._texts(base.settings.get(name, ""), keys, value):
+                    bent = replace(
+                        base,
+                        name=f"{actor.name} with forged {', '.join(keys) or name}",
+                        settings={**base.settings, name: text},
+                    )
+                    yield Caller(bent, {A: tuple(self._config.actors)}, suspect=suspect)
+
+    def _of_other(self) -> list[Person]:
+        return [p for p in self._fixture.people if set(p.roles) == {B} and p.user][-1:]
+
+    def _texts(self, base: str, keys: Sequence[str], value: str) -> Iterator[str]:
+        if not keys:
+            yield value
+            return
+        claims = json.loads(base) if base.startswith("{") else {}
+        more = dict.fromkeys(keys, value)
+        yield json.dumps({**claims, **more, "user_metadata": more})
+
+    def _read(self) -> list[tuple[str, list[str], str]]:
+        """Return the settings that the database reads, with keys in them, and who reads them."""
+        functions = self._fixture.tenants.functions
+        sources = [(f.signature, f.name, f.source) for f in functions]
+        sources += [("", "", text) for (text,) in self._connection.execute(_POLICIES)]
+        found: dict[str, tuple[set[str], list[str]]] = {}
+        for signature, name, source in sources:
+            for setting in _SETTING.findall(source):
+                readers = [signature] + [
+                    s for s, _, text in sources if name and re.search(rf"\b{name}\s*\(", text)
+                ]
+                texts = [source] + [t for s, _, t in sources if s in readers or f"{name}(" in t]
+                keys = {
+                    key.strip()
+                    for text in texts
+                    for match in _KEY.finditer(text)
+                    for key in (match[1] or match[2]).split(",")
+                }
+                of_setting = found.setdefault(setting, (set(), []))
+                of_setting[0].update(keys)
+                of_setting[1].extend(s for s in readers if s and s not in of_setting[1])
+        result = []
+        for setting, (keys, readers) in found.items():
+            template = self._config.settings.get(setting)
+            known = {key for key in keys if template and f'"{key}"' in template} | _SIGNED
+            left = sorted(keys - known - {"user_metadata"})
+            if template is None or ('"' in template and left):
+                result.append((setting, left, ", ".join(readers)))
+        return result

@@ -1,0 +1,318 @@
+"""Insert rows as every caller: own ones, the other tenant's, signed by others, linked across."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from runner.isolation.probes.effects import Effects
+from runner.isolation.probes.execute import Attempt, Outcome, run
+from runner.isolation.probes.identities import Caller
+from runner.isolation.probes.insert_rows import InsertRows
+from runner.isolation.probes.reads import Probe
+from runner.isolation.rows.identity import OTHER
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
+
+_UNTRIED = "row, by a trigger"
+_TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
+
+
+@dataclass(frozen=True)
+class _Insert:
+    caller: Caller
+    relation: Relation
+    what: str
+    where: str  # "own", "other"
+    allowed: bool
+    attempt: Attempt
+    implied: bool = False  # a reference that the database does not check
+    key: str = ""  # a unique key that may tell of the other tenant's rows
+
+
+def try_all(probe: Probe, effects: Effects) -> None:
+    """Insert as each caller, and record the cells."""
+    maker = _Inserter(probe, effects)
+    tried = [
+        insert
+        for caller in probe.callers
+        for relation in probe.relations
+        if relation.kind in ("r", "p", "v")
+        and (not caller.in_both or probe.rights.declared(relation))
+        for insert in maker.inserts(caller, relation)
+    ]
+    outcomes = list(run(probe.findings.connection, [insert.attempt for insert in tried]))
+    worked: dict[tuple[str, int], bool] = {}
+    for insert, outcome in zip(tried, outcomes, strict=True):
+        if insert.allowed:
+            key = (insert.caller.name, insert.relation.oid)
+            worked[key] = worked.get(key, False) or _accepted(outcome)
+    for insert, outcome in zip(tried, outcomes, strict=True):
+        maker.judge(insert, outcome, worked.get((insert.caller.name, insert.relation.oid), False))
+
+
+def _accepted(outcome: Outcome) -> bool:
+    """Whether privileges and policies let the row through."""
+    return not outcome.sqlstate or outcome.sqlstate in _TAKEN
+
+
+class _Inserter:
+    """Build and judge the inserts."""
+
+    def __init__(self, probe: Probe, effects: Effects) -> None:
+        self._probe, self._effects = probe, effects
+        self._rows = InsertRows(probe)
+
+    # --- statements --------------------------------------------------------------------------
+
+    def inserts(self, caller: Caller, relation: Relation) -> Iterator[_Insert]:
+        usable = [
+            c.name
+            for c in relation.columns
+            if not c.generated
+            and caller.role in c.roles("insert")
+            and caller.role in relation.users
+        ]
+        target = self._effects.target(relation)
+        if target is None:
+            if usable and caller.regular and relation.updatable & 8:
+                yield self._insert(caller, relation, {}, (), what=_UNTRIED)
+            return
+        if not usable:
+            if caller.regular:
+                attempt = Attempt(
+                    caller.identity, f"insert into {relation.qualified} default values"
+                )
+                yield _Insert(caller, relation, "row", "own", allowed=False, attempt=attempt)
+            return
+        if caller.everywhere:
+            return
+        if relation.tenancy == SHARED:
+            yield from self._shared(caller, relation, target, usable)
+            return
+        declared = self._probe.rights.columns(relation, "insert", caller, caller.own)
+        yield from self._own(caller, relation, target, usable, declared)
+        if caller.in_both:
+            return
+        yield from self._other(caller, relation, target, usable)
+        if declared and caller.regular:
+            yield from self._links(caller, relation, target, usable, declared)
+            yield from self._keys(caller, relation, target, usable, declared)
+
+    def _own(
+        self,
+        caller: Caller,
+        relation: Relation,
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> Iterator[_Insert]:
+        row = self._rows.template(target, caller.own)
+        if row is None:
+            return
+        named = self._probe.rights.named(relation, "insert", caller)
+        columns = (declared & set(usable)) | named if declared else set(usable)
+        for user in self._rows.users(caller, target):
+            signed = self._rows.signed(row, target, user)
+            base = self._rows.chosen(
+                target, columns, explicit=self._probe.rights.named(relation, "insert", caller)
+            )
+            if base:
+                yield self._insert(caller, relation, signed, base, allowed=bool(declared))
+        if not declared or not caller.regular:
+            return
+        other = self._rows.colleague(caller)
+        for name in sorted(set(usable) - declared):
+            signed = self._rows.signed(row, target, self._rows.user_of(caller))
+            if self._rows.is_person(target, name):
+                if not other:
+                    continue
+                signed = {**signed, name: self._rows.reference_to(target, name, other)}
+            base = self._rows.chosen(target, columns, explicit=columns)
+            yield self._insert(caller, relation, signed, {*base, name}, what=f"row with {name}")
+
+    def _other(
+        self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
+    ) -> Iterator[_Insert]:
+        row = self._rows.template(target, OTHER[caller.own])
+        if row is None:
+            return
+        columns = self._rows.chosen(target, set(usable), explicit=())
+        crossing = {target.tenant_column} & columns or {
+            name for reference in self._rows.tenant_references(target) for name in reference.columns
+        } & columns
+        if target.oid in self._rows.persons:
+            crossing = columns & {self._probe.fixture.tenants.person_columns.get(target.oid, "")}
+        if not crossing:
+            return
+        may = bool(self._probe.rights.columns(relation, "insert", caller, OTHER[caller.own]))
+        users = [self._rows.user_of(caller), ""] if target.oid not in self._rows.persons else [""]
+        for user in dict.fromkeys(users):
+            signed = self._rows.signed(row, target, user) if user else row
+            yield self._insert(caller, relation, signed, columns, where="other", allowed=may)
+
+    def _links(
+        self,
+        caller: Caller,
+        relation: Relation,
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> Iterator[_Insert]:
+        """Yield own rows that refer to a row of the other tenant."""
+        row = self._rows.template(target, caller.own)
+        if row is None or target is self._probe.fixture.tenants.people:
+            return
+        columns = self._rows.chosen(
+            target, declared & set(usable), self._probe.rights.named(relation, "insert", caller)
+        )
+        for reference in self._rows.tenant_references(target):
+            own = [name for name in reference.columns if name != target.tenant_column]
+            parent = self._probe.fixture.tenants.relations[reference.oid]
+            theirs = self._probe.snapshot.of(parent, OTHER[caller.own])
+            only = self._probe.snapshot.of(parent, caller.own)
+            if not own or not set(own) <= set(usable) or parent.oid in self._rows.persons:
+                continue
+            places = {n: reference.referred[reference.columns.index(n)] for n in own}
+            taken = {tuple(r.values[p] for p in places.values()) for r in only}
+            foreign = next(
+                (r for r in theirs if tuple(r.values[p] for p in places.values()) not in taken),
+                None,
+            )
+            if foreign is None:
+                continue
+            linked = self._rows.signed(row, target, self._rows.user_of(caller))
+            linked = {**linked, **{name: foreign.values[p] for name, p in places.items()}}
+            yield self._insert(
+                caller,
+                relation,
+                linked,
+                columns | set(own),
+                what=f"row that refers to {parent.name} by {', '.join(own)}",
+                where="other",
+                implied=reference.implied,
+            )
+
+    def _keys(
+        self,
+        caller: Caller,
+        relation: Relation,
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> Iterator[_Insert]:
+        """Yield own rows with a unique value of the other tenant."""
+        row = self._rows.template(target, caller.own)
+        if row is None or target.tenancy != TENANT or target is self._probe.fixture.tenants.tenant:
+            return
+        columns = self._rows.chosen(
+            target, declared & set(usable), self._probe.rights.named(relation, "insert", caller)
+        )
+        referring = {name for reference in target.references for name in reference.columns}
+        own = self._probe.snapshot.of(target, caller.own)
+        for key in target.keys:
+            kinds = {c.name: c.category for c in target.columns}
+            if (
+                key.primary
+                or not key.columns
+                or {target.tenant_column, *referring} & set(key.columns)
+                or not set(key.columns) <= set(usable)
+                or all(kinds[name] == "U" for name in key.columns)
+            ):
+                continue
+            taken = {r.shown(key.columns) for r in own}
+            for theirs in self._probe.snapshot.of(target, OTHER[caller.own]):
+                if theirs.shown(key.columns) not in taken and None not in theirs.shown(key.columns):
+                    signed = self._rows.signed(row, target, self._rows.user_of(caller))
+                    signed |= {name: theirs.values[name] for name in key.columns}
+                    yield self._insert(
+                        caller,
+                        relation,
+                        signed,
+                        columns | set(key.columns),
+                        what=f"row with the {', '.join(key.columns)} of another",
+                        where="other",
+                        key=key.name,
+                    )
+                    break
+
+    def _shared(
+        self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
+    ) -> Iterator[_Insert]:
+        row = self._rows.template(target, "S")
+        if row is not None:
+            may = bool(self._probe.rights.columns(relation, "insert", caller, caller.own))
+            yield self._insert(caller, relation, row, usable, allowed=may)
+
+    def _insert(
+        self,
+        caller: Caller,
+        relation: Relation,
+        row: Mapping[str, str | None],
+        columns: Iterable[str],
+        *,
+        what: str = "row",
+        where: str = "own",
+        allowed: bool = False,
+        implied: bool = False,
+        key: str = "",
+    ) -> _Insert:
+        chosen = [c.name for c in relation.columns if c.name in set(columns) and c.name in row]
+        values = ", ".join(
+            "null" if (v := row[name]) is None else sql.Literal(v).as_string(None)
+            for name in chosen
+        )
+        listed = ", ".join('"' + name.replace('"', '""') + '"' for name in chosen)
+        text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
+        attempt = Attempt(caller.identity, text, watch=True)
+        return _Insert(caller, relation, what, where, allowed, attempt, implied, key)
+
+    # --- judgement ---------------------------------------------------------------------------
+
+    def judge(self, insert: _Insert, outcome: Outcome, worked: bool) -> None:
+        """Record the cell of one insert."""
+        name = insert.relation.qualified
+        touched = self._effects.of(outcome).touched(OTHER[insert.caller.own])
+        if insert.what == _UNTRIED:
+            problem = f"could not be tried on {name}: it inserts by a trigger"
+        elif insert.key:
+            told = outcome.sqlstate in _TAKEN and outcome.constraint == insert.key
+            what = f"learns from {insert.key} which values of {name} another tenant has"
+            problem = what if told else ""
+        elif touched and not (insert.where == "other" and insert.allowed):
+            problem = f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
+            problem += f" in {name}"
+        elif insert.where == "other":
+            problem = self._problem_of_other(insert, outcome)
+        else:
+            problem = self._problem_of_own(insert, outcome, worked)
+        self._probe.findings.cell(
+            insert.relation, "insert", insert.caller, outcome, what=insert.what, where=insert.where,
+            statement=insert.attempt.sql, allowed=insert.allowed, problem=problem,
+        )  # fmt: skip
+
+    def _problem_of_other(self, insert: _Insert, outcome: Outcome) -> str:
+        name = insert.relation.qualified
+        if insert.what.startswith("row that refers"):
+            reached = not outcome.sqlstate and not insert.implied
+            return f"inserts into {name} a {insert.what}, of another tenant" if reached else ""
+        reached = _accepted(outcome) and not insert.allowed
+        return f"inserts a row of another tenant into {name}" if reached else ""
+
+    def _problem_of_own(self, insert: _Insert, outcome: Outcome, worked: bool) -> str:
+        name = insert.relation.qualified
+        if insert.allowed:
+            if worked or not insert.caller.regular:
+                return ""
+            return f"may insert into {name}, but got {outcome}: {outcome.message}"
+        if (_accepted(outcome) or outcome.constraint) and self._judged(insert):
+            return f"inserts a {insert.what} into {name}, which no right allows"
+        return ""
+
+    def _judged(self, insert: _Insert) -> bool:
+        """Whether own rows are judged: rights are declared, and it is no row of oneself."""
+        relation = insert.relation
+        target = self._effects.target(relation)
+        own_person = target is not None and target.tenancy == PERSON
+        return self._probe.rights.declared(relation) and not own_person

@@ -1,0 +1,297 @@
+"""Update and delete rows of every relation as every caller; inserts are in inserts.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from runner.isolation.probes import inserts
+from runner.isolation.probes.effects import Effect, Effects
+from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome, run
+from runner.isolation.probes.identities import Caller
+from runner.isolation.probes.reads import Probe
+from runner.isolation.rows.identity import OTHER
+from runner.isolation.rows.snapshot import Row
+from runner.isolation.tenancy.objects import SHARED, Relation
+
+_MOST = 200  # rows that a statement without WHERE may change before it is ended
+_LIMIT_REACHED = "22012"
+_STOP = (
+    f"{_MOST} / ({_MOST} - set_config('isolation.rows', (coalesce(nullif(current_setting("
+    "'isolation.rows', true), ''), '0')::int + 1)::text, true)::int) > 0"
+)
+_PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
+_OWN_ROWS = 8  # that are deleted one by one
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A statement, and how to judge it."""
+
+    caller: Caller
+    relation: Relation
+    command: str
+    what: str
+    attempt: Attempt
+    column: str | None = None
+    blind: bool = False
+    rows: Sequence[Row] = field(default_factory=tuple)  # own rows that the statement names
+
+
+def try_all(probe: Probe) -> None:
+    """Update, delete and insert as each caller, and record the cells."""
+    writer = _Writer(probe)
+    writes = [
+        write
+        for caller in probe.callers
+        for relation in probe.relations
+        if relation.kind in ("r", "p", "v")
+        and (not caller.in_both or probe.rights.declared(relation))
+        for write in (*writer.updates(caller, relation), *writer.deletes(caller, relation))
+    ]
+    outcomes = run(probe.findings.connection, [write.attempt for write in writes])
+    for write, outcome in zip(writes, outcomes, strict=True):
+        writer.judge(write, outcome)
+    writer.again()
+    inserts.try_all(probe, writer.effects)
+
+
+class _Writer:
+    """Build and judge the updates and deletes."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self.effects = Effects(probe.snapshot, probe.fixture.tenants)
+        self._unmet: list[tuple[_Write, list[Row]]] = []  # declared, and did not work on all rows
+        superuser = probe.findings.connection.info.parameter_status("is_superuser") == "on"
+        self._replica = "set local session_replication_role = replica" if superuser else ""
+
+    # --- statements --------------------------------------------------------------------------
+
+    def updates(self, caller: Caller, relation: Relation) -> Iterator[_Write]:
+        """Yield an update of each column that the role may write; one more without reading."""
+        columns = [
+            c.name
+            for c in relation.columns
+            if not c.generated
+            and caller.role in c.roles("update")
+            and caller.role in relation.users
+        ]
+        if caller.regular and not caller.everywhere:
+            declared = self._probe.rights.columns(relation, "update", caller, caller.own)
+            named = self._probe.rights.named(relation, "update", caller)
+            first = next((c.name for c in relation.columns), "")
+            for name in sorted(named - set(columns)) or [first] * (not columns):
+                if name:  # without the privilege
+                    what = name if name in declared else "no column"
+                    yield self._update(caller, relation, name, _name(name), what)
+        if caller.everywhere:
+            return
+        readable = relation.usable(caller.role, "select")
+        for name in columns if caller.regular or caller.rights.get(caller.own) else ():
+            if name in readable:
+                yield self._update(caller, relation, name, _name(name), name)
+            elif value := self._constant(relation, name):
+                yield self._update(caller, relation, name, value, name)
+        plain = [name for name in columns if self._is_plain(relation, name)]
+        for name in plain[:1]:
+            if value := self._constant(relation, name):
+                yield self._update(
+                    caller, relation, name, value, f"{name}, without WHERE", blind=True
+                )
+        tenant = None if caller.in_both else relation.tenant_column
+        if tenant in columns and tenant and caller.own in self._probe.fixture.ids:
+            ids = self._probe.fixture.ids
+            text = (
+                f"update {relation.qualified} set {_name(tenant)} = "  # noqa: S608
+                f"{_literal(ids[OTHER[caller.own]])} where {_name(tenant)} = "
+                f"{_literal(ids[caller.own])}"
+            )
+            attempt = Attempt(caller.identity, text, watch=True)
+            yield _Write(caller, relation, "update", "move to the other tenant", attempt, tenant)
+
+    def _update(
+        self,
+        caller: Caller,
+        relation: Relation,
+        column: str,
+        value: str,
+        what: str,
+        *,
+        blind: bool = False,
+    ) -> _Write:
+        text = f"update {relation.qualified} set {_name(column)} = {value} where {_STOP}"  # noqa: S608
+        attempt = Attempt(caller.identity, text, watch=True)
+        return _Write(caller, relation, "update", what, attempt, column, blind)
+
+    def deletes(self, caller: Caller, relation: Relation) -> Iterator[_Write]:
+        """Yield a delete of each own row by its key, and one of all rows without WHERE."""
+        if not relation.holds(caller.role, "delete"):
+            if caller.regular:
+                text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
+                attempt = Attempt(caller.identity, text, watch=True)
+                yield _Write(caller, relation, "delete", "rows", attempt)
+            return
+        if caller.everywhere or caller.in_both:
+            return
+        if caller.regular:
+            rows = self._probe.snapshot.of(relation, caller.own)
+            allowed = {id(r) for r in self._probe.rights.rows(relation, "delete", caller)}
+            rows = sorted(rows, key=lambda row: id(row) in allowed)
+            for row in [*rows[: _OWN_ROWS // 2], *rows[_OWN_ROWS // 2 :][-_OWN_ROWS // 2 :]]:
+                if where := self._key(caller, relation, row):
+                    text = f"delete from {relation.qualified} where {where}"  # noqa: S608
+                    attempt = Attempt(caller.identity, text, watch=True)
+                    yield _Write(caller, relation, "delete", "rows", attempt, rows=(row,))
+        text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
+        attempt = Attempt(caller.identity, text, watch=True, before=self._replica)
+        yield _Write(caller, relation, "delete", "rows, without WHERE", attempt, blind=True)
+
+    def _key(self, caller: Caller, relation: Relation, row: Row) -> str:
+        """Return a condition that names one row, with columns that the caller may read."""
+        readable = relation.usable(caller.role, "select")
+        target = self.effects.target(relation)
+        key = relation.key or (target.key if target else [])
+        names = [name for name in key if name in readable]
+        if not key or len(names) < len(key):
+            names = [n for n in readable if row.values.get(n) is not None]
+        return " and ".join(f"{_name(n)}::text = {_literal(row.values[n] or '')}" for n in names)
+
+    def _is_plain(self, relation: Relation, name: str) -> bool:
+        """Whether a column is in no key, is no reference and not the tenant's."""
+        target = self.effects.target(relation) or relation
+        return not (
+            name == relation.tenant_column
+            or any(name in key.columns for key in target.keys)
+            or any(name in reference.columns for reference in target.references)
+        )
+
+    def _constant(self, relation: Relation, name: str) -> str:
+        rows = self._probe.snapshot.rows.get(relation.oid, [])
+        value = next((row.values[name] for row in rows if row.values.get(name) is not None), None)
+        return _literal(value) if value is not None else ""
+
+    # --- judgement ---------------------------------------------------------------------------
+
+    def judge(self, write: _Write, outcome: Outcome) -> None:
+        """Record the cells of one update or delete: the other tenant's rows, then the own."""
+        effect = self.effects.of(outcome)
+        self._judge_other(write, outcome, effect)
+        if self._probe.rights.declared(write.relation) and not write.caller.everywhere:
+            if write.what == "move to the other tenant":
+                return
+            self._judge_own(write, outcome, effect)
+
+    def _judge_other(self, write: _Write, outcome: Outcome, effect: Effect) -> None:
+        caller, relation = write.caller, write.relation
+        other = OTHER[caller.own]
+        allowed = self.effects.base_rows(
+            relation, self._probe.rights.rows(relation, write.command, caller)
+        )
+        leaked = [
+            (table, row)
+            for table, row in effect.gone
+            if row.owner == other and row.place not in allowed
+        ]
+        moved = [table for table, owner in effect.added if owner == other]
+        shared = effect.touched("S")
+        where, problem = "other", ""
+        if caller.everywhere:
+            pass
+        elif leaked or (moved and not caller.in_both):
+            tables = list(
+                dict.fromkeys([t.qualified for t, _ in leaked] or [t.qualified for t in moved])
+            )
+            problem = (
+                f"changes rows of another tenant in {', '.join(tables)}: {len(leaked or moved)}"
+            )
+        elif outcome.sqlstate == _LIMIT_REACHED:
+            problem = f"changes rows of other tenants in {relation.qualified}: {_MOST} or more"
+        elif shared and not self._may_share(write):
+            problem = f"changes rows that all tenants share, in {', '.join(shared)}"
+        self._record(write, outcome, where, allowed=caller.everywhere, problem=problem)
+
+    def _may_share(self, write: _Write) -> bool:
+        return write.relation.tenancy == SHARED and self._probe.rights.any(
+            write.relation, write.command, write.caller.role
+        )
+
+    def _judge_own(self, write: _Write, outcome: Outcome, effect: Effect) -> None:
+        caller, relation = write.caller, write.relation
+        if relation.tenancy == SHARED:
+            return
+        target = self.effects.target(relation)
+        rows = self._probe.rights.rows(relation, write.command, caller, write.column)
+        allowed = self.effects.base_rows(relation, rows)
+        changed = {row.place for row in effect.changed(target, caller.own)} if target else set()
+        named = self.effects.base_rows(relation, write.rows)
+        if write.rows and outcome.sqlstate in _PASSED_POLICIES:
+            changed |= named
+        beyond = changed - allowed
+        problem = ""
+        if beyond and not (write.command == "delete" and write.blind and allowed):
+            verb = "deletes" if write.command == "delete" else f"changes {write.column} in"
+            problem = f"{verb} own rows of {relation.qualified} that no right allows: {len(beyond)}"
+        own = [row for row in rows if row.owner == caller.own]
+        reached = changed & allowed
+        if not problem and caller.regular and own and not reached and not write.blind:
+            if not write.rows:
+                self._unmet.append((write, own))
+                return
+            if write.rows[0] in own and outcome.sqlstate not in NOT_TRIED:
+                self._unmet.append((write, own))
+                return
+        self._record(write, outcome, "own", allowed=bool(allowed), problem=problem)
+
+    def again(self) -> None:
+        """Try the declared rights that did not work on all rows at once: row by row."""
+        grouped: dict[tuple[str, int, str, str | None], list[tuple[_Write, list[Row]]]] = {}
+        for write, rows in self._unmet:
+            key = (write.caller.name, write.relation.oid, write.command, write.column)
+            grouped.setdefault(key, []).append((write, rows))
+        for of_right in grouped.values():
+            write, rows = of_right[0]
+            tries = [
+                Attempt(write.caller.identity, self._of_row(write, row))
+                for row in rows
+                if self._key(write.caller, write.relation, row)
+            ]
+            outcomes = list(run(self._probe.findings.connection, tries))
+            worked = [o for o in outcomes if o.rows or o.sqlstate in _PASSED_POLICIES]
+            problem = ""
+            outcome = (worked or outcomes or [Outcome()])[0]
+            if not worked:
+                what = f" {write.column}" if write.column else ""
+                problem = (
+                    f"may {write.command}{what} in own rows of {write.relation.qualified}, "
+                    f"but got {outcome}"
+                )
+            self._record(write, outcome, "own", allowed=True, problem=problem)
+
+    def _of_row(self, write: _Write, row: Row) -> str:
+        where = self._key(write.caller, write.relation, row)
+        if write.command == "delete":
+            return f"delete from {write.relation.qualified} where {where}"  # noqa: S608
+        name = _name(write.column or "")
+        value = name
+        if write.column not in write.relation.usable(write.caller.role, "select"):
+            value = _literal(row.values[write.column or ""] or "")
+        return f"update {write.relation.qualified} set {name} = {value} where {where}"  # noqa: S608
+
+    def _record(
+        self, write: _Write, outcome: Outcome, where: str, *, allowed: bool, problem: str
+    ) -> None:
+        self._probe.findings.cell(
+            write.relation, write.command, write.caller, outcome, what=write.what, where=where,
+            statement=write.attempt.sql, allowed=allowed, problem=problem,
+        )  # fmt: skip
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return sql.Literal(text).as_string(None)

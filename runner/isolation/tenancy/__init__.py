@@ -1,0 +1,1 @@
+"""Which tenant a row belongs to, in any schema: from isolation.toml and the catalog."""

@@ -1,0 +1,383 @@
+"""Isolation is proven by execution on schemas that this project does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import Server, one_server
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from runner.errors import UsageError
+from runner.isolation.probes.generic import prove_generic
+from runner.isolation.tenancy import config
+from runner.isolation.verdict import Verdict
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A schema in an open transaction, and its isolation.toml."""
+
+    connection: Connection[TupleRow]
+    config: config.Config
+
+    def prove(self, change: str = "") -> Verdict:
+        """Return the verdict after a change, which is undone."""
+        with self.connection.transaction(force_rollback=True):
+            self.connection.execute(change.encode())
+            return prove_generic(self.connection, self.config)
+
+
+@pytest.fixture(scope="module")
+def _databases(server: Server) -> Iterator[dict[str, Project]]:
+    with (
+        server.database() as first,
+        server.database() as second,
+        first.connect() as one,
+        second.connect() as two,
+    ):
+        projects = {}
+        for name, connection in (("setting", one), ("claims", two)):
+            connection.execute((SCHEMAS / f"{name}.sql").read_bytes())
+            connection.commit()  # or the roles would block other databases
+            projects[name] = Project(connection, config.read(SCHEMAS / f"{name}.toml"))
+        yield projects
+
+
+@pytest.fixture(params=["setting", "claims"])
+def project(request: pytest.FixtureRequest, _databases: dict[str, Project]) -> Project:
+    return _databases[request.param]
+
+
+@pytest.fixture
+def chain(_databases: dict[str, Project]) -> Project:
+    """The schema with the tenant in a setting."""
+    return _databases["setting"]
+
+
+@pytest.fixture
+def clubs(_databases: dict[str, Project]) -> Project:
+    """The schema with memberships and claims."""
+    return _databases["claims"]
+
+
+def subjects(verdict: Verdict) -> str:
+    """Return what the breaches name, without undecided objects."""
+    return "\n".join(
+        f"{breach.subject} | {breach.cause}"
+        for breach in verdict.breaches
+        if not breach.proof.startswith("undecided")
+    )
+
+
+@one_server
+def test_a_sound_schema_has_no_breach_and_no_untried_cell(project: Project) -> None:
+    verdict = project.prove()
+    assert [(breach.proof, breach.summary) for breach in verdict.breaches] == []
+    assert len(verdict.cells) > 60
+    assert all(cell.passed for cell in verdict.cells)
+
+
+@one_server
+def test_nothing_remains(chain: Project) -> None:
+    before = chain.connection.execute("select count(*) from chain.books").fetchone()
+    chain.prove()
+    assert chain.connection.execute("select count(*) from chain.books").fetchone() == before
+    assert not chain.connection.execute("select from pg_prepared_statements").fetchall()
+
+
+@one_server
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("alter table chain.books disable row level security", "chain.books"),
+        ("create policy more on chain.loans for select to clerk using (days > 0)", "chain.loans"),
+        ("alter policy own on chain.books with check (true)", "chain.books"),
+        (
+            "create policy tidy on chain.books for update to clerk using (true) with check (true)",
+            "chain.books",
+        ),
+        (
+            "create policy tidy on chain.reminders for delete to clerk using (body <> '')",
+            "chain.reminders",
+        ),
+        ("alter policy own on chain.reminders using (loan_id is not null)", "chain.reminders"),
+        ("alter view chain.available reset (security_invoker)", "chain.available"),
+        ("alter function chain.find_title(text) security definer", "chain.find_title"),
+        ("grant update on chain.branches to clerk", "chain.branches"),
+        ("grant insert on chain.languages to clerk", "chain.languages"),
+        ("grant truncate on chain.loans to clerk", "chain.loans"),
+        ("grant chain_owner to clerk", "role chain_owner"),
+        ("create unique index isbn on chain.books (isbn)", "chain.books"),
+        (
+            "create or replace function chain.branch() returns int language sql stable"
+            " as $$ select coalesce(nullif(current_setting('chain.branch', true), ''), '1')::int"
+            " $$",
+            "chain.branch()",
+        ),
+        (
+            "create materialized view chain.popular as select branch_id, count(*) from chain.loans"
+            " group by 1; grant select on chain.popular to clerk",
+            "chain.popular",
+        ),
+        (
+            "create function chain.remember() returns trigger language plpgsql as $$ begin"
+            " perform set_config('chain.last', new.title, false); return null; end $$;"
+            "create trigger remember after insert on chain.books for each row"
+            " execute function chain.remember()",
+            "chain.remember()",
+        ),
+        (
+            "create table chain.feed (id int generated always as identity primary key, said text);"
+            "grant select on chain.feed to clerk;"
+            "create function chain.tell() returns trigger language plpgsql security definer as $$"
+            " begin insert into chain.feed (said) values (new.title); return null; end $$;"
+            "create trigger tell after insert on chain.books for each row"
+            " execute function chain.tell()",
+            "chain.feed",
+        ),
+        (
+            "create function chain.sorted(by text) returns setof chain.books language plpgsql"
+            " security definer as $$ begin return query execute 'select * from chain.books where"
+            " branch_id = chain.branch() order by ' || by; end $$;"
+            "grant execute on function chain.sorted(text) to clerk",
+            "chain.sorted",
+        ),
+        (
+            "create function chain.is_lent(book bigint) returns boolean language sql stable"
+            " security definer as $$ select exists (select from chain.loans where book_id = book)"
+            " $$;"
+            "grant execute on function chain.is_lent(bigint) to clerk",
+            "chain.is_lent",
+        ),
+        (
+            "set local check_function_bodies = off;"
+            "create function chain.lent() returns bigint language sql stable security definer as"
+            " $$ select count(*) from loans where branch_id = chain.branch() $$;"
+            "grant execute on function chain.lent() to clerk",
+            "chain.lent()",  # finds loans by the search path of the caller
+        ),
+        (
+            "create function chain.all_lent() returns bigint language sql stable security definer"
+            " as $$ select count(*) from chain.loans $$;"
+            "grant execute on function chain.all_lent() to clerk",
+            "chain.all_lent()",
+        ),
+        (
+            "create view chain.own_titles as select title from chain.books"
+            " where branch_id = chain.branch(); grant select on chain.own_titles to clerk",
+            "chain.own_titles",  # no security barrier
+        ),
+        ("alter role clerk set chain.branch = '1'", "role clerk"),
+        ("grant create on schema chain to clerk", "schema chain"),
+        ("grant update on sequence chain.books_id_seq to clerk", "chain.books_id_seq"),
+        (
+            "create function chain.switch(branch int) returns void language sql as"
+            " $$ select set_config('chain.branch', branch::text, true) $$;"
+            "grant execute on function chain.switch(int) to clerk",
+            "chain.switch",
+        ),
+    ],
+)
+def test_a_hole_in_the_setting_schema_is_named(chain: Project, change: str, named: str) -> None:
+    assert named in subjects(chain.prove(change))
+
+
+@one_server
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            "create policy all_read on clubs.posts for select to signed_in using (true)",
+            "clubs.posts",
+        ),
+        (
+            "create or replace function clubs.mine(variadic ranks clubs.rank[] default"
+            " '{member,chair}') returns setof uuid language sql stable security definer as"
+            " $$ select club_id from clubs.seats where person_id = clubs.me() $$",
+            "clubs.mine",  # who left still counts, and every rank
+        ),
+        (
+            "create or replace function clubs.me() returns uuid language sql stable as $$ select"
+            " coalesce(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-user',"
+            " nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$",
+            "clubs.me()",
+        ),
+        (
+            "create or replace function clubs.me() returns uuid language sql stable as $$ select"
+            " coalesce(c -> 'user_metadata' ->> 'act_as', c ->> 'sub')::uuid from (select nullif("
+            "current_setting('request.jwt.claims', true), '')::jsonb) as claims (c) $$",
+            "clubs.me()",
+        ),
+        ("alter policy change_own on clubs.posts using (author_id = clubs.me())", "clubs.posts"),
+        (
+            "alter policy mine on clubs.posts using (club_id in (select clubs.mine()))",
+            "clubs.posts",
+        ),
+        ("alter policy chair on clubs.log using (club_id in (select clubs.mine()))", "clubs.log"),
+        ("alter policy chair on clubs.clubs using (id in (select clubs.mine()))", "clubs.clubs"),
+        ("alter policy known on clubs.people using (nickname <> '')", "clubs.people"),
+        (
+            "grant insert on clubs.seats to signed_in; create policy join_in on clubs.seats"
+            " for insert to signed_in with check (person_id = clubs.me())",
+            "clubs.seats",
+        ),
+        (
+            "grant insert (author_id) on clubs.posts to signed_in; alter policy add on clubs.posts"
+            " with check (club_id in (select clubs.mine()))",
+            "clubs.posts",
+        ),
+        (
+            "create function clubs.erase(post bigint) returns void language sql security definer"
+            " as $$ delete from clubs.posts where id = post $$;"
+            "grant execute on function clubs.erase(bigint) to signed_in",
+            "clubs.erase",
+        ),
+        ("alter role signed_in bypassrls", "role signed_in"),
+        (
+            "grant select on clubs.posts to visitor;"
+            "create policy published on clubs.posts for select to visitor using (not draft)",
+            "clubs.posts",
+        ),
+    ],
+)
+def test_a_hole_in_the_claims_schema_is_named(clubs: Project, change: str, named: str) -> None:
+    assert named in subjects(clubs.prove(change))
+
+
+@one_server
+@pytest.mark.parametrize(
+    "change",
+    [
+        "create index on chain.books (branch_id, title)",
+        "alter policy own on chain.books using (branch_id = (select chain.branch()))",
+        "create policy recent on chain.loans as restrictive for select to clerk using (days < 100)",
+        "alter table chain.books force row level security",
+        "create table chain.imports (branch_id int not null, raw jsonb)",
+        "alter table chain.languages add column flag text",
+        "create view chain.lost with (security_invoker = true) as select id, branch_id from"
+        " chain.books where lost_at is not null; grant select on chain.lost to clerk",
+        "create function chain.count_own() returns bigint language sql stable security definer as"
+        " $$ select count(*) from chain.books where branch_id = chain.branch() $$;"
+        "grant execute on function chain.count_own() to clerk",
+    ],
+)
+def test_a_harmless_change_raises_no_breach(chain: Project, change: str) -> None:
+    assert subjects(chain.prove(change)) == ""
+
+
+@one_server
+def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
+    verdict = chain.prove(
+        "create table chain.notes (id int primary key, body text);"
+        "grant select on chain.notes to clerk"
+    )
+    assert [breach.proof for breach in verdict.breaches] == ["undecided.chain.notes"]
+
+
+@one_server
+def test_a_tenant_may_be_only_a_setting(chain: Project) -> None:
+    change = (
+        "create schema plain; grant usage on schema plain to clerk;"
+        "create table plain.notes (id uuid primary key, branch_id uuid not null, body text);"
+        "alter table plain.notes enable row level security;"
+        "create policy own on plain.notes to clerk"
+        " using (branch_id = nullif(current_setting('chain.branch', true), '')::uuid);"
+        "grant select, insert on plain.notes to clerk; drop schema chain cascade;"
+    )
+    text = (
+        '[expose]\nschemas = ["plain"]\n[tenant]\ncolumn = "branch_id"\n'
+        '[identity]\nsettings = { "chain.branch" = "{tenant}" }\n[actors]\nclerk = "clerk"\n'
+        '[rights]\nnotes = { "select insert" = "clerk" }'
+    )
+    project = Project(chain.connection, config.parse(text))
+    assert subjects(project.prove(change)) == ""
+    assert "plain.notes" in subjects(
+        project.prove(f"{change} create policy all_read on plain.notes for select using (true)")
+    )
+
+
+@one_server
+def test_a_right_that_does_not_work_is_a_breach(clubs: Project) -> None:
+    verdict = clubs.prove("revoke delete on clubs.posts from signed_in")
+    assert any("may delete in own rows" in breach.summary for breach in verdict.breaches)
+
+
+@one_server
+def test_a_table_in_which_no_row_can_be_made_is_a_breach(chain: Project) -> None:
+    verdict = chain.prove(
+        "create table chain.codes (branch_id int not null, code text check (code = md5(code)));"
+        "alter table chain.codes alter code set not null; grant select on chain.codes to clerk"
+    )
+    breach = next(b for b in verdict.breaches if b.proof == "rows.chain.codes")
+    assert "codes_code_check" in breach.cause
+    assert "fixture.sql" in breach.fix
+
+
+@one_server
+def test_a_view_that_inserts_by_a_trigger_is_not_tried(chain: Project) -> None:
+    verdict = chain.prove(
+        "create view chain.entry as select b.id, l.days from chain.books b join chain.loans l"
+        " on l.book_id = b.id;"
+        "create function chain.enter() returns trigger language plpgsql as"
+        " $$ begin return new; end $$;"
+        "create trigger enter instead of insert on chain.entry for each row"
+        " execute function chain.enter(); grant insert on chain.entry to clerk"
+    )
+    assert any("could not be tried on chain.entry" in b.summary for b in verdict.breaches)
+
+
+@one_server
+def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    accepted = config.parse(
+        text
+        + '\n[[accept]]\nrule = "truncate"\nobject = "chain.loans"\nbecause = "nightly reset"\n'
+    )
+    project = Project(chain.connection, accepted)
+    assert subjects(project.prove("grant truncate on chain.loans to clerk")) == ""
+    assert "chain.loans" in subjects(project.prove())
+
+
+@one_server
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("books =", "boks =", "there is no relation boks"),
+        ('"lost_at"]', '"lost"]', "chain.books has no column lost"),
+        ('clerk = "clerk"', 'clerk = "front_clerk"', "there is no role front_clerk"),
+        ('column = "branch_id"', 'column = "tenant"', "no table has a column tenant"),
+    ],
+)
+def test_a_name_that_the_database_lacks_is_an_error(
+    chain: Project, old: str, new: str, message: str
+) -> None:
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8").replace(old, new)
+    with pytest.raises(UsageError, match=message):
+        Project(chain.connection, config.parse(text)).prove()
+
+
+@one_server
+def test_a_writer_is_not_blocked(server: Server) -> None:
+    """The rows of two tenants lock nothing that other sessions write to."""
+    with server.database() as database, database.connect(autocommit=True) as setup:
+        with setup.transaction():
+            setup.execute((SCHEMAS / "setting.sql").read_bytes())
+            setup.execute("insert into chain.branches (city) values ('Oslo')")
+        with database.connect() as conn, database.connect() as other:
+            project = Project(conn, config.read(SCHEMAS / "setting.toml"))
+            with conn.transaction(force_rollback=True):
+                prove_generic(conn, project.config)
+                other.execute("set lock_timeout = '1s'")
+                try:
+                    other.execute("update chain.branches set city = 'Bergen'")
+                    other.execute("insert into chain.books (branch_id, isbn, title)"
+                                  " values (1, '1', 'One')")  # fmt: skip
+                except psycopg.errors.LockNotAvailable:
+                    pytest.fail("verify blocks a writer")
