@@ -629,7 +629,10 @@ def test_accept_and_verify_of_any_schema(project: Checkout, api_role: str) -> No
     assert "+ constraint | public.notes.notes_id_check | definition | CHECK" in accepted.out
     assert "1 narrower. Nothing was proven" in accepted.out
 
+    assert "facts, no change. Nothing" in project.runner("verify", "--accept").out
     text = lock.read_text(encoding="utf-8")
+    lock.unlink()
+    assert "facts, all to be reviewed. Nothing" in project.runner("verify", "--accept").out
     lock.write_text(f"{text}<<<<<<< HEAD\n", encoding="utf-8")
     malformed = project.runner(*surface_only)
     assert malformed.code == 64

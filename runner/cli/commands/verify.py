@@ -100,7 +100,8 @@ def _accept(context: Context) -> int:
             context.say(*(f"  {lock_file.line(fact)}" for fact in accepted.kept), "")
         directions = Counter(change.direction.value for change in accepted.changes)
         counted = [f"{count} {name}" for name, count in sorted(directions.items(), reverse=True)]
-        count = f"{plural(len(accepted.surface), 'fact')}, {', '.join(counted) or 'no change'}"
+        otherwise = "all to be reviewed" if accepted.is_new else "no change"
+        count = f"{plural(len(accepted.surface), 'fact')}, {', '.join(counted) or otherwise}"
         context.say(f"{path}: {count}. Nothing was proven: run verify without --accept.")
         return context.document(
             file=str(path),

@@ -41,6 +41,7 @@ class Accepted:
     surface: Surface
     changes: tuple[Change, ...]
     kept: tuple[Fact, ...]  # about roles that this server does not have
+    is_new: bool  # there was no lock file
 
 
 def current(connection: Connection) -> Surface:
@@ -111,7 +112,7 @@ def accept(migrator: Migrator, sql_dir: Path) -> Accepted:
     surface = tuple(sorted({*now, *kept}))
     if surface != reviewed:
         lock_file.write(path, surface)
-    return Accepted(surface, tuple(changes), kept)
+    return Accepted(surface, tuple(changes), kept, is_new=reviewed is None)
 
 
 def stale(connection: Connection, path: Path) -> list[Change] | None:
