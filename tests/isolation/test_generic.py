@@ -85,6 +85,21 @@ def test_a_sound_schema_has_no_breach_and_no_untried_cell(project: Project) -> N
 
 
 @one_server
+def test_rows_of_the_live_database_are_counted_and_not_shown(chain: Project) -> None:
+    verdict = chain.prove("""
+        insert into chain.branches (city) values ('Utrecht');
+        insert into chain.books (branch_id, isbn, title)
+        select max(id), '978-3-16', 'a private title' from chain.branches;
+        revoke select on chain.books from clerk;
+        grant select (isbn, title) on chain.books to clerk;
+        alter policy own on chain.books using (true);
+        """)
+    exposed = [breach.exposed for breach in verdict.breaches]
+    assert [text for text in exposed if "a row that is not of this proof" in text]
+    assert not [text for text in exposed if "private" in text or "978-3-16" in text]
+
+
+@one_server
 def test_nothing_remains(chain: Project) -> None:
     before = chain.connection.execute("select count(*) from chain.books").fetchone()
     chain.prove()

@@ -149,9 +149,14 @@ def _judge_leak(probe: Probe, question: _Question, outcome: Outcome) -> None:
 
 
 def _shown(outcome: Outcome) -> str:
+    """Describe an answer without texts of the live database, which may be personal."""
     if outcome.sqlstate:
         return outcome.sqlstate
-    return "; ".join(", ".join(str(value) for value in row) for row in outcome.data[:3])[:200]
+    return "; ".join(", ".join(map(_plain, row)) for row in outcome.data[:3])[:200] or "no rows"
+
+
+def _plain(value: str | None) -> str:
+    return str(value) if value in (None, "t", "f") or value.lstrip("-").isdigit() else "…"
 
 
 def _name(name: str) -> str:

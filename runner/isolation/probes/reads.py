@@ -218,8 +218,11 @@ def _recognized(
 
 
 def _sample(rows: Sequence[Row]) -> str:
+    """Describe rows; those of the live database without their values, which may be personal."""
     shown = "; ".join(
-        ", ".join(f"{name}={value}" for name, value in row.values.items() if value)[:120]
+        "a row that is not of this proof"
+        if row.owner == _FOREIGN
+        else ", ".join(f"{name}={value}" for name, value in row.values.items() if value)[:120]
         for row in rows[:_SHOWN]
     )
     return f"{len(rows)} row{'' if len(rows) == 1 else 's'}: {shown}" if rows else ""
