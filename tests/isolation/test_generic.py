@@ -14,8 +14,11 @@ from psycopg.rows import TupleRow
 
 from runner.errors import UsageError
 from runner.isolation.probes.generic import prove_generic
+from runner.isolation.report import export
 from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
+from runner.isolation.verify import verify
+from runner.migrate.migrator import Migrator
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -396,3 +399,18 @@ def test_a_writer_is_not_blocked(server: Server) -> None:
                                   " values (1, '1', 'One')")  # fmt: skip
                 except psycopg.errors.LockNotAvailable:
                     pytest.fail("verify blocks a writer")
+
+
+@one_server
+def test_verify_reads_the_file_beside_the_migrations(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "isolation.toml").write_bytes((SCHEMAS / "setting.toml").read_bytes())
+    with server.database() as database, database.connect(autocommit=True) as conn:
+        with conn.transaction():
+            conn.execute((SCHEMAS / "setting.sql").read_bytes())
+        verdict = verify(Migrator(conn), tmp_path, only="books")
+        assert {cell.table for cell in verdict.cells} == {"chain.books"}
+        assert verdict.proven
+        assert verdict.facts["database"] == database.name
+        assert "chain.books" in export.html(verdict)
+        with pytest.raises(UsageError, match="There is no proof called 'boks'"):
+            verify(Migrator(conn), tmp_path, only="boks")

@@ -73,9 +73,15 @@ def judge(probe: Probe) -> None:
 
 def _no_rows(probe: Probe, failure: Failure) -> None:
     relation = failure.relation
-    if not relation.within_reach(probe.fixture.tenants.api_roles) and relation.tenancy == UNDECIDED:
-        return
     if probe.snapshot.of(relation, failure.owner):
+        return
+    behind = {oid for view in probe.relations for oid in view.bases}
+    if relation not in probe.relations and relation.oid not in behind:
+        if relation.tenancy != UNDECIDED:
+            probe.findings.warnings.append(
+                f"no row could be made in {relation.qualified}, which is out of reach: "
+                f"{failure.reason}"
+            )
         return
     probe.findings.breach(
         f"rows.{relation.qualified}",
