@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -12,7 +12,7 @@ from conftest import Server, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.errors import UsageError
+from runner.errors import RunnerError, UsageError
 from runner.isolation.probes.generic import prove_generic
 from runner.isolation.report import export
 from runner.isolation.tenancy import config
@@ -100,6 +100,44 @@ def test_rows_of_the_live_database_are_counted_and_not_shown(chain: Project) -> 
     exposed = [breach.exposed for breach in verdict.breaches]
     assert [text for text in exposed if "a row that is not of this proof" in text]
     assert not [text for text in exposed if "private" in text or "978-3-16" in text]
+
+
+@one_server
+def test_what_only_a_superuser_can_try_is_said(chain: Project) -> None:
+    assert not chain.prove().warnings
+    as_owner = chain.prove(
+        "grant clerk to chain_owner; set local session authorization chain_owner"
+    )
+    assert as_owner.proven, subjects(as_owner)
+    assert ["needs a superuser" in warning for warning in as_owner.warnings] == [True]
+
+
+@one_server
+def test_rows_that_cannot_be_invented_come_from_the_fixture_file(clubs: Project) -> None:
+    """And are asked for where there are none; a mistake in it names the file."""
+    change = """
+        create table clubs.seals (
+            club_id uuid not null references clubs.clubs (id), seal text primary key,
+            check (seal = md5(club_id::text))
+        );
+        alter table clubs.seals enable row level security;
+        create policy own on clubs.seals for select to signed_in using (club_id in (
+            select clubs.mine()));
+        grant select on clubs.seals to signed_in;
+        """
+    right = {"select": (config.Right(("member", "chair")),)}
+    declared = replace(clubs.config, rights={**clubs.config.rights, "seals": right})
+    without = Project(clubs.connection, declared).prove(change)
+    assert "clubs.seals" in subjects(without)
+    assert "fixture.sql" in "".join(breach.fix for breach in without.breaches)
+    text = "insert into clubs.seals values (:'tenant', md5(:'tenant'))"
+    project = Project(clubs.connection, replace(declared, fixture=text))
+    assert subjects(project.prove(change)) == ""
+    wrong = Project(
+        clubs.connection, replace(declared, fixture="insert into clubs.oops values (1)")
+    )
+    with pytest.raises(RunnerError, match=r"fixture\.sql.*clubs\.oops"):
+        wrong.prove(change)
 
 
 @one_server

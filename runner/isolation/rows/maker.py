@@ -9,8 +9,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
+import psycopg
 from psycopg import sql
 
+from runner.errors import ProofError
 from runner.isolation.rows.fixture import SHARED_ROWS, Failure, Fixture, Made, become, literal
 from runner.isolation.rows.identity import A, B, Person
 from runner.isolation.rows.order import counted, tables_to_fill, takes_parent
@@ -112,7 +114,7 @@ class _Maker:
                     self._fill(relation, table, owner, fixed, vary=False, quiet=True)
 
     def _own_rows(self) -> None:
-        """Run the project's fixture.sql once for each tenant."""
+        """Run the project's fixture.sql once for each tenant. Raises ProofError if it fails."""
         for owner in (A, B) if self.fixture.config.fixture else ():
             text = (self.fixture.config.fixture or "").replace(
                 ":'tenant'", literal(self.fixture.ids[owner])
@@ -121,7 +123,15 @@ class _Maker:
                 if set(person.roles) == {owner}:
                     role = person.roles[owner]
                     text = text.replace(f":'user.{role}'", literal(person.user))
-            self._connection.execute(text.encode())
+            try:
+                self._connection.execute(text.encode())
+            except psycopg.OperationalError:  # a lock, a timeout, a lost connection
+                raise
+            except psycopg.Error as error:
+                raise ProofError(
+                    f"{self.fixture.config.fixture_path} failed: {error.diag.message_primary}",
+                    hint="It runs once for each tenant, with :'tenant' and :'user.ROLE'.",
+                ) from None
 
     # --- one kind of table -------------------------------------------------------------------
 

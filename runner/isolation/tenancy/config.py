@@ -82,6 +82,11 @@ class Config:
     fixture: str | None = None  # SQL: rows that cannot be invented
     path: str = "isolation.toml"
 
+    @property
+    def fixture_path(self) -> Path:
+        """The file of `fixture`."""
+        return Path(self.path).with_suffix("") / "fixture.sql"
+
 
 def is_generic(path: Path) -> bool:
     """Whether a file is there and has rights of the form that this package reads.
@@ -111,14 +116,13 @@ def read(path: Path) -> Config:
 
     Rows that cannot be invented are read from isolation/fixture.sql beside it.
     """
+    fixture = path.parent / path.stem / "fixture.sql"
     try:
         text = path.read_text(encoding="utf-8")
+        rows = fixture.read_text(encoding="utf-8") if fixture.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    fixture = path.parent / path.stem / "fixture.sql"
-    return parse(
-        text, str(path), fixture=fixture.read_text(encoding="utf-8") if fixture.is_file() else None
-    )
+        raise UsageError(f"{path} or {fixture} cannot be read: {error}") from None
+    return parse(text, str(path), fixture=rows)
 
 
 def parse(text: str, path: str = "isolation.toml", *, fixture: str | None = None) -> Config:
