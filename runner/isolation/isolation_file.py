@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runner.errors import Place, UsageError
+from runner.isolation import toml_file
 from runner.isolation.actors import variables
 from runner.isolation.matrix.permissions import COMMANDS, Permission
+from runner.isolation.toml_file import Keys, TomlFile, dotted
 
 NAME = "isolation.toml"
 
@@ -29,85 +26,15 @@ _IDENTITY = {"settings": dict}
 _ACTOR = {"role": str, "member": str, "user": str, "everywhere": bool}
 _RIGHT = {"allowed": list, "sql": str, "granted": list}
 _CONVENTIONS = {"internal_schemas": list}
-_TYPES = {
-    str: "a string",
-    bool: "true or false",
-    list: "a list of strings",
-    dict: "a table of strings",
-}
-_HEADER = re.compile(r"\s*(\[\[?[^\]]+\]\]?)\s*(#.*)?$")
-_KEY = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w-]+)\s*=""")
 _TABLE = re.compile(r"(\w+)\.(\w+)")
+MISSING = (
+    "It says what the tenants are and who may do what: docs/isolation.md describes it.\n"
+    "python -m runner verify --only drift  works without it."
+)
 
-Keys = tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class IsolationFile:
-    """The parsed file; `table`, `declared` … return its sections, validated."""
-
-    path: Path
-    text: str
-    content: Mapping[str, Any]
-
-    def error(
-        self, keys: Keys, problem: str, *, word: str = "", known: Iterable[str] = (), hint: str = ""
-    ) -> UsageError:
-        """Return the error for what `keys` lead to: the keys of nested tables, outermost first.
-
-        `word`: the wrong word; `known`: the right ones.
-        """
-        return self.error_at(self.line(keys, word), problem, hint=hint or nearest(word, known))
-
-    def error_at(self, line: int, problem: str, *, hint: str) -> UsageError:
-        """Return the error for what a line says; lines are counted from 1."""
-        lines = self.text.splitlines()
-        return UsageError(
-            f"{self.path}:{line}: {problem}",
-            hint=hint,
-            place=Place(str(self.path), line, text=lines[line - 1] if lines else ""),
-        )
-
-    def line(self, keys: Keys, word: str = "") -> int:
-        """Return the line, from 1, where `keys` or the longest part of them stand.
-
-        `word`: then the first line from there on that contains it.
-        """
-        lines = self.text.splitlines()
-        best = (0, 1)
-        for number, found in self._positions:
-            if found == keys[: len(found)]:
-                best = max(best, (len(found), number), key=lambda each: each[0])
-        start = best[1]
-        inside = (n for n, line in enumerate(lines[start - 1 :], start) if word and word in line)
-        return next(inside, start)
-
-    @cached_property
-    def _positions(self) -> list[tuple[int, Keys]]:
-        return list(_positions(self.text.splitlines()))
-
-    def section(self, name: str, keys: Mapping[str, type], required: Iterable[str]) -> Any:
-        """Return a section with these keys and no others."""
-        section = self.content.get(name, {})
-        self.check((name,), section, keys)
-        for key in required:
-            if key not in section:
-                raise self.error((name,), f"[{name}] has no {key}")
-        return section
-
-    def check(self, at: Keys, value: Any, keys: Mapping[str, type]) -> None:
-        """Raise the error unless `value` is a table of these keys and types, and no others."""
-        if not isinstance(value, dict):
-            raise self.error(at, f"{_dotted(at)} must be a table")
-        for key, found in value.items():
-            if key not in keys:
-                raise self.error(
-                    (*at, key), f"unknown key {key!r} in [{_dotted(at)}]", word=key, known=keys
-                )
-            parts = found.values() if isinstance(found, dict) else found
-            strings = not isinstance(found, list | dict) or all(isinstance(p, str) for p in parts)
-            if not isinstance(found, keys[key]) or not strings:
-                raise self.error((*at, key), f"{key} must be {_TYPES[keys[key]]}")
+class IsolationFile(TomlFile):
+    """An isolation.toml; `tenant`, `settings`, `actors` … return its sections, validated."""
 
     def tenant(self) -> tuple[tuple[str, str], str, str, bool]:
         """Return the tenant table, its key, the column of others, and whether it is a UUID."""
@@ -151,7 +78,7 @@ class IsolationFile:
             self.check(keys, declared, _RIGHT)
             for key in ("allowed", "sql"):
                 if key not in declared:
-                    raise self.error(keys, f"[{_dotted(keys)}] has no {key}")
+                    raise self.error(keys, f"[{dotted(keys)}] has no {key}")
             for key in ("allowed", "granted"):
                 for name in declared.get(key, ()):
                     if name not in actors:
@@ -196,7 +123,7 @@ class IsolationFile:
 
     def _tables(self, at: Keys, value: Any) -> Iterable[tuple[str, Any]]:
         if not isinstance(value, dict):
-            raise self.error(at, f"{_dotted(at)} must be [rights.table.command.right]")
+            raise self.error(at, f"{dotted(at)} must be [rights.table.command.right]")
         return value.items()
 
     def internal_schemas(self) -> tuple[str, ...]:
@@ -207,7 +134,8 @@ class IsolationFile:
 
 def read(sql_dir: Path) -> IsolationFile:
     """Return the file of a project's folder, parsed. Raises UsageError."""
-    file = _parse(sql_dir / NAME)
+    toml = toml_file.read(sql_dir / NAME, missing=MISSING)
+    file = IsolationFile(toml.path, toml.text, toml.content)
     for name in file.content:
         if name in _RESERVED:
             raise file.error((name,), f"[{name}] is not supported yet", hint="Remove it.")
@@ -220,64 +148,9 @@ def equivalents(path: Path) -> tuple[tuple[str, str], ...]:
     """Return the entries of equivalent.toml: a pattern of mutants' names, the layer that holds."""
     if not path.is_file():
         return ()
-    file = _parse(path)
+    file = toml_file.read(path)
     found = []
     for entry in file.content.get("equivalent", []):
         file.check(("equivalent",), entry, {"name": str, "layer": str})
         found.append((entry.get("name", ""), entry.get("layer", "")))
     return tuple(found)
-
-
-def _parse(path: Path) -> IsolationFile:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(
-            f"{path} does not exist",
-            hint="It says what the tenants are and who may do what: docs/isolation.md describes it."
-            "\npython -m runner verify --only drift  works without it.",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
-    try:
-        return IsolationFile(path, text, tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
-        line, column = (int(found[2]), int(found[3])) if found else (None, None)
-        place = Place(str(path), line, column, text.splitlines()[line - 1] if line else "")
-        raise UsageError(f"{place}: {found[1] if found else error}", place=place) from None
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return a hint with the known word that is most like this one, else with all of them."""
-    words = sorted(known)
-    close = difflib.get_close_matches(word, words, n=1)
-    upper = {each.upper(): each for each in words}
-    close = close or [upper[e] for e in difflib.get_close_matches(word.upper(), upper, n=1)]
-    if close:
-        return f"Did you mean {close[0]}?"
-    return f"Known: {', '.join(words)}." if words else ""
-
-
-def _positions(lines: Iterable[str]) -> Iterator[tuple[int, Keys]]:
-    """Yield the number of each line that is a table's header or a key, with its keys."""
-    header: Keys = ()
-    for number, line in enumerate(lines, 1):
-        if match := _HEADER.match(line):
-            try:
-                header = _keys(tomllib.loads(match[1]))
-            except tomllib.TOMLDecodeError:
-                continue
-            yield number, header
-        elif match := _KEY.match(line):
-            yield number, (*header, match[1].strip("\"'"))
-
-
-def _keys(nested: Any) -> Keys:
-    while isinstance(nested, list):
-        nested = nested[0]
-    return tuple(key for name in nested for key in (name, *_keys(nested[name])))
-
-
-def _dotted(keys: Keys) -> str:
-    return ".".join(key if re.fullmatch(r"[\w-]+", key) else f'"{key}"' for key in keys)

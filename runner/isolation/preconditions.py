@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from runner.errors import RunnerError, UsageError
-from runner.isolation.isolation_file import nearest
 from runner.isolation.project import Project
+from runner.isolation.toml_file import nearest
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot

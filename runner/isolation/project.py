@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import UsageError
-from runner.isolation import isolation_file
+from runner.isolation import isolation_file, toml_file
 from runner.isolation.actors import (
     Actor,
     Tenant,
@@ -219,7 +219,7 @@ def _scenarios(folder: Path, settings: Mapping[str, str]) -> tuple[CaseFile, ...
             if setting in ("", *settings):
                 found.append(case)
             elif case.where.startswith(str(place)):
-                hint = isolation_file.nearest(setting, settings)
+                hint = toml_file.nearest(setting, settings)
                 raise UsageError(f"{case.where}: no request has the setting {setting}", hint=hint)
     return tuple(found)
 

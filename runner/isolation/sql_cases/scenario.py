@@ -34,9 +34,9 @@ from dataclasses import dataclass
 
 from runner.errors import UsageError
 from runner.isolation.actors import Actor, substitute, variables
-from runner.isolation.isolation_file import nearest
 from runner.isolation.project import Project
 from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.toml_file import nearest
 
 OWNER = "owner"
 OF_AWAY = " of away"

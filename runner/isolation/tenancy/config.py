@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from runner.errors import UsageError
+from runner.isolation import isolation_file, toml_file
+from runner.isolation.toml_file import Keys, TomlFile
 
 COMMANDS = ("select", "insert", "update", "delete")
 _SECTIONS = {
@@ -89,17 +89,14 @@ class Config:
 
 
 def is_generic(path: Path) -> bool:
-    """Whether a file is there and has rights of the form that this package reads.
+    """Whether the rights of a file have the form that this package reads.
 
-    A file that is not TOML counts, so that `read` reports it.
+    Raises UsageError where there is no file, or one that is not TOML.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
+    content = toml_file.read(path, missing=isolation_file.MISSING).content
+    rights = content.get("rights", {})
+    if "tenant" not in content or not isinstance(rights, dict):
         return False
-    except ValueError:
-        return True
-    rights = data.get("rights", {})
     written_out = (
         isinstance(right, dict) and "allowed" in right
         for commands in rights.values()
@@ -108,7 +105,7 @@ def is_generic(path: Path) -> bool:
         if isinstance(whats, dict)
         for right in whats.values()
     )
-    return "tenant" in data and not any(written_out)
+    return not any(written_out)
 
 
 def read(path: Path) -> Config:
@@ -118,76 +115,76 @@ def read(path: Path) -> Config:
     """
     fixture = path.parent / path.stem / "fixture.sql"
     try:
-        text = path.read_text(encoding="utf-8")
         rows = fixture.read_text(encoding="utf-8") if fixture.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} or {fixture} cannot be read: {error}") from None
-    return parse(text, str(path), fixture=rows)
+        raise UsageError(f"{fixture} cannot be read: {error}") from None
+    return _Parser(toml_file.read(path)).config(rows)
 
 
-def parse(text: str, path: str = "isolation.toml", *, fixture: str | None = None) -> Config:
+def parse(text: str, path: str = isolation_file.NAME) -> Config:
     """Return the configuration of a text, as `read` does."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {error}") from None
-    return _Parser(text, path, data).config(fixture)
+    return _Parser(toml_file.parse(text, Path(path))).config(None)
 
 
 class _Parser:
     """Check the sections of one file."""
 
-    def __init__(self, text: str, path: str, data: Mapping[str, Any]) -> None:
-        self._text, self._path, self._data = text, path, data
+    def __init__(self, file: TomlFile) -> None:
+        self._file, self._content = file, file.content
 
     def config(self, fixture: str | None) -> Config:
-        for section, value in self._data.items():
-            self._known(section, _SECTIONS, "section")
+        for section, value in self._content.items():
+            if section not in _SECTIONS:
+                problem = f"unknown section [{section}]"
+                raise self._file.error((section,), problem, word=section, known=_SECTIONS)
             for entry in value if isinstance(value, list) else [value]:
                 if not isinstance(entry, dict):
-                    self._fail(section, f"[{section}] is a section, not a value")
+                    raise self._file.error((section,), f"[{section}] must be a table")
                 for key in entry if _SECTIONS[section] else ():
-                    self._known(key, _SECTIONS[section], f"key of [{section}]")
-        tenant = self._data.get("tenant", {})
+                    self._known((section, key), key, _SECTIONS[section], f"key in [{section}]:")
+        tenant = self._content.get("tenant", {})
         if not isinstance(tenant.get("column"), str):
-            self._fail("[tenant]", 'tell the column of the tenant: [tenant] column = "tenant_id"')
-        actors = {name: self._actor(name, v) for name, v in self._data.get("actors", {}).items()}
-        expose = self._data.get("expose", {})
+            raise self._file.error(
+                ("tenant",), "[tenant] has no column", hint='Name it: column = "tenant_id"'
+            )
+        actors = {name: self._actor(name, v) for name, v in self._content.get("actors", {}).items()}
+        expose = self._content.get("expose", {})
         return Config(
             tenant_table=tenant.get("table"),
             tenant_column=tenant["column"],
             tenant_columns=tenant.get("columns", {}),
-            shared=self._words("shared", tenant.get("shared", [])),
-            settings=self._data.get("identity", {}).get("settings", {}),
+            shared=self._words(("tenant", "shared"), tenant.get("shared", [])),
+            settings=self._content.get("identity", {}).get("settings", {}),
             actors=actors,
             people=self._people(tenant["column"]),
             rights=self._rights(actors),
-            accept=tuple(self._accepted(entry) for entry in self._data.get("accept", [])),
+            accept=tuple(self._accepted(entry) for entry in self._content.get("accept", [])),
             schemas=self._optional("schemas", expose),
             functions=self._optional("functions", expose),
             fixture=fixture,
-            path=self._path,
+            path=str(self._file.path),
         )
 
     def _optional(self, key: str, section: Mapping[str, Any]) -> tuple[str, ...] | None:
-        return self._words(key, section[key]) if key in section else None
+        return self._words(("expose", key), section[key]) if key in section else None
 
     def _actor(self, name: str, value: Any) -> Actor:
+        at = ("actors", name)
         if isinstance(value, str):
             value = {"role": value}
         if not isinstance(value, dict) or not isinstance(value.get("role"), str):
-            self._fail(name, f'{name} needs a database role: {name} = {{ role = "…" }}')
+            raise self._file.error(at, f"{name} has no role", hint=f'{name} = {{ role = "…" }}')
         for key in value:
-            self._known(key, _ACTOR_KEYS, f"key of actor {name}")
+            self._known(at, key, _ACTOR_KEYS, f"key of actor {name}:")
         return Actor(name, value["role"], value.get("member"), bool(value.get("everywhere")))
 
     def _people(self, column: str) -> People | None:
-        people = self._data.get("people")
+        people = self._content.get("people")
         if people is None:
             return None
         for key in ("table", "user"):
             if not isinstance(people.get(key), str):
-                self._fail("[people]", f'[people] needs {key} = "…"')
+                raise self._file.error(("people",), f"[people] has no {key}")
         return People(
             people["table"], people["user"], people.get("tenant", column), people.get("role")
         )
@@ -195,72 +192,64 @@ class _Parser:
     def _accepted(self, entry: Mapping[str, Any]) -> Accepted:
         for key in _SECTIONS["accept"]:
             if not isinstance(entry.get(key), str) or not entry[key].strip():
-                self._fail("[[accept]]", f'an accepted finding needs {key} = "…"')
+                raise self._file.error(("accept",), f"an accepted finding has no {key}")
         return Accepted(entry["rule"], entry["object"], entry["because"])
 
     # --- rights ------------------------------------------------------------------------------
 
     def _rights(self, actors: Mapping[str, Actor]) -> dict[str, dict[str, tuple[Right, ...]]]:
         rights: dict[str, dict[str, tuple[Right, ...]]] = {}
-        for names, commands in self._data.get("rights", {}).items():
+        for names, commands in self._content.get("rights", {}).items():
             if not isinstance(commands, dict):
-                self._fail(names, f'{names} needs commands: {{ select = ["…"] }}')
+                raise self._file.error(
+                    ("rights", names), f"{names} has no commands", hint='{ select = ["…"] }'
+                )
             for name in re.split(r"[\s,]+", names.strip()):
                 of_relation = rights.setdefault(name, {})
                 for keys, value in commands.items():
+                    at = ("rights", names, keys)
                     for command in re.split(r"[\s,]+", keys.strip()):
-                        self._known(command, COMMANDS, f"command of {name}", near=names)
-                        parsed = tuple(self._right(names, value, actors))
+                        self._known(at, command, COMMANDS, f"command of {name}:")
+                        parsed = tuple(self._right(at, value, actors))
                         of_relation[command] = of_relation.get(command, ()) + parsed
         return rights
 
-    def _right(self, where: str, value: Any, actors: Mapping[str, Actor]) -> Iterable[Right]:
+    def _right(self, at: Keys, value: Any, actors: Mapping[str, Actor]) -> Iterable[Right]:
         if isinstance(value, (str, list)):
-            yield Right(self._who(where, value, actors))
+            yield Right(self._who(at, value, actors))
             return
         if not isinstance(value, dict):
-            self._fail(where, f"{where}: a right is a list of actors, or a table by actor")
+            raise self._file.error(at, "a right is a list of actors, or a table by actor")
         for who, what in value.items():
-            names = self._who(where, who, actors)
+            names = self._who(at, who, actors)
             if what is True:
                 yield Right(names)
             elif isinstance(what, str):
                 yield Right(names, where=what)
             elif isinstance(what, list):
-                yield Right(names, columns=self._words(where, what))
+                yield Right(names, columns=self._words(at, what))
             elif isinstance(what, dict):
                 for key in what:
-                    self._known(key, ("columns", "where"), f"key of {who}", near=where)
-                columns = self._words(where, what["columns"]) if "columns" in what else None
+                    self._known(at, key, ("columns", "where"), f"key of {who}:")
+                columns = self._words(at, what["columns"]) if "columns" in what else None
                 yield Right(names, columns, what.get("where"))
             else:
-                self._fail(where, f"{who}: a list of columns, or a condition in quotes")
+                raise self._file.error(at, f"{who}: a list of columns, or a condition in quotes")
 
-    def _who(self, where: str, value: str | list[str], actors: Iterable[str]) -> tuple[str, ...]:
-        names = tuple(value.split()) if isinstance(value, str) else self._words(where, value)
+    def _who(self, at: Keys, value: str | list[str], actors: Iterable[str]) -> tuple[str, ...]:
+        names = tuple(value.split()) if isinstance(value, str) else self._words(at, value)
         for name in names:
-            self._known(name, tuple(actors), "actor", near=where)
+            self._known(at, name, actors, "actor")
         return names
 
     # --- errors ------------------------------------------------------------------------------
 
-    def _words(self, near: str, value: Any) -> tuple[str, ...]:
+    def _words(self, at: Keys, value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-            self._fail(near, f"{near} is a list of names")
+            raise self._file.error(at, f"{at[-1]} must be a list of names")
         return tuple(value)
 
-    def _known(self, word: str, words: Iterable[str], what: str, *, near: str = "") -> None:
-        known = list(words)
-        if word not in known:
-            close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-            advice = f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
-            self._fail(word, f"unknown {what} {word!r}{advice}", near=near)
-
-    def _fail(self, word: str, problem: str, *, near: str = "") -> NoReturn:
-        lines = self._text.splitlines()
-        starts = [n for n, line in enumerate(lines) if near and near in line] or [0]
-        places: Sequence[int] = [
-            n for n in range(starts[0], len(lines)) if word in lines[n].partition("#")[0]
-        ]
-        line = f":{places[0] + 1}" if places else ""
-        raise UsageError(f"{self._path}{line}: {problem}")
+    def _known(self, at: Keys, word: str, known: Iterable[str], what: str) -> None:
+        """Raise the error for a word that is not among the known ones."""
+        if word not in (words := list(known)):
+            raise self._file.error(at, f"unknown {what} {word!r}", word=word, known=words)
