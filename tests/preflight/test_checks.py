@@ -247,6 +247,45 @@ def test_file_that_undoes_a_later_one_fails_the_re_run_of_all(
     ]
 
 
+_GUARD = """
+    alter table public.shops enable row level security;
+    revoke all on public.shops from public;
+    drop policy if exists by_name on public.shops;
+    """
+_OPEN = "grant select (name) on public.shops to public;"
+
+
+@pytest.mark.parametrize(
+    ("later", "details"),
+    [
+        (f"{_OPEN} create policy by_name on public.shops using (name <> '');", ()),
+        (
+            f"do $$ begin if not has_column_privilege('public', 'public.shops', 'name', 'select') "
+            f"and to_regclass('public.seen') is null then {_OPEN} end if; end $$;"
+            "create table if not exists public.seen ();",
+            ("column public.shops.name: removes select to public",),
+        ),
+    ],
+    ids=["given again", "not given again"],
+)
+def test_privilege_of_a_later_file_may_be_given_again(
+    scratch: ScratchServer, folder: Path, later: str, details: tuple[str, ...]
+) -> None:
+    found = failures(
+        scratch,
+        migrations(
+            folder,
+            _0002_guard=_GUARD,
+            _0002_guard__rollback="alter table public.shops disable row level security;",
+            _0003_open=f"drop policy if exists by_name on public.shops; {later}",
+            _0003_open__rollback="drop policy if exists by_name on public.shops;"
+            "revoke select (name) on public.shops from public; drop table if exists public.seen;",
+        ),
+    )
+    of_all = [one for one in found if one.check == "re-run of all files"]
+    assert [one.details for one in of_all] == ([details] if details else [])
+
+
 def test_non_transactional_file_is_checked(scratch: ScratchServer, folder: Path) -> None:
     header = "-- transactional: false\n"
     found = failures(
