@@ -23,6 +23,7 @@ from runner.isolation.isolation_file import IsolationFile
 from runner.isolation.matrix.permissions import Permission
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.tenancy import config
 from runner.postgres.connection import Connection
 
 FOLDER = "isolation"
@@ -179,8 +180,15 @@ class Project:
 def load(sql_dir: Path) -> Project:
     """Return the isolation data of a project's folder, with new ids for its two tenants.
 
-    Raises UsageError, naming file and line, for a missing or invalid file.
+    Raises UsageError, naming file and line, for a missing or invalid file, and for one whose rights
+    have the short form of `tenancy.config`.
     """
+    if config.is_generic(sql_dir / isolation_file.NAME):
+        raise UsageError(
+            f"{sql_dir / isolation_file.NAME} has rights of the short form, which only the proof "
+            "itself understands",
+            hint="--self-test needs rights with `allowed` and `sql`.",
+        )
     file = isolation_file.read(sql_dir)
     folder = sql_dir / FOLDER
     table, key, column, has_uuid = file.tenant()

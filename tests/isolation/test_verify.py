@@ -680,3 +680,21 @@ def test_self_test_rejects_other_options(checkout: Checkout) -> None:
     result = checkout.runner("verify", "--self-test", "--only", "users")
     assert result.code == 64
     assert "--self-test takes no --only" in result.err
+
+
+def test_self_test_of_rights_in_the_short_form_says_what_it_needs(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    checkout.file(
+        "sql/isolation.toml",
+        """
+        [tenant]
+        column = "org_id"
+        [actors]
+        member = { role = "authenticated", member = "member" }
+        [rights]
+        projects = { select = "member" }
+        """,
+    )
+    result = checkout.runner("verify", "--self-test")
+    assert result.code == 64
+    assert "has rights of the short form" in result.err
