@@ -103,11 +103,11 @@ def test_one_more_run_recovers_from_an_interruption_at_any_point(
     points = scenario.points(workspaces[0])
     complete(workspaces[0], scenario)
     numbers = sorted(points)
-    if (
-        operation is runner_killed
-    ):  # for the server, before a request is the same as after an answer
-        same = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
-        numbers = [n for n in numbers if n not in same]
+    # For the server, before a request is the same as after the answer to the one before it: of such
+    # a pair, a stopped server takes the second, everything else the first.
+    pairs = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
+    dropped = [n - 1 for n in pairs] if operation is server_stopped else pairs
+    numbers = [n for n in numbers if n not in dropped]
     helped = []
     for start in range(0, len(numbers), PARALLEL):
         batch = list(zip(workspaces, numbers[start:], strict=False))

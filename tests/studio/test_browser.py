@@ -230,7 +230,7 @@ def test_pages_are_accessible_and_make_no_external_requests(
     axe = Axe()
     only = {"runOnly": ["color-contrast"]} if scheme == "dark" else None  # the rest is the same
     with watching(browser, color_scheme=scheme, bypass_csp=True) as watched:  # axe needs its script
-        for path in PAGES:
+        for path in PAGES[:: 2 if only else 1]:
             watched.page.goto(studio.url + path)
             watched.page.evaluate(
                 "document.querySelectorAll('main details:not(.json)').forEach(d => d.open = true)"
