@@ -10,9 +10,7 @@ from typing import Any
 from runner.isolation import toml_file
 from runner.isolation.actors import variables
 from runner.isolation.matrix.permissions import COMMANDS, Permission
-from runner.isolation.toml_file import Keys, TomlFile, dotted
-
-NAME = "isolation.toml"
+from runner.isolation.toml_file import MISSING, NAME, Keys, TomlFile, dotted
 
 _SECTIONS = ("tenant", "identity", "actors", "rights", "conventions")
 _RESERVED = (
@@ -27,10 +25,6 @@ _ACTOR = {"role": str, "member": str, "user": str, "everywhere": bool}
 _RIGHT = {"allowed": list, "sql": str, "granted": list}
 _CONVENTIONS = {"internal_schemas": list}
 _TABLE = re.compile(r"(\w+)\.(\w+)")
-MISSING = (
-    "It says what the tenants are and who may do what: docs/isolation.md describes it.\n"
-    "python -m runner verify --only drift  works without it."
-)
 
 
 class IsolationFile(TomlFile):

@@ -183,9 +183,9 @@ def load(sql_dir: Path) -> Project:
     Raises UsageError, naming file and line, for a missing or invalid file, and for one whose rights
     have the short form of `tenancy.config`.
     """
-    if config.is_generic(sql_dir / isolation_file.NAME):
+    if config.is_generic(sql_dir / toml_file.NAME):
         raise UsageError(
-            f"{sql_dir / isolation_file.NAME} has rights of the short form, which only the proof "
+            f"{sql_dir / toml_file.NAME} has rights of the short form, which only the proof "
             "itself understands",
             hint="--self-test needs rights with `allowed` and `sql`.",
         )

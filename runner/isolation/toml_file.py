@@ -1,4 +1,4 @@
-"""Read a TOML file of a project: each error names file, line and the nearest known word."""
+"""Read isolation.toml, or another TOML file: errors name file, line and the nearest known word."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from typing import Any
 
 from runner.errors import Place, UsageError
 
+NAME = "isolation.toml"
+MISSING = (
+    "It says what the tenants are and who may do what: docs/isolation.md describes it.\n"
+    "python -m runner verify --only drift  works without it."
+)
 _TYPES = {
     str: "a string",
     bool: "true or false",

@@ -11,7 +11,7 @@ from typing import Protocol
 from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
-from runner.isolation import drift, isolation_file, preconditions, project, proof, surface
+from runner.isolation import drift, preconditions, project, proof, surface, toml_file
 from runner.isolation.probes import generic
 from runner.isolation.surface import review
 from runner.isolation.tenancy import config
@@ -40,7 +40,7 @@ def prover(sql_dir: Path) -> Prover:
     Rights of the short form are proven by generated statements, those that contain a statement by
     that. Raises UsageError, naming file and line, for isolation data that is missing or malformed.
     """
-    file = sql_dir / isolation_file.NAME
+    file = sql_dir / toml_file.NAME
     if config.is_generic(file):
         return partial(_generic, settings=config.read(file))
     return partial(proof.prove, project=project.load(sql_dir))

@@ -1,13 +1,9 @@
-"""The documentation as data: pages, sections, code blocks, links. `python pages.py permissions`."""
+"""The documentation as data: pages, sections, code blocks, links."""
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
-
-from runner.isolation.matrix.permissions import markdown as permission_table
-from runner.isolation.project import load
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -70,9 +66,3 @@ def table_rows(markdown: str) -> list[list[str]]:
 def _without_code(markdown: str) -> str:
     """Return the text with spaces in place of code blocks, so that offsets stay the same."""
     return _FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), markdown)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["permissions"]:
-        raise SystemExit("usage: python tests/docs/pages.py permissions")
-    sys.stdout.write(permission_table(load(ROOT / "sql")))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pages import ROOT, text
+from permission_table import markdown
 from promises import PROJECT
-
-from runner.isolation.matrix.permissions import markdown
 
 PAGE = ROOT / "docs" / "isolation.md"
 
 
 def test_isolation_page_shows_the_permission_table() -> None:
-    assert markdown(PROJECT) in text(PAGE), "python tests/docs/pages.py permissions"
+    assert markdown(PROJECT) in text(PAGE), "python tests/permission_table.py"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from permission_table import markdown
 from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.isolation.matrix.permissions import COMMANDS, Permission, markdown
+from runner.isolation.matrix.permissions import COMMANDS, Permission
 
 from .fixture_rows import CALLERS, TABLES, breach, breaches
 

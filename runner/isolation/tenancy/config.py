@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import UsageError
-from runner.isolation import isolation_file, toml_file
+from runner.isolation import toml_file
 from runner.isolation.toml_file import Keys, TomlFile
 
 COMMANDS = ("select", "insert", "update", "delete")
@@ -93,7 +93,7 @@ def is_generic(path: Path) -> bool:
 
     Raises UsageError where there is no file, or one that is not TOML.
     """
-    content = toml_file.read(path, missing=isolation_file.MISSING).content
+    content = toml_file.read(path, missing=toml_file.MISSING).content
     rights = content.get("rights", {})
     if "tenant" not in content or not isinstance(rights, dict):
         return False
@@ -121,7 +121,7 @@ def read(path: Path) -> Config:
     return _Parser(toml_file.read(path)).config(rows)
 
 
-def parse(text: str, path: str = isolation_file.NAME) -> Config:
+def parse(text: str, path: str = toml_file.NAME) -> Config:
     """Return the configuration of a text, as `read` does."""
     return _Parser(toml_file.parse(text, Path(path))).config(None)
 
