@@ -24,7 +24,7 @@ from runner.migrate import session
 from runner.migrate.migrator import Migrator
 
 ROOT = Path(__file__).parents[1]
-CLEARED_PREFIXES = ("PG", "RUNNER_", "SUPABASE_")
+CLEARED_PREFIXES = ("PG", "RUNNER_", "SUPABASE_", "GITHUB_")
 TIMEOUT = 60.0  # seconds: limit of a wait that should end much earlier
 
 

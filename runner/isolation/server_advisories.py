@@ -51,20 +51,32 @@ VULNERABILITIES = (
         "a cached plan keeps using the policies from before a role was changed",
         {15: 19, 16: 15, 17: 11, 18: 6},
     ),
+    # Not an attack of verify: DROP OWNED locks every table with such a policy exclusively, one
+    # after another, and waits for each with the others locked. The version decides the outcome.
+    Vulnerability(
+        "CVE-2026-116311",
+        "with DROP OWNED BY, a role drops the policies that name it alone, restrictive ones too, "
+        "from tables that it does not own",
+        {15: 20, 16: 16, 17: 12, 18: 7},
+    ),
 )
 
 
 def warnings(connection: Connection, project: Project) -> list[str]:
     """Return warnings that are not breaches: about the server's version and its settings."""
+    return of_version(connection) + rule_runner.warnings(connection, project)
+
+
+def of_version(connection: Connection) -> list[str]:
+    """Return what is published about the server's version; see `messages`."""
     info = connection.info
     found = [each for each in VULNERABILITIES if each.affects(info.server_version)]
-    lines = []
-    if found:
-        [(embedded,)] = connection.execute(_MAY_READ_CONFIG).fetchall()
-        if embedded:
-            [(embedded,)] = connection.execute(_IS_EMBEDDED, [_WHEEL]).fetchall()
-        lines = messages(info.server_version, found, embedded=embedded)
-    return lines + rule_runner.warnings(connection, project)
+    if not found:
+        return []
+    [(embedded,)] = connection.execute(_MAY_READ_CONFIG).fetchall()
+    if embedded:
+        [(embedded,)] = connection.execute(_IS_EMBEDDED, [_WHEEL]).fetchall()
+    return messages(info.server_version, found, embedded=embedded)
 
 
 def messages(version: int, found: list[Vulnerability], *, embedded: bool) -> list[str]:

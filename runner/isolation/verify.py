@@ -11,7 +11,15 @@ from typing import Protocol
 from runner.errors import ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
-from runner.isolation import drift, preconditions, project, proof, surface, toml_file
+from runner.isolation import (
+    drift,
+    preconditions,
+    project,
+    proof,
+    server_advisories,
+    surface,
+    toml_file,
+)
 from runner.isolation.probes import generic
 from runner.isolation.surface import review
 from runner.isolation.tenancy import config
@@ -99,7 +107,11 @@ def _generic(
 ) -> Verdict:
     found = generic.prove_generic(connection, settings, report=report)
     exposed = settings.schemas or schemas
-    return found.only(only).with_more(Verdict(facts=preconditions.facts(connection, exposed)))
+    more = Verdict(
+        facts=preconditions.facts(connection, exposed),
+        warnings=tuple(server_advisories.of_version(connection)),
+    )
+    return found.only(only).with_more(more)
 
 
 def _drift(migrator: Migrator, sql_dir: Path, report: Report) -> Verdict:

@@ -13,6 +13,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.errors import RunnerError, UsageError
+from runner.isolation import server_advisories
 from runner.isolation.probes.generic import prove_generic
 from runner.isolation.report import export
 from runner.isolation.tenancy import config
@@ -450,5 +451,8 @@ def test_verify_reads_the_file_beside_the_migrations(server: Server, tmp_path: P
         assert verdict.proven
         assert verdict.facts["database"] == database.name
         assert "chain.books" in export.html(verdict)
+        advisories = server_advisories.of_version(conn)
+        assert [w for w in verdict.warnings if "CVE-" in w] == advisories
+        assert advisories or conn.info.server_version >= 180007
         with pytest.raises(UsageError, match="There is no proof called 'boks'"):
             verify(Migrator(conn), tmp_path, only="boks")

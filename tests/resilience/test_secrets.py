@@ -86,7 +86,10 @@ ALL = tuple(addresses(Database(Server("", "", 0, "", None, "", 0), "")))
 ADDRESSES_OF = {"status": ALL, "apply": ALL, "url": ALL, "check": FEW[:1]}
 # The arguments of each command; a command that is not listed is run without any.
 WORDS = {
-    "verify": ("--html", "proof.html", "--junit", "proof.xml", "--only", "drift"),
+    "verify": (
+        *("--html", "a.html", "--junit", "a.xml", "--sarif", "a.sarif"),
+        *("--only", "drift"),
+    ),
     "check": ("--file", "0001_a"),
     "types": ("--out", "rows.py"),
     "report": ("--out", "report"),

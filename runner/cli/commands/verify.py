@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", metavar="FILE", help="write a page for an auditor")
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    parser.add_argument("--sarif", metavar="FILE", help="write SARIF, for code scanning")
     parser.add_argument(
         "--self-test",
         action="store_true",
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Compare the database with its files, then try every right and attack."""
-    from runner.isolation.report import export, text
+    from runner.isolation.report import export, places, sarif, text
     from runner.isolation.verify import verify
 
     options, console = context.options, context.console
@@ -46,6 +47,7 @@ def run(context: Context) -> int:
             _refuse_others(options, name)
             return other(context)
     sql_dir, schemas = context.settings.sql_dir, options.schema or ()
+    environ = context.settings.environ
     with context.migrator(create=False, log=False) as migrator:
         verdict = verify(
             migrator, sql_dir, only=options.only, schemas=schemas, report=context.report
@@ -54,8 +56,13 @@ def run(context: Context) -> int:
         for name, page in ((options.html, export.html), (options.junit, export.junit)):
             if name:
                 _write(name, page(verdict))
-        for name in filter(None, (options.html, options.junit)):
+        found = places.Places(sql_dir, environ.get("GITHUB_WORKSPACE", "."))
+        if options.sarif:
+            _write(options.sarif, sarif.sarif(verdict, found))
+        for name in filter(None, (options.html, options.junit, options.sarif)):
             context.say(f"written: {name}")
+        if environ.get("GITHUB_ACTIONS") == "true":
+            context.say(*sarif.workflow_commands(verdict, found))
         context.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
         return context.document(
             DONE if verdict.proven else PROOF_FAILED,
@@ -79,7 +86,7 @@ def _write(name: str, text: str) -> None:
 
 
 def _refuse_others(options: argparse.Namespace, name: str) -> None:
-    for other in ("accept", "surface", "self_test", "only", "schema", "html", "junit"):
+    for other in ("accept", "surface", "self_test", "only", "schema", "html", "junit", "sarif"):
         if other != name and getattr(options, other):
             flag, with_ = (f"--{word.replace('_', '-')}" for word in (name, other))
             raise UsageError(f"{flag} takes no {with_}: it proves nothing on this database")

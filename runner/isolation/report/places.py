@@ -1,0 +1,135 @@
+"""Find the file and line that created a faulty object: search the migrations for its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from runner.errors import RunnerError
+from runner.files import loader, statements
+from runner.isolation import isolation_file
+from runner.isolation.verdict import Breach
+
+_PART = r'(?:"(?:[^"]|"")+"|[^\s."(),;:]+)'
+_NAME = rf"{_PART}(?:\.{_PART})*"
+# `policy NAME on TABLE`, as rules and root causes have it, and `policy TABLE.NAME`, as the surface.
+_ON_TABLE = re.compile(rf"(policy|trigger|rule|constraint) ({_PART}) on (?:table )?({_NAME})")
+_IN_TABLE = re.compile(rf"(policy|trigger|rule|constraint|column) ({_PART}\.{_PART})\.({_PART})")
+_GRANT = re.compile(rf"grant (\w+)(?: \(.*?\))? on (?:table )?({_NAME}) to ({_PART})")
+_WITHIN = r"[^;]{0,4000}?"  # anything in the same statement, within a limit
+_OBJECT = re.compile(rf"(?:[a-z]+ )*?({_NAME})(?:\(.*\))?$")
+# Between CREATE and the name of what is created: TABLE IF NOT EXISTS, OR REPLACE FUNCTION …
+_CREATE = r"\bcreate\s+(?:(?!(?:as|authorization|for|from|of|on|to|with)\b)\w+\s+){1,6}?"
+
+
+class Place(NamedTuple):
+    """A file, and the line in it; None for a folder."""
+
+    path: Path
+    line: int | None
+
+
+class Places:
+    """The migrations of a folder, to be searched. Migrations that cannot be read are not."""
+
+    def __init__(self, sql_dir: Path, root: str | Path = ".") -> None:
+        """`root`: of the repository; places inside it are relative to it."""
+        self._sql_dir, self._root = sql_dir, Path(root).resolve()
+        self._found: dict[tuple[str, str], Place] = {}
+
+    @cached_property
+    def _texts(self) -> dict[Path, str]:
+        try:
+            return {file.path: _without_comments(file.text) for file in loader.read(self._sql_dir)}
+        except RunnerError:
+            return {}  # what is wrong with them is a warning of the proof
+
+    def of(self, breach: Breach) -> Place:
+        """Return where the faulty object was created last.
+
+        It is the policy or grant that is the cause, else the subject. For an object that no
+        migration names, the place is isolation.toml, or the folder without that file.
+        """
+        key = (breach.subject, breach.cause)
+        if key not in self._found:
+            self._found[key] = self._relative(self._search(breach) or self._otherwise())
+        return self._found[key]
+
+    def _search(self, breach: Breach) -> Place | None:
+        for path in self._texts:
+            if path.stem == breach.subject:  # a migration that was edited
+                return Place(path, 1)
+        for pattern in _patterns(breach):
+            for path, text in reversed(self._texts.items()):
+                if found := list(pattern.finditer(text)):
+                    offset = found[-1].start(found[-1].lastindex or 0)
+                    return Place(path, text.count("\n", 0, offset) + 1)
+        return None
+
+    def _otherwise(self) -> Place:
+        file = self._sql_dir / isolation_file.NAME
+        return Place(file, 1) if file.is_file() else Place(self._sql_dir, None)
+
+    def _relative(self, place: Place) -> Place:
+        path = place.path.resolve()
+        if path.is_relative_to(self._root):
+            path = path.relative_to(self._root)
+        return place._replace(path=path)
+
+
+def _patterns(breach: Breach) -> Iterator[re.Pattern[str]]:
+    """Yield what to search for, the most specific first; the last group is the place."""
+    for text in (breach.cause, breach.subject):
+        if match := _ON_TABLE.match(text):
+            yield from _in_table(match[1], match[2], match[3])
+        elif match := _IN_TABLE.match(text):
+            yield from _in_table(match[1], match[3], match[2])
+        elif match := _GRANT.match(text):
+            command, table, role = match[1], _named(match[2]), _named(match[3])
+            yield _compiled(
+                rf"\bgrant\b{_WITHIN}\b(?:{command}|all)\b{_WITHIN}\bon\b{_WITHIN}{table}"
+                rf"{_WITHIN}\bto\b{_WITHIN}{role}"
+            )
+    if match := _ON_TABLE.match(breach.subject):
+        yield _compiled(_CREATE + _named(match[3]))
+    elif match := _IN_TABLE.match(breach.subject):
+        yield _compiled(_CREATE + _named(match[2]))
+    elif match := _OBJECT.match(breach.subject):
+        yield _compiled(_CREATE + _named(match[1]))
+
+
+def _in_table(kind: str, name: str, table: str) -> Iterator[re.Pattern[str]]:
+    name, table = _named(name), _named(table)
+    if kind in ("column", "constraint"):
+        yield _compiled(
+            rf"\b(?:create|alter)\s[^;(]{{0,80}}?\btable\b[^;(]{{0,80}}?{table}{_WITHIN}({name})"
+        )
+    else:
+        create = r"\bcreate\s+(?:or\s+replace\s+)?(?:constraint\s+)?"
+        yield _compiled(rf"{create}{kind}\s+{name}{_WITHIN}\b(?:on|to)\s+{table}")
+
+
+def _named(name: str) -> str:
+    """Return a pattern for a name, quoted or not, with or without its schema."""
+    parts = [
+        rf'(?:"{re.escape(part)}"|{re.escape(part)})'
+        for part in (part.strip('"') for part in re.findall(_PART, name))
+    ]
+    schema = "".join(rf"(?:{part}\s*\.\s*)?" for part in parts[:-1])
+    return rf'(?<![\w$."]){schema}{parts[-1]}(?![\w$."])'
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _without_comments(text: str) -> str:
+    """Return a text of the same length and lines with its comments blank."""
+    pieces, position = [], 0
+    for start, end in statements.parts(text, statements.COMMENTS):
+        pieces += [text[position:start], re.sub(r"[^\n]", " ", text[start:end])]
+        position = end
+    return "".join((*pieces, text[position:]))
