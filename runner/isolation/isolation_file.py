@@ -29,6 +29,7 @@ _CONVENTIONS = {"internal_schemas": list}
 _TABLE = re.compile(r"(\w+)\.(\w+)")
 MISSING = (
     "It says what the tenants are and who may do what: docs/isolation.md describes it.\n"
+    "python -m runner verify --init  writes the first one from the live database.\n"
     "python -m runner verify --only drift  works without it."
 )
 
