@@ -16,6 +16,7 @@ from runner.errors import Place, UsageError
 NAME = "isolation.toml"
 MISSING = (
     "It says what the tenants are and who may do what: docs/isolation.md describes it.\n"
+    "python -m runner verify --init  writes the first one from the live database.\n"
     "python -m runner verify --only drift  works without it."
 )
 _TYPES = {

@@ -114,3 +114,16 @@ def test_verify_and_report_examples_have_the_keys_and_types_that_are_printed(
     for command, args in {"verify": (), "report": ("--out", "report")}.items():
         document = checkout.runner(command, "--json", *args).document
         assert fits(shape(document), shape(EXAMPLES[command])), (command, shape(document))
+
+
+@one_server
+def test_init_example_has_the_keys_and_types_that_are_printed(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    with empty_database.connect() as connection:
+        schema = ROOT / "tests" / "isolation" / "schemas" / "claims.sql"
+        connection.execute(schema.read_bytes())
+    (tmp_path / "sql").mkdir()
+    document = Checkout(tmp_path, empty_database).runner("verify", "--init", "--json").document
+    assert document["undecided"]
+    assert fits(shape(document), shape(EXAMPLES["verify --init"])), shape(document)

@@ -16,6 +16,11 @@ EXIT_CODES = "4 a proof failed, "
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="NAME", help="one table, right, rule or attack")
     parser.add_argument(
+        "--init",
+        action="store_true",
+        help="write isolation.toml from the live database, by trying what works in one tenant",
+    )
+    parser.add_argument(
         "--accept",
         action="store_true",
         help="write the security surface to sql/isolation.lock, as reviewed; nothing is proven",
@@ -86,10 +91,29 @@ def _write(name: str, text: str) -> None:
 
 
 def _refuse_others(options: argparse.Namespace, name: str) -> None:
-    for other in ("accept", "surface", "self_test", "only", "schema", "html", "junit", "sarif"):
+    modes = ("init", "accept", "surface", "self_test")
+    for other in (*modes, "only", "schema", "html", "junit", "sarif"):
         if other != name and getattr(options, other):
             flag, with_ = (f"--{word.replace('_', '-')}" for word in (name, other))
             raise UsageError(f"{flag} takes no {with_}: it proves nothing on this database")
+
+
+def _init(context: Context) -> int:
+    from runner.isolation import draft
+
+    with context.migrator(create=False, log=False) as migrator:
+        written = draft.write(migrator.connection, context.settings.sql_dir, context.report)
+        for question in written.undecided:
+            context.console.note(f"decide: {question}")
+        context.say(*(f"leak: {leak.summary}" for leak in written.leaks))
+        count = f"{len(written.undecided)} to decide, {plural(len(written.leaks), 'leak')}"
+        context.say(f"written: {written.path} ({count}). Review it, then: python -m runner verify")
+        return context.document(
+            PROOF_FAILED if written.leaks else DONE,
+            file=str(written.path),
+            undecided=written.undecided,
+            breaches=written.leaks,
+        )
 
 
 def _accept(context: Context) -> int:
@@ -156,4 +180,4 @@ def _self_test(context: Context) -> int:
     )
 
 
-_ALONE = {"accept": _accept, "surface": _surface, "self_test": _self_test}
+_ALONE = {"init": _init, "accept": _accept, "surface": _surface, "self_test": _self_test}

@@ -26,6 +26,8 @@ class Findings:
     cells: list[Cell] = field(default_factory=list)
     breaches: list[Breach] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    partial: set[tuple[str, str, str]] = field(default_factory=set)  # table, command and actor
+    # of rights that worked on some own rows only
 
     def __post_init__(self) -> None:
         self._causes = RootCauses(self.connection)

@@ -35,6 +35,23 @@ def prove_generic(
     LockTimeout, naming the holders.
     """
     started = time.monotonic()
+    found = tried(connection, config, lock_timeout=lock_timeout, report=report).findings
+    return Verdict(
+        cells=tuple(found.cells),
+        breaches=tuple(found.breaches),
+        warnings=tuple(found.warnings),
+        seconds=time.monotonic() - started,
+    )
+
+
+def tried(
+    connection: Connection,
+    config: Config,
+    *,
+    lock_timeout: float = LOCK_TIMEOUT,
+    report: Report = silent,
+) -> Probe:
+    """Return the findings with the rows that they are about, as `prove_generic` does."""
     limits = TransactionLimits.shared(lock_timeout)
     backoff = setup_backoff(lock_timeout)
     while True:
@@ -42,8 +59,8 @@ def prove_generic(
         try:
             with rolled_back(connection, limits):
                 ready.append(_prepared(connection, config, report))
-                found = _tried(ready[0], report)
-                break
+                _try(ready[0], report)
+                return ready[0]
         except LockTimeout:
             if ready or backoff.exhausted:
                 raise
@@ -51,12 +68,6 @@ def prove_generic(
             if not connection.closed:
                 snapshot.forget(connection)
         backoff.sleep()
-    return Verdict(
-        cells=tuple(found.cells),
-        breaches=tuple(found.breaches),
-        warnings=tuple(found.warnings),
-        seconds=time.monotonic() - started,
-    )
 
 
 def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
@@ -76,7 +87,7 @@ def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
     )
 
 
-def _tried(probe: Probe, report: Report) -> Findings:
+def _try(probe: Probe, report: Report) -> None:
     """Run every part on the rows."""
     parts: tuple[tuple[str, Callable[[Probe], None]], ...] = (
         ("privileges", catalog.judge),
@@ -88,4 +99,3 @@ def _tried(probe: Probe, report: Report) -> Findings:
         report(Working(name))
         part(probe)
     catalog.accept(probe.fixture.config, probe.findings)
-    return probe.findings

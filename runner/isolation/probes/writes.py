@@ -262,7 +262,11 @@ class _Writer:
             worked = [o for o in outcomes if o.rows or o.sqlstate in _PASSED_POLICIES]
             problem = ""
             outcome = (worked or outcomes or [Outcome()])[0]
-            if not worked:
+            if worked:
+                self._probe.findings.partial.add(
+                    (write.relation.qualified, write.command, write.caller.name)
+                )
+            else:
                 what = f" {write.column}" if write.column else ""
                 problem = (
                     f"may {write.command}{what} in own rows of {write.relation.qualified}, "

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from runner.errors import RunnerError
 from runner.files import loader, statements
-from runner.isolation import isolation_file
+from runner.isolation import toml_file
 from runner.isolation.verdict import Breach
 
 _PART = r'(?:"(?:[^"]|"")+"|[^\s."(),;:]+)'
@@ -70,7 +70,7 @@ class Places:
         return None
 
     def _otherwise(self) -> Place:
-        file = self._sql_dir / isolation_file.NAME
+        file = self._sql_dir / toml_file.NAME
         return Place(file, 1) if file.is_file() else Place(self._sql_dir, None)
 
     def _relative(self, place: Place) -> Place:
