@@ -74,6 +74,24 @@ def test_the_next_verify_passes_without_an_edit(write: Draft, schema: str) -> No
 
 
 @one_server
+def test_variables_arrays_and_two_spellings_of_a_claim_are_understood(
+    connection: Connection[TupleRow], tmp_path: Path
+) -> None:
+    """In the schema of sql/, whose helpers keep the user in a variable."""
+    written = draft.write(connection, tmp_path)
+    found = config.read(written.path)
+    assert found.tenant_table == "public.organizations"
+    assert found.people == config.People("public.users", "auth_user_id", "org_id", "roles")
+    assert [name for name, a in found.actors.items() if a.member] == ["OWNER", "ADMIN", "MEMBER"]
+    assert found.settings["request.jwt.claims"] == '{"sub": "{user}"}'
+    rights = found.rights["organizations"]["update"]
+    assert [(r.actors, r.columns) for r in rights] == [(("OWNER",), ("name", "settings"))]
+    leaks = {leak.summary for leak in written.leaks}
+    assert any("users_email_key" in leak for leak in leaks)  # unique on the whole platform
+    assert any("service_role" in leak for leak in leaks)
+
+
+@one_server
 def test_rights_are_what_works_in_the_own_tenant(write: Draft) -> None:
     """As a person wrote them; what a condition limits is asked."""
     _, found, _ = write("setting")
@@ -99,6 +117,12 @@ def test_a_condition_on_rows_is_left_to_a_person(write: Draft) -> None:
     [
         ("setting", ALL_READ, "chain.books"),
         ("setting", "alter table chain.loans disable row level security", "chain.loans"),
+        (
+            "claims",
+            "grant select on clubs.posts to visitor;"
+            "create policy published on clubs.posts for select to visitor using (true)",
+            "clubs.posts",
+        ),
         ("claims", "alter policy add on clubs.posts with check (true)", "clubs.posts"),
         ("claims", "alter policy change_own on clubs.posts using (true)", "clubs.posts"),
     ],
@@ -109,6 +133,7 @@ def test_what_works_across_tenants_is_a_leak_and_no_right(
     written, found, verdict = write(schema, change)
     assert any(named in leak.subject for leak in written.leaks)
     assert not any(actor.everywhere for actor in found.actors.values())
+    assert "visitor" not in str(found.rights)
     assert any(named in problem for problem in problems(verdict))
 
 
@@ -147,6 +172,19 @@ def test_a_claim_without_a_meaning_is_asked(write: Draft) -> None:
     )
     assert any("->> 'plan'" in question for question in written.undecided)
     assert "plan" not in found.settings["request.jwt.claims"]
+
+
+@one_server
+def test_a_second_source_of_the_user_is_asked_and_tried_as_forged(write: Draft) -> None:
+    written, found, _ = write(
+        "claims",
+        "create or replace function clubs.me() returns uuid language sql stable as $$ select"
+        " coalesce(nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-user',"
+        " nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$",
+    )
+    assert any("request.headers ->> 'x-user'" in asked for asked in written.undecided)
+    assert "request.headers" not in found.settings
+    assert any("clubs.me()" in leak.subject for leak in written.leaks)
 
 
 @one_server

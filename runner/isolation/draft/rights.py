@@ -10,7 +10,7 @@ from runner.isolation.draft.schema import Draft
 from runner.isolation.probes import generic
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
-from runner.isolation.rows.identity import A
+from runner.isolation.rows.identity import A, names_tenant
 from runner.isolation.tenancy.config import Config, Right
 from runner.isolation.tenancy.objects import SHARED, UNDECIDED, Relation
 from runner.isolation.verdict import Breach, Cell
@@ -80,6 +80,8 @@ def _privileged(draft: Draft) -> Held:
     for relation in _declared(draft):
         commands = held.setdefault(_name(draft, relation), {})
         for actor in draft.config.actors.values():
+            if relation.tenancy != SHARED and not actor.member and not names_tenant(draft.config):
+                continue  # such a right would be one in every tenant
             for command in ("select", "insert", "update"):
                 if relation.tenancy == SHARED and command != "select":
                     continue

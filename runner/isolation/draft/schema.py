@@ -126,7 +126,7 @@ def _people(connection: Connection, draft: Draft, found: Sources) -> None:
 def _role(connection: Connection, draft: Draft, people: Relation) -> str | None:
     """Return the column of the role inside a tenant."""
     labels = _labels(connection, people)
-    named = [c for c in labels if c in ("role", "rank", "kind", "level") or c.endswith("_role")]
+    named = [c for c in labels if c in ("role", "roles", "rank") or c.endswith(("_role", "_roles"))]
     chosen = named or list(labels)
     if len(chosen) > 1:
         draft.ask("people", f"role could also be {', '.join(chosen[1:])}")
@@ -146,9 +146,12 @@ def _identity(draft: Draft, found: Sources) -> None:
     """Write a template of each setting that is read."""
     claims: dict[str, dict[str, str]] = {}
     settings: dict[str, str] = {}
-    for reading in found.readers:
-        value = _value(draft, found, reading)
-        if value is None:
+    values = {reading: _value(draft, found, reading) for reading in found.readers}
+    for reading, value in values.items():
+        same = [other for other in values if value and values[other] == value]
+        if reading not in ([r for r in same if r.is_subject] or same[:1]) and value:
+            draft.ask("identity", f"{reading} is also taken for {value}. May a client set it?")
+        elif value is None:
             draft.ask("identity", f"what is {reading}? Policies or their functions read it")
         elif reading.key:
             claims.setdefault(reading.setting, {})[reading.key] = value

@@ -15,6 +15,7 @@ _KEY = re.compile(r"->>\s*'([\w-]+)'")
 _COMPARED = re.compile(
     r"\"?(\w+)\"?\)?(?:::\w+)?\s*(?:=|\bin\b)\s*(?=(.{0,160}))", re.IGNORECASE | re.DOTALL
 )
+_VARIABLE = re.compile(r"^\s*(\w+)\s+[\w.\[\]]+\s*:=\s*([^;]+);", re.MULTILINE)
 _END = re.compile(r"\b(?:and|or|where|from)\b|;", re.IGNORECASE)
 
 
@@ -36,6 +37,14 @@ class Reading:
     setting: str
     key: str = ""
 
+    @property
+    def is_subject(self) -> bool:
+        """Whether it is the subject of a token, in either spelling of PostgREST."""
+        return (self.setting, self.key) in (
+            ("request.jwt.claims", "sub"),
+            ("request.jwt.claim.sub", ""),
+        )
+
     def __str__(self) -> str:
         return f"{self.setting} ->> '{self.key}'" if self.key else self.setting
 
@@ -54,7 +63,7 @@ class Sources:
         for policy in self.policies:
             yield policy.condition, policy.table
         for function in self.functions:
-            yield function.source, 0
+            yield _inlined(function.source), 0
 
     def compared(self, reading: Reading) -> Iterator[tuple[str, str, int]]:
         """Yield each column that is compared with it, the text, and the table of a policy."""
@@ -107,10 +116,10 @@ def read(connection: Connection, tenants: TenantMap) -> Sources:
         keys = dict.fromkeys(_KEY.findall(text))
         for setting in dict.fromkeys(_SETTING.findall(reached)):
             direct = setting in text
-            if keys and (direct or _leads_to_json(found, text, setting)):
+            if keys and (_is_json(text, setting) or _leads_to_json(found, text, setting)):
                 for key in keys:
                     found.readers.setdefault(Reading(setting, key), [])
-            elif direct and "json" not in text:
+            elif direct and not _is_json(text, setting):
                 found.readers.setdefault(Reading(setting), [])
     for reading, readers in found.readers.items():
         for function in found.functions:
@@ -118,6 +127,21 @@ def read(connection: Connection, tenants: TenantMap) -> Sources:
             if own and not re.search(r"\b(from|join)\s+\w+\.\w+", function.source):
                 readers.append(function)
     return found
+
+
+def _is_json(text: str, setting: str) -> bool:
+    """Whether a text reads a setting as JSON, and not another one."""
+    read = re.escape(setting) + r"'(?:(?!current_setting).)*\bjsonb?\b"
+    alone = len(set(_SETTING.findall(text))) == 1
+    return (alone and "json" in text and setting in text) or bool(re.search(read, text, re.DOTALL))
+
+
+def _inlined(source: str) -> str:
+    """Return a source with the variables of its DECLARE replaced by what they are set to."""
+    for name, value in _VARIABLE.findall(source):
+        escaped = value.replace("\\", r"\\")
+        source = re.sub(rf"\b{name}\b(?!\s*\()", escaped, source)
+    return source
 
 
 def _leads_to_json(found: Sources, text: str, setting: str) -> bool:

@@ -1,13 +1,13 @@
--- The columns of a table that hold one of a few words: an enum, or a text with a check.
+-- The columns of a table that hold a few words: an enum, an array of one, or a text with a check.
 
 select
     a.attname::text as column_name,
     case
-        when t.typtype = 'e'
+        when coalesce(element.typtype, t.typtype) = 'e'
             then array(
                 select e.enumlabel::text
                 from pg_catalog.pg_enum as e
-                where e.enumtypid = t.oid
+                where e.enumtypid = coalesce(element.oid, t.oid)
                 order by e.enumsortorder
             )
         else array(
@@ -24,5 +24,6 @@ select
     end as labels
 from pg_catalog.pg_attribute as a
 inner join pg_catalog.pg_type as t on t.oid = a.atttypid
+left join pg_catalog.pg_type as element on element.oid = t.typelem and t.typcategory = 'A'
 where a.attrelid = %(table)s and a.attnum > 0 and not a.attisdropped
 order by a.attnum
