@@ -120,6 +120,17 @@ def test_place_without_isolation_data_is_the_folder(sql_dir: Path) -> None:
     assert next(workflow_commands(verdict, places)).startswith("::error file=sql,title=")
 
 
+def test_statements_that_load_rows_are_not_searched(sql_dir: Path) -> None:
+    """Only those that may create something are, and no very long one: a search takes time."""
+    loading = "create table clubs.later as values " + ", ".join(["('create grant on')"] * 40_000)
+    (sql_dir / "0002_second.sql").write_text(
+        f"insert into x values ('{'grant ' * 40_000}');{loading}"
+    )
+    places = Places(sql_dir, sql_dir.parent)
+    assert places.of(breach("clubs.later")) == (Path("sql/isolation.toml"), 1)
+    assert places.of(breach("clubs.posts")).path == Path("sql/0001_first.sql")
+
+
 def test_migrations_that_cannot_be_read_have_no_places(sql_dir: Path) -> None:
     (sql_dir / "0002_second.sql").write_bytes(b"\xff")
     place = Places(sql_dir, sql_dir.parent).of(breach("clubs.posts"))

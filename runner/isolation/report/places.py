@@ -19,7 +19,9 @@ _NAME = rf"{_PART}(?:\.{_PART})*"
 _ON_TABLE = re.compile(rf"(policy|trigger|rule|constraint) ({_PART}) on (?:table )?({_NAME})")
 _IN_TABLE = re.compile(rf"(policy|trigger|rule|constraint|column) ({_PART}\.{_PART})\.({_PART})")
 _GRANT = re.compile(rf"grant (\w+)(?: \(.*?\))? on (?:table )?({_NAME}) to ({_PART})")
-_WITHIN = r"[^;]{0,4000}?"  # anything in the same statement, within a limit
+_WITHIN = r"[^;]{0,1000}?"  # anything in the same statement, within a limit
+_LONGEST = 20_000  # characters of a statement; a longer one loads rows
+_CREATING = ("create", "alter", "grant", "do")  # first words of statements that are searched
 _OBJECT = re.compile(rf"(?:[a-z]+ )*?({_NAME})(?:\(.*\))?$")
 # Between CREATE and the name of what is created: TABLE IF NOT EXISTS, OR REPLACE FUNCTION …
 _CREATE = r"\bcreate\s+(?:(?!(?:as|authorization|for|from|of|on|to|with)\b)\w+\s+){1,6}?"
@@ -32,6 +34,13 @@ class Place(NamedTuple):
     line: int | None
 
 
+class _Search(NamedTuple):
+    """What to search for: a name that the statement must contain, and a pattern."""
+
+    name: str  # lower case
+    pattern: re.Pattern[str]  # its last group, else the whole, is the place
+
+
 class Places:
     """The migrations of a folder, to be searched. Migrations that cannot be read are not."""
 
@@ -41,11 +50,15 @@ class Places:
         self._found: dict[tuple[str, str], Place] = {}
 
     @cached_property
-    def _texts(self) -> dict[Path, str]:
+    def _files(self) -> list[tuple[Path, str, list[tuple[int, str]]]]:
+        """Each migration with its text, and its statements that may create something."""
         try:
-            return {file.path: _without_comments(file.text) for file in loader.read(self._sql_dir)}
+            return [
+                (file.path, file.text, list(_creating(file.text)))
+                for file in loader.read(self._sql_dir)
+            ]
         except RunnerError:
-            return {}  # what is wrong with them is a warning of the proof
+            return []  # what is wrong with them is a warning of the proof
 
     def of(self, breach: Breach) -> Place:
         """Return where the faulty object was created last.
@@ -59,14 +72,16 @@ class Places:
         return self._found[key]
 
     def _search(self, breach: Breach) -> Place | None:
-        for path in self._texts:
+        for path, _, _ in self._files:
             if path.stem == breach.subject:  # a migration that was edited
                 return Place(path, 1)
-        for pattern in _patterns(breach):
-            for path, text in reversed(self._texts.items()):
-                if found := list(pattern.finditer(text)):
-                    offset = found[-1].start(found[-1].lastindex or 0)
-                    return Place(path, text.count("\n", 0, offset) + 1)
+        for name, pattern in _patterns(breach):
+            for path, text, found in reversed(self._files):
+                for start, statement in reversed(found):
+                    matches = [*pattern.finditer(statement)] if name in statement.lower() else []
+                    if matches:
+                        offset = start + matches[-1].start(matches[-1].lastindex or 0)
+                        return Place(path, text.count("\n", 0, offset) + 1)
         return None
 
     def _otherwise(self) -> Place:
@@ -80,8 +95,8 @@ class Places:
         return place._replace(path=path)
 
 
-def _patterns(breach: Breach) -> Iterator[re.Pattern[str]]:
-    """Yield what to search for, the most specific first; the last group is the place."""
+def _patterns(breach: Breach) -> Iterator[_Search]:
+    """Yield what to search for, the most specific first."""
     for text in (breach.cause, breach.subject):
         if match := _ON_TABLE.match(text):
             yield from _in_table(match[1], match[2], match[3])
@@ -90,26 +105,28 @@ def _patterns(breach: Breach) -> Iterator[re.Pattern[str]]:
         elif match := _GRANT.match(text):
             command, table, role = match[1], _named(match[2]), _named(match[3])
             yield _compiled(
+                match[2],
                 rf"\bgrant\b{_WITHIN}\b(?:{command}|all)\b{_WITHIN}\bon\b{_WITHIN}{table}"
-                rf"{_WITHIN}\bto\b{_WITHIN}{role}"
+                rf"{_WITHIN}\bto\b{_WITHIN}{role}",
             )
     if match := _ON_TABLE.match(breach.subject):
-        yield _compiled(_CREATE + _named(match[3]))
+        yield _compiled(match[3], _CREATE + _named(match[3]))
     elif match := _IN_TABLE.match(breach.subject):
-        yield _compiled(_CREATE + _named(match[2]))
+        yield _compiled(match[2], _CREATE + _named(match[2]))
     elif match := _OBJECT.match(breach.subject):
-        yield _compiled(_CREATE + _named(match[1]))
+        yield _compiled(match[1], _CREATE + _named(match[1]))
 
 
-def _in_table(kind: str, name: str, table: str) -> Iterator[re.Pattern[str]]:
-    name, table = _named(name), _named(table)
+def _in_table(kind: str, name: str, table: str) -> Iterator[_Search]:
+    part, owner = _named(name), _named(table)
     if kind in ("column", "constraint"):
         yield _compiled(
-            rf"\b(?:create|alter)\s[^;(]{{0,80}}?\btable\b[^;(]{{0,80}}?{table}{_WITHIN}({name})"
+            name,
+            rf"\b(?:create|alter)\s[^;(]{{0,80}}?\btable\b[^;(]{{0,80}}?{owner}{_WITHIN}({part})",
         )
     else:
         create = r"\bcreate\s+(?:or\s+replace\s+)?(?:constraint\s+)?"
-        yield _compiled(rf"{create}{kind}\s+{name}{_WITHIN}\b(?:on|to)\s+{table}")
+        yield _compiled(name, rf"{create}{kind}\s+{part}{_WITHIN}\b(?:on|to)\s+{owner}")
 
 
 def _named(name: str) -> str:
@@ -122,8 +139,17 @@ def _named(name: str) -> str:
     return rf'(?<![\w$."]){schema}{parts[-1]}(?![\w$."])'
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
+def _compiled(name: str, pattern: str) -> _Search:
+    last: str = re.findall(_PART, name)[-1]
+    return _Search(last.strip('"').lower(), re.compile(pattern, re.IGNORECASE))
+
+
+def _creating(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the statements that may create something, with their offsets and blank comments."""
+    for statement in statements.split(text):
+        first = statement.words[:1]
+        if first and first[0] in _CREATING and len(statement.text) <= _LONGEST:
+            yield statement.start, _without_comments(statement.text)
 
 
 def _without_comments(text: str) -> str:
