@@ -36,6 +36,9 @@ API_ROLES = ("anon", "authenticated", "service_role")
 GIVEN_URL = os.environ.get("TEST_DATABASE_URL", "")
 EMBEDDED = {"pg18": 18, "pg16": 16}
 
+# Tests start a runner hundreds of times: let the first one compile its modules for all.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 _numbers = itertools.count(1)
 
 
@@ -230,9 +233,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Run all tests of one server in one process, and other tests grouped by file.
+    """Run the tests of one server and one directory in one process, and others grouped by file.
 
-    So each server and its template are created once, and roles, which all databases of a server
+    So a process starts a server once for many tests, and roles, which all databases of a server
     share, are created and dropped by one test at a time. The group is read from the test's id,
     because xdist's own groups rename tests, which pytest 9.2 does not allow.
     """
@@ -241,7 +244,10 @@ class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         server = re.search(rf"[\[-]({'|'.join((*EMBEDDED, 'given'))})[\]-]", nodeid)
         if "test_crash_matrix" in nodeid:  # the slowest file: spread over both processes
             return nodeid
-        return server[1] if server else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        if not server or server[1] == "given":  # a given server is the same for both processes
+            return server[1] if server else file
+        return f"{server[1]} {'/'.join(file.split('/')[:2])}"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:

@@ -1,8 +1,9 @@
 """Interrupt a run at every point: the next run completes it, with the same result.
 
 Every statement that the runner sends, and every statement inside a file, has a point before and a
-point after it (`proxy`). At each point one run is interrupted in each of three ways. Then one more
-run must succeed and leave the same catalog, rows and migration records as an uninterrupted run.
+point after it (`proxy`). At each point one run is killed, and another one loses its connection, in
+one of two ways in turn. Then one more run must succeed and leave the same catalog, rows and
+migration records as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from checkout import Result
 from scenarios import SCENARIOS, Scenario, complete, completed_workspaces
 from server_harness import (
     ProxiedRunner,
@@ -108,6 +110,8 @@ def test_one_more_run_recovers_from_an_interruption_at_any_point(
     pairs = [n for n in numbers if points[n][0] == "b" and points.get(n - 1, "b")[0] == "a"]
     dropped = [n - 1 for n in pairs] if operation is server_stopped else pairs
     numbers = [n for n in numbers if n not in dropped]
+    if operation is not runner_killed:
+        numbers = numbers[operation is server_stopped :: 2]
     helped = []
     for start in range(0, len(numbers), PARALLEL):
         batch = list(zip(workspaces, numbers[start:], strict=False))
@@ -121,8 +125,9 @@ def test_one_more_run_recovers_from_an_interruption_at_any_point(
                 for workspace, n in batch
             ]
         )
-        for workspace, number in batch:
-            result = workspace.run_child(scenario.rerun)
+        again = [workspace.start_child(scenario.rerun) for workspace, _ in batch]
+        for (workspace, number), child in zip(batch, again, strict=True):
+            result = Result(*child.wait())
             if result.code != 0 or scenario.state(workspace) != expected:
                 helped.append((number, points[number], result))
                 complete(workspace, scenario)
