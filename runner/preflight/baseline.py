@@ -11,10 +11,11 @@ from runner.errors import PlanError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
-from runner.preflight.scratch import apply, scratch_server
+from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
 from runner.schema.foreign import foreign_advice, separate_foreign
+from runner.schema.snapshot import Snapshot
 
 _SHOWN = 20  # differences that an error shows
 
@@ -32,36 +33,45 @@ def baseline(
     to the one that these files produce in an empty database.
     """
     last = to or files[-1]
+    chosen = files[: files.index(last) + 1]
     here = snapshot.take(migrator.connection)
-    differences: dict[str, list[Difference]] = {}  # by the id of the last file applied
-    foreign: list[str] = []
-    with scratch_server(here.version, report) as scratch, scratch.database() as made:
-        for file in files[: files.index(last) + 1]:
-            report(Working(f"baseline: {file.id}"))
-            apply(made, [file])
-            differences[file.id], foreign = separate_foreign(here, snapshot.take(made.connection))
-    if differences[last.id]:
-        raise _mismatch(last, differences)
+    with scratch_server(here.version, report) as scratch:
+        report(Working(f"baseline: {len(chosen)} files"))
+        differences, foreign = separate_foreign(here, scratch.snapshot_of(chosen))
+        if differences:
+            raise _mismatch(last, differences, _last_match(here, scratch, chosen, report))
     if foreign:
         report(Note(foreign_advice(foreign)))
     known = migrator.records()
-    todo = [file for file in files[: files.index(last) + 1] if file.id not in known]
+    todo = [file for file in chosen if file.id not in known]
     for file in todo:
         migrator.record(file, "mark")
     return todo
 
 
-def _mismatch(last: Migration, differences: dict[str, list[Difference]]) -> PlanError:
-    found = differences[last.id]
+def _last_match(
+    here: Snapshot, scratch: ScratchServer, files: Sequence[Migration], report: Report
+) -> str:
+    """Return the id of the last file after which the catalog is equal; empty if there is none."""
+    match = ""
+    with scratch.database() as made:
+        for file in files:
+            report(Working(f"baseline: {file.id}"))
+            apply(made, [file])
+            if not separate_foreign(here, snapshot.take(made.connection))[0]:
+                match = file.id
+    return match
+
+
+def _mismatch(last: Migration, found: Sequence[Difference], match: str) -> PlanError:
     count = f"{len(found)} difference{'' if len(found) == 1 else 's'}"
     lines = [f"  {d.as_drift()}" for d in found[:_SHOWN]]
     if len(found) > _SHOWN:
         lines.append(f"  … and {len(found) - _SHOWN} more")
-    equal = [id_ for id_, found in differences.items() if not found]
-    if equal:
+    if match:
         lines.append(
-            f"It matches the files up to {equal[-1]}: python -m runner baseline --to "
-            f"{equal[-1]}, then apply."
+            f"It matches the files up to {match}: python -m runner baseline --to {match}, then "
+            "apply."
         )
     else:
         fixes = dict.fromkeys(d.fix for d in found if d.fix)
