@@ -4,62 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.errors import RunnerError, UsageError
 from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
 from runner.isolation.tenancy.config import Config
-from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, TenantMap
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED
 from runner.isolation.verdict import Breach
-from runner.postgres.connection import Connection
 
 _KINDS = {
     "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
     "f": "foreign table", "S": "sequence",
 }  # fmt: skip
 _NEVER = ("truncate", "references", "trigger")
-
-
-def check(connection: Connection, config: Config, tenants: TenantMap) -> None:
-    """Raise UsageError if the file names what the database does not have."""
-    absent = [
-        role
-        for (role,) in connection.execute(
-            "select role from unnest(%s::text[]) as role"
-            " where pg_catalog.to_regrole(quote_ident(role)) is null",
-            [tenants.api_roles],
-        )
-    ]
-    if absent:
-        raise UsageError(
-            f"{config.path}: there is no role {', '.join(absent)}",
-            hint="[actors] names database roles.",
-        )
-    for name, relation in (
-        (config.tenant_table, tenants.tenant),
-        (config.people.table if config.people else None, tenants.people),
-    ):
-        if name and relation is None:
-            raise UsageError(f"{config.path}: there is no table {name}")
-    if not any(r.column(config.tenant_column) for r in tenants.relations.values()):
-        raise UsageError(
-            f"{config.path}: no table has a column {config.tenant_column}",
-            hint="[tenant] column is the one that says whose a row is.",
-        )
-    closed = [
-        role
-        for (role,) in connection.execute(
-            "select role from unnest(%s::text[]) as role"
-            " where not pg_catalog.pg_has_role(session_user, role, 'member')",
-            [tenants.api_roles],
-        )
-    ]
-    if closed:
-        raise RunnerError(
-            f"{connection.info.user} cannot act as {', '.join(closed)}",
-            hint=f"grant {', '.join(closed)} to {connection.info.user};",
-        )
 
 
 def judge(probe: Probe) -> None:

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from runner.isolation import surface
-from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
 from runner.isolation.self_test.score import Score
-from runner.isolation.verdict import Breach, Check, Verdict
+from runner.isolation.verdict import COMMANDS, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
