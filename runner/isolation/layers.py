@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from runner.errors import LockTimeout
 from runner.events import Report, Working
 from runner.isolation.probes import execute, reads, writes
@@ -17,7 +19,7 @@ from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.tenancy.objects import Relation
-from runner.isolation.transactions import LOCK_ERRORS, TransactionLimits, lock_holders
+from runner.isolation.transactions import LOCK_ERRORS, TransactionLimits, lock_holders, lost
 from runner.postgres.connection import Connection
 from runner.postgres.retry import Backoff
 from runner.queries import query
@@ -97,10 +99,15 @@ class _Exclusive:
         found: list[Outcome] = []
         self._lock(connection, limits)
         end = time.monotonic() + limits.budget
-        while len(found) < len(tried) and time.monotonic() < end:
-            batch = tried[len(found) : len(found) + limits.batch_size]
-            found += execute.run(connection, batch)
-        connection.execute("rollback to savepoint exclusive; release savepoint exclusive")
+        try:
+            while len(found) < len(tried) and time.monotonic() < end:
+                batch = tried[len(found) : len(found) + limits.batch_size]
+                found += execute.run(connection, batch)
+            connection.execute("rollback to savepoint exclusive; release savepoint exclusive")
+        except psycopg.OperationalError as error:
+            if not connection.closed:
+                raise
+            raise lost(error, limits) from None
         return found
 
     def _lock(self, connection: Connection, limits: TransactionLimits) -> None:

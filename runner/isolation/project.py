@@ -104,11 +104,13 @@ def load(sql_dir: Path) -> Project:
 
 def of(read: Config, folder: Path = Path("isolation")) -> Project:
     """Return the project of a file that was read, with the SQL in a folder."""
+    rules = case_file.read_all("rules", folder / "rules", ("source", "why"), ("level",))
+    conventions = read.file is not None and "conventions" in read.file.content
     return Project(
         config=read,
-        scenarios=_scenarios(folder, read.settings),
+        scenarios=_scenarios(folder, read.settings) if conventions else (),
         races=case_file.read_all("races", folder / "races", ("safe", "source")),
-        rules=case_file.read_all("rules", folder / "rules", ("source", "why"), ("level",)),
+        rules=rules if conventions else (),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),
         mutants=(),
         equivalents=(),

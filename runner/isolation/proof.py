@@ -105,8 +105,7 @@ def prove(
         else:
             found = probe.findings
             found.breaches[:0] = breaches
-            if only is None:
-                catalog.accept(project.config, found)
+            catalog.accept(project.config, found, complete=only is None)
             verdict = Verdict(
                 cells=tuple(found.cells),
                 checks=(*checks, *attempted),

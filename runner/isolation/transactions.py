@@ -88,13 +88,17 @@ def rolled_back(connection: Connection, limits: TransactionLimits) -> Iterator[N
     except psycopg.Error as error:
         if not connection.closed:
             raise
-        raise DatabaseUnreachable(
-            f"The connection was lost: {str(error).strip().partition(chr(10))[0]}",
-            hint=f"If this program stalled for {_ms(limits.idle)} ms: PostgreSQL was asked to end "
-            "the session in that case, so that no other session waits for it. Run verify "
-            "again.",
-            state=NO_CHANGES,
-        ) from None
+        raise lost(error, limits) from None
+
+
+def lost(error: psycopg.Error, limits: TransactionLimits) -> DatabaseUnreachable:
+    """Return the error of a connection that ended while these limits were set."""
+    return DatabaseUnreachable(
+        f"The connection was lost: {str(error).strip().partition(chr(10))[0]}",
+        hint=f"If this program stalled for {_ms(limits.idle)} ms: PostgreSQL was asked to end "
+        "the session in that case, so that no other session waits for it. Run verify again.",
+        state=NO_CHANGES,
+    )
 
 
 def setup_backoff(lock_timeout: float) -> Backoff:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
@@ -136,9 +137,10 @@ def _privileges(probe: Probe) -> None:
                     )
 
 
-def accept(config: Config, found: Findings) -> None:
-    """Leave out the accepted findings; one that was not found is a finding."""
+def accept(config: Config, found: Findings, *, complete: bool) -> None:
+    """Leave out the accepted findings; if the run is complete, one that was not found is one."""
     used = set()
+    accepted_proofs = set()
     left: list[Breach] = []
     for breach in found.breaches:
         reasons = [
@@ -148,11 +150,16 @@ def accept(config: Config, found: Findings) -> None:
         ]
         if reasons:
             used.update(reasons)
-            found.warnings.append(f"accepted: {breach.proof}: {reasons[0].because}")
+            accepted_proofs.add(breach.proof)
         else:
             left.append(breach)
     found.breaches[:] = left
-    for accepted in config.accept:
+    found.cells[:] = [
+        replace(cell, passed=cell.passed or cell.title in accepted_proofs) for cell in found.cells
+    ]
+    for accepted in (each for each in config.accept if each in used):
+        found.warnings.append(f"accepted: {accepted.object}, {accepted.rule}: {accepted.because}")
+    for accepted in config.accept if complete else ():
         if accepted not in used:
             found.breach(
                 f"accept {accepted.rule}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import psycopg
+
 from runner.errors import LockTimeout, ProofError
 from runner.events import Report, Working, silent
 from runner.isolation.probes import catalog, functions, reads, writes
@@ -40,7 +42,7 @@ def on_rows(
         ready: list[Probe] = []
         try:
             with rolled_back(connection, limits):
-                ready.append(_prepared(connection, config, report))
+                ready.append(prepared(connection, config, report))
                 work(ready[0])
                 return ready[0]
         except LockTimeout:
@@ -57,19 +59,17 @@ def tried(connection: Connection, config: Config, *, report: Report = silent) ->
     return on_rows(connection, config, lambda probe: try_rights(probe, report), report=report)
 
 
-def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
+def prepared(connection: Connection, config: Config, report: Report = silent) -> Probe:
     """Make the rows, and return what the probes need."""
     tenants = relations.read(connection, config)
     report(Working("rows of two tenants"))
-    made = maker.make(connection, config, tenants)
+    try:
+        made = maker.make(connection, config, tenants)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _no_rows(config, error.diag.message_primary or str(error)) from None
     if not made.ids:
         reasons = [f"{f.relation.qualified}: {f.reason}" for f in made.failures]
-        raise ProofError(
-            "The rows of two tenants could not be inserted: "
-            f"{reasons[0] if reasons else 'no table has a column of the tenant'}",
-            hint=f"verify makes rows in every table that {config.path} is about: connect as the "
-            "tables' owner, or as a superuser.",
-        )
+        raise _no_rows(config, *reasons[:1])
     taken = snapshot.take(connection, made)
     return Probe(
         fixture=made,
@@ -78,6 +78,14 @@ def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
         callers=callers(connection, made),
         relations=tenants.reachable(),
         findings=Findings(connection, tenants),
+    )
+
+
+def _no_rows(config: Config, reason: str = "no table has the tenant's column") -> ProofError:
+    return ProofError(
+        f"The rows of two tenants could not be inserted: {reason}",
+        hint=f"verify makes rows in every table that {config.path} is about: connect as the "
+        "tables' owner, or as a superuser.",
     )
 
 

@@ -23,6 +23,7 @@ _STOP = (
     "'isolation.rows', true), ''), '0')::int + 1)::text, true)::int) > 0"
 )
 _PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
+_BLIND = 3  # columns that are updated without WHERE, since a check may refuse a value
 _OWN_ROWS = 8  # that are deleted one by one
 
 
@@ -102,7 +103,7 @@ class _Writer:
             elif value := self._constant(relation, name):
                 yield self._update(caller, relation, name, value, name)
         plain = [name for name in columns if self._is_plain(relation, name)]
-        for name in plain[:1]:
+        for name in plain[:_BLIND]:
             if value := self._constant(relation, name):
                 yield self._update(
                     caller, relation, name, value, f"{name}, without WHERE", blind=True
@@ -129,7 +130,8 @@ class _Writer:
         blind: bool = False,
     ) -> _Write:
         text = f"update {relation.qualified} set {_name(column)} = {value} where {_STOP}"  # noqa: S608
-        attempt = Attempt(caller.identity, text, watch=True)
+        before = self._replica if blind else ""  # a trigger might refuse one row of many
+        attempt = Attempt(caller.identity, text, watch=True, before=before)
         return _Write(caller, relation, "update", what, attempt, column, blind)
 
     def deletes(self, caller: Caller, relation: Relation) -> Iterator[_Write]:

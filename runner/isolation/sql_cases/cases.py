@@ -45,6 +45,7 @@ def try_all(probe: Probe, project: Project, only: str | None = None) -> None:
         if only in (None, case.table, case.name, case.what)
         for each in _tries(probe, names, case)
     ]
+    probe.findings.guarded = frozenset(case.what for case in project.config.cases)
     outcomes = probe.run([each.attempt for each in tried])
     for each, outcome in zip(tried, outcomes, strict=True):
         probe.findings.cell(
