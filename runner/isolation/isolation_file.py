@@ -12,12 +12,8 @@ from runner.isolation.actors import variables
 from runner.isolation.matrix.permissions import COMMANDS, Permission
 from runner.isolation.toml_file import MISSING, NAME, Keys, TomlFile, dotted
 
-_SECTIONS = ("tenant", "identity", "actors", "rights", "conventions")
-_RESERVED = (
-    "expose",
-    "people",
-    "accept",
-)  # nothing reads them yet
+_SECTIONS = ("tenant", "identity", "people", "actors", "rights", "conventions")
+_RESERVED = ("expose", "accept")  # nothing reads them yet
 _TENANT = {"table": str, "column": str, "key": str, "id": str}
 _IDS = ("text", "uuid")
 _IDENTITY = {"settings": dict}

@@ -50,7 +50,7 @@ def line_of(text: str, part: str) -> int:
     ("right", "wrong", "problem", "hint"),
     [
         ("[tenant]", "[tennant]", "unknown section [tennant]", "Did you mean tenant?"),
-        ("[tenant]", "[people]\nsql = ''\n[tenant]", "[people] is not supported yet", ""),
+        ("[tenant]", "[expose]\n[tenant]", "[expose] is not supported yet", ""),
         ('column = "org_id" ', 'colum = "org_id" ', "unknown key 'colum' in [tenant]", "column?"),
         ('column = "org_id" ', "column = 1 ", "column must be a string", ""),
         ('table = "public.organizations"', 'table = "x"', "must be a schema and a name", ""),

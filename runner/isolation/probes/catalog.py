@@ -9,6 +9,7 @@ from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
+from runner.isolation.tenancy import people
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, TenantMap
 from runner.isolation.verdict import Breach
@@ -42,6 +43,7 @@ def check(connection: Connection, config: Config, tenants: TenantMap) -> None:
     ):
         if name and relation is None:
             raise UsageError(f"{config.path}: there is no table {name}")
+    people.check(connection, config)
     if not any(r.column(config.tenant_column) for r in tenants.relations.values()):
         raise UsageError(
             f"{config.path}: no table has a column {config.tenant_column}",

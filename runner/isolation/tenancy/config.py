@@ -13,17 +13,18 @@ from runner.isolation import toml_file
 from runner.isolation.toml_file import Keys, TomlFile
 
 COMMANDS = ("select", "insert", "update", "delete")
+_TENANT = {"table": str, "key": str, "id": str, "column": str, "columns": dict, "shared": list}
 _SECTIONS = {
     "expose": ("schemas", "functions"),
-    "tenant": ("table", "column", "columns", "shared"),
+    "tenant": tuple(_TENANT),
     "identity": ("settings",),
-    "people": ("table", "user", "tenant", "role"),
+    "people": ("table", "user", "tenant", "role", "sql"),
     "actors": (),
     "rights": (),
     "accept": ("rule", "object", "because"),
     "conventions": (),
 }
-_ACTOR_KEYS = ("role", "member", "everywhere")
+_ACTOR_KEYS = ("role", "member", "user", "everywhere")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Actor:
     role: str
     member: str | None = None
     everywhere: bool = False  # may cross tenants
+    user: str | None = None  # of the fixture, for a caller who is signed in without a tenant
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Config:
     settings: Mapping[str, str]
     actors: Mapping[str, Actor]
     people: People | None = None
+    people_sql: str | None = None  # lists people where the table is not enough: tenant, user …
     rights: Mapping[str, Mapping[str, tuple[Right, ...]]] = field(default_factory=dict)
     accept: tuple[Accepted, ...] = ()
     schemas: tuple[str, ...] | None = None
@@ -108,17 +111,18 @@ def is_generic(path: Path) -> bool:
     return not any(written_out)
 
 
-def read(path: Path) -> Config:
+def read(path: Path, *, rights: bool = True) -> Config:
     """Return the configuration of a file; raise UsageError with file and line if it is malformed.
 
-    Rows that cannot be invented are read from isolation/fixture.sql beside it.
+    Rows that cannot be invented are read from isolation/fixture.sql beside it. Without `rights`,
+    [rights] is not read: for what only needs to know who the tenants and people are.
     """
     fixture = path.parent / path.stem / "fixture.sql"
     try:
         rows = fixture.read_text(encoding="utf-8") if fixture.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{fixture} cannot be read: {error}") from None
-    return _Parser(toml_file.read(path)).config(rows)
+    return _Parser(toml_file.read(path, missing=toml_file.MISSING)).config(rows, rights=rights)
 
 
 def parse(text: str, path: str = toml_file.NAME) -> Config:
@@ -132,7 +136,7 @@ class _Parser:
     def __init__(self, file: TomlFile) -> None:
         self._file, self._content = file, file.content
 
-    def config(self, fixture: str | None) -> Config:
+    def config(self, fixture: str | None, *, rights: bool = True) -> Config:
         for section, value in self._content.items():
             if section not in _SECTIONS:
                 problem = f"unknown section [{section}]"
@@ -143,6 +147,8 @@ class _Parser:
                 for key in entry if _SECTIONS[section] else ():
                     self._known((section, key), key, _SECTIONS[section], f"key in [{section}]:")
         tenant = self._content.get("tenant", {})
+        self._file.check(("tenant",), tenant, _TENANT)
+        self._file.check(("identity",), self._content.get("identity", {}), {"settings": dict})
         if not isinstance(tenant.get("column"), str):
             raise self._file.error(
                 ("tenant",), "[tenant] has no column", hint='Name it: column = "tenant_id"'
@@ -157,7 +163,8 @@ class _Parser:
             settings=self._content.get("identity", {}).get("settings", {}),
             actors=actors,
             people=self._people(tenant["column"]),
-            rights=self._rights(actors),
+            people_sql=self._content.get("people", {}).get("sql"),
+            rights=self._rights(actors) if rights else {},
             accept=tuple(self._accepted(entry) for entry in self._content.get("accept", [])),
             schemas=self._optional("schemas", expose),
             functions=self._optional("functions", expose),
@@ -176,15 +183,22 @@ class _Parser:
             raise self._file.error(at, f"{name} has no role", hint=f'{name} = {{ role = "…" }}')
         for key in value:
             self._known(at, key, _ACTOR_KEYS, f"key of actor {name}:")
-        return Actor(name, value["role"], value.get("member"), bool(value.get("everywhere")))
+        everywhere = bool(value.get("everywhere"))
+        return Actor(name, value["role"], value.get("member"), everywhere, value.get("user"))
 
     def _people(self, column: str) -> People | None:
         people = self._content.get("people")
         if people is None:
             return None
+        for key, value in people.items():
+            if not isinstance(value, str) or not value.strip():
+                raise self._file.error(("people", key), f"{key} must be a string")
+        if "sql" in people and "table" not in people:
+            return None
         for key in ("table", "user"):
-            if not isinstance(people.get(key), str):
-                raise self._file.error(("people",), f"[people] has no {key}")
+            if key not in people:
+                hint = 'Name the table of the people and its column: table = "…", user = "…"'
+                raise self._file.error(("people",), f"[people] has no {key}", hint=hint)
         return People(
             people["table"], people["user"], people.get("tenant", column), people.get("role")
         )
