@@ -35,7 +35,7 @@ class Actor:
     role: str
     member: str | None = None
     everywhere: bool = False  # may cross tenants
-    user: str | None = None  # of the fixture, for a caller who is signed in without a tenant
+    user: str = ""  # of isolation/fixture.sql: who is signed in, and member of no tenant
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class _Parser:
         for key in value:
             self._known(at, key, _ACTOR_KEYS, f"key of actor {name}:")
         everywhere = bool(value.get("everywhere"))
-        return Actor(name, value["role"], value.get("member"), everywhere, value.get("user"))
+        return Actor(name, value["role"], value.get("member"), everywhere, value.get("user", ""))
 
     def _people(self, column: str) -> People | None:
         people = self._content.get("people")

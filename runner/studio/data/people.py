@@ -57,14 +57,16 @@ class Identities:
 
     def some(self, most: int) -> list[Person]:
         """Return at most so many: of each tenant as many, and first one of each role in it."""
-        each = max(1, (most - len(self.roles)) // max(1, len(self.tenants)))
-        found = list(self.roles)
+        sorted_people = []
         for tenant in self.tenants:
             people = [person for person in tenant.people if person.slug]
             first = {(person.role, person.roles): person for person in reversed(people)}
             rest = sorted(people, key=lambda p: (p.is_actor, p is not first[p.role, p.roles]))
-            found += rest[:each]
-        return found[:most]
+            sorted_people.append(rest)
+        left = most - len(self.roles)
+        turns = [(turn, n) for n, some in enumerate(sorted_people) for turn in range(len(some))]
+        chosen = sorted(sorted(turns)[:left], key=lambda each: each[1])
+        return [*self.roles, *(sorted_people[n][turn] for turn, n in chosen)]
 
 
 def identities(source: Source) -> Identities:
@@ -73,7 +75,9 @@ def identities(source: Source) -> Identities:
     with session_as(source, CONNECTED) as connection:
         if config is None:
             granted = connection.execute(query("isolation/draft/roles")).fetchall()
-            known = (Person(_slug(r), "anon", r, r, about="a role with grants") for r, _ in granted)
+            known = (
+                Person(_slug(r), "actor", r, r, about="a role with grants") for r, _ in granted
+            )
             project = source.project
             return Identities((), (CONNECTED, *known), project.problem, project.advice)
         made = _Made(config)
@@ -196,7 +200,7 @@ class _Made:
         )
 
     def _actor(self, actor: Actor, tenant: str | None = None, name: str = "") -> Person:
-        kind = "service" if actor.everywhere else "member" if tenant else "anon"
+        kind = "service" if actor.everywhere else "member" if tenant else "actor"
         about = "crosses tenants" if actor.everywhere else "" if tenant else "without a user"
         return Person(
             slug=_slug(actor.name, tenant),

@@ -63,7 +63,7 @@ def read(connection: Connection, config: Config) -> PeopleSource:
         )
         return PeopleSource(tenants, nobody.format(tenants))
     text = sql.SQL('select "user" from {} as listed limit 0').format(listed).as_bytes(None)
-    columns = connection.execute(text).description
+    columns = connection.execute(text, ()).description
     type_ = columns[0].type_code if columns else 0
     return PeopleSource(tenants, listed, _NOBODY.get(type_, "nobody"), limited)
 

@@ -48,7 +48,7 @@ class Person:
     """A person or role to view the database as: a database role and the settings of a request."""
 
     slug: str  # in URLs; see people.py. Empty: nobody can be this person
-    kind: str  # "owner", "service", "member", "stranger" or "anon": the color
+    kind: str  # "owner", "service", "member", "stranger" or "actor": the color
     name: str
     role: str  # "none" for the connecting role itself
     settings: tuple[tuple[str, str], ...] = ()

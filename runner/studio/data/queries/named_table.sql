@@ -33,7 +33,10 @@ with chosen as (
     where c.relkind in ('r', 'p', 'v', 'm', 'f')
         and n.nspname !~ '^pg_'
         and n.nspname <> 'information_schema'
-        and replace(%(table)s, '"', '') in (n.nspname || '.' || c.relname, c.relname::text)
+        and (
+            %(table)s in (n.nspname || '.' || c.relname, c.relname::text)
+            or replace(%(table)s, '"', '') = n.nspname || '.' || c.relname
+        )
 ),
 
 tables as (
