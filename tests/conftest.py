@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from pytest_postgresql.janitor import DatabaseJanitor
@@ -189,7 +189,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
             for role in sorted(_roles(server) - before):
                 with suppress(psycopg.errors.DependentObjectsStillExist):  # used by another run
-                    conn.execute(f'drop role "{role}"')
+                    conn.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
 
 
 @pytest.fixture(scope="session")

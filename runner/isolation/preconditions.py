@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.errors import RunnerError, UsageError
-from runner.isolation.tenancy import relations
+from runner.isolation.tenancy import people, relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import TenantMap
 from runner.postgres.connection import Connection
@@ -31,6 +31,7 @@ def check(connection: Connection, config: Config, schemas: Sequence[str]) -> Ten
     standby, read_only, me, absent, closed, unknown = row
     tenants = relations.read(connection, config)
     _names(config, tenants)
+    people.check(connection, config)
     for role in absent:
         name = next(n for n, actor in config.actors.items() if actor.role == role)
         raise config.error(("actors", name), f"there is no role {role}", hint=_APPLY)

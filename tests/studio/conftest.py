@@ -127,12 +127,13 @@ def running_studio(
     token = middleware.new_token()
     with server.listening(0) as listener, viewer.pool(target, pool_timeout) as connections:
         port = listener.getsockname()[1]
-        pages = Studio(connections, target, token)
         actions = Actions(
             settings.load(
                 environ={"DATABASE_URL": conninfo, "RUNNER_SQL_DIR": str(SQL_DIR), **environ}
             )
         )
+        source = viewer.Source(connections, actions.settings.sql_dir)
+        pages = Studio(source, target, token)
         app = pages.app(*DatabasePages(pages, actions).routes())
         with server.serving(middleware.AccessControl(app, token, port), listener):
             yield RunningStudio(port, token, target)

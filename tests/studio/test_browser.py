@@ -271,7 +271,7 @@ def test_report_opens_from_disk(seeded: Database, tmp_path: Path, watched: Watch
     assert checkout.runner("report", "--out", "report").code == 0
     page = watched.page
     page.goto((tmp_path / "report" / "index.html").as_uri())
-    expect(page.get_by_role("heading", level=1)).to_have_text("What the connecting role sees")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Who sees what")
     page.locator("#switch > summary").click()
     page.get_by_role("link", name="Wilma Tansy-Okoro").click()
     page.get_by_role("link", name="projects").first.click()

@@ -21,7 +21,7 @@ def sql(tmp_path: Path) -> Path:
 
 def test_schema_shows_diagram_and_definition_of_every_table(studio: RunningStudio) -> None:
     page = studio.get(f"as/{MAREN}/schema")
-    (picture,) = {link for link in page.links if link.endswith("diagram.svg")}
+    (picture,) = {link for link in page.links if link.endswith("diagram/public.svg")}
     drawn = studio.request("GET", picture)
     assert drawn.headers["content-type"] == "image/svg+xml"
     assert "sandbox" in drawn.headers["content-security-policy"]
@@ -161,6 +161,6 @@ def test_history_without_records_lists_files(
     page = studio.get("as/owner/history")
     assert page.body.count('class="state pending"') == 9
     assert "no tables" in studio.get("as/owner/schema").text
-    assert studio.get("as/owner/diagram.svg").status == 404
+    assert studio.get("as/owner/diagram/public.svg").status == 404
     studio.request("POST", f"/{studio.token}/as/owner/isolation")
     assert "could not be run" in studio.get("as/owner/isolation").text

@@ -13,11 +13,11 @@ from .conftest import MAREN, RunningStudio
 
 
 @one_server
-def test_link_redirects_to_overview(studio: RunningStudio) -> None:
+def test_link_leads_to_who_sees_what(studio: RunningStudio) -> None:
     response = studio.get("")
     assert response.status == 303
-    assert response.headers["location"] == f"/{studio.token}/as/owner/"
-    assert studio.get("as/owner/").status == 200
+    assert response.headers["location"] == f"/{studio.token}/as/owner/comparison"
+    assert studio.get("as/owner/comparison").status == 200
 
 
 @one_server

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from conftest import Database, one_server
+from conftest import SQL_DIR, Database, one_server
 from psycopg import sql
 
 from runner.postgres.target import Target, parse
@@ -43,11 +43,13 @@ def test_distant_page_reads_only_its_own_rows(seeded: Database, sub: str) -> Non
         conn.execute("vacuum analyze public.audit_logs")
     target = Target(parse(seeded.conninfo()), "a test", embedded=False)
     with viewer.pool(target) as connections:
-        person = people.person(connections, sub or "owner")
+        source = viewer.Source(connections, SQL_DIR)
+        person = people.person(source, sub or "owner")
         assert person
-        with viewer.session_as(connections, person) as conn:
-            (table,) = (t for t in tables.tables(conn) if t.name == "audit_logs")
-            shape = tables.shape(conn, table)
+        with viewer.session_as(source, person) as conn:
+            among = tables.tables(conn, source.project)
+            (table,) = (t for t in among if t.name == "audit_logs")
+            shape = tables.shape(conn, table, among)
             for sort, reverse, after in (
                 ("created_at", False, (SKERRY, "2024-01-05", "c" * 25)),
                 ("created_at", True, (SKERRY, "2024-01-15", "c" * 25)),

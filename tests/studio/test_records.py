@@ -184,6 +184,6 @@ def test_empty_database_shows_next_command(
     for path in ("as/owner/", "as/owner/comparison"):
         response = studio.get(path)
         assert response.status == 200
-        assert "There are no tables in public yet" in response.text
+        assert "There are no tables yet" in response.text
         assert "python -m runner up" in response.text
     assert "Table not found" in studio.get("as/owner/tables/projects").text

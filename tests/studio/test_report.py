@@ -51,7 +51,7 @@ def test_report_has_pages_of_every_person_and_only_internal_links(
     assert "Tidebook" in found[f"as/{MAREN}/tables/projects.html"]
     assert "Tidebook" not in found[f"as/{WILMA}/tables/projects.html"]
     assert "Permission denied" in found["as/anon/tables/users.html"]
-    assert "<svg" in (folder / "as/owner/diagram.svg").read_text()
+    assert "<svg" in (folder / "as/owner/diagram/public.svg").read_text()
     assert "select id from public.organizations" in found["as/owner/isolation.html"]
     assert "Matches the files" in found["as/owner/history.html"]
     assert "public.users 8 &lt;b&gt;rows" in found["as/owner/runs.html"]

@@ -52,7 +52,7 @@ def test_prints_link_and_stops_on_signal(checkout: Checkout, by: signal.Signals,
         line = process.stdout.readline().strip()
         assert LINK.fullmatch(line)
         with urllib.request.urlopen(line) as response:  # noqa: S310 - the studio's own
-            assert b"What the connecting role sees" in response.read()
+            assert b"Who sees what" in response.read()
         ended, out, err = stopped(process, by)
     assert (ended, out) == (code, "")
     assert "it has changed nothing" in err

@@ -6,7 +6,7 @@ import os
 
 from runner.cli.context import Context
 
-EXAMPLE = 'psql -- -c "table public.projects"'
+EXAMPLE = 'psql -- -c "select now()"'
 EXIT_CODES = "psql's own, "
 
 

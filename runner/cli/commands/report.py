@@ -33,7 +33,7 @@ def run(context: Context) -> int:
     with context.migrator(create=False, log=False, write=False):
         with viewer.pool(context.target) as connections:
             written = static_export.write(
-                connections,
+                viewer.Source(connections, context.settings.sql_dir),
                 context.target,
                 Actions(context.settings),
                 folder,

@@ -35,7 +35,8 @@ def run(context: Context) -> int:
         token, port = middleware.new_token(), listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}/{token}/"
         with viewer.pool(context.target) as connections:
-            pages = Studio(connections, context.target, token)
+            source = viewer.Source(connections, settings.sql_dir)
+            pages = Studio(source, context.target, token)
             app = pages.app(*DatabasePages(pages, Actions(settings)).routes())
             with server.serving(middleware.AccessControl(app, token, port), listener) as thread:
                 context.say(url)

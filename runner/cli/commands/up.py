@@ -14,7 +14,7 @@ EXIT_CODES = "3 another run has the lock, "
 _NEXT = """
 Next:
   python -m runner status   what is applied
-  python -m runner psql     look around; try: table public.projects;
+  python -m runner psql     look around; \\d lists the tables
   python -m runner url      its URL, as the superuser
   python -m runner down     stop the server; the data stays"""
 _NEXT_ELSEWHERE = "\nNext:\n  python -m runner status"

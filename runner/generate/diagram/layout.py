@@ -228,7 +228,7 @@ def _port(table: Relation, columns: tuple[str, ...], side: str) -> str:
 def _row(table: Relation, columns: tuple[str, ...]) -> int:
     """Return the number of the row at which a reference ends; -1, the head, without columns.
 
-    It is the last column's: the first ones, such as org_id, are often shared by references.
+    It is the last column's: the first ones, such as the tenant, are often shared by references.
     """
     names = [column.name for column in table.columns]
     return names.index(columns[-1]) if columns[-1] in names else -1

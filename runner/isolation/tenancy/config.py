@@ -15,11 +15,12 @@ from runner.isolation.tenancy.variables import variables
 from runner.isolation.toml_file import Keys, TomlFile, dotted
 
 COMMANDS = ("select", "insert", "update", "delete")
+_TENANT = {"table": str, "column": str, "columns": dict, "shared": list}
 _SECTIONS = {
     "expose": ("schemas", "functions"),
-    "tenant": ("table", "column", "columns", "shared"),
+    "tenant": tuple(_TENANT),
     "identity": ("settings",),
-    "people": ("table", "user", "tenant", "role"),
+    "people": ("table", "user", "tenant", "role", "sql"),
     "actors": (),
     "rights": (),
     "cases": (),
@@ -103,6 +104,7 @@ class Config:
     settings: Mapping[str, str]
     actors: Mapping[str, Actor]
     people: People | None = None
+    people_sql: str | None = None  # lists people where the table is not enough: tenant, user …
     rights: Mapping[str, Mapping[str, tuple[Right, ...]]] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()
     accept: tuple[Accepted, ...] = ()
@@ -165,6 +167,8 @@ class _Parser:
                 for key in entry if _SECTIONS[section] else ():
                     self._known((section, key), key, _SECTIONS[section], f"key in [{section}]:")
         tenant = self._content.get("tenant", {})
+        self._file.check(("tenant",), tenant, _TENANT)
+        self._file.check(("identity",), self._content.get("identity", {}), {"settings": dict})
         if not isinstance(tenant.get("column"), str):
             raise self._file.error(
                 ("tenant",), "[tenant] has no column", hint='Name it: column = "tenant_id"'
@@ -181,6 +185,7 @@ class _Parser:
             people=self._people(tenant["column"]),
             rights=self._rights(actors),
             cases=self._cases(actors, fixture or ""),
+            people_sql=self._content.get("people", {}).get("sql"),
             accept=tuple(self._accepted(entry) for entry in self._content.get("accept", [])),
             schemas=self._optional("schemas", expose),
             functions=self._optional("functions", expose),
@@ -213,9 +218,15 @@ class _Parser:
         people = self._content.get("people")
         if people is None:
             return None
+        for key, value in people.items():
+            if not isinstance(value, str) or not value.strip():
+                raise self._file.error(("people", key), f"{key} must be a string")
+        if "sql" in people and "table" not in people:
+            return None
         for key in ("table", "user"):
-            if not isinstance(people.get(key), str):
-                raise self._file.error(("people",), f"[people] has no {key}")
+            if key not in people:
+                hint = 'Name the table of the people and its column: table = "…", user = "…"'
+                raise self._file.error(("people",), f"[people] has no {key}", hint=hint)
         return People(
             people["table"], people["user"], people.get("tenant", column), people.get("role")
         )

@@ -1,7 +1,7 @@
 -- The catalog as facts: one row for each property of each object that is not built in. Run it under
 -- search_path = pg_catalog, so that every name is qualified.
 --
---   kind, name   the object: 'column', 'public.projects.status'
+--   kind, name   the object: 'column', 'public.notes.status'
 --   of           the table it belongs to and is dropped with, if any
 --   trait        the property; '' for the existence of the object
 --   value        its value

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Iterable
 
 from runner.generate import diagram
-from runner.studio.data.people import OWNER
-from runner.studio.data.viewer import Pool, session_as
+from runner.studio.data.people import CONNECTED
+from runner.studio.data.tables import Table
+from runner.studio.data.viewer import Source, session_as
 
 _lock = threading.Lock()  # Graphviz keeps its state in the process
 
@@ -17,7 +19,15 @@ def drawable() -> bool:
     return importlib.util.find_spec("pygraphviz") is not None
 
 
-def svg(connections: Pool) -> str:
-    """Return the diagram as SVG. Raises UsageError if there are no tables or no layout package."""
-    with session_as(connections, OWNER) as connection, _lock:
-        return diagram.svg(connection)
+def svg(source: Source, schema: str) -> str:
+    """Return the diagram of a schema as SVG.
+
+    Raises UsageError if there are no tables in it, or no layout package.
+    """
+    with session_as(source, CONNECTED) as connection, _lock:
+        return diagram.svg(connection, schema)
+
+
+def schemas(tables: Iterable[Table]) -> list[str]:
+    """Return the schemas that have something to draw."""
+    return list(dict.fromkeys(table.schema for table in tables if "view" not in table.kind))

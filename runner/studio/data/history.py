@@ -18,7 +18,7 @@ from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.preflight import edits
 from runner.queries import query
 from runner.schema import fingerprint
-from runner.studio.data.viewer import Person, Pool, session_as
+from runner.studio.data.viewer import Person, Source, session_as
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ class FileView:
     edits: list[str] = field(default_factory=list)  # how the file differs from what was applied
 
 
-def history(connections: Pool, person: Person, sql_dir: Path) -> History:
+def history(source: Source, person: Person, sql_dir: Path) -> History:
     """Compare the files with the recorded migrations, as far as this person may read those."""
     files, files_error = _files(sql_dir)
     try:
-        with session_as(connections, person) as connection:
+        with session_as(source, person) as connection:
             known = recorder.read(connection)
             log = connection.execute(query("studio/data/log")).fetchall() if known else []
     except RunnerError as error:
         compared = plan.compare(files, {})
         return History(compared, {}, files_error=files_error, records_error=error.message)
-    with session_as(connections, person) as connection:
+    with session_as(source, person) as connection:
         try:
             changed = fingerprint.changed_since(connection) if known else None
         except psycopg.errors.InsufficientPrivilege:
@@ -85,13 +85,13 @@ def history(connections: Pool, person: Person, sql_dir: Path) -> History:
     )
 
 
-def file(connections: Pool, person: Person, sql_dir: Path, id_: str) -> FileView | None:
+def file(source: Source, person: Person, sql_dir: Path, id_: str) -> FileView | None:
     """Return one migration; None if there is neither a file nor a record of it."""
-    compared = history(connections, person, sql_dir).plan
+    compared = history(source, person, sql_dir).plan
     entry = next((entry for entry in compared.entries if entry.id == id_), None)
     if entry is None:
         return None
-    with session_as(connections, person) as connection:
+    with session_as(source, person) as connection:
         if entry.migration is None:
             return FileView(entry, recorder.content(connection, id_) or "", "")
         edited = entry.state in (State.EDITED, State.COSMETIC)

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from psycopg import sql
 
-from runner.studio.data.tables import Column, Shape, Table
+from runner.studio.data.tables import Column, Shape, Table, identifier
 
 Order = tuple[tuple[str, bool], ...]  # column, and whether it is descending
 
@@ -57,8 +57,8 @@ class PageRequest:
 def sortable(shape: Shape) -> dict[str, Order]:
     """Return the columns that an index can sort by, each with the order to use.
 
-    These are an index's first column, and the one after a leading org_id: rows are then sorted
-    within each organization. Key columns are appended so that the order is total.
+    These are an index's first column, and the one after a leading column of the tenant: rows are
+    then sorted within each tenant. Key columns are appended so that the order is total.
     """
     if not shape.key:
         return {}
@@ -70,7 +70,7 @@ def sortable(shape: Shape) -> dict[str, Order]:
         order = tuple(zip(index.columns, index.descending, strict=True))
         order += tuple((name, order[-1][1]) for name in shape.key if name not in index.columns)
         orders.setdefault(index.columns[0], order)
-        if index.columns[0] == "org_id" and len(index.columns) > 1:
+        if index.columns[0] == shape.table.tenant_column and len(index.columns) > 1:
             orders.setdefault(index.columns[1], order)
     return orders
 
@@ -114,7 +114,7 @@ def select(
         branches.append(
             sql.SQL("(select {columns} from {table} as r{where}{order} limit {limit})").format(
                 columns=sql.SQL(", ").join([columns, *_texts(ordered), *_raw(ordered)]),
-                table=identifier("public", shape.table.name),
+                table=shape.table.identifier,
                 where=_where([*conditions, *range_conditions]),
                 order=_order_by(ordered, "r"),
                 limit=sql.Literal(limit),
@@ -138,7 +138,7 @@ def count(table: Table, filters: Sequence[Filter], at_most: int) -> tuple[sql.Co
     text = sql.SQL(
         "select count(*) from (select from {table} as r{where} limit {limit}) as counted"
     ).format(
-        table=identifier("public", table.name),
+        table=table.identifier,
         where=_where(conditions),
         limit=sql.Literal(at_most),
     )
@@ -158,11 +158,6 @@ def where(filters: Sequence[Filter]) -> tuple[list[sql.Composable], list[str]]:
             conditions.append(sql.SQL("{} {} %s").format(name, operator))
             values.append(one.value)
     return conditions, values
-
-
-def identifier(*parts: str) -> sql.Identifier:
-    """Return a quoted name for a statement with parameters, where psycopg needs % doubled."""
-    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 def _ranges(

@@ -1,47 +1,40 @@
-"""Who the database can be viewed as: the API roles, the connecting role, the people in `users`."""
+"""Who the database can be viewed as: the connecting role, the actors and people of isolation.toml.
+
+A person's `slug` stands in URLs: `owner` for the connecting role; an actor's name, or
+`actor:TENANT:NAME`; a user's id, `user:ID`, or `user:TENANT:ID` where the request names the tenant.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 import psycopg
 
+from runner.errors import UsageError
+from runner.isolation.rows import identity
+from runner.isolation.tenancy.config import Actor, Config
+from runner.postgres.connection import Connection
 from runner.queries import query
-from runner.studio.data.viewer import Person, Pool, session_as
+from runner.studio.data import people_source
+from runner.studio.data.viewer import Person, Source, session_as
 
-# Offered on every page: organizations, and people of each. Found by a search: people.
-_ORGANIZATIONS, _PER_ORGANIZATION, _MAX_FOUND = 6, 8, 50
-_SUB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NO_USER = "00000000-0000-0000-0000-000000000000"
+# Offered on every page: tenants, and people of each. Found by a search: people.
+_TENANTS, _PER_TENANT, _MAX_FOUND = 6, 8, 50
+_PLAIN_ID = re.compile(r"\d+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PLAIN_NAME = re.compile(r"(?!owner$)[A-Za-z_]\w*", re.ASCII)
 
-OWNER = Person(
+CONNECTED = Person(
     "owner", "owner", "The connecting role", "none", about="the role that the studio connects as"
-)
-ANON = Person(
-    "anon",
-    "anon",
-    "anon",
-    "anon",
-    claims=json.dumps({"role": "anon"}),
-    about="not signed in",
-)
-SERVICE = Person(
-    "service_role",
-    "service",
-    "service_role",
-    "service_role",
-    claims=json.dumps({"role": "service_role"}),
-    about="the platform's back end: every organization",
 )
 
 
 @dataclass(frozen=True)
-class Organization:
-    """An organization and some of its people."""
+class Tenant:
+    """A tenant and some of its people."""
 
     id: str
     name: str
@@ -52,84 +45,242 @@ class Organization:
 class Identities:
     """Everyone that a page offers to view the database as."""
 
-    organizations: tuple[Organization, ...]
+    tenants: tuple[Tenant, ...]
     roles: tuple[Person, ...]
+    problem: str = ""  # why no people are offered
+    advice: tuple[str, ...] = ()
 
     def all(self) -> list[Person]:
         """Return them in one list, without people who have no account to sign in with."""
-        members = [person for org in self.organizations for person in org.people if person.slug]
+        members = [person for tenant in self.tenants for person in tenant.people if person.slug]
         return [*self.roles, *members]
 
-
-def stranger(sub: str = _NO_USER) -> Person:
-    """Return a signed-in person whose token's `sub` belongs to no row of `users`."""
-    claims = json.dumps({"role": "authenticated", "sub": sub})
-    name = "A stranger" if sub == _NO_USER else "Unlinked account"
-    return Person(
-        sub, "stranger", name, "authenticated", claims, about="signed in, linked to no user"
-    )
-
-
-ROLES = (OWNER, SERVICE, ANON, stranger())
-
-
-def identities(connections: Pool) -> Identities:
-    """Return the roles, and people of the oldest organizations."""
-    values = {"organizations": _ORGANIZATIONS, "each": _PER_ORGANIZATION}
-    rows = _query_as_owner(connections, "people", values)
-    return Identities(tuple(_by_organization(rows)), ROLES)
+    def some(self, most: int) -> list[Person]:
+        """Return at most so many: of each tenant as many, and first one of each role in it."""
+        sorted_people = []
+        for tenant in self.tenants:
+            people = [person for person in tenant.people if person.slug]
+            first = {(person.role, person.roles): person for person in reversed(people)}
+            rest = sorted(people, key=lambda p: (p.is_actor, p is not first[p.role, p.roles]))
+            sorted_people.append(rest)
+        left = most - len(self.roles)
+        turns = [(turn, n) for n, some in enumerate(sorted_people) for turn in range(len(some))]
+        chosen = sorted(sorted(turns)[:left], key=lambda each: each[1])
+        return [*self.roles, *(sorted_people[n][turn] for turn, n in chosen)]
 
 
-def find(connections: Pool, text: str) -> tuple[Organization, ...]:
-    """Return people by part of a name, e-mail address or organization name, or by a whole id."""
-    values = {"text": text.strip(), "limit": _MAX_FOUND}
-    return tuple(_by_organization(_query_as_owner(connections, "find_people", values)))
+def identities(source: Source) -> Identities:
+    """Return the connecting role, the actors, and people of the first tenants."""
+    config = source.project.config
+    with session_as(source, CONNECTED) as connection:
+        if config is None:
+            granted = connection.execute(query("isolation/draft/roles")).fetchall()
+            known = (
+                Person(_slug(r), "actor", r, r, about="a role with grants") for r, _ in granted
+            )
+            project = source.project
+            return Identities((), (CONNECTED, *known), project.problem, project.advice)
+        made = _Made(config)
+        values = {"tenants": _TENANTS, "each": _PER_TENANT}
+        found = _found(connection, made, "people", values)
+    roles = (CONNECTED, *made.roles(), *found.strangers)
+    return Identities(found.tenants, roles, found.problem, found.advice)
 
 
-def person(connections: Pool, slug: str) -> Person | None:
-    """Return the person that a URL names; None if the slug is neither a role nor a UUID."""
-    for known in ROLES:
-        if slug == known.slug:
-            return known
-    if not _SUB.fullmatch(slug):
-        return None
-    rows = _query_as_owner(connections, "person", {"sub": slug})
-    return _person(*rows[0]) if rows else stranger(slug)
+def find(source: Source, text: str) -> tuple[Tenant, ...]:
+    """Return people by part of a name, e-mail address or tenant's name, or by a whole id."""
+    config = source.project.config
+    if config is None:
+        return ()
+    made, text = _Made(config), text.strip()
+    values = {"text": text, "limit": _MAX_FOUND}
+    with session_as(source, CONNECTED) as connection:
+        found = _found(connection, made, "find_people", values).tenants
+    if not found and not config.tenant_table and not made.lists_people:
+        return (Tenant(text, "", tuple(made.actors_of(text, text))),)
+    return found
 
 
-def _query_as_owner(connections: Pool, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Query as the connecting role. A database without these tables has no people."""
+def person(source: Source, slug: str) -> Person | None:
+    """Return the person that a URL names; None if there is no such person."""
+    if slug == CONNECTED.slug:
+        return CONNECTED
+    config = source.project.config
+    if config is None:
+        return next((one for one in identities(source).roles if one.slug == slug), None)
+    made = _Made(config)
+    if known := next((one for one in made.roles() if one.slug == slug), None):
+        return known
+    kind, *parts = slug.split(":")
+    if _PLAIN_ID.fullmatch(slug):
+        kind, parts = "user", [slug]
+    parts = [unquote(part) for part in parts]
+    with session_as(source, CONNECTED) as connection:
+        if kind == "user" and len(parts) in (1, 2):
+            return _user(connection, made, parts[-1], parts[0] if len(parts) > 1 else None)
+        if kind == "actor" and len(parts) == 2:
+            name = _tenant_name(connection, made, parts[0])
+            among = made.actors_of(parts[0], name)
+            return next((one for one in among if one.slug == slug), None)
+    return None
+
+
+class _Made:
+    """Makes the people of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.names_tenant = identity.names_tenant(config)
+        self.lists_people = config.people is not None or config.people_sql is not None
+        actors = config.actors.values()
+        self._members = [actor for actor in actors if actor.member]
+        self._others = [actor for actor in actors if not actor.member]
+
+    def roles(self) -> tuple[Person, ...]:
+        """Return the actors without a user."""
+        return tuple(self._actor(actor) for actor in self._others if not actor.user)
+
+    def strangers(self, nobody: str) -> tuple[Person, ...]:
+        """Return somebody who is signed in and in no tenant. `nobody`: the id of no user."""
+        named = self.lists_people and identity.names_user(self.config)
+        return (self.stranger(nobody, nobody),) if self._members and named else ()
+
+    def actors_of(self, tenant: str, name: str) -> Iterator[Person]:
+        """Yield the actors as callers of a tenant, for which no person is listed."""
+        among = self._others if self.lists_people else list(self.config.actors.values())
+        for actor in among if self.names_tenant else ():
+            if not actor.everywhere and not actor.user:
+                yield self._actor(actor, tenant, name)
+
+    def stranger(self, user: str, nobody: str, tenant: str | None = None) -> Person:
+        """Return a person who is signed in with an id that belongs to no user."""
+        member = (self._members or self._others)[0]
+        name = "A stranger" if user == nobody else "Unlinked account"
+        return Person(
+            self._user_slug(user, tenant if self.names_tenant else None),
+            "stranger",
+            name,
+            member.role,
+            self._settings(member.role, user, tenant),
+            about="signed in, and in no tenant",
+        )
+
+    def member(self, row: Sequence[Any]) -> Person:
+        """Return a person from a row of the queries."""
+        tenant_id, tenant, user, name, email, roles = row
+        roles = tuple(map(str, roles if isinstance(roles, list) else [roles] if roles else ()))
+        actor = next((actor for actor in self._members if actor.member in roles), None)
+        about = "" if actor or not roles else f"no actor in [actors] is {', '.join(roles)}"
+        actor = actor or (self._members or self._others)[0]
+        if not user:
+            about = "no linked account, so no token can be theirs"
+        return Person(
+            slug=self._user_slug(user, tenant_id if self.names_tenant else None) if user else "",
+            kind="member",
+            name=name or email or user or "",
+            role=actor.role,
+            settings=self._settings(actor.role, user, tenant_id) if user else (),
+            about=about,
+            tenant=tenant or tenant_id,
+            tenant_id=tenant_id,
+            email=email or "",
+            roles=roles,
+        )
+
+    def tenants(self, rows: Iterable[Sequence[Any]]) -> tuple[Tenant, ...]:
+        """Return the rows of the queries by tenant, with the actors of each."""
+        found: dict[str, tuple[str, list[Person]]] = {}
+        for row in rows:
+            people = found.setdefault(row[0], (row[1] or row[0], []))[1]
+            if row[2] or row[3]:
+                people.append(self.member(row))
+        return tuple(
+            Tenant(id_, name, (*people, *self.actors_of(id_, name)))
+            for id_, (name, people) in found.items()
+        )
+
+    def _actor(self, actor: Actor, tenant: str | None = None, name: str = "") -> Person:
+        kind = "service" if actor.everywhere else "member" if tenant else "actor"
+        about = "crosses tenants" if actor.everywhere else "" if tenant else "without a user"
+        return Person(
+            slug=_slug(actor.name, tenant),
+            kind=kind,
+            name=actor.name,
+            role=actor.role,
+            settings=self._settings(actor.role, None, tenant),
+            about=about,
+            tenant=name,
+            tenant_id=tenant or "",
+            roles=(actor.member,) if actor.member and actor.member != actor.name else (),
+        )
+
+    def _settings(
+        self, role: str, user: str | None, tenant: str | None
+    ) -> tuple[tuple[str, str], ...]:
+        return tuple(identity.settings(self.config, role, user, tenant).items())
+
+    def _user_slug(self, user: str, tenant: str | None) -> str:
+        if tenant is None:
+            return user if _PLAIN_ID.fullmatch(user) else f"user:{quote(user, safe='')}"
+        return f"user:{quote(tenant, safe='')}:{quote(user, safe='')}"
+
+
+def _slug(name: str, tenant: str | None = None) -> str:
+    if tenant is None and _PLAIN_NAME.fullmatch(name):
+        return name
+    return f"actor:{quote(tenant or '', safe='')}:{quote(name, safe='')}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a query finds, or why it finds nothing."""
+
+    tenants: tuple[Tenant, ...] = ()
+    strangers: tuple[Person, ...] = ()
+    problem: str = ""
+    advice: tuple[str, ...] = ()
+
+
+def _found(connection: Connection, made: _Made, name: str, values: Mapping[str, Any]) -> _Found:
     try:
-        with session_as(connections, OWNER) as connection:
-            return connection.execute(query(f"studio/data/{name}"), values).fetchall()
-    except (
-        psycopg.errors.UndefinedTable,
-        psycopg.errors.UndefinedColumn,
-        psycopg.errors.UndefinedFunction,
-        psycopg.errors.InsufficientPrivilege,
-    ):
-        return []
+        with connection.transaction():
+            source = people_source.read(connection, made.config)
+            rows = connection.execute(source.statement(name), values).fetchall()
+    except UsageError as error:
+        return _Found(problem=error.message, advice=tuple(error.hint.splitlines()))
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        return _Found(problem=f"{made.config.path}: {error.diag.message_primary or error}")
+    tenants = made.tenants(rows)
+    strangers = made.strangers(source.nobody)
+    if source.limited and not any(tenant.people for tenant in tenants):
+        problem = f"Row-level security hides {source.limited} from the connecting role"
+        return _Found(tenants, strangers, problem)
+    return _Found(tenants, strangers)
 
 
-def _by_organization(rows: Iterable[tuple[Any, ...]]) -> list[Organization]:
-    found: dict[str, tuple[str, list[Person]]] = {}
-    for row in rows:
-        found.setdefault(row[0], (row[1], []))[1].append(_person(*row))
-    return [Organization(id_, name, tuple(people)) for id_, (name, people) in found.items()]
+def _user(connection: Connection, made: _Made, user: str, tenant: str | None) -> Person | None:
+    """Return a user; a stranger, if no row is this user's; None if no user can have the id."""
+    try:
+        with connection.transaction():
+            source = people_source.read(connection, made.config)
+            values = {"user": user, "tenant": tenant}
+            rows = connection.execute(source.statement("person"), values).fetchall()
+    except (UsageError, psycopg.Error):  # such as an id that is not of the column's type
+        if connection.closed:
+            raise
+        return None
+    return made.member(rows[0]) if rows else made.stranger(user, source.nobody, tenant)
 
 
-def _person(*row: Any) -> Person:
-    organization_id, organization, id_, name, email, roles, sub = row
-    return Person(
-        slug=sub or "",
-        kind="member",
-        name=name,
-        role="authenticated",
-        claims=json.dumps({"role": "authenticated", "sub": sub}) if sub else "",
-        about=organization if sub else "no linked account, so no token can be theirs",
-        organization=organization,
-        organization_id=organization_id,
-        id=id_,
-        email=email,
-        roles=tuple(roles),
-    )
+def _tenant_name(connection: Connection, made: _Made, tenant: str) -> str:
+    try:
+        with connection.transaction():
+            source = people_source.read(connection, made.config)
+            row = connection.execute(source.statement("tenant"), {"tenant": tenant}).fetchone()
+    except (UsageError, psycopg.Error):
+        if connection.closed:
+            raise
+        return tenant
+    return (row[0] if row else None) or tenant

@@ -16,8 +16,7 @@ from psycopg import sql
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.studio.data import policy_conditions
-from runner.studio.data.paging import identifier
-from runner.studio.data.tables import Shape, Table
+from runner.studio.data.tables import Shape, Table, identifier
 
 COMMANDS = ("select", "insert", "update", "delete")
 
@@ -118,6 +117,8 @@ def on_record(
 def _right(
     connection: Connection, shape: Shape, all_policies: Sequence[Policy], command: str
 ) -> Right:
+    if not shape.table.usable:
+        return Right(command, may=False, reason=f"USAGE on {shape.table.schema} is not granted.")
     granted, complete = _granted_columns(connection, shape, command)
     if not granted:
         return Right(command, may=False, reason=f"{command.upper()} is not granted.")
@@ -190,7 +191,7 @@ def _on_record(
     condition = sql.SQL(" and ".join([f"({permissive})", *restrictive]).replace("%", "%%"))
     text = sql.SQL("select ({}) is true from {} where {}").format(
         condition,
-        identifier("public", shape.table.name),
+        shape.table.identifier,
         sql.SQL(" and ").join(sql.SQL("{} = %s").format(identifier(name)) for name, _ in key),
     )
     try:

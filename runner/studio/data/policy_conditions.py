@@ -15,7 +15,7 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
 
 def helpers(condition: str) -> list[str]:
-    """Return the sub-selects that read no table: `( SELECT app.caller_org() AS caller_org)`.
+    """Return the sub-selects that read no table: `( SELECT app.me() AS me)`.
 
     PostgreSQL prints them in this form, however they were written in the file.
     """

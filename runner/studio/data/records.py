@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,8 +12,8 @@ from psycopg import sql
 
 from runner.postgres.connection import Connection
 from runner.studio.data import paging
-from runner.studio.data.paging import Filter, PageRequest, identifier
-from runner.studio.data.tables import Column, Reference, Shape, Table
+from runner.studio.data.paging import Filter, PageRequest
+from runner.studio.data.tables import Column, Reference, Shape, Table, identifier
 
 PAGE_SIZE = 50
 COUNT_LIMIT = 10_000  # rows; beyond it a page says "more than"
@@ -91,12 +92,23 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Count:
+    """How many rows of a table a person sees."""
+
+    number: int | None  # at most COUNT_LIMIT + 1; None: permission denied, or an error
+    error: str = ""  # PostgreSQL's message
+
+
+DENIED = Count(None)
+
+
+@dataclass(frozen=True)
 class ReferringRows:
     """How many rows of another table refer to a record."""
 
     reference: Reference
     filters: tuple[Filter, ...]
-    count: int | None  # None if they may not be read
+    count: Count
 
 
 def page(connection: Connection, shape: Shape, request: PageRequest) -> Page:
@@ -138,7 +150,7 @@ def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]])
     conditions, values = paging.where(filters)
     text = sql.SQL("select {} from {} as r where {} limit 2").format(
         _columns(shape, _MAX_IN_FULL),
-        identifier("public", shape.table.name),
+        shape.table.identifier,
         sql.SQL(" and ").join(conditions),
     )
     try:
@@ -164,20 +176,53 @@ def referring(
             Filter(column, "is", value or "")
             for column, value in zip(reference.columns, referred, strict=True)
         )
-        number = count(connection, other, filters)
+        number = _count(connection, other, filters)
         found_rows.append(ReferringRows(reference, filters, number))
     return found_rows
 
 
-def count(connection: Connection, table: Table, filters: Sequence[Filter] = ()) -> int | None:
-    """Count the rows the current role sees, up to COUNT_LIMIT + 1; None if it may not read them."""
+def counts(
+    connection: Connection, some: Sequence[Table], deadline: float = float("inf")
+) -> list[Count]:
+    """Count the rows of each table that the current role sees, up to COUNT_LIMIT + 1.
+
+    All at once; if that fails, one by one until `deadline`, of time.monotonic().
+    """
+    readable = [table for table in some if table.readable]
+    try:
+        with connection.transaction():
+            parts = [paging.count(table, (), COUNT_LIMIT + 1)[0] for table in readable]
+            text = sql.SQL("select {}").format(
+                sql.SQL(", ").join(sql.SQL("({})").format(p) for p in parts)
+            )
+            numbers = connection.execute(text, ()).fetchone() if parts else ()
+    except psycopg.Error:
+        if connection.closed:
+            raise
+        return [_count(connection, table, (), deadline) for table in some]
+    found = dict(zip((table.oid for table in readable), numbers or (), strict=True))
+    return [Count(found.get(table.oid)) for table in some]
+
+
+def _count(
+    connection: Connection, table: Table, filters: Sequence[Filter], deadline: float = float("inf")
+) -> Count:
+    if not table.readable:
+        return DENIED
+    if time.monotonic() > deadline:
+        return Count(None, "not counted: the others took too long")
     text, values = paging.count(table, filters, COUNT_LIMIT + 1)
     try:
         with connection.transaction():
+            connection.execute("set local statement_timeout = '1s'")
             ((number,),) = connection.execute(text, values).fetchall()
     except psycopg.errors.InsufficientPrivilege:
-        return None
-    return int(number)
+        return DENIED
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        return Count(None, error.diag.message_primary or str(error))
+    return Count(int(number))
 
 
 def _columns(shape: Shape, longest: int) -> sql.Composable:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from psycopg import sql
+
 from runner.postgres.connection import Connection
 from runner.queries import query
+from runner.studio.data.project import Project
 
 _KINDS = {
     "r": "table",
@@ -21,19 +24,33 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view of `public`, and how the current role may use it."""
+    """A table or view of an exposed schema, and how the current role may use it."""
 
     oid: int
-    name: str
+    name: str  # with the schema where another has one of the same name
+    schema: str
+    relation: str
     kind: str
     comment: str
     row_security: bool  # enabled
     forced: bool  # row security applies to the owner too
     active: bool  # row security applies to the current role
-    readable: bool  # any column
+    usable: bool  # USAGE on the schema
+    granted: bool  # SELECT on any column
     estimate: int | None  # rows, by PostgreSQL's statistics; None if never analyzed
     bytes: int
     owner: str
+    tenant_column: str = ""  # says whose a row is; the table may have no such column
+
+    @property
+    def readable(self) -> bool:
+        """Whether the current role may read any column."""
+        return self.usable and self.granted
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """The quoted name, for a statement with parameters."""
+        return identifier(self.schema, self.relation)
 
 
 @dataclass(frozen=True)
@@ -96,12 +113,13 @@ class Shape:
     @cached_property
     def readable(self) -> tuple[Column, ...]:
         """The columns that the current role may read."""
-        return tuple(column for column in self.columns if column.may_select)
+        usable = self.table.usable
+        return tuple(column for column in self.columns if usable and column.may_select)
 
     @cached_property
     def hidden(self) -> tuple[Column, ...]:
         """The columns that the current role may not read."""
-        return tuple(column for column in self.columns if not column.may_select)
+        return tuple(column for column in self.columns if column not in self.readable)
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -127,16 +145,25 @@ class Shape:
         return next((column for column in self.readable if column.name == name), None)
 
 
-def tables(connection: Connection) -> list[Table]:
-    """Return the tables and views of `public`, by name."""
+def tables(connection: Connection, project: Project) -> list[Table]:
+    """Return the tables and views of the exposed schemas, by name."""
+    if project.config:
+        roles = [actor.role for actor in project.actors]
+    else:
+        roles = [role for role, _ in connection.execute(query("isolation/draft/roles"))]
+    given = {"roles": roles, "schemas": project.schemas}
     return [
-        Table(oid, name, _KINDS[kind], *rest)
-        for oid, name, kind, *rest in connection.execute(query("studio/data/tables"))
+        Table(oid, name, schema, relation, _KINDS[kind], *rest)
+        for oid, name, schema, relation, kind, *rest in (
+            (*row, project.tenant_column(f"{row[2]}.{row[3]}", row[3]))
+            for row in connection.execute(query("studio/data/tables"), given)
+        )
     ]
 
 
-def shape(connection: Connection, table: Table) -> Shape:
-    """Return a table with its columns, indexes and references."""
+def shape(connection: Connection, table: Table, among: Iterable[Table]) -> Shape:
+    """Return a table with its columns, its indexes, and its references from and to `among`."""
+    names = {other.oid: other.name for other in among}
     parameters = {"table": table.oid}
     columns = connection.execute(query("studio/data/columns"), parameters)
     indexes = connection.execute(query("studio/data/indexes"), parameters)
@@ -145,8 +172,17 @@ def shape(connection: Connection, table: Table) -> Shape:
         table,
         tuple(Column(*_frozen(row)) for row in columns),
         tuple(Index(*_frozen(row)) for row in indexes),
-        tuple(Reference(*_frozen(row)) for row in references),
+        tuple(
+            Reference(name, outgoing, names[table_], columns_, names[to], *rest)
+            for name, outgoing, table_, columns_, to, *rest in map(_frozen, references)
+            if table_ in names and to in names
+        ),
     )
+
+
+def identifier(*parts: str) -> sql.Identifier:
+    """Return a quoted name for a statement with parameters, where psycopg needs % doubled."""
+    return sql.Identifier(*(part.replace("%", "%%") for part in parts))
 
 
 def _frozen(row: Iterable[Any]) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Sessions as a given person: their role, their token's claims, one read-only transaction.
+"""Sessions as a given person: their role, the settings of their request, one read-only transaction.
 
 PostgreSQL enforces that nothing is written: each transaction is `read only`, runs under the
 person's role with a statement timeout, and is always rolled back.
@@ -6,10 +6,12 @@ person's role with a statement timeout, and is always rolled back.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,6 +20,8 @@ from psycopg_pool import ConnectionPool
 from runner.postgres.connection import Connection
 from runner.postgres.target import Target
 from runner.queries import query
+from runner.studio.data import project
+from runner.studio.data.project import Project
 
 Pool = ConnectionPool[Connection]
 
@@ -41,29 +45,55 @@ class CannotViewAs(Exception):  # noqa: N818 - it reads better where it is raise
 
 @dataclass(frozen=True)
 class Person:
-    """A person or role to view the database as: a database role and its token's claims."""
+    """A person or role to view the database as: a database role and the settings of a request."""
 
-    slug: str  # in URLs: anon, service_role, owner, or the token's "sub"
-    kind: str  # "owner", "service", "member", "stranger" or "anon"
+    slug: str  # in URLs; see people.py. Empty: nobody can be this person
+    kind: str  # "owner", "service", "member", "stranger" or "actor": the color
     name: str
     role: str  # "none" for the connecting role itself
-    claims: str = ""  # as JSON
+    settings: tuple[tuple[str, str], ...] = ()
     about: str = ""
-    organization: str = ""
-    organization_id: str = ""
-    id: str = ""
+    tenant: str = ""  # its name
+    tenant_id: str = ""
     email: str = ""
-    roles: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()  # in the tenant
 
     @property
     def in_sentence(self) -> str:
         """The name inside a sentence: "the connecting role"; a member's name is unchanged."""
-        return self.name if self.kind == "member" else self.name.lower()
+        return self.name.lower() if self.kind in ("owner", "stranger") else self.name
 
     @property
     def is_owner(self) -> bool:
         """Whether this is the connecting role itself."""
         return self.kind == "owner"
+
+    @property
+    def is_actor(self) -> bool:
+        """Whether this is any caller of a kind in a tenant, and no certain person."""
+        return self.slug.startswith("actor:")
+
+    @property
+    def request(self) -> str:
+        """The statements that make a session this person's, as SQL."""
+        lines = [f"set local role {_quoted(self.role)};"] if not self.is_owner else []
+        for name, value in self.settings:
+            given = ", ".join("'" + part.replace("'", "''") + "'" for part in (name, value))
+            lines.append(f"select set_config({given}, true);")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A database, and the folder whose isolation.toml says who uses it."""
+
+    connections: Pool
+    sql_dir: Path
+
+    @property
+    def project(self) -> Project:
+        """What the file says now: it may be edited while the studio runs."""
+        return project.read(self.sql_dir)
 
 
 def pool(target: Target, timeout: float = POOL_TIMEOUT) -> Pool:
@@ -101,19 +131,20 @@ def _make_read_only(connection: Connection) -> None:
 
 
 @contextmanager
-def session_as(connections: Pool, person: Person) -> Iterator[Connection]:
+def session_as(source: Source, person: Person) -> Iterator[Connection]:
     """Yield a connection inside a transaction as this person; it is always rolled back.
 
     Raises CannotViewAs if the connecting role cannot switch to the person's role; psycopg.Error.
     """
     refusal: psycopg.Error | None = None
-    with connections.connection() as connection:
+    with source.connections.connection() as connection:
         with connection.transaction(force_rollback=True):
+            if person.settings:
+                settings = json.dumps(dict(person.settings))
+                connection.execute(query("studio/data/settings"), {"settings": settings})
             try:
-                connection.execute(
-                    query("studio/data/viewer"),
-                    {"timeout": TIMEOUT, "claims": person.claims, "role": person.role},
-                )
+                given = {"timeout": TIMEOUT, "role": person.role}
+                connection.execute(query("studio/data/viewer"), given)
             except (
                 psycopg.errors.InsufficientPrivilege,
                 psycopg.errors.InvalidParameterValue,
@@ -129,7 +160,7 @@ def _cannot_view_as(connection: Connection, person: Person, refusal: psycopg.Err
     if isinstance(refusal, psycopg.errors.InvalidParameterValue):
         return CannotViewAs(
             f"There is no role {person.role} in this database",
-            "The first migration creates it",
+            "[actors] in isolation.toml names it, and a migration has to create it",
             "python -m runner apply",
         )
     user = connection.info.user
@@ -140,3 +171,7 @@ def _cannot_view_as(connection: Connection, person: Person, refusal: psycopg.Err
         f"Run as a role that can grant {person.role}",
         f"grant {role} to {grantee};",
     )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from runner.studio.data import paging, people, permissions, records, tables
 from runner.studio.data.paging import PageRequest
 from runner.studio.data.permissions import Grant, Policy, Right, Trigger
-from runner.studio.data.records import Page, Record, ReferringRows
+from runner.studio.data.records import DENIED, Count, Page, Record, ReferringRows
 from runner.studio.data.tables import Column, Shape, Table
-from runner.studio.data.viewer import CannotViewAs, Person, Pool, session_as
+from runner.studio.data.viewer import CannotViewAs, Person, Source, session_as
 
-MAX_COMPARED = 24  # people side by side
+MAX_COMPARED, MAX_TABLES = 30, 40  # people and tables side by side
+_PATIENCE = 6.0  # seconds for the numbers of a page
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Summary:
     """A table in the overview: how much of it a person sees, and what they may do with it."""
 
     table: Table
-    count: int | None  # None: permission denied
+    count: Count
     rights: tuple[Right, ...]
 
 
@@ -59,10 +61,10 @@ class SchemaView:
 
 @dataclass(frozen=True)
 class IdentityView:
-    """How many records of each table one person sees; None where permission is denied."""
+    """How many records of each table one person sees."""
 
     person: Person
-    counts: tuple[int | None, ...]
+    counts: tuple[Count, ...]
     unavailable: str = ""  # why the database cannot be viewed as this person
 
 
@@ -71,34 +73,39 @@ class Comparison:
     """What several people see, side by side."""
 
     tables: tuple[Table, ...]
-    views: tuple[IdentityView, ...]
+    groups: tuple[tuple[str, tuple[IdentityView, ...]], ...]  # tenant's name, its people
+    more_tables: int = 0  # left out
+    more_people: int = 0
 
 
-def names(connections: Pool) -> tuple[Table, ...]:
+def names(source: Source) -> tuple[Table, ...]:
     """Return all tables, read as the connecting role: their names are not confidential."""
-    with session_as(connections, people.OWNER) as connection:
-        return tuple(tables.tables(connection))
+    with session_as(source, people.CONNECTED) as connection:
+        return tuple(tables.tables(connection, source.project))
 
 
-def overview(connections: Pool, person: Person) -> tuple[Summary, ...]:
+def overview(source: Source, person: Person) -> tuple[Summary, ...]:
     """Return each table with how much of it a person sees."""
     found = []
-    with session_as(connections, person) as connection:
-        for table in tables.tables(connection):
-            shape = tables.shape(connection, table)
+    with session_as(source, person) as connection:
+        all_tables = tables.tables(connection, source.project)
+        counts = records.counts(connection, all_tables, time.monotonic() + _PATIENCE)
+        for table, count in zip(all_tables, counts, strict=True):
+            shape = tables.shape(connection, table, all_tables)
             policies = permissions.policies(connection, table)
             rights = permissions.rights(connection, shape, policies)
-            found.append(Summary(table, records.count(connection, table), tuple(rights)))
+            found.append(Summary(table, count, tuple(rights)))
     return tuple(found)
 
 
-def table(connections: Pool, person: Person, name: str, request: PageRequest) -> TableView | None:
+def table(source: Source, person: Person, name: str, request: PageRequest) -> TableView | None:
     """Return a page of a table's records; None if there is no such table."""
-    with session_as(connections, person) as connection:
-        found = _find(tables.tables(connection), name)
+    with session_as(source, person) as connection:
+        all_tables = tables.tables(connection, source.project)
+        found = _find(all_tables, name)
         if found is None:
             return None
-        shape = tables.shape(connection, found)
+        shape = tables.shape(connection, found, all_tables)
         rights = permissions.rights(connection, shape, permissions.policies(connection, found))
         known = {column.name for column in paging.filterable(shape)}
         filters = tuple(one for one in request.filters if one.column in known)
@@ -115,15 +122,15 @@ def table(connections: Pool, person: Person, name: str, request: PageRequest) ->
 
 
 def record(
-    connections: Pool, person: Person, name: str, key: Sequence[tuple[str, str]]
+    source: Source, person: Person, name: str, key: Sequence[tuple[str, str]]
 ) -> RecordView | None:
     """Return one record; None if there is no such table."""
-    with session_as(connections, person) as connection:
-        all_tables = tables.tables(connection)
+    with session_as(source, person) as connection:
+        all_tables = tables.tables(connection, source.project)
         found = _find(all_tables, name)
         if found is None:
             return None
-        shape = tables.shape(connection, found)
+        shape = tables.shape(connection, found, all_tables)
         one = records.record(connection, shape, key) if shape.readable else None
         if one is None:
             return RecordView(shape, None, (), ())
@@ -135,31 +142,50 @@ def record(
         return RecordView(shape, one, tuple(rights), tuple(referring))
 
 
-def schema(connections: Pool, person: Person, name: str) -> SchemaView | None:
+def schema(source: Source, person: Person, name: str) -> SchemaView | None:
     """Return the definition of a table; None if there is no such table."""
-    with session_as(connections, person) as connection:
-        found = _find(tables.tables(connection), name)
+    with session_as(source, person) as connection:
+        all_tables = tables.tables(connection, source.project)
+        found = _find(all_tables, name)
         if found is None:
             return None
         return SchemaView(
-            tables.shape(connection, found),
+            tables.shape(connection, found, all_tables),
             tuple(permissions.policies(connection, found)),
             tuple(permissions.triggers(connection, found)),
             tuple(permissions.grants(connection, found)),
         )
 
 
-def comparison(connections: Pool, identities: Sequence[Person]) -> Comparison:
-    """Return how much each of the first MAX_COMPARED people sees of each table."""
-    found = []
-    for person in identities[:MAX_COMPARED]:
+def comparison(source: Source, some: Sequence[Person], tables_like: str = "") -> Comparison:
+    """Return how much each of the first MAX_COMPARED people sees of the first MAX_TABLES tables.
+
+    `tables_like`: a part of the tables' names. Counting ends after some seconds; what was not
+    counted until then says so.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    among = [t for t in names(source) if tables_like.lower() in t.name.lower()]
+    shown = {table.oid for table in among[:MAX_TABLES]}
+    found: dict[str, list[IdentityView]] = {}
+    for person in some[:MAX_COMPARED]:
+        group = found.setdefault(person.tenant, [])
+        if time.monotonic() > deadline:
+            group.append(IdentityView(person, (), "not counted: the others took too long"))
+            continue
         try:
-            with session_as(connections, person) as connection:
-                counts = tuple(records.count(connection, t) for t in tables.tables(connection))
-            found.append(IdentityView(person, counts))
+            with session_as(source, person) as connection:
+                own = [t for t in tables.tables(connection, source.project) if t.oid in shown]
+                counts = records.counts(connection, own, deadline)
+            if any(count != DENIED for count in counts) or not person.is_actor:
+                group.append(IdentityView(person, tuple(counts)))
         except CannotViewAs as error:
-            found.append(IdentityView(person, (), error.message))
-    return Comparison(names(connections), tuple(found))
+            group.append(IdentityView(person, (), error.message))
+    return Comparison(
+        tuple(among[:MAX_TABLES]),
+        tuple((tenant, tuple(views)) for tenant, views in found.items() if views),
+        max(0, len(among) - MAX_TABLES),
+        max(0, len(some) - MAX_COMPARED),
+    )
 
 
 def _find(all_tables: Sequence[Table], name: str) -> Table | None:

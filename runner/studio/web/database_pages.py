@@ -31,7 +31,7 @@ class DatabasePages:
         return [
             page("/schema", self._schema),
             page("/schema/{name}", self._table),
-            page("/diagram.svg", self._diagram),
+            page("/diagram/{name}.svg", self._diagram),
             page("/isolation", self._isolation),
             page("/isolation", self._prove, "POST"),
             page("/history", self._history),
@@ -42,21 +42,22 @@ class DatabasePages:
         ]
 
     def _schema(self, _: Request, person: Person) -> Response:
-        tables = views.names(self._studio.connections)
+        tables = views.names(self._studio.source)
+        pictures = diagram.schemas(tables) if diagram.drawable() else None
         return self._studio.show(
-            "schema.html", person, Address("schema"), tables=tables, drawable=diagram.drawable()
+            "schema.html", person, Address("schema"), tables=tables, pictures=pictures
         )
 
     def _table(self, request: Request, person: Person) -> Response | Problem:
         name = unslug(request.path_params["name"])
-        view = views.schema(self._studio.connections, person, name)
+        view = views.schema(self._studio.source, person, name)
         if view is None:
             return table_not_found(name)
         return self._studio.show("schema_table.html", person, Address("schema", name), view=view)
 
-    def _diagram(self, _: Request, __: Person) -> Response | Problem:
+    def _diagram(self, request: Request, _: Person) -> Response | Problem:
         try:
-            text = diagram.svg(self._studio.connections)
+            text = diagram.svg(self._studio.source, unslug(request.path_params["name"]))
         except RunnerError as error:
             return Problem(404, error.message, tuple(error.hint.splitlines()))
         headers = {"content-security-policy": _SVG_POLICY}
@@ -75,14 +76,14 @@ class DatabasePages:
             "history.html",
             person,
             Address("history"),
-            view=history.history(self._studio.connections, person, self._actions.settings.sql_dir),
+            view=history.history(self._studio.source, person, self._actions.settings.sql_dir),
             actions=self._actions,
         )
 
     def _file(self, request: Request, person: Person) -> Response | Problem:
         id_ = unslug(request.path_params["id"])
         sql_dir = self._actions.settings.sql_dir
-        view = history.file(self._studio.connections, person, sql_dir, id_)
+        view = history.file(self._studio.source, person, sql_dir, id_)
         if view is None:
             return NOT_FOUND
         return self._studio.show(

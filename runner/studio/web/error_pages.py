@@ -30,7 +30,7 @@ METHOD_NOT_ALLOWED = Problem(
 _TIMEOUT = Problem(
     503,
     f"The query took longer than {TIMEOUT}",
-    ("Narrow it down: filter on org_id, or on another indexed column.",),
+    ("Narrow it down: filter on an indexed column; those come first in the list.",),
 )
 _LOCKED = Problem(
     503, "The table is locked", ("Another session is changing it. Try again in a moment.",)

@@ -103,7 +103,7 @@ def highlighted(text: str) -> Markup:
 
 
 def _fragment(*words: str) -> str:
-    """Return an element's id made of words, as in `#projects-OWNER-select`."""
+    """Return an element's id made of words, as in `#notes-member-select`."""
     return "-".join(slug(word) for word in words)
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from runner.postgres.target import Target
 from runner.studio.data import paging, people, views
 from runner.studio.data.paging import Filter, PageRequest
-from runner.studio.data.viewer import Person, Pool
+from runner.studio.data.viewer import Person, Source
 from runner.studio.web import render
 from runner.studio.web.error_pages import METHOD_NOT_ALLOWED, NOT_FOUND, Problem, problem_for
 from runner.studio.web.render import Frame
@@ -26,8 +26,8 @@ Page = Callable[[Request, Person], Response | Problem]
 class Studio:
     """The pages about one database, with URLs below one token."""
 
-    def __init__(self, connections: Pool, target: Target, token: str) -> None:
-        self.connections = connections
+    def __init__(self, source: Source, target: Target, token: str) -> None:
+        self.source = source
         self._target = target
         self.links = LiveLinks(f"/{token}")
 
@@ -52,7 +52,7 @@ class Studio:
 
         def respond(request: Request) -> Response:
             try:
-                person = people.person(self.connections, request.path_params["who"])
+                person = people.person(self.source, unslug(request.path_params["who"]))
                 found = page(request, person) if person else NOT_FOUND
             except Exception as error:
                 found = problem_for(error)
@@ -66,8 +66,8 @@ class Studio:
         """Return a page with its header and navigation."""
         frame = Frame(
             person=person,
-            identities=people.identities(self.connections),
-            tables=views.names(self.connections),
+            identities=people.identities(self.source),
+            tables=views.names(self.source),
             database=self._target.name,
             user=self._target.parameters.get("user", ""),
             links=self.links,
@@ -76,7 +76,7 @@ class Studio:
         return HTMLResponse(render.page(template, frame, **content), status)
 
     def _start(self, _: Request) -> Response:
-        return RedirectResponse(self.links.to(people.OWNER, Address("overview")) or "/", 303)
+        return RedirectResponse(self.links.to(people.CONNECTED, Address("comparison")) or "/", 303)
 
     def _asset(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -86,12 +86,12 @@ class Studio:
         return Response(content, media_type=guess_type(name)[0])
 
     def _overview(self, _: Request, person: Person) -> Response:
-        summaries = views.overview(self.connections, person)
+        summaries = views.overview(self.source, person)
         return self.show("overview.html", person, Address("overview"), summaries=summaries)
 
     def _table(self, request: Request, person: Person) -> Response | Problem:
         name, page_request = unslug(request.path_params["name"]), _page_request(request)
-        view = views.table(self.connections, person, name, page_request)
+        view = views.table(self.source, person, name, page_request)
         if view is None:
             return table_not_found(name)
         sorting: list[tuple[str, str]] = []
@@ -115,7 +115,7 @@ class Studio:
 
     def _record(self, request: Request, person: Person) -> Response | Problem:
         name, key = unslug(request.path_params["name"]), _query(request)
-        view = views.record(self.connections, person, name, key)
+        view = views.record(self.source, person, name, key)
         if view is None:
             return table_not_found(name)
         here = Address("record", name, key)
@@ -123,15 +123,23 @@ class Studio:
         return self.show("record.html", person, here, status=status, view=view)
 
     def _people(self, request: Request, person: Person) -> Response:
-        text = request.query_params.get("q", "")[:200].replace("\0", "").strip()
-        found = people.find(self.connections, text) if text else ()
+        text = _text(request, "q")
+        found = people.find(self.source, text) if text else ()
         here = Address("people", query=_query(request))
         return self.show("people.html", person, here, found=found, text=text)
 
-    def _comparison(self, _: Request, person: Person) -> Response:
-        identities = people.identities(self.connections).all()
-        comparison = views.comparison(self.connections, identities)
-        return self.show("comparison.html", person, Address("comparison"), comparison=comparison)
+    def _comparison(self, request: Request, person: Person) -> Response:
+        among, tables = _text(request, "people"), _text(request, "tables")
+        if among:
+            found = people.find(self.source, among)
+            some = [one for tenant in found for one in tenant.people if one.slug]
+        else:
+            some = people.identities(self.source).some(views.MAX_COMPARED)
+        comparison = views.comparison(self.source, some, tables)
+        here = Address("comparison", query=_query(request))
+        return self.show(
+            "comparison.html", person, here, comparison=comparison, people=among, like=tables
+        )
 
     def _not_found(self, _: Request, __: Exception) -> Response:
         return self._error_page(NOT_FOUND)
@@ -145,7 +153,7 @@ class Studio:
             title=problem.title,
             lines=problem.lines,
             command=problem.command,
-            back=self.links.to(people.OWNER, Address("overview")),
+            back=self.links.to(people.CONNECTED, Address("comparison")),
             css=self.links.asset("studio.css"),
         )
         return HTMLResponse(text, problem.status)
@@ -153,11 +161,18 @@ class Studio:
 
 def table_not_found(name: str) -> Problem:
     """Return the error page for a table that does not exist."""
-    return Problem(404, "Table not found", (f"There is no table or view public.{name}.",))
+    return Problem(
+        404, "Table not found", (f"There is no table or view {name} in an exposed schema.",)
+    )
 
 
 def _query(request: Request) -> Pairs:
     return tuple((n, v.replace("\0", "")) for n, v in request.query_params.multi_items())
+
+
+def _text(request: Request, name: str) -> str:
+    """Return what was typed into a search field."""
+    return request.query_params.get(name, "")[:200].replace("\0", "").strip()
 
 
 def _page_request(request: Request) -> PageRequest:

@@ -17,13 +17,13 @@ from runner.postgres.target import Target
 from runner.studio.actions import Actions, isolation_page
 from runner.studio.data import diagram, history, paging, people, run_log, views
 from runner.studio.data.paging import PageRequest
-from runner.studio.data.viewer import CannotViewAs, Person, Pool, session_as
+from runner.studio.data.viewer import CannotViewAs, Person, Source, session_as
 from runner.studio.web import render
 from runner.studio.web.render import Frame
 from runner.studio.web.urls import Address, StaticLinks, static_file
 
 MARKER = "report.json"  # identifies a directory as a report, which may be replaced
-_START_PAGE = "as/owner/index.html"
+_START_PAGE = "as/owner/comparison.html"
 _MAX_ATTACHMENT = 1_000_000  # characters
 
 
@@ -48,7 +48,7 @@ class ReportPage:
 
 
 def write(
-    connections: Pool,
+    source: Source,
     target: Target,
     actions: Actions,
     folder: Path,
@@ -72,7 +72,7 @@ def write(
     ):
         report(Working(name))
         action()
-    writer = _Writer(connections, target, actions, texts, report)
+    writer = _Writer(source, target, actions, texts, report)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
@@ -92,25 +92,25 @@ def write(
 class _Writer:
     def __init__(
         self,
-        connections: Pool,
+        source: Source,
         target: Target,
         actions: Actions,
         attached: list[tuple[str, str]],
         report: Report,
     ) -> None:
-        self._connections = connections
+        self._source = source
         self._target = target
         self._actions = actions
         self._attached = attached
         self._report = report
-        self._identities = people.identities(connections)
-        candidates = self._identities.all()[: views.MAX_COMPARED]
+        self._identities = people.identities(source)
+        candidates = self._identities.some(views.MAX_COMPARED)
         self._people = [person for person in candidates if self._can_view_as(person)]
-        self._tables = views.names(connections)
+        self._tables = views.names(source)
 
     def _can_view_as(self, person: Person) -> bool:
         try:
-            with session_as(self._connections, person):
+            with session_as(self._source, person):
                 return True
         except CannotViewAs as error:
             advice = f"{error.advice}: {error.command}"
@@ -120,10 +120,14 @@ class _Writer:
     def write(self, folder: Path) -> Written:
         """Write all files into an empty directory."""
         pages = [(static_file(page.person, page.address), page) for page in self._pages()]
-        picture = static_file(people.OWNER, Address("diagram"))
-        files = frozenset(name for name, _ in pages) | {picture}
-        with suppress(RunnerError):  # no tables, or no layout package: the schema page says so
-            _put(folder / picture, diagram.svg(self._connections).encode())
+        pictures = {}
+        for schema in diagram.schemas(self._tables) if diagram.drawable() else ():
+            with suppress(RunnerError):  # nothing to draw
+                picture = static_file(people.CONNECTED, Address("diagram", schema))
+                pictures[picture] = diagram.svg(self._source, schema)
+        for name, text in pictures.items():
+            _put(folder / name, text.encode())
+        files = frozenset(name for name, _ in pages) | frozenset(pictures)
         for name, page in pages:
             self._report(Working(name))
             frame = Frame(
@@ -154,13 +158,13 @@ class _Writer:
         for person in self._people:
             self._report(Working(f"as {person.name}"))
             yield from self._pages_as(person)
-        yield from self._database_pages(people.OWNER)
+        yield from self._database_pages(people.CONNECTED)
 
     def _pages_as(self, person: Person) -> Iterator[ReportPage]:
-        summaries = views.overview(self._connections, person)
+        summaries = views.overview(self._source, person)
         yield ReportPage(person, Address("overview"), "overview.html", {"summaries": summaries})
         for table in self._tables:
-            view = views.table(self._connections, person, table.name, PageRequest())
+            view = views.table(self._source, person, table.name, PageRequest())
             if view:
                 content = {
                     "view": view,
@@ -172,22 +176,24 @@ class _Writer:
 
     def _database_pages(self, owner: Person) -> Iterator[ReportPage]:
         """Yield the pages about the database itself, which are the same for all people."""
-        comparison = {"comparison": views.comparison(self._connections, self._people)}
-        yield ReportPage(owner, Address("comparison"), "comparison.html", comparison)
-        content = {"tables": self._tables, "drawable": diagram.drawable()}
+        comparison = views.comparison(self._source, self._people)
+        content = {"comparison": comparison, "people": "", "like": ""}
+        yield ReportPage(owner, Address("comparison"), "comparison.html", content)
+        drawn = diagram.schemas(self._tables) if diagram.drawable() else None
+        content = {"tables": self._tables, "pictures": drawn}
         yield ReportPage(owner, Address("schema"), "schema.html", content)
         for table in self._tables:
             address = Address("schema", table.name)
-            view = {"view": views.schema(self._connections, owner, table.name)}
+            view = {"view": views.schema(self._source, owner, table.name)}
             yield ReportPage(owner, address, "schema_table.html", view)
         isolation = isolation_page(self._actions)
         yield ReportPage(owner, Address("isolation"), "isolation.html", isolation)
         settings = self._actions.settings
-        past = history.history(self._connections, owner, settings.sql_dir)
+        past = history.history(self._source, owner, settings.sql_dir)
         content = {"view": past, "actions": self._actions}
         yield ReportPage(owner, Address("history"), "history.html", content)
         for entry in past.plan.entries:
-            file = history.file(self._connections, owner, settings.sql_dir, entry.id)
+            file = history.file(self._source, owner, settings.sql_dir, entry.id)
             content = {"view": file, "actions": self._actions}
             yield ReportPage(owner, Address("history", entry.id), "migration.html", content)
         content = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 from runner.studio.data.viewer import Person
 
 Pairs = tuple[tuple[str, str], ...]
+_LONGEST_NAME = 200  # of a file, without its extension
 _UNESCAPED = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
@@ -18,7 +20,8 @@ _UNESCAPED = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 class Address:
     """A page: its kind, the object it shows, and the query parameters."""
 
-    kind: str  # overview, table, record, schema, isolation, history, people, comparison, runs
+    # comparison, overview, table, record, schema, diagram, isolation, history, people, runs
+    kind: str
     name: str = ""
     query: Pairs = ()
 
@@ -30,7 +33,7 @@ class Address:
             "overview": "",
             "table": f"tables{suffix}",
             "record": f"tables{suffix}/record",
-            "diagram": "diagram.svg",
+            "diagram": f"diagram{suffix}.svg",
         }
         return special.get(self.kind, f"{self.kind}{suffix}")
 
@@ -57,7 +60,7 @@ class LiveLinks:
 
     def to(self, person: Person, address: Address) -> str | None:
         query = f"?{urlencode(address.query)}" if address.query else ""
-        return f"{self.root}/as/{person.slug}/{address.path}{query}"
+        return f"{self.root}/as/{slug(person.slug)}/{address.path}{query}"
 
     def asset(self, name: str) -> str:
         return f"{self.root}/static/{name}"
@@ -86,7 +89,15 @@ def static_file(person: Person, address: Address) -> str:
     if address.kind == "record":
         address = Address("table", address.name)
     extension = "" if address.kind == "diagram" else ".html"
-    return f"as/{person.slug}/{address.path or 'index'}{extension}"
+    return f"as/{_short(slug(person.slug))}/{_short(address.path or 'index')}{extension}"
+
+
+def _short(path: str) -> str:
+    """Return a path whose last part is short enough for the name of a file, and unique."""
+    folder, _, name = path.rpartition("/")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    return f"{folder}/{name}" if folder else name
 
 
 def anchor(key: Iterable[Sequence[str]]) -> str:

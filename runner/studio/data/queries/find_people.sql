@@ -1,17 +1,24 @@
--- People by part of a name, e-mail address or organization name, or by a whole id.
+-- People, and tenants, by part of a name, or by a whole id.
+with found as (
+    select
+        tenants.id,
+        tenants.name as tenant_name,
+        people.*
+    from {tenants} as tenants
+    left join {people} as people on people.tenant = tenants.id
+)
+
 select
-    o.id,
-    o.name,
-    u.id,
-    u.name,
-    u.email,
-    u.roles::text[],
-    u.auth_user_id::text
-from public.users as u
-inner join public.organizations as o on o.id = u.org_id
-where strpos(lower(u.name), lower(%(text)s)) > 0
-    or strpos(u.email, lower(%(text)s)) > 0
-    or strpos(lower(o.name), lower(%(text)s)) > 0
-    or %(text)s in (u.id, o.id, u.auth_user_id::text)
-order by o.name, o.id, u.name, u.id
+    id::text,
+    tenant_name,
+    "user"::text,
+    name,
+    email,
+    to_jsonb(roles)
+from found
+where strpos(lower(name), lower(%(text)s)) > 0
+    or strpos(lower(email), lower(%(text)s)) > 0
+    or strpos(lower(tenant_name), lower(%(text)s)) > 0
+    or %(text)s in (id::text, "user"::text)
+order by tenant_name, id, name, "user"
 limit %(limit)s

@@ -1,26 +1,22 @@
--- People to view the database as: a few from each of the oldest organizations.
+-- The first tenants, in the order in which they were made, and some people of each.
 select
-    o.id,
-    o.name,
-    u.id,
-    u.name,
-    u.email,
-    u.roles::text[],
-    u.auth_user_id::text
+    tenants.id::text,
+    tenants.name,
+    people."user"::text,
+    people.name,
+    people.email,
+    to_jsonb(people.roles)
 from (
-    select
-        id,
-        name,
-        created_at
-    from public.organizations
-    order by created_at, id
-    limit %(organizations)s
-) as o
-cross join lateral (
     select *
-    from public.users
-    where org_id = o.id
-    order by created_at, id
+    from {tenants} as each
+    order by each.at, each.id
+    limit %(tenants)s
+) as tenants
+left join lateral (
+    select *
+    from {people} as each
+    where each.tenant = tenants.id
+    order by each.at, each."user"
     limit %(each)s
-) as u
-order by o.created_at, o.id, u.created_at, u.id
+) as people on true
+order by tenants.at, tenants.id, people.at, people."user"

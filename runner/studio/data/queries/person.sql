@@ -1,12 +1,13 @@
--- The person whose token has this "sub".
+-- One user; in one tenant, if it is named.
 select
-    o.id,
-    o.name,
-    u.id,
-    u.name,
-    u.email,
-    u.roles::text[],
-    u.auth_user_id::text
-from public.users as u
-inner join public.organizations as o on o.id = u.org_id
-where u.auth_user_id = %(sub)s::uuid
+    tenants.id::text,
+    tenants.name,
+    people."user"::text,
+    people.name,
+    people.email,
+    to_jsonb(people.roles)
+from {people} as people
+inner join {tenants} as tenants on tenants.id = people.tenant
+where people."user" = %(user)s and (%(tenant)s::text is null or tenants.id::text = %(tenant)s)
+order by tenants.at, tenants.id
+limit 1

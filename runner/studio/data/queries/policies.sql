@@ -14,8 +14,9 @@ select
         where role.oid = 0 or pg_catalog.pg_has_role(current_user, role.oid, 'usage')
     ),
     format(
-        E'create policy %%I on public.%%I\nas %%s for %%s to %%s%%s%%s;',
+        E'create policy %%I on %%I.%%I\nas %%s for %%s to %%s%%s%%s;',
         p.polname,
+        n.nspname,
         c.relname,
         case when p.polpermissive then 'permissive' else 'restrictive' end,
         parts.command,
@@ -25,6 +26,7 @@ select
     )
 from pg_catalog.pg_policy as p
 inner join pg_catalog.pg_class as c on c.oid = p.polrelid
+inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 cross join lateral (
     select
         case p.polcmd

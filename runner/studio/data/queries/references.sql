@@ -2,14 +2,14 @@
 select
     f.conname::text,
     f.conrelid = %(table)s,
-    c.relname::text,
+    f.conrelid::bigint,
     array(
         select a.attname::text
         from unnest(f.conkey) with ordinality as k (n, place)
         inner join pg_catalog.pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.n
         order by k.place
     ),
-    t.relname::text,
+    f.confrelid::bigint,
     array(
         select a.attname::text
         from unnest(f.confkey) with ordinality as k (n, place)
@@ -18,10 +18,6 @@ select
     ),
     pg_catalog.pg_get_constraintdef(f.oid)
 from pg_catalog.pg_constraint as f
-inner join pg_catalog.pg_class as c
-    on c.oid = f.conrelid and c.relnamespace = 'public'::regnamespace
-inner join pg_catalog.pg_class as t
-    on t.oid = f.confrelid and t.relnamespace = 'public'::regnamespace
 where f.contype = 'f'
     and f.conparentid = 0
     and %(table)s in (f.conrelid, f.confrelid)

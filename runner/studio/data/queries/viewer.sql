@@ -1,5 +1,5 @@
--- Act as a person until the transaction ends: the settings that PostgREST makes, and time limits.
--- The role comes last because not every role may change the settings before it.
+-- Act as a role until the transaction ends, with time limits. The role comes last because not every
+-- role may change the settings before it.
 select
     pg_catalog.set_config('statement_timeout', %(timeout)s, true),
     pg_catalog.set_config('lock_timeout', '1s', true),
@@ -7,6 +7,4 @@ select
     pg_catalog.set_config('datestyle', 'ISO', true),
     pg_catalog.set_config('intervalstyle', 'postgres', true),
     pg_catalog.set_config('bytea_output', 'hex', true),
-    pg_catalog.set_config('search_path', 'public', true),
-    pg_catalog.set_config('request.jwt.claims', %(claims)s, true),
     pg_catalog.set_config('role', %(role)s, true)
