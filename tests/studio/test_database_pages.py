@@ -50,7 +50,7 @@ def test_isolation_proof_runs_on_request_and_lists_its_statements(
     page = studio.get(f"as/{WILMA}/isolation")
     assert "Proven" in page.text
     assert "0 breaches" in page.text
-    assert "select id from public.organizations where id = 'cproofaway" in page.text
+    assert re.search(r"select .* from public\.organizations", page.text)
     squares = re.findall(r'<td class="(?:yes|no)"><a href="#([^"]+)"', page.body)
     assert len(squares) > 100
     assert all(page.body.count(f'id="{square}"') == 1 for square in squares)
