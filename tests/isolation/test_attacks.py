@@ -40,8 +40,11 @@ def drop_constraint(name: str) -> str:
     return f"alter table public.{table[1]} drop constraint {name} cascade;"
 
 
+_TWICE = "(select id from public.projects group by id having count(*) > 1)"
 ONE_COLUMN = (
-    "alter table public.projects add unique (id);"
+    f"delete from public.workflows where project_id in {_TWICE};"
+    f" delete from public.projects where id in {_TWICE};"
+    " alter table public.projects add unique (id);"
     " alter table public.workflows drop constraint workflows_org_id_project_id_fkey,"
     " add foreign key (project_id) references public.projects (id);"
 )
