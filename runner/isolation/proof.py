@@ -123,7 +123,7 @@ def _without_fixture(project: Project, error: ProofError) -> Breach:
         subject=project.fixture_path,
         summary=f"{error.message}. No cell, attack or invariant was tried.",
         cause="one of the other breaches",
-        fix="python -m runner verify  -- again, once the other breaches are fixed",
+        fix="-- once the other breaches are fixed, verify again",
     )
 
 

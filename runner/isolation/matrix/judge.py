@@ -52,7 +52,7 @@ def could_not_be_tried(case: Case, outcome: Outcome, holders: str) -> Breach:
         actor=_description(case),
         sql=preamble(case.actor, case.sql),
         cause=holders or outcome.message,
-        fix="run verify again when that session is done",
+        fix="-- verify again when that session is done",
     )
 
 
@@ -134,7 +134,12 @@ def excess_privilege(case: Case, causes: RootCauses) -> Breach:
 def _wrongly_refused(case: Case, outcome: Outcome, causes: RootCauses) -> Breach:
     right = case.right
     cause, fix = causes.of_refusal(
-        right.table, right.command, case.actor.role, outcome.sqlstate, outcome.message
+        right.table,
+        right.command,
+        case.actor.role,
+        outcome.sqlstate,
+        outcome.message,
+        columns=() if case.actor.everywhere else right.columns,
     )
     summary = (
         f"{case.actor_name} may {right.command} {right.table} in {_ORGANIZATIONS[case.own_org]} "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from runner.isolation import surface
 from runner.isolation.matrix.permissions import COMMANDS
-from runner.isolation.report import summary
+from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.verdict import Breach, Check, Verdict
 
@@ -33,23 +33,29 @@ def verdict_lines(verdict: Verdict, paint: Paint, *, verbose: bool = False) -> I
     yield from breach_lines(verdict.breaches, paint, verbose=verbose)
 
 
-def breach_lines(breaches: Iterable[Breach], paint: Paint, *, verbose: bool) -> Iterator[str]:
-    """Yield one breach per cause in full, and the names of the others."""
-    by_cause: dict[tuple[str, str, str], list[Breach]] = {}
-    for breach in breaches:
-        by_cause.setdefault((breach.subject, breach.cause, breach.fix), []).append(breach)
-    for number, same in enumerate(by_cause.values(), start=1):
-        first, *others = same
-        yield paint(f"breach {number}: {first.proof}", "red")
-        for name in ("summary", "actor", "sql", "exposed", "cause", "fix"):
+def breach_lines(breaches: Sequence[Breach], paint: Paint, *, verbose: bool) -> Iterator[str]:
+    """Yield one group per cause: its first breach in full, the names of the others, and the fix."""
+    found = groups.of(breaches)
+    for number, group in enumerate(found, start=1):
+        first, *others = group.breaches
+        count = f" ({groups.counted(group)})" if others else ""
+        yield paint(f"breach {number} of {len(found)}: {first.proof}{count}", "red")
+        for name in ("summary", "actor", "sql", "exposed"):
             if value := getattr(first, name):
                 yield _field(name, value)
         times = Counter(breach.proof for breach in others)
         more = [f"{proof}{f' ({n} times)' if n > 1 else ''}" for proof, n in times.items()]
         if not verbose and len(more) > _NAMED:
             more[_NAMED:] = [f"and {len(more) - _NAMED} more, which -v or --json name"]
-        if more:
-            yield _field("also affected", "\n".join(more))
+        fields = {
+            "also affected": "\n".join(more),
+            "cause": "\n".join(group.causes),
+            "if intended": group.intended,
+            "fix": group.fix,
+        }
+        for name, value in fields.items():
+            if value:
+                yield _field(name, value)
         yield ""
 
 
@@ -118,7 +124,7 @@ def _mark(check: Check, paint: Paint) -> str:
 def _field(name: str, value: str) -> str:
     """Return a field of a breach; statements keep their lines, so that they can be pasted."""
     lines = value.splitlines()
-    if name not in ("sql", "fix", "also affected"):
+    if name not in ("sql", "fix", "if intended", "also affected"):
         lines = [part for line in lines for part in textwrap.wrap(line, 63, break_long_words=False)]
     return "\n".join(f"  {name if not n else '':<13} {line}" for n, line in enumerate(lines))
 

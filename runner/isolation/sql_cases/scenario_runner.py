@@ -14,7 +14,7 @@ import psycopg
 from psycopg import pq, sql
 
 from runner.isolation.matrix.attempt import Outcome, set_settings
-from runner.isolation.matrix.root_cause import RESTORE_ALL, RootCauses
+from runner.isolation.matrix.root_cause import RootCauses
 from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
@@ -196,7 +196,7 @@ def _breach(
     expectation = f"Expected: {scenario.fields['safe']}"
     if outcome.sqlstate in _NOT_TRIED:
         expectation = "It could not be tried."
-        cause = (outcome.message, "python -m runner verify  -- again")
+        cause = (outcome.message, "-- verify again")
     exposed = f"{outcome}: {outcome.message}" if outcome.message else str(outcome)
     return Breach(
         proof=scenario.name,
@@ -234,9 +234,12 @@ def _cause(
     named = re.search(r"\bpublic\.(?!proof_|planted)(\w+)", f"{step.sql} {scenario.body}")
     name = table.name or (named[1] if named else "")
     if not name:
-        return "a privilege or function that the statement uses", RESTORE_ALL
+        return "a privilege or function that the statement uses", ""
     if step.actor is None:
-        return f"no trigger or constraint of public.{name} refused it", RESTORE_ALL
+        return (
+            f"no trigger or constraint of public.{name} refused it",
+            f"-- compare triggers and constraints of public.{name}",
+        )
     command = _command(step.sql)
     if step.condition or "_privilege(" in step.sql:
         return causes.of_privilege(name, command, step.actor.role)
