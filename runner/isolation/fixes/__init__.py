@@ -21,18 +21,23 @@ from runner.isolation.report.places import Place, Places
 from runner.isolation.verdict import Breach, Verdict
 from runner.postgres.connection import Connection
 from runner.schema import snapshot
+from runner.schema.snapshot import Snapshot
 
 _COMPARE = "-- compare "
+_OF_TABLE = re.compile(
+    r"revoke (select|insert|update|references) on (?:table )?(\S+) from ([^,;]+);"
+)
 
 
 def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict:
     """Return the verdict with the fixes of its breaches, in the order in which they apply."""
     if verdict.proven:
         return verdict
-    found = causes.differences(verdict.breaches, snapshot.take(connection))
+    now = snapshot.take(connection)
+    found = causes.differences(verdict.breaches, now)
     fixes: dict[int, str] = {}
     intended: dict[int, str] = {}
-    for members in causes.components(verdict.breaches, found):
+    for members in causes.components(found):
         text = joined(decided_by_owner(_here(d, connection)) for d in members)
         accepted = _unique(b.intended for d in members for b in d.breaches)
         fixes.update((id(d), text) for d in members)
@@ -41,9 +46,10 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     compared = any(c.name == drift.NAME for c in verdict.checks)
     files = Places(sql_dir)
     by_role = declare.actors(declare.isolation_file(sql_dir))
+    revoked = "\n".join(d.fix for d in found)
     breaches = []
     for breach in verdict.breaches:
-        of = next(iter(causes.explaining(breach, found)), None)
+        of = causes.cause_of(breach, found)
         fix = fixes[id(of)] if of else decided_by_owner(breach.fix)
         if of and not is_sql(fix):
             fix = joined((decided_by_owner(breach.fix), fix))
@@ -52,8 +58,32 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
         meant = declare.of_revokes(fix, by_role, declare.isolation_file(sql_dir))
         meant = "" if " in other org" in breach.proof else meant
         accept = breach.intended if not of else intended[id(of)]
+        fix = _with_column_grants(fix, now, revoked)
         breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
     return replace(verdict, breaches=tuple(sorted(breaches, key=_order)))
+
+
+def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:
+    """Return a fix that keeps the privileges on columns, which a revoke of the table removes too.
+
+    `revoked`: the statements that remove those which no file grants.
+    """
+    statements, notes = parts(fix)
+    found = []
+    for statement in statements:
+        found.append(statement)
+        if match := _OF_TABLE.match(statement):
+            privilege, table, grantee = match.groups()
+            kept = [
+                fact.name.removeprefix(f"{table}.")
+                for fact in now.facts
+                if (fact.kind, fact.of, fact.trait)
+                == ("column", table, f"{privilege} to {grantee}")
+                and f"{fact.unmake};" not in revoked
+            ]
+            if kept:
+                found.append(f"grant {privilege} ({', '.join(kept)}) on {table} to {grantee};")
+    return "\n".join(dict.fromkeys((*found, *notes)))
 
 
 def _here(difference: causes.Difference, connection: Connection) -> str:

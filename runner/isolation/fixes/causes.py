@@ -1,8 +1,8 @@
 """What differs from the files or from the review, and which breaches each difference explains.
 
 A difference explains a breach that names its object, or an object that leads to it: a policy that
-calls a changed function, a trigger that runs it, a column of a changed type. Differences that
-explain the same breach, or that depend on each other, are one cause.
+calls a changed function, a trigger that runs it, a column of a changed type. Of several the nearest
+one is its cause. What was added on top of another addition has the same cause.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
 _NAME = rf"{_PART}(?:\.{_PART})+"
 _ON_TABLE = re.compile(rf"\b(policy|trigger|rule|constraint) ({_PART}) on (?:table )?({_NAME})")
 _IN_TABLES = ("column", "constraint", "index", "policy", "rule", "trigger")
+_FIRST = ("trigger", "policy", "constraint", "rule", "index", "column")  # on a table, if unnamed
 _CALLED = ("aggregate", "function", "procedure")
 _KINDS = re.compile(
     r"((?:default privileges|foreign table|foreign data wrapper|user mapping|event trigger"
@@ -41,6 +42,11 @@ class Difference:
     def fix(self) -> str:
         """The statement of drift, which is complete; of the surface where there is none."""
         return next((breach.fix for breach in self.breaches if breach.fix), "")
+
+    @property
+    def is_added(self) -> bool:
+        """Whether the object is to be dropped."""
+        return self.fix.startswith("drop ")
 
 
 def differences(breaches: Iterable[Breach], now: Snapshot) -> list[Difference]:
@@ -83,15 +89,30 @@ def _mention(kind: str, name: str) -> re.Pattern[str]:
     return re.compile(rf'(?<![\w$."]){re.escape(name)}(?![\w$"(])')
 
 
-def explaining(breach: Breach, found: Sequence[Difference]) -> list[Difference]:
-    """Return the differences that explain a breach: those that it names, else its table's."""
-    same = [d for d in found if f"{d.kind} {d.name}" == breach.subject]
-    if same:
-        return same
+def cause_of(breach: Breach, found: Sequence[Difference]) -> Difference | None:
+    """Return the difference that explains a breach: what it names, else what is on its table."""
     text = _ON_TABLE.sub(r"\3.\2", f"{breach.subject}\n{breach.cause}")
-    named = [d for d in found if any(_names(text, name) for name in d.leading)]
     subject = text.partition("\n")[0]
-    return named or [d for d in found if any(_names(subject, table) for table in d.tables)]
+    words = set(re.findall(_PART, f"{breach.proof} {breach.cause}"))
+
+    def distance(difference: Difference) -> tuple[int, int, int] | None:
+        near = len(difference.leading)
+        if f"{difference.kind} {difference.name}" == breach.subject:
+            return 0, 0, 0
+        if difference.kind in _IN_TABLES and _names(text, difference.name):
+            return 1, 0, 0
+        on_table = any(_names(subject, table) for table in difference.tables)
+        if on_table and difference.kind == "column":
+            column = re.findall(_PART, difference.name)[-1]
+            return (1, 1, 0) if column in words else (4, _FIRST.index("column"), near)
+        if difference.kind not in _IN_TABLES:
+            is_named = any(_names(text, name) for name in difference.leading)
+            place = 3 if difference.kind == "table" else 2
+            return (place, 0, near) if is_named else (5, 0, near) if on_table else None
+        return (4, _FIRST.index(difference.kind), near) if on_table else None
+
+    placed = [(place, d) for d in found if (place := distance(d))]
+    return min(placed, key=lambda each: each[0])[1] if placed else None
 
 
 def _names(text: str, name: str) -> bool:
@@ -106,22 +127,15 @@ def _names(text: str, name: str) -> bool:
     return False
 
 
-def components(breaches: Sequence[Breach], found: Sequence[Difference]) -> list[list[Difference]]:
-    """Return the differences, those that are one cause together."""
+def components(found: Sequence[Difference]) -> list[list[Difference]]:
+    """Return the differences, those together that were added with each other."""
     group = {id(d): [d] for d in found}
-
-    def unite(some: Sequence[Difference]) -> None:
-        for other in some[1:]:
-            one, two = group[id(some[0])], group[id(other)]
-            if one is not two:
-                one += two
-                group.update((id(d), one) for d in two)
-
-    for breach in breaches:
-        unite(explaining(breach, found))
     for one in found:
         for other in found:
             inside = one.kind == "schema" and other.name.startswith(f"{one.name}.")
-            if one is not other and (inside or (one.kind in _READ and other.name in one.leading)):
-                unite([one, other])
+            added = one.is_added and other.is_added and other.name in one.leading
+            first, second = group[id(one)], group[id(other)]
+            if first is not second and (inside or added):
+                first += second
+                group.update((id(d), first) for d in second)
     return list({id(members): members for members in group.values()}.values())
