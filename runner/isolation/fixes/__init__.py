@@ -14,10 +14,11 @@ from pathlib import Path
 
 from psycopg import sql
 
-from runner.isolation import drift
+from runner.isolation import drift, surface
 from runner.isolation.fixes import causes, declare
 from runner.isolation.fixes.order import decided_by_owner, is_sql, joined, parts, rank
 from runner.isolation.report.places import Place, Places
+from runner.isolation.surface import lock_file
 from runner.isolation.verdict import Breach, Verdict
 from runner.postgres.connection import Connection
 from runner.schema import snapshot
@@ -102,6 +103,8 @@ def _compared(breach: Breach, fix: str, files: Places, *, made_by_files: bool) -
     if unmade:
         return "\n".join(f"drop policy if exists {name} on {table};" for name, table in unmade)
     place = files.of(breach)
+    if breach.proof == surface.NAME and place.path.suffix != ".sql":  # no migration names it
+        place = place._replace(path=place.path.with_name(lock_file.FILE), line=None)
     what = fix.removeprefix(_COMPARE) or breach.subject
     if made_by_files:
         return f"-- {_shown(place)} makes it so: change {what} in a new migration"
