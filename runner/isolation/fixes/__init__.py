@@ -46,7 +46,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     # Without the catalog of the files, the statement is unknown, and not that there is none.
     compared = any(c.name == drift.NAME for c in verdict.checks)
     files = Places(sql_dir)
-    by_role = declare.actors(declare.isolation_file(sql_dir))
+    by_role = declare.actors(sql_dir)
     revoked = "\n".join(d.fix for d in found)
     breaches = []
     for breach in verdict.breaches:
@@ -56,7 +56,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
             fix = joined((decided_by_owner(breach.fix), fix))
         if not is_sql(fix):
             fix = _compared(breach, fix, files, made_by_files=compared and not of)
-        meant = declare.of_revokes(fix, by_role, declare.isolation_file(sql_dir))
+        meant = declare.of_revokes(fix, by_role, sql_dir)
         meant = "" if " in other org" in breach.proof else meant
         accept = breach.intended if not of else intended[id(of)]
         fix = _with_column_grants(fix, now, revoked)

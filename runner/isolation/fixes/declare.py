@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.isolation import toml_file
 from runner.isolation.fixes.order import parts
+from runner.isolation.tenancy.objects import Relation
 
 COMMANDS = ("select", "insert", "update", "delete")
 _REVOKE = re.compile(
@@ -19,10 +20,11 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 Held = Mapping[str, Mapping[str, Sequence[str] | None]]  # columns by command and role; None: all
 
 
-def actors(file: Path) -> dict[str, list[str]]:
+def actors(sql_dir: Path) -> dict[str, list[str]]:
     """Return the actors by database role. Of a malformed file there are none: it is an error."""
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8")).get("actors", {})
+        text = (sql_dir / toml_file.NAME).read_text(encoding="utf-8")
+        found = tomllib.loads(text).get("actors", {})
     except (OSError, ValueError):
         return {}
     by_role: dict[str, list[str]] = {}
@@ -34,7 +36,7 @@ def actors(file: Path) -> dict[str, list[str]]:
     return by_role
 
 
-def of_revokes(fix: str, by_role: Mapping[str, list[str]], file: Path) -> str:
+def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str:
     """Return the lines that declare what a fix revokes; '' if it does anything else."""
     held: dict[str, dict[str, dict[str, list[str] | None]]] = {}
     for statement in parts(fix)[0]:
@@ -49,6 +51,7 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], file: Path) -> str:
                 of_command[role] = None
             else:
                 of_command[role] = [*(of_command.get(role) or ()), *columns]
+    file = sql_dir / toml_file.NAME
     return "\n".join(lines(table, of_table, by_role, file) for table, of_table in held.items())
 
 
@@ -76,21 +79,37 @@ def lines(table: str, held: Held, by_role: Mapping[str, list[str]], file: Path |
     return "\n".join(found)
 
 
+def of_function(name: str, declared: Iterable[str], file: Path | str) -> str:
+    """Return the lines that declare a function, after those that are."""
+    return f"# {file}\n[expose]\nfunctions = [{', '.join(map(quoted, [*declared, name]))}]"
+
+
 def quoted(text: str) -> str:
     """Return a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def isolation_file(sql_dir: Path) -> Path:
-    """Return the path of a project's isolation file."""
-    return sql_dir / toml_file.NAME
+def of_relation(relation: Relation, by_role: Mapping[str, list[str]], file: Path | str) -> str:
+    """Return the lines that declare what the roles of actors hold on a relation."""
+    held: dict[str, dict[str, list[str] | None]] = {command: {} for command in COMMANDS}
+    for role in by_role:
+        for command in ("select", "insert", "update"):
+            columns = relation.usable(role, command)
+            is_all = len(columns) == len([c for c in relation.columns if not c.generated])
+            if columns:
+                held[command][role] = None if is_all or command == "select" else columns
+        if relation.holds(role, "delete"):
+            held["delete"][role] = None
+    return lines(f"{relation.schema}.{relation.name}", held, by_role, file)
 
 
-def roles_held(granted: Iterable[str]) -> dict[str, dict[str, None]]:
-    """Return what relations are granted, given as `select to anon`, by command and role."""
+def of_grants(
+    table: str, granted: Iterable[str], by_role: Mapping[str, list[str]], file: Path | str
+) -> str:
+    """Return the lines that declare what is granted on a table, given as `select to anon`."""
     held: dict[str, dict[str, None]] = {}
     for text in granted:
         command, _, role = text.partition(" to ")
-        held.setdefault(command.strip().lower(), {})[role.strip().strip('"')] = None
-    return held
+        held.setdefault(command, {})[role.strip('"')] = None
+    return lines(table, held, by_role, file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runner.isolation.fixes import declare
 from runner.isolation.matrix.attempt import Outcome, attempt
 from runner.isolation.matrix.judge import preamble
 from runner.isolation.project import Project
@@ -76,6 +77,9 @@ def _breach(connection: Connection, project: Project, relation: Relation) -> Bre
     }.get(relation.kind, f"a {relation.kind} has no row-level security")
     grants = f"grant {', '.join(relation.granted)}" if relation.granted else ""
     actor = project.actors[worst or project.members[-1]]
+    by_role: dict[str, list[str]] = {}
+    for name in (*project.anonymous, *project.members, *project.platform):
+        by_role.setdefault(project.actors[name].role, []).append(name)
     return Breach(
         proof=f"undeclared.{relation.qualified}",
         subject=relation.qualified,
@@ -85,9 +89,10 @@ def _breach(connection: Connection, project: Project, relation: Relation) -> Bre
         sql=preamble(actor, text) if worst else "",
         exposed="; ".join(exposed),
         cause="; ".join(filter(None, (weakness, grants))) or "no privileges yet, and undeclared",
-        fix=f"revoke all on {relation.qualified} from public, {', '.join(project.roles())};"
-        f"  -- then declare its rights in {project.file.path}, or move it to a schema that no API "
-        "serves",
+        intended=declare.of_grants(
+            relation.qualified, relation.granted, by_role, project.file.path
+        ),
+        fix=f"revoke all on {relation.qualified} from public, {', '.join(project.roles())};",
     )
 
 

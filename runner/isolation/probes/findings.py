@@ -70,11 +70,18 @@ class Findings:
             )
 
     def breach(
-        self, proof: str, subject: str, summary: str, *, cause: str = "", fix: str = ""
+        self,
+        proof: str,
+        subject: str,
+        summary: str,
+        *,
+        cause: str = "",
+        intended: str = "",
+        fix: str = "",
     ) -> None:
         """Record a finding that is no cell."""
         self.breaches.append(
-            Breach(proof=proof, subject=subject, summary=summary, cause=cause, fix=fix)
+            Breach(proof, subject, summary, cause=cause, intended=intended, fix=fix)
         )
 
     def script(self, caller: Caller, statement: str) -> str:
@@ -100,8 +107,8 @@ class Findings:
                 relation.signature,
                 f"{relation.signature} {how} ({relation.owner}); "
                 f"execute is granted to {', '.join(relation.callers)}",
-                f"revoke execute on function {relation.signature} from public, "
-                f"{', '.join(relation.callers)};  -- or let it ask who calls",
+                f"revoke execute on routine {relation.signature} from public, "
+                f"{', '.join(relation.callers)};",
             )
         if caller.suspect:
             return caller.suspect, f"{caller.suspect} reads what the client sets", ""
