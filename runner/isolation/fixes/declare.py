@@ -96,7 +96,7 @@ def of_relation(relation: Relation, by_role: Mapping[str, list[str]], file: Path
     for role in by_role:
         for command in ("select", "insert", "update"):
             columns = relation.usable(role, command)
-            is_all = len(columns) == len([c for c in relation.columns if not c.generated])
+            is_all = len(columns) == len(relation.columns)
             if columns:
                 held[command][role] = None if is_all or command == "select" else columns
         if relation.holds(role, "delete"):

@@ -27,6 +27,12 @@ class Group:
         return self.breaches[0]
 
     @property
+    def object(self) -> str:
+        """What is to be changed: what differs, else what the first breach names."""
+        differing = [b for b in self.breaches if b.proof in _IN_WORDS]
+        return (differing or self.breaches)[0].subject
+
+    @property
     def causes(self) -> list[str]:
         """What the breaches name as their cause; what was found to differ replaces the rest."""
         differing = [b.summary for b in self.breaches if b.proof == drift.NAME]
