@@ -27,6 +27,7 @@ from runner.schema.foreign import foreign_advice, separate_foreign
 
 NAME = "drift"
 _SOURCE = "the files in sql/, applied to an empty database"
+_WRITE = "python -m runner new NAME  -- and write the change into this migration"
 _CAUSE = "changed by hand, or an `if not exists` guard skipped an existing object"
 
 
@@ -90,8 +91,9 @@ class Audit:
             summary=f"{entry.id} was edited after being applied.",
             exposed="\n".join(self.edits[entry.id]),
             cause="the database still has the schema of the earlier version of the file",
-            fix="-- restore the file and write the change as a new migration; if both versions "
-            f"produce the same schema:\npython -m runner apply --accept-edit {entry.id}",
+            intended=f"python -m runner apply --accept-edit {entry.id}  "
+            "-- if both versions produce the same schema",
+            fix="-- restore the file, and write the change as a new migration",
         )
 
 
@@ -145,5 +147,19 @@ def _differs(of_object: Sequence[Difference]) -> Breach:
         summary=f"{first.object}: {'; '.join(details)}",
         exposed="\n".join(line for d in of_object for line in d.lines()),
         cause=_CAUSE,
-        fix="\n".join(dict.fromkeys(d.fix for d in of_object if d.fix)),
+        intended=_WRITE,
+        fix="\n".join(dict.fromkeys(filter(None, (d.fix or _dropped(d) for d in of_object)))),
     )
+
+
+def _dropped(extra: Difference) -> str:
+    """Return the statement that removes what no file makes, and its rows; '' for the rest."""
+    if extra.is_whole and extra.after is None:
+        if extra.kind == "column" and extra.of:
+            column = extra.name.removeprefix(f"{extra.of}.")
+            return f"alter table {extra.of} drop column {column};  -- and its values"
+        if extra.kind == "table":
+            return f"drop table {extra.name};  -- and its rows"
+        if extra.kind == "sequence":
+            return f"drop sequence {extra.name};"
+    return ""

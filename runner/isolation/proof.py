@@ -141,5 +141,5 @@ def _without_rows(project: Project, error: ProofError) -> Breach:
         subject=project.config.tenant_table or project.config.tenant_column,
         summary=f"{error.message}. No right, attack or invariant was tried.",
         cause="one of the other breaches",
-        fix="python -m runner verify  -- again, once the other breaches are fixed",
+        fix="-- once the other breaches are fixed, verify again",
     )

@@ -28,7 +28,8 @@ class Breach:
     sql: str = ""  # the exact statement
     exposed: str = ""  # the rows seen or changed, or why this matters
     cause: str = ""  # the policy, grant or attribute that allowed it
-    fix: str = ""  # SQL to run, or what to do
+    intended: str = ""  # if it is: the lines for isolation.toml, or the command that accepts it
+    fix: str = ""  # SQL to run as it is; what is to be done otherwise is a comment in it
 
 
 @dataclass(frozen=True)

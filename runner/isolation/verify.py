@@ -13,6 +13,7 @@ from runner.events import Report, silent
 from runner.files import loader
 from runner.isolation import (
     drift,
+    fixes,
     preconditions,
     project,
     proof,
@@ -78,11 +79,11 @@ def verify(
                 verdict = _drift(migrator, sql_dir, report)
             except (UsageError, ServerError) as error:  # no files, or no server to run them on
                 verdict = Verdict(warnings=(f"The files were not compared: {error.message}",))
-            fixes = {breach.subject: breach.fix for breach in verdict.breaches}
-            verdict = verdict.with_more(review.verify(migrator, sql_dir, fixes))
+            verdict = verdict.with_more(review.verify(migrator, sql_dir))
         verdict = verdict.with_more(
             prove(migrator.connection, only=only, schemas=schemas, report=report)
         )
+    verdict = fixes.complete(verdict, migrator.connection, sql_dir)
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict

@@ -1,27 +1,34 @@
 """Realistic mistakes: verify names the object, the actor who can exploit it, and the fix.
 
-The fixes are then applied and verify is run again, as a user would, until no breach is left.
+Every printed fix is then applied, in the order printed, and verify finds no breach.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Database, one_server
-from promises import PROJECT
+from conftest import SQL_DIR, Database, one_server
 
-from runner.isolation.proof import prove
-from runner.isolation.verdict import Breach
+from runner.isolation import drift
+from runner.isolation.report import groups
+from runner.isolation.verdict import Breach, Verdict
+from runner.isolation.verify import verify
+from runner.migrate.migrator import Migrator
+from runner.schema import snapshot
+from runner.schema.snapshot import Snapshot
 
-ROOT = Path(__file__).parents[2]
-GROUPS = 4  # of the mistakes that are made at once
-ROUNDS = 2  # of fixes: a revoke may also remove what a file restores
-STATEMENT = re.compile(r"(alter|create|drop|grant|revoke) ", re.IGNORECASE)
+SCHEMAS = Path(__file__).parent / "schemas"
+GROUPS = 2  # of the mistakes that are made at once
+WEAKENINGS = re.findall(
+    r"^-- weakening: (.*)\n-- object: (.*)\n((?:(?!-- ).*\n)+)",
+    (Path(__file__).parent / "weakenings.sql").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,6 @@ class Mistake:
     sql: str
     subject: str  # of the breach, or a part of its cause
     actor: str = ""  # if an actor can exploit it, not only a rule detects it
-    fixed: bool = True  # by the suggested fixes alone; otherwise a decision is needed
     undo: str = ""  # for changes that outlive the database
 
 
@@ -42,7 +48,6 @@ MISTAKES = [
         "create view public.member_emails as select org_id, email, roles from public.users; "
         "grant select on public.member_emails to authenticated",
         subject="public.member_emails",
-        fixed=False,
     ),
     Mistake(
         "a policy left from debugging",
@@ -127,7 +132,6 @@ MISTAKES = [
         "grant select, insert on public.invoices to authenticated",
         subject="public.invoices",
         actor="MEMBER",
-        fixed=False,
     ),
     Mistake(
         "a search function for the front end",
@@ -157,97 +161,152 @@ MISTAKES = [
 ]
 
 
-@contextmanager
-def planted(database: Database, *mistakes: Mistake) -> Iterator[None]:
-    """Make the mistakes; afterwards undo those that outlive the database."""
+@dataclass(frozen=True)
+class Files:
+    """Stands for the scratch server of drift: the catalog that the files make, taken once."""
+
+    catalog: Snapshot
+
+    def snapshot_of(self, _files: object) -> Snapshot:
+        return self.catalog
+
+
+def compared_with(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    """Let drift compare with the catalog of this database."""
     with database.connect() as conn:
-        conn.execute(f"revoke temporary on database {database.name} from public")
-        for mistake in mistakes:
-            conn.execute(mistake.sql)
-    try:
-        yield
-    finally:
-        with database.connect() as conn:
-            for mistake in mistakes:
-                if mistake.undo:
-                    conn.execute(mistake.undo)
+        catalog = snapshot.take(conn)
+
+    @contextmanager
+    def scratch(*_: object) -> Iterator[Files]:
+        yield Files(catalog)
+
+    monkeypatch.setattr(drift, "scratch_server", scratch)
 
 
-def breaches(database: Database) -> tuple[Breach, ...]:
-    """Return the breaches that verify finds."""
+@pytest.fixture
+def database(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A clone as the files make it: one has the default privileges of a new database."""
     with database.connect(autocommit=True) as conn:
-        return prove(conn, PROJECT).breaches
+        conn.execute(f"revoke temporary on database {database.name} from public")
+    compared_with(monkeypatch, database)
+    return database
 
 
-def named(mistake: Mistake, found: Iterable[Breach]) -> list[Breach]:
-    """Return the breaches about this mistake."""
-    return [b for b in found if mistake.subject in b.subject or mistake.subject in b.cause]
+def verified(database: Database, change: str = "", sql_dir: Path = SQL_DIR) -> Verdict:
+    """Return the verdict after a change."""
+    with database.connect(autocommit=True) as conn:
+        if change:
+            conn.execute(change.encode())
+        return verify(Migrator(conn), sql_dir)
 
 
-def listed(found: Iterable[Breach]) -> list[str]:
-    return [f"{breach.proof}: {breach.subject}" for breach in found]
+def fixed(database: Database, verdict: Verdict, sql_dir: Path = SQL_DIR) -> int:
+    """Apply each printed fix in the order printed; assert that no breach is left; count them."""
+    printed = [group.fix for group in groups.of(verdict.breaches)]
+    # One weakening makes every session start as another role.
+    with database.connect(autocommit=True, options="-c role=none") as conn:
+        for fix in printed:
+            conn.execute(fix.encode())
+    left = verified(database, sql_dir=sql_dir)
+    assert [(b.proof, b.subject, b.summary, b.fix) for b in left.breaches] == [], printed
+    return len(printed)
+
+
+def undo(database: Database, mistakes: list[Mistake]) -> None:
+    """Undo what outlives the database, should a test fail."""
+    with database.connect(autocommit=True) as conn:
+        for mistake in mistakes:
+            if mistake.undo:
+                conn.execute(mistake.undo)
 
 
 def assert_named(mistake: Mistake, found: tuple[Breach, ...]) -> None:
     """Assert that the mistake is found with its actor, and that each breach has a fix."""
-    about = named(mistake, found)
-    assert about, listed(found)
+    about = [b for b in found if mistake.subject in b.subject or mistake.subject in b.cause]
+    assert about, [f"{breach.proof}: {breach.subject}" for breach in found]
     actors = [breach.actor.upper() for breach in about if breach.sql]
     assert not mistake.actor or [a for a in actors if a.startswith(mistake.actor.upper())], actors
     assert all(breach.fix for breach in found)
+    assert not [b.fix for b in found if "psql" in b.fix or ".sql" in b.fix]
 
 
-def fix(database: Database, found: tuple[Breach, ...]) -> None:
-    """Apply the fixes of the breaches that are SQL or psql commands, each once."""
-    with database.connect(autocommit=True) as conn:
-        for text in dict.fromkeys(breach.fix for breach in found):
-            for line in text.splitlines():
-                todo = re.sub(r"\s+-- .*", "", line)
-                files = re.findall(r"psql -1 -f (sql/\S+\.sql)", todo)
-                if files:
-                    for file in files:
-                        with conn.transaction():
-                            conn.execute((ROOT / file).read_text(encoding="utf-8"))
-                elif STATEMENT.match(todo) and "..." not in todo:
-                    conn.execute(todo)
+@pytest.mark.parametrize("first", range(GROUPS))
+def test_mistakes_are_named_and_every_printed_fix_closes_them(
+    database: Database, first: int
+) -> None:
+    """Some at once, so that none hides behind all the others."""
+    mistakes = MISTAKES[first::GROUPS]
+    try:
+        found = verified(database, "; ".join(mistake.sql for mistake in mistakes))
+        for mistake in mistakes:
+            assert_named(mistake, found.breaches)
+        assert fixed(database, found) >= len(mistakes)
+    finally:
+        undo(database, mistakes)
 
 
-def fixed(database: Database, found: tuple[Breach, ...]) -> tuple[Breach, ...]:
-    """Apply fixes and verify again, up to ROUNDS times; return the remaining breaches."""
-    for _ in range(ROUNDS):
-        fix(database, found)
-        found = breaches(database)
-        if not found:
-            break
-    return found
+def batches() -> list[list[str]]:
+    """Return the weakenings, those that name the same object or role in different batches."""
+    found: list[dict[str, str]] = []
+    for _, object_, change in WEAKENINGS:
+        names = {object_, *re.findall(r"create role (\w+)|alter policy \w+ on (\S+)", change)}
+        batch = next((b for b in found if not any(str(n) in b for n in names)), None)
+        if batch is None:
+            found.append(batch := {})
+        batch |= {str(name): change for name in names}
+    return [list(dict.fromkeys(batch.values())) for batch in found]
 
 
 @one_server
-@pytest.mark.parametrize("first", range(GROUPS))
-def test_mistakes_are_named_and_their_fixes_work(database: Database, first: int) -> None:
-    """Some at once, so that none hides behind all the others."""
-    mistakes = MISTAKES[first::GROUPS]
-    with planted(database, *mistakes):
-        found = breaches(database)
-        for mistake in mistakes:
-            assert_named(mistake, found)
-        left = fixed(database, found)
-        needs_decision = [b for m in mistakes if not m.fixed for b in named(m, left)]
-        assert not listed(set(left) - set(needs_decision))
+@pytest.mark.parametrize("batch", batches()[:2], ids=lambda batch: f"{len(batch)} weakenings")
+def test_every_printed_fix_closes_a_weakening(database: Database, batch: list[str]) -> None:
+    try:
+        found = verified(database, "\n".join(batch))
+        assert fixed(database, found) >= len(batch) // 2, [b.subject for b in found.breaches]
+    finally:
+        with database.connect(autocommit=True, options="-c role=none") as conn:
+            for role in re.findall(r"create role (\w+)", "\n".join(batch)):
+                conn.execute(f"drop owned by {role}; drop role {role}".encode())
 
 
-def test_all_mistakes_at_once_are_named_and_fixed(database: Database) -> None:
-    """On every server; only mistakes that need a decision are left."""
-    with planted(database, *MISTAKES):
-        found = breaches(database)
-        for mistake in MISTAKES:
-            assert_named(mistake, found)
-        left = fixed(database, found)
-        needs_decision = [b for m in MISTAKES if not m.fixed for b in named(m, left)]
-        assert not listed(set(left) - set(needs_decision))
+SHORT = {
+    "setting": """
+        alter policy own on chain.books using (true);
+        alter table chain.loans disable row level security;
+        create policy debug on chain.reminders to clerk using (true);
+        alter view chain.available set (security_invoker = false);
+        grant truncate on chain.books to clerk;
+        grant update (name) on chain.languages to clerk;
+        create function chain.peek() returns bigint language sql security definer
+            set search_path = pg_catalog, pg_temp as 'select count(*) from chain.books';
+        grant execute on function chain.peek() to clerk;
+        create table chain.copies as select * from chain.books;
+        grant select on chain.copies to clerk;
+    """,
+    "claims": """
+        create or replace function clubs.me() returns uuid language sql stable set search_path = ''
+            as $$ select coalesce(current_setting('request.jwt.claims', true)::jsonb ->> 'as',
+                current_setting('request.jwt.claims', true)::jsonb ->> 'sub')::uuid $$;
+        drop policy mine on clubs.seats;
+        alter table clubs.posts disable trigger record;
+        grant delete on clubs.log to signed_in;
+        alter table clubs.posts alter column club_id drop not null;
+        create materialized view clubs.totals as select club_id from clubs.posts;
+        grant select on clubs.totals to visitor;
+    """,
+}
 
 
-def test_unchanged_schema_has_no_breach(database: Database) -> None:
-    """Otherwise the tests above would prove nothing."""
-    with planted(database):
-        assert not breaches(database)
+@one_server
+@pytest.mark.parametrize("name", SHORT)
+def test_every_printed_fix_closes_a_breach_of_a_short_isolation_file(
+    empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with empty_database.connect() as conn:
+        conn.execute((SCHEMAS / f"{name}.sql").read_bytes())
+    (tmp_path / f"0001_{name}.sql").write_bytes((SCHEMAS / f"{name}.sql").read_bytes())
+    (tmp_path / "isolation.toml").write_bytes((SCHEMAS / f"{name}.toml").read_bytes())
+    compared_with(monkeypatch, empty_database)
+    assert verified(empty_database, sql_dir=tmp_path).breaches == ()
+    found = verified(empty_database, SHORT[name], tmp_path)
+    assert fixed(empty_database, found, tmp_path) >= 6

@@ -14,7 +14,7 @@ from psycopg.rows import TupleRow
 
 from runner.errors import UsageError
 from runner.isolation import surface
-from runner.isolation.surface import Surface, lock_file, review
+from runner.isolation.surface import Surface, lock_file, review, undo
 from runner.isolation.surface.comparison import Change, compare
 
 LOCK = SQL_DIR / "isolation.lock"
@@ -72,9 +72,9 @@ def test_weakening_is_named_and_undone(
     text = "\n".join(line for change in found.values() for line in change.diff)
     assert "hush" not in text  # passwords and secrets
     for change in found.values():
-        connection.execute(review.undone(change).encode() or b"select")
+        connection.execute(undo.undone(change).encode() or b"select")
     left = [c for c in compare(reviewed, surface.take(connection)) if c.direction != "narrower"]
-    assert all(review.undone(found[change.object]) == "" for change in left)
+    assert all(undo.undone(found[change.object]) == "" for change in left)
 
 
 HARMLESS = {
@@ -614,7 +614,8 @@ def test_accept_and_verify_of_any_schema(project: Checkout, api_role: str) -> No
     assert breach["subject"] == "table public.notes"
     assert breach["summary"] == "table public.notes changed since it was reviewed: wider"
     assert breach["exposed"] == f"+ table | public.notes | select to {api_role}"
-    project.do(breach["fix"].rpartition("-- not intended:\n")[2])
+    assert breach["intended"].startswith("python -m runner verify --accept")
+    project.do(breach["fix"])
     assert project.runner(*surface_only).code == 0
 
     project.do("alter table public.notes add check (id > 0)")
@@ -652,8 +653,8 @@ def test_pending_and_edited_migrations_are_named_first(project: Checkout) -> Non
     project.do("alter table public.notes disable row level security")
     [breach] = project.runner("verify", "--only", "surface", "--json").document["breaches"]
     assert breach["cause"].startswith("0002_more is pending")
-    assert "python -m runner apply" in breach["fix"]
-    assert "alter table public.notes enable row level security;" in breach["fix"]
+    assert "python -m runner apply" in breach["intended"]
+    assert breach["fix"] == "alter table public.notes enable row level security;"
 
     project.apply_rest()
     project.write(_0002_more="create table public.more (id bigint);")
@@ -704,18 +705,6 @@ def test_check_reports_a_migration_without_its_review(project: Checkout) -> None
     [finding] = [found for found in document["failed"] if found["check"] == "isolation.lock"]
     assert finding["summary"].startswith("is stale: python -m runner up && python -m runner verify")
     assert "+ table | public.notes | row security | off" in finding["details"]
-
-
-@one_server
-def test_statement_of_drift_is_the_fix(project: Checkout) -> None:
-    project.runner("verify", "--accept")
-    project.do("alter policy own on public.notes using (true)")
-    with project.migrator() as migrator:
-        fixes = {"policy public.notes.own": "drop policy own on public.notes;"}
-        [breach] = review.verify(migrator, project.folder / "sql", fixes).breaches
-        assert breach.fix.endswith("-- not intended:\ndrop policy own on public.notes;")
-        [breach] = review.verify(migrator, project.folder / "sql").breaches
-        assert "verify --only drift" in breach.fix
 
 
 @one_server

@@ -347,7 +347,7 @@ def test_policy_that_is_too_permissive_is_named_with_exposed_rows(database: Data
     assert re.match(r"\d rows: org_id=c\w{24}, id=c\w{24}", found.exposed)
     assert "policy select_member on public.projects: for select" in found.cause
     assert "using (true)" in found.cause
-    assert "sql/0009_enable_row_level_security.sql" in found.fix
+    assert found.fix.startswith("-- compare policy select_member, function app.")
 
 
 def test_policy_that_relies_on_the_restrictive_policy_is_found(database: Database) -> None:
@@ -408,7 +408,7 @@ def test_missing_guard_is_reported(database: Database) -> None:
     )
     assert "no guard refused it" in found.cause
     assert "keep_last_owner, record_audit, touch_updated_at" in found.cause
-    assert "sql/0007_guard_rows.sql" in found.fix
+    assert found.fix == "-- compare triggers, constraints and policies of public.users"
 
 
 def test_disabled_row_security_is_named_with_its_fix(database: Database) -> None:
@@ -557,8 +557,9 @@ def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -
     result = checkout.runner("verify", "--only", "users")
     assert result.code == 4
     assert re.search(r"^  OWNER .* ✗1 ", result.out, re.MULTILINE)
-    assert "breach 1: public.users.update.email as OWNER in own org" in result.out
-    for part in ("summary  ", "actor  ", "sql  ", "exposed  ", "cause  ", "fix  "):
+    assert "breach 1 of 1: public.users.update.email as OWNER in own org (" in result.out
+    assert re.search(r"\n  if intended .*\n +\[rights.users\]\n +update = ", result.out)
+    for part in ("summary  ", "actor  ", "sql  ", "exposed  ", "cause  ", "if intended", "fix  "):
         assert re.search(rf"^  {part}", result.out, re.MULTILINE)
     assert "  also affected public.users.update.email as ADMIN in own org\n" in result.out
     assert 'update public.users set "email" = "email" where' in result.out
@@ -577,7 +578,7 @@ def test_json_is_a_single_document(checkout: Checkout) -> None:
     result = checkout.runner("verify", "--only", "users", "--json")
     assert (result.code, result.document["ok"], result.document["exit_code"]) == (4, False, 4)
     breach = result.document["breaches"][0]
-    assert " ".join(breach) == "proof subject summary actor sql exposed cause fix"
+    assert " ".join(breach) == "proof subject summary actor sql exposed cause intended fix"
     assert breach["fix"] == "revoke update (email) on public.users from authenticated;"
 
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.postgres.connection import Connection
 from runner.queries import query
-
-_HELPERS = "psql -1 -f sql/0006_create_caller_helpers.sql"
-_GUARDS = "psql -1 -f sql/0007_guard_rows.sql"
-_LOG = "psql -1 -f sql/0008_record_audit.sql"
-_POLICIES = "psql -1 -f sql/0009_enable_row_level_security.sql"
-# Restores every function, trigger and policy.
-RESTORE_ALL = f"{_HELPERS}\n{_GUARDS}\n{_LOG}\n{_POLICIES}  -- constraints: see 0002 to 0005"
 
 
 @dataclass(frozen=True)
@@ -69,17 +63,19 @@ class RootCauses:
         if not guarded:
             helpers = [f for f in facts if f.kind == "helper"]
             cause = _joined([*policies, *helpers, *grants])
-            fix = f"{_POLICIES}  -- restores its policies and grants; drop any others"
-            if helpers:
-                fix = f"{_HELPERS}  -- restores the functions they call\n{fix}"
-            return cause or f"no grant or policy of {self._table(table)} explains it", fix
+            named = [f"{f.kind.replace('restrictive', 'policy')} {f.name}" for f in policies]
+            named += [f"function {f.name}" for f in helpers]
+            return (
+                cause or f"no grant or policy of {self._table(table)} explains it",
+                self._compare(", ".join(named) or "grants and policies", table),
+            )
         triggers = [f.text.removeprefix("trigger ") for f in facts if f.kind == "trigger"]
         cause = (
             f"no guard refused it; triggers on {self._table(table)} for {command}: "
             f"{', '.join(triggers) or 'none'}; its policies: "
             f"{', '.join(f.name for f in policies) or 'none'}; {_joined(grants)}"
         )
-        return cause, f"{_GUARDS}; {_POLICIES}"
+        return cause, self._compare("triggers, constraints and policies", table)
 
     def of_privilege(self, table: str, command: str, role: str) -> tuple[str, str]:
         """Return what gives a role a privilege that it should not have."""
@@ -96,21 +92,33 @@ class RootCauses:
         switches = [f for f in facts if f.kind == "switch"]
         if switches:
             return _joined(switches), self._revert(switches[0], table, role)
-        return f"no grant on {self._table(table)} explains it", _POLICIES
+        return f"no grant on {self._table(table)} explains it", self._compare("grants", table)
 
     def of_refusal(
-        self, table: str, command: str, role: str, sqlstate: str, message: str
+        self,
+        table: str,
+        command: str,
+        role: str,
+        sqlstate: str,
+        message: str,
+        *,
+        columns: Sequence[str] = (),
     ) -> tuple[str, str]:
-        """Return what is missing if an allowed statement was refused."""
+        """Return what is missing if an allowed statement was refused.
+
+        `columns`: those that it writes; none for the whole table.
+        """
         facts = self.facts(table, command, role)
         grants = [f for f in facts if f.kind == "grant"]
-        target = f"{self._table(table)} to {self._quote(role)}"
+        listed = ", ".join(map(self._quote, columns))
+        grant = f"grant {command}{f' ({listed})' if listed else ''} on {self._table(table)}"
+        grant = f"{grant} to {self._quote(role)};"
         if not grants:
-            return (f"missing: grant {command} on {target}", _POLICIES)
+            return f"missing: {grant.rstrip(';')}", grant
         if sqlstate == "42501" and message.startswith("permission denied"):
-            return (f"missing: a privilege ({message}); there is {_joined(grants)}", _POLICIES)
+            return f"missing: a privilege ({message}); there is {_joined(grants)}", grant
         if sqlstate and sqlstate != "42501":
-            return (f"{sqlstate}: {message}", RESTORE_ALL)
+            return f"{sqlstate}: {message}", self._compare("triggers and constraints", table)
         # To change a row, a role must see it: UPDATE and DELETE need a policy for SELECT, too.
         for needed in [command] if command == "insert" else [command, "select"]:
             if not any(f.kind == "policy" for f in self.facts(table, needed, role)):
@@ -118,9 +126,14 @@ class RootCauses:
                     f"missing: a permissive policy for {needed} to {self._quote(role)}"
                     f" on {self._table(table)}"
                 )
-                return (cause, _POLICIES)
+                return cause, self._compare(f"policies for {needed}", table)
         policies = [f for f in facts if f.kind in ("policy", "restrictive")]
-        return (f"{message or 'no visible row'}; there is {_joined(policies)}", _POLICIES)
+        cause = f"{message or 'no visible row'}; there is {_joined(policies)}"
+        return cause, self._compare("policies", table)
+
+    def _compare(self, what: str, table: str) -> str:
+        """Return a fix without a statement, because only the files say what is right."""
+        return f"-- compare {what} of {self._table(table)}"
 
     def _quote(self, name: str) -> str:
         """Return a name as an SQL identifier, quoted if it is mixed case, reserved or the like."""

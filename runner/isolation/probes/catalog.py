@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from runner.isolation.fixes import declare
 from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
@@ -54,6 +55,9 @@ def _no_rows(probe: Probe, failure: Failure) -> None:
 
 def _undecided(probe: Probe) -> None:
     config, tenants = probe.fixture.config, probe.fixture.tenants
+    by_role: dict[str, list[str]] = {}
+    for actor in config.actors.values():
+        by_role.setdefault(actor.role, []).append(actor.name)
     for relation in probe.relations:
         if relation.kind == "f":
             probe.findings.breach(
@@ -61,7 +65,9 @@ def _undecided(probe: Probe) -> None:
                 relation.qualified,
                 f"the foreign table {relation.qualified} is within reach, and was not tried",
                 cause="reading it would connect to another server, which has no such rows",
-                fix=f"-- [[accept]] it, or: {_revoke('all', relation.qualified, relation.users)}",
+                intended=f'# {config.path}\n[[accept]]\nrule = "untried"\n'
+                f'object = "{relation.qualified}"\nbecause = ""',
+                fix=_revoke("all", relation.qualified, relation.users),
             )
         if relation.kind == "S" or probe.rights.declared(relation):
             continue
@@ -76,8 +82,8 @@ def _undecided(probe: Probe) -> None:
             relation.qualified,
             f"the {kind} {relation.qualified} is within reach of {', '.join(roles)}, and undecided",
             cause=what,
-            fix=f'-- in {config.path}, [rights]:\n"{relation.schema}.{relation.name}" = '
-            "{ select = [] }\n" + f"-- or: {_revoke('all', relation.qualified, roles)}",
+            intended=declare.of_relation(relation, by_role, config.path),
+            fix=_revoke("all", relation.qualified, roles),
         )
     for function in tenants.functions if config.functions is not None else ():
         names = (function.name, f"{function.schema}.{function.name}", function.signature)
@@ -91,7 +97,12 @@ def _undecided(probe: Probe) -> None:
                 function.signature,
                 f"{', '.join(function.callers)} may call {function.signature}, which is undecided",
                 cause="[expose] functions does not name it",
-                fix=f"-- in {config.path}, [expose]: add {function.schema}.{function.name}",
+                intended=declare.of_function(
+                    f"{function.schema}.{function.name}", config.functions or (), config.path
+                ),
+                fix=_revoke(
+                    "execute", f"routine {function.signature}", ["public", *function.callers]
+                ),
             )
 
 

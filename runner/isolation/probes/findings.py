@@ -81,27 +81,36 @@ class Findings:
         if not table.is_table or table.schema != "public":  # the only schema that these know
             return "", ""
         name, role = table.name, caller.role
-        if cell.allowed:
-            return self._causes.of_refusal(
-                name, cell.command, role, outcome.sqlstate, outcome.message
-            )
         column = cell.what.removeprefix("row with ").removesuffix(", without WHERE")
+        column = column if table.column(column) else ""
+        if cell.allowed:
+            columns = [column] if column and not caller.everywhere else []
+            return self._causes.of_refusal(
+                name, cell.command, role, outcome.sqlstate, outcome.message, columns=columns
+            )
         guarded = cell.what in self.guarded and (cell.where == "own" or caller.everywhere)
         cause, fix = self._causes.of_access(
             name,
             cell.command,
             role,
-            column=column if table.column(column) else "",
+            column=column,
             guarded=guarded,
         )
         return cause if guarded else "", fix
 
     def breach(
-        self, proof: str, subject: str, summary: str, *, cause: str = "", fix: str = ""
+        self,
+        proof: str,
+        subject: str,
+        summary: str,
+        *,
+        cause: str = "",
+        intended: str = "",
+        fix: str = "",
     ) -> None:
         """Record a finding that is no cell."""
         self.breaches.append(
-            Breach(proof=proof, subject=subject, summary=summary, cause=cause, fix=fix)
+            Breach(proof, subject, summary, cause=cause, intended=intended, fix=fix)
         )
 
     def script(self, caller: Caller, statement: str) -> str:
@@ -127,8 +136,8 @@ class Findings:
                 relation.signature,
                 f"{relation.signature} {how} ({relation.owner}); "
                 f"execute is granted to {', '.join(relation.callers)}",
-                f"revoke execute on function {relation.signature} from public, "
-                f"{', '.join(relation.callers)};  -- or let it ask who calls",
+                f"revoke execute on routine {relation.signature} from public, "
+                f"{', '.join(relation.callers)};",
             )
         if caller.suspect:
             return caller.suspect, f"{caller.suspect} reads what the client sets", ""

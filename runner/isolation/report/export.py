@@ -11,7 +11,7 @@ import jinja2
 from runner.isolation.report import summary
 from runner.isolation.verdict import COMMANDS, Breach, Verdict
 
-_FIELDS = ("actor", "sql", "exposed", "cause", "fix")
+_FIELDS = ("actor", "sql", "exposed", "cause", "intended", "fix")
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -71,11 +71,22 @@ class Places:
             self._found[key] = self._relative(self._search(breach) or self._otherwise())
         return self._found[key]
 
+    def unmade(self, text: str) -> list[tuple[str, str]]:
+        """Return the policies that a text names and no migration creates, with their tables."""
+        return [
+            (name, table)
+            for kind, name, table in dict.fromkeys(_ON_TABLE.findall(text))
+            if kind == "policy" and self._files and not self._find(_in_table(kind, name, table))
+        ]
+
     def _search(self, breach: Breach) -> Place | None:
         for path, _, _ in self._files:
             if path.stem == breach.subject:  # a migration that was edited
                 return Place(path, 1)
-        for name, pattern in _patterns(breach):
+        return self._find(_patterns(breach))
+
+    def _find(self, patterns: Iterator[_Search]) -> Place | None:
+        for name, pattern in patterns:
             for path, text, found in reversed(self._files):
                 for start, statement in reversed(found):
                     matches = [*pattern.finditer(statement)] if name in statement.lower() else []

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import runner
+from runner.isolation.report import groups
 from runner.isolation.report.places import Place, Places
 from runner.isolation.verdict import Breach, Cell, Check, Verdict
 
@@ -74,10 +75,8 @@ def workflow_commands(verdict: Verdict, places: Places) -> Iterator[str]:
 
     Per cause, because GitHub shows ten errors of a step.
     """
-    by_cause: dict[tuple[str, str, str], list[Breach]] = {}
-    for breach in verdict.breaches:
-        by_cause.setdefault((breach.subject, breach.cause, breach.fix), []).append(breach)
-    for first, *others in by_cause.values():
+    for group in groups.of(verdict.breaches):
+        first, *others = group.breaches
         place = places.of(first)
         line = {"line": str(place.line)} if place.line else {}
         where = {"file": place.path.as_posix(), **line, "title": first.proof}
@@ -127,6 +126,7 @@ def _described(proof: Check | Cell | None, breach: Breach | None) -> tuple[str, 
 def _message(breach: Breach) -> str:
     parts = [breach.summary]
     parts += [f"Cause: {breach.cause}"] if breach.cause else []
+    parts += [f"If it is intended:\n{breach.intended}"] if breach.intended else []
     parts += [f"Fix:\n{breach.fix}"] if breach.fix else []
     return "\n".join(parts)
 

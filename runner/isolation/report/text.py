@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from runner.isolation import surface
-from runner.isolation.report import summary
+from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.verdict import COMMANDS, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
-_WIDTHS = (28, 8, 11, 13, 9, 9)  # actor, then each command
+_WIDTH = 80
 _NAMED = 5  # breaches with the same cause that are named after the one in full
 
 
@@ -32,24 +32,40 @@ def verdict_lines(verdict: Verdict, paint: Paint, *, verbose: bool = False) -> I
     yield from breach_lines(verdict.breaches, paint, verbose=verbose)
 
 
-def breach_lines(breaches: Iterable[Breach], paint: Paint, *, verbose: bool) -> Iterator[str]:
-    """Yield one breach per cause in full, and the names of the others."""
-    by_cause: dict[tuple[str, str, str], list[Breach]] = {}
-    for breach in breaches:
-        by_cause.setdefault((breach.subject, breach.cause, breach.fix), []).append(breach)
-    for number, same in enumerate(by_cause.values(), start=1):
-        first, *others = same
-        yield paint(f"breach {number}: {first.proof}", "red")
-        for name in ("summary", "actor", "sql", "exposed", "cause", "fix"):
-            if value := getattr(first, name):
-                yield _field(name, value)
-        times = Counter(breach.proof for breach in others)
-        more = [f"{proof}{f' ({n} times)' if n > 1 else ''}" for proof, n in times.items()]
-        if not verbose and len(more) > _NAMED:
-            more[_NAMED:] = [f"and {len(more) - _NAMED} more, which -v or --json name"]
-        if more:
-            yield _field("also affected", "\n".join(more))
+def breach_lines(breaches: Sequence[Breach], paint: Paint, *, verbose: bool) -> Iterator[str]:
+    """Yield one group per cause: its first breach in full, the names of the others, and the fix."""
+    found = groups.of(breaches)
+    for number, group in enumerate(found, start=1):
+        yield from _group(group, f"{number} of {len(found)}", paint, verbose=verbose)
+    if len(found) > 1:
+        yield f"{len(breaches)} breaches of {len(found)} causes:"
+        for number, group in enumerate(found, start=1):
+            text = f"{number:>3}  {group.object} ({groups.counted(group)})"
+            yield paint(_wrapped(text, "     "), "red")
         yield ""
+
+
+def _group(group: groups.Group, number: str, paint: Paint, *, verbose: bool) -> Iterator[str]:
+    first, *others = group.breaches
+    count = f" ({groups.counted(group)})" if others else ""
+    yield paint(f"breach {number}: {first.proof}{count}", "red")
+    for name in ("summary", "actor", "sql", "exposed"):
+        if value := getattr(first, name):
+            yield _field(name, value)
+    times = Counter(breach.proof for breach in others)
+    more = [f"{proof}{f' ({n} times)' if n > 1 else ''}" for proof, n in times.items()]
+    if not verbose and len(more) > _NAMED:
+        more[_NAMED:] = [f"and {len(more) - _NAMED} more, which -v or --json name"]
+    fields = {
+        "also affected": "\n".join(more),
+        "cause": "\n".join(group.causes),
+        "if intended": group.intended,
+        "fix": group.fix,
+    }
+    for name, value in fields.items():
+        if value:
+            yield _field(name, value)
+    yield ""
 
 
 def score_lines(score: Score, paint: Paint, *, verbose: bool) -> Iterator[str]:
@@ -72,11 +88,18 @@ def score_lines(score: Score, paint: Paint, *, verbose: bool) -> Iterator[str]:
 
 
 def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
-    for table, lines in summary.grids(verdict.cells).items():
-        yield paint(_row([table, *(command.upper() for command in COMMANDS)]), "bold")
+    grids = summary.grids(verdict.cells)
+    header = [command.upper() for command in COMMANDS]
+    squares = [[str(s or "") for s in line.squares] for of in grids.values() for line in of]
+    widths = [max(map(len, column)) + 2 for column in zip(header, *squares, strict=True)]
+    first = max(12, _WIDTH - sum(widths))  # for the actors, who are wrapped
+    for table, lines in grids.items():
+        yield paint(_row([f"{table:<{first - 1}}", *header], [first, *widths]), "bold")
         for line in lines:
-            actors = textwrap.shorten(line.actors, _WIDTHS[0] - 3, placeholder=" …")
-            text = _row([f"  {actors}", *(str(square or "") for square in line.squares)])
+            actors = textwrap.wrap(line.actors, first - 3, break_long_words=False) or [""]
+            words = [f"  {actors[0]}", *(str(square or "") for square in line.squares)]
+            rest = (f"    {more}" for more in actors[1:])
+            text = "\n".join((_row(words, [first, *widths]), *rest))
             yield paint(text, "green" if line.passed else "red")
     if verdict.cells:
         yield ""
@@ -85,8 +108,8 @@ def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
         yield ""
 
 
-def _row(words: Iterable[str]) -> str:
-    padded = (f"{word:<{width - 1}} " for word, width in zip(words, _WIDTHS, strict=True))
+def _row(words: Iterable[str], widths: Iterable[int]) -> str:
+    padded = (f"{word:<{width - 1}} " for word, width in zip(words, widths, strict=True))
     return "".join(padded).rstrip()
 
 
@@ -118,7 +141,7 @@ def _mark(check: Check, paint: Paint) -> str:
 def _field(name: str, value: str) -> str:
     """Return a field of a breach; statements keep their lines, so that they can be pasted."""
     lines = value.splitlines()
-    if name not in ("sql", "fix", "also affected"):
+    if name not in ("sql", "fix", "if intended", "also affected"):
         lines = [part for line in lines for part in textwrap.wrap(line, 63, break_long_words=False)]
     return "\n".join(f"  {name if not n else '':<13} {line}" for n, line in enumerate(lines))
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import psycopg
 
+from runner.isolation.fixes.order import decided_by_owner
 from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
@@ -129,7 +130,7 @@ def _failed(rule: CaseFile, error: psycopg.Error) -> Breach:
         summary=f"{rule.title} The rule could not be run.",
         exposed=rule.fields["why"],
         cause=f"the query of the rule failed: {error.sqlstate}: {message}",
-        fix="python -m runner verify  -- again, once the other breaches are fixed",
+        fix="-- once the other breaches are fixed, verify again",
     )
 
 
@@ -140,5 +141,5 @@ def _breach(rule: CaseFile, object_: str, problem: str, fix: str) -> Breach:
         summary=f"{object_}: {problem}",
         exposed=rule.fields["why"],
         cause=object_,
-        fix=fix,
+        fix=decided_by_owner(fix),
     )

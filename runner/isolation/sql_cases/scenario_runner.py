@@ -13,7 +13,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import pq, sql
 
-from runner.isolation.matrix.root_cause import RESTORE_ALL, RootCauses
+from runner.isolation.matrix.root_cause import RootCauses
 from runner.isolation.probes.execute import NOT_TRIED, Outcome, set_settings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.project import Project
@@ -249,11 +249,14 @@ class _Runner:
         named = None if table.name else self._named(f"{step.sql} {scenario.body}")
         name = table.name or (named.name if named else "")
         if not name:
-            return "a privilege or function that the statement uses", RESTORE_ALL
+            return "a privilege or function that the statement uses", ""
         actor = self._names.actor(step)
         if actor is None:
             schema = table.schema or (named.schema if named else "")
-            return f"no trigger or constraint of {schema}.{name} refused it", RESTORE_ALL
+            return (
+                f"no trigger or constraint of {schema}.{name} refused it",
+                f"-- compare triggers and constraints of {schema}.{name}",
+            )
         command = _command(step.sql)
         if step.condition or "_privilege(" in step.sql:
             return self._causes.of_privilege(name, command, actor.role)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from runner.errors import PlanError, UsageError
 from runner.files import loader
 from runner.isolation.surface import NAME, Surface, lock_file, take
 from runner.isolation.surface.comparison import Change, compare, platform, without
-from runner.isolation.surface.direction import PRIVILEGE, Direction
+from runner.isolation.surface.direction import Direction
+from runner.isolation.surface.undo import undone
 from runner.isolation.transactions import read
 from runner.isolation.verdict import Breach, Check, Verdict
 from runner.migrate.migrator import Migrator
@@ -22,7 +23,6 @@ from runner.postgres.connection import Connection
 from runner.schema.snapshot import OF_OTHERS, Fact
 
 ACCEPT = "python -m runner verify --accept"
-_ASK_DRIFT = "python -m runner verify --only drift  -- has the statement, if a file says otherwise"
 _LOCK_TIMEOUT = 1.0  # seconds, for a table that is being changed
 _TITLE = "Every fact that decides who reaches which rows"
 # What a server has beside the files: logins, their settings, what an administrator granted.
@@ -49,11 +49,11 @@ def current(connection: Connection) -> Surface:
     return read(connection, _LOCK_TIMEOUT, lambda: take(connection))
 
 
-def verify(migrator: Migrator, sql_dir: Path, fixes: Mapping[str, str] | None = None) -> Verdict:
+def verify(migrator: Migrator, sql_dir: Path) -> Verdict:
     """Compare the database with the reviewed surface. Changes nothing, needs no scratch server.
 
-    `fixes`: statements by the object that they restore, such as those of drift. Without a lock file
-    there is a warning and no check. Raises UsageError for a malformed one, and LockTimeout.
+    Without a lock file there is a warning and no check. Raises UsageError for a malformed one, and
+    LockTimeout.
     """
     started = time.monotonic()
     path = sql_dir / lock_file.FILE
@@ -78,9 +78,7 @@ def verify(migrator: Migrator, sql_dir: Path, fixes: Mapping[str, str] | None = 
         outcome = f"{compared} facts compared, {_objects(changes)} not as reviewed"
     return Verdict(
         checks=(Check(NAME, NAME, _TITLE, str(path), outcome, passed=not others),),
-        breaches=tuple(
-            _breach(change, path, plan, (fixes or {}).get(change.object, "")) for change in others
-        ),
+        breaches=tuple(_breach(change, path, plan) for change in others),
         warnings=tuple(_warnings(path, plan, narrower, absent, platforms)),
         compared=compared,
         seconds=time.monotonic() - started,
@@ -186,41 +184,24 @@ def _warnings(
     return found
 
 
-def _breach(change: Change, path: Path, plan: Plan | None, fix: str) -> Breach:
+def _breach(change: Change, path: Path, plan: Plan | None) -> Breach:
     cause = (
         f"changed since it was reviewed in {path}: by hand, or by a migration without its review"
     )
-    accept_it = f"-- intended:\n{ACCEPT}  -- and have the difference of {path} reviewed"
+    intended = f"{ACCEPT}  -- and have the difference of {path} reviewed"
     if plan and plan.of(*_NOT_APPLIED):
         cause = f"{_states(plan, _NOT_APPLIED)}, so the database may differ from {path}"
         first = next(entry for state in _NOT_APPLIED for entry in plan.of(state))
-        accept_it = f"-- {ADVICE[first.state]}, then verify again"
-    undo = fix or undone(change) or _ASK_DRIFT
+        intended = f"-- {ADVICE[first.state]}, then verify again"
     return Breach(
         proof=NAME,
         subject=change.object,
         summary=change.summary,
         exposed="\n".join(change.diff),
         cause=cause,
-        fix=f"{accept_it}\n-- not intended:\n{undo}",
+        intended=intended,
+        fix=undone(change),
     )
-
-
-def undone(change: Change) -> str:
-    """Return the statements that undo a change, '' where the facts of the catalog have not all."""
-    own = [fact for fact in change.now if fact.kind == change.kind]
-    drops = [fact.unmake for fact in own if (fact.unmake or "").startswith("drop ")][:1]
-    changed = {fact.trait for fact in (*change.reviewed, *own)}
-    if "row security" in changed <= {"force", "row security"} and not change.whole:
-        is_on = any((fact.trait, fact.value) == ("row security", "on") for fact in own)
-        word = "disable" if is_on else "enable"
-        return f"alter table {change.name} {word} row level security;"
-    if change.reviewed or (drops and not change.whole):
-        return ""
-    undo = drops or [fact.unmake or "" for fact in own]
-    if change.whole and not drops and change.kind != "role":
-        undo = [fact.unmake or "" for fact in own if not fact.trait or PRIVILEGE.match(fact.trait)]
-    return "\n".join(f"{text};" for text in dict.fromkeys(undo)) if all(undo) else ""
 
 
 def _objects(changes: Sequence[Change]) -> str:

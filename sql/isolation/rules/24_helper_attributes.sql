@@ -22,7 +22,7 @@ select
         )
     ) as problem,
     case
-        when l.lanname <> 'plpgsql' then 'psql -1 -f sql/0006_create_caller_helpers.sql'
+        when l.lanname <> 'plpgsql' then format('-- compare function %s', f.oid::regprocedure)
         else format('alter function %s stable parallel safe security definer;', f.oid::regprocedure)
     end as fix
 from pg_proc as f

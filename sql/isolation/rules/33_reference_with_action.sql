@@ -9,7 +9,12 @@ select
     format('constraint %I on %s', k.conname, t.title) as object,
     format('it has an action: %s', pg_get_constraintdef(k.oid)) as problem,
     format(
-        'alter table %s drop constraint %I;  -- and add it without an action', t.title, k.conname
+        'alter table %1$s drop constraint %2$I, add constraint %2$I %3$s;',
+        t.title, k.conname,
+        regexp_replace(
+            pg_get_constraintdef(k.oid),
+            ' ON (UPDATE|DELETE) (CASCADE|RESTRICT|SET (NULL|DEFAULT)( \([^)]*\))?)', '', 'g'
+        )
     ) as fix
 from pg_constraint as k
 inner join tenant_table as t on t.oid = k.conrelid

@@ -8,12 +8,17 @@ select
     format('it does not include %I: %s', t.key, pg_get_indexdef(i.indexrelid)) as problem,
     case
         when k.conname is null then format(
-            'drop index concurrently %s;  -- and create it again with %I',
-            i.indexrelid::regclass, t.key
+            e'drop index concurrently %s;\n%s;',
+            i.indexrelid::regclass,
+            regexp_replace(
+                regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX ', ' INDEX CONCURRENTLY '),
+                ' USING (\w+) \(', format(' USING \1 (%I, ', t.key)
+            )
         )
         else format(
-            'alter table %s drop constraint %I;  -- and create it again with %I',
-            t.title, k.conname, t.key
+            'alter table %1$s drop constraint %2$I, add constraint %2$I %3$s;',
+            t.title, k.conname,
+            regexp_replace(pg_get_constraintdef(k.oid), '\(', format('(%I, ', t.key))
         )
     end as fix
 from pg_index as i

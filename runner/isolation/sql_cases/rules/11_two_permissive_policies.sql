@@ -12,8 +12,9 @@ select
         count(*),
         string_agg(p.name, ', ' order by p.name)
     ) as problem,
-    string_agg(
-        format('drop policy %I on %s;', p.name, p.table_title), '  -- or: ' order by p.oid desc
+    format(
+        '-- compare policies %s of %s',
+        string_agg(quote_ident(p.name), ', ' order by p.name), p.table_title
     ) as fix
 from policy as p
 cross join (values ('select', 'r'), ('insert', 'a'), ('update', 'w'), ('delete', 'd'))

@@ -9,7 +9,7 @@ select
     format('it has no %s', missing.clause) as problem,
     case
         when other.text is null
-            then format('drop policy %I on %s;  -- and create it again', p.name, p.table_title)
+            then format('-- compare policy %I on %s', p.name, p.table_title)
         else format(
             'alter policy %I on %s %s (%s);', p.name, p.table_title, missing.clause, other.text
         )

@@ -7,10 +7,7 @@
 select
     format('column %s.%I', p.title, p.column_name) as object,
     format('%s may %s it', p.grantee_name, lower(p.privilege_type)) as problem,
-    format(
-        'revoke %s on %s from %s;  -- or declare it in %s',
-        p.right_title, p.title, p.grantee_name, :'file'
-    ) as fix
+    format('revoke %s on %s from %s;', p.right_title, p.title, p.grantee_name) as fix
 from privilege as p
 inner join api_role as r
     on r.oid = p.grantee

@@ -390,16 +390,18 @@ facts (kind, name, trait, value, make, unmake) as (
     where altered.value is not null
     union all
     -- The database and `public` may also belong to a superuser, and `public` to the database's owner.
-    select o.kind, o.name, 'owner', quote_ident(r.rolname), null, null
+    select
+        o.kind, o.name, 'owner', quote_ident(r.rolname), null,
+        format('alter %s owner to %I', o.thing, me.rolname)
     from (
-        select 'database', 'this', d.datdba
+        select 'database', 'this', d.datdba, format('database %I', d.datname)
         from pg_database as d
         inner join this_database as this on this.oid = d.oid
         union all
-        select 'schema', 'public', n.nspowner
+        select 'schema', 'public', n.nspowner, 'schema public'
         from pg_namespace as n
         where n.nspname = 'public'
-    ) as o (kind, name, owner)
+    ) as o (kind, name, owner, thing)
     inner join pg_roles as r on r.oid = o.owner
     cross join me
     where not r.rolsuper and r.oid <> me.oid and r.rolname <> 'pg_database_owner'

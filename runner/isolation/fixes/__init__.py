@@ -1,0 +1,125 @@
+"""Fixes: for each breach the exact statements, and one fix for all breaches of a cause.
+
+The catalog that the files make, which drift compares the database with, has the statements. So a
+breach that a difference explains has the fix of that difference. What no difference explains keeps
+the statement of its proof; without one, it says which object of which file decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from psycopg import sql
+
+from runner.isolation import drift, surface
+from runner.isolation.fixes import causes, declare
+from runner.isolation.fixes.order import decided_by_owner, is_sql, joined, parts, rank
+from runner.isolation.report.places import Place, Places
+from runner.isolation.surface import lock_file
+from runner.isolation.verdict import Breach, Verdict
+from runner.postgres.connection import Connection
+from runner.schema import snapshot
+from runner.schema.snapshot import Snapshot
+
+_COMPARE = "-- compare "
+_OF_TABLE = re.compile(
+    r"revoke (select|insert|update|references) on (?:table )?(\S+) from ([^,;]+);"
+)
+
+
+def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict:
+    """Return the verdict with the fixes of its breaches, in the order in which they apply."""
+    if verdict.proven:
+        return verdict
+    now = snapshot.take(connection)
+    found = causes.differences(verdict.breaches, now)
+    fixes: dict[int, str] = {}
+    intended: dict[int, str] = {}
+    for members in causes.components(found):
+        text = joined(decided_by_owner(_here(d, connection)) for d in members)
+        accepted = _unique(b.intended for d in members for b in d.breaches)
+        fixes.update((id(d), text) for d in members)
+        intended.update((id(d), accepted) for d in members)
+    # Without the catalog of the files, the statement is unknown, and not that there is none.
+    compared = any(c.name == drift.NAME for c in verdict.checks)
+    files = Places(sql_dir)
+    by_role = declare.actors(sql_dir)
+    revoked = "\n".join(d.fix for d in found)
+    breaches = []
+    for breach in verdict.breaches:
+        of = causes.cause_of(breach, found)
+        fix = fixes[id(of)] if of else decided_by_owner(breach.fix)
+        if of and not is_sql(fix):
+            fix = joined((decided_by_owner(breach.fix), fix))
+        if not is_sql(fix):
+            fix = _compared(breach, fix, files, made_by_files=compared and not of)
+        meant = declare.of_revokes(fix, by_role, sql_dir)
+        meant = "" if " in other org" in breach.proof else meant
+        accept = breach.intended if not of else intended[id(of)]
+        fix = _with_column_grants(fix, now, revoked)
+        breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
+    return replace(verdict, breaches=tuple(sorted(breaches, key=_order)))
+
+
+def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:
+    """Return a fix that keeps the privileges on columns, which a revoke of the table removes too.
+
+    `revoked`: the statements that remove those which no file grants.
+    """
+    statements, notes = parts(fix)
+    found = []
+    for statement in statements:
+        found.append(statement)
+        if match := _OF_TABLE.match(statement):
+            privilege, table, grantee = match.groups()
+            kept = [
+                fact.name.removeprefix(f"{table}.")
+                for fact in now.facts
+                if (fact.kind, fact.of, fact.trait)
+                == ("column", table, f"{privilege} to {grantee}")
+                and f"{fact.unmake};" not in revoked
+            ]
+            if kept:
+                found.append(f"grant {privilege} ({', '.join(kept)}) on {table} to {grantee};")
+    return "\n".join(dict.fromkeys((*found, *notes)))
+
+
+def _here(difference: causes.Difference, connection: Connection) -> str:
+    """Return the fix of a difference for this database, not for the scratch one."""
+    if difference.kind != "database":
+        return difference.fix
+    name = sql.Identifier(connection.info.dbname).as_string(connection)
+    return re.sub(r"(?<= on database )(\"[^\"]*\"|\S+)", lambda _: name, difference.fix)
+
+
+def _compared(breach: Breach, fix: str, files: Places, *, made_by_files: bool) -> str:
+    """Return what to look at where no statement is certain, with file and line."""
+    if fix and not fix.startswith(_COMPARE):
+        return fix
+    unmade = files.unmade(f"{breach.subject}\n{breach.cause}")
+    if unmade:
+        return "\n".join(f"drop policy if exists {name} on {table};" for name, table in unmade)
+    place = files.of(breach)
+    if breach.proof == surface.NAME and place.path.suffix != ".sql":  # no migration names it
+        place = place._replace(path=place.path.with_name(lock_file.FILE), line=None)
+    what = fix.removeprefix(_COMPARE) or breach.subject
+    if made_by_files:
+        return f"-- {_shown(place)} makes it so: change {what} in a new migration"
+    return f"{_COMPARE}{what} with {_shown(place)}"
+
+
+def _shown(place: Place) -> str:
+    return f"{place.path}:{place.line}" if place.line else str(place.path)
+
+
+def _unique(texts: Iterable[str]) -> str:
+    return "\n".join(dict.fromkeys(filter(None, texts)))
+
+
+def _order(breach: Breach) -> tuple[int, int]:
+    """Return the place of a fix: that of its last statement; what has none comes last."""
+    statements, _ = parts(breach.fix)
+    return rank(statements[-1]) if statements else (9, 0)

@@ -1,0 +1,115 @@
+"""The lines for isolation.toml that declare what a revoke would take away."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from runner.isolation import toml_file
+from runner.isolation.fixes.order import parts
+from runner.isolation.tenancy.objects import Relation
+
+COMMANDS = ("select", "insert", "update", "delete")
+_REVOKE = re.compile(
+    rf"revoke ({'|'.join(COMMANDS)})(?: \((.+)\))? on (?:table )?(\S+) from (.+?);", re.DOTALL
+)
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+Held = Mapping[str, Mapping[str, Sequence[str] | None]]  # columns by command and role; None: all
+
+
+def actors(sql_dir: Path) -> dict[str, list[str]]:
+    """Return the actors by database role. Of a malformed file there are none: it is an error."""
+    try:
+        text = (sql_dir / toml_file.NAME).read_text(encoding="utf-8")
+        found = tomllib.loads(text).get("actors", {})
+    except (OSError, ValueError):
+        return {}
+    by_role: dict[str, list[str]] = {}
+    for name, actor in found.items():
+        role = actor if isinstance(actor, str) else actor.get("role", "")
+        # A signed-in actor without a tenant has no rights.
+        if isinstance(actor, str) or "member" in actor or "user" not in actor:
+            by_role.setdefault(role, []).append(name)
+    return by_role
+
+
+def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str:
+    """Return the lines that declare what a fix revokes; '' if it does anything else."""
+    held: dict[str, dict[str, dict[str, list[str] | None]]] = {}
+    for statement in parts(fix)[0]:
+        match = _REVOKE.match(statement)
+        roles = [role.strip().strip('"') for role in match[4].split(",")] if match else []
+        if not match or not set(roles) & by_role.keys():
+            return ""
+        columns = [part.strip() for part in match[2].split(",")] if match[2] else None
+        for role in set(roles) & by_role.keys():
+            of_command = held.setdefault(match[3], {}).setdefault(match[1], {})
+            if columns is None or of_command.get(role, ()) is None:
+                of_command[role] = None
+            else:
+                of_command[role] = [*(of_command.get(role) or ()), *columns]
+    file = sql_dir / toml_file.NAME
+    return "\n".join(lines(table, of_table, by_role, file) for table, of_table in held.items())
+
+
+def lines(table: str, held: Held, by_role: Mapping[str, list[str]], file: Path | str) -> str:
+    """Return the section of a table's rights, for every actor with one of these roles."""
+    name = table.replace('"', "").removeprefix("public.")
+    found = [f"# {file}", f"[rights.{name if _BARE.fullmatch(name) else quoted(name)}]"]
+    for command in COMMANDS:
+        rights = []
+        everywhere = []
+        for role, columns in held.get(command, {}).items():
+            names = " ".join(by_role.get(role, ()))
+            if names and columns is None:
+                everywhere.append(names)
+            elif names and columns:
+                listed = ", ".join(quoted(column.strip('"')) for column in columns)
+                rights.append(f"{quoted(names)} = [{listed}]")
+        if everywhere and not rights:
+            found.append(f"{command} = {quoted(' '.join(everywhere))}")
+        elif everywhere or rights:
+            rights += [f"{quoted(' '.join(everywhere))} = true"] if everywhere else []
+            found.append(f"{command} = {{ {', '.join(rights)} }}")
+    if len(found) == 2:
+        found.append("select = []")
+    return "\n".join(found)
+
+
+def of_function(name: str, declared: Iterable[str], file: Path | str) -> str:
+    """Return the lines that declare a function, after those that are."""
+    return f"# {file}\n[expose]\nfunctions = [{', '.join(map(quoted, [*declared, name]))}]"
+
+
+def quoted(text: str) -> str:
+    """Return a TOML string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def of_relation(relation: Relation, by_role: Mapping[str, list[str]], file: Path | str) -> str:
+    """Return the lines that declare what the roles of actors hold on a relation."""
+    held: dict[str, dict[str, list[str] | None]] = {command: {} for command in COMMANDS}
+    for role in by_role:
+        for command in ("select", "insert", "update"):
+            columns = relation.usable(role, command)
+            is_all = len(columns) == len(relation.columns)
+            if columns:
+                held[command][role] = None if is_all or command == "select" else columns
+        if relation.holds(role, "delete"):
+            held["delete"][role] = None
+    return lines(f"{relation.schema}.{relation.name}", held, by_role, file)
+
+
+def of_grants(
+    table: str, granted: Iterable[str], by_role: Mapping[str, list[str]], file: Path | str
+) -> str:
+    """Return the lines that declare what is granted on a table, given as `select to anon`."""
+    held: dict[str, dict[str, None]] = {}
+    for text in granted:
+        command, _, role = text.partition(" to ")
+        held.setdefault(command, {})[role.strip('"')] = None
+    return lines(table, held, by_role, file)
