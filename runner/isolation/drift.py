@@ -148,12 +148,19 @@ def _differs(of_object: Sequence[Difference]) -> Breach:
         exposed="\n".join(line for d in of_object for line in d.lines()),
         cause=_CAUSE,
         intended=_WRITE,
-        fix="\n".join(dict.fromkeys(filter(None, (d.fix or _dropped(d) for d in of_object)))),
+        fix="\n".join(dict.fromkeys(filter(None, (d.fix or _statement(d) for d in of_object)))),
     )
 
 
-def _dropped(extra: Difference) -> str:
-    """Return the statement that removes what no file makes, and its rows; '' for the rest."""
+def _statement(extra: Difference) -> str:
+    """Return the statement that removes what no file makes, and its rows; '' for the rest.
+
+    Also FORCE where the files have it against the attributes of the owner; ONLY says that these do
+    not decide.
+    """
+    if extra.trait == "force" and extra.after:
+        word = "force" if extra.after.startswith("on") else "no force"
+        return f"alter table only {extra.name} {word} row level security;"
     if extra.is_whole and extra.after is None:
         if extra.kind == "column" and extra.of:
             column = extra.name.removeprefix(f"{extra.of}.")

@@ -347,7 +347,7 @@ def test_policy_that_is_too_permissive_is_named_with_exposed_rows(database: Data
     assert re.match(r"\d rows: org_id=c\w{24}, id=c\w{24}", found.exposed)
     assert "policy select_member on public.projects: for select" in found.cause
     assert "using (true)" in found.cause
-    assert found.fix.startswith("-- compare policy select_member, function app.")
+    assert found.fix.startswith("-- compare policy select_member of public.projects")
 
 
 def test_policy_that_relies_on_the_restrictive_policy_is_found(database: Database) -> None:

@@ -37,6 +37,7 @@ class Difference:
     breaches: list[Breach]
     leading: set[str] = field(default_factory=set)  # it, and the objects that depend on it
     tables: set[str] = field(default_factory=set)  # that it belongs to, or that depend on it
+    readers: set[str] = field(default_factory=set)  # the functions and views that use these tables
 
     @property
     def fix(self) -> str:
@@ -78,6 +79,13 @@ def _with_dependents(difference: Difference, now: Snapshot) -> Difference:
         if each[0] in _READ and not (each[0] == "table" and each != (kind, name)):
             mentioned = _mention(*each)
             waiting += {(f.kind, f.name) for f in now.facts if mentioned.search(f.value)}
+    plain = [re.escape(re.findall(_PART, table)[-1]) for table in difference.tables]
+    used = re.compile(rf"(?<![\w$])(?:{'|'.join(plain)})(?![\w$(])")
+    difference.readers = {
+        f.name.partition("(")[0]
+        for f in now.facts
+        if plain and f.trait in ("body", "definition") and used.search(f.value)
+    }
     return difference
 
 
@@ -96,20 +104,20 @@ def cause_of(breach: Breach, found: Sequence[Difference]) -> Difference | None:
     words = set(re.findall(_PART, f"{breach.proof} {breach.cause}"))
 
     def distance(difference: Difference) -> tuple[int, int, int] | None:
-        near = len(difference.leading)
-        if f"{difference.kind} {difference.name}" == breach.subject:
-            return 0, 0, 0
-        if difference.kind in _IN_TABLES and _names(text, difference.name):
-            return 1, 0, 0
+        inside, is_table = difference.kind in _IN_TABLES, difference.kind == "table"
         on_table = any(_names(subject, table) for table in difference.tables)
-        if on_table and difference.kind == "column":
-            column = re.findall(_PART, difference.name)[-1]
-            return (1, 1, 0) if column in words else (4, _FIRST.index("column"), near)
-        if difference.kind not in _IN_TABLES:
-            is_named = any(_names(text, name) for name in difference.leading)
-            place = 3 if difference.kind == "table" else 2
-            return (place, 0, near) if is_named else (5, 0, near) if on_table else None
-        return (4, _FIRST.index(difference.kind), near) if on_table else None
+        is_column = on_table and difference.kind == "column"
+        places = (
+            (f"{difference.kind} {difference.name}" == breach.subject, 0),
+            (inside and _names(text, difference.name), 1),
+            (is_column and re.findall(_PART, difference.name)[-1] in words, 1),
+            (not inside and any(_names(text, n) for n in difference.leading), 2 + is_table),
+            (on_table, 4 if inside else 5),
+            (subject.partition("(")[0] in difference.readers, 6 if inside else 7),
+        )
+        place = next((place for is_so, place in places if is_so), None)
+        order = _FIRST.index(difference.kind) if inside else 0
+        return None if place is None else (place, order, len(difference.leading))
 
     placed = [(place, d) for d in found if (place := distance(d))]
     return min(placed, key=lambda each: each[0])[1] if placed else None

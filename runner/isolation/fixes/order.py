@@ -26,7 +26,9 @@ _MAKE = re.compile(
 )
 _TO_THE_END = re.compile(r";?([ \t]*--[^\n]*)?")
 _PARTS = re.compile(r"alter table .*\b(drop constraint|drop column|add constraint)\b")
-_FORCE = re.compile(r"^alter table (\S+|.*\".*) (?:no )?force row level security;", re.MULTILINE)
+_FORCE = re.compile(
+    r"^alter table (?!only )(\S+|.*\".*) (?:no )?force row level security;", re.MULTILINE
+)
 _BY_OWNER = """\
 do $$
 begin
