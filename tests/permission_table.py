@@ -1,54 +1,63 @@
-"""Print the permission table as docs/isolation.md shows it."""
+"""Print the permission tables as docs/isolation.md shows them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from runner.isolation.matrix.permissions import COMMANDS, Permission
 from runner.isolation.project import Project, load
+from runner.isolation.tenancy.config import Right
 
 
 def markdown(project: Project) -> str:
-    """Return the permission table as a page shows it: Markdown, one row per table."""
+    """Return the rights as a page shows them: Markdown, one row per table."""
     head = ["Table", "SELECT", "INSERT", "UPDATE", *project.platform]
-    rows = [head, ["---"] * len(head), *(_row(project, table) for table in project.tables)]
+    rights = project.config.rights
+    rows = [head, ["---"] * len(head), *(_row(project, table) for table in rights)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+def cases(project: Project) -> str:
+    """Return what depends on the values: Markdown, one row per case that anyone may do."""
+    rows = [["Table", "What", "Who"], ["---"] * 3]
+    rows += [[case.table, case.what, who(project, case.allowed)] for case in project.config.cases]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def who(project: Project, allowed: Iterable[str]) -> str:
+    """Return the actors, all members as one."""
+    names = list(allowed)
+    if set(project.members) <= set(names):
+        names = ["every member", *(name for name in names if name not in project.members)]
+    return ", ".join(names) or "–"
+
+
 def _row(project: Project, table: str) -> list[str]:
-    by_command = {
-        command: [p for p in project.rights if (p.table, p.command) == (table, command)]
-        for command in COMMANDS
-    }
-    cells = [_cell(project, by_command[command]) for command in ("select", "insert", "update")]
+    commands: Mapping[str, tuple[Right, ...]] = project.config.rights[table]
     return [
         table,
-        *cells,
+        *(_cell(project, commands.get(c, ()), c) for c in ("select", "insert", "update")),
         *(
-            ", ".join(
-                c for c, rights in by_command.items() if any(name in p.allowed for p in rights)
-            )
+            ", ".join(c for c, rights in commands.items() if any(name in r.actors for r in rights))
             for name in project.platform
         ),
     ]
 
 
-def _cell(project: Project, rights: Iterable[Permission]) -> str:
-    """Return `every member: own name · OWNER: …`, without the rights that no member has."""
-    whats: dict[tuple[str, ...], list[str]] = {}
+def _cell(project: Project, rights: Iterable[Right], command: str) -> str:
+    """Return `OWNER: name (where …)` for each right of members."""
+    found = []
     for right in rights:
-        if members := project.members_with(right):
-            whats.setdefault(members, []).append(right.what)
-    if not whats:
-        return "–"
-    return " · ".join(
-        ("every member" if who == project.members else ", ".join(who))
-        + ("" if what == ["rows"] else f": {', '.join(what)}")
-        for who, what in whats.items()
-    )
+        members = [name for name in right.actors if name in project.members]
+        if members:
+            text = who(project, members)
+            if command == "update" and right.columns:
+                text += f": {', '.join(right.columns)}"
+            found.append(f"{text} where `{right.where}`" if right.where else text)
+    return " · ".join(found) or "–"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(markdown(load(Path(__file__).parents[1] / "sql")))
+    both = load(Path(__file__).parents[1] / "sql")
+    sys.stdout.write(f"{markdown(both)}\n{cases(both)}")

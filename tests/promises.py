@@ -7,4 +7,3 @@ from conftest import SQL_DIR
 from runner.isolation.project import load
 
 PROJECT = load(SQL_DIR)
-HOME, AWAY = PROJECT.home, PROJECT.away

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from runner.errors import RunnerError, UsageError
-from runner.isolation.project import Project
-from runner.isolation.toml_file import nearest
+from runner.isolation.tenancy import relations
+from runner.isolation.tenancy.config import Config
+from runner.isolation.tenancy.objects import TenantMap
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
@@ -16,34 +17,23 @@ from runner.schema import snapshot
 _APPLY = "Is everything applied? python -m runner apply"
 
 
-def check(connection: Connection, project: Project, schemas: Sequence[str]) -> None:
-    """Raise RunnerError unless the schema is there and this role can verify it.
+def check(connection: Connection, config: Config, schemas: Sequence[str]) -> TenantMap:
+    """Return the map of the database; raise RunnerError unless this role can verify it.
 
     Raises UsageError, naming the line, for a table, column or role of isolation.toml that the
     database does not have, and if one of `schemas` does not exist.
     """
+    roles = sorted({actor.role for actor in config.actors.values()})
     row = connection.execute(
-        query("isolation/preconditions"),
-        {
-            "names": json.dumps(_names(project)),
-            "tables": project.tables,
-            "roles": project.roles(),
-            "schemas": list(schemas),
-        },
+        query("isolation/preconditions"), {"roles": roles, "schemas": list(schemas)}
     ).fetchone()
     assert row  # noqa: S101 - a select without FROM
-    standby, read_only, me, missing, present, roles, closed_roles, closed_tables, unknown = row
-    if missing and not present:
-        raise RunnerError(
-            f"This is not the schema of {project.file.path.parent}/: there is no table "
-            f"{missing['table']}",
-            hint="Apply it first: python -m runner apply.",
-        )
-    if missing:
-        raise _unknown_name(project, **missing)
-    for role in roles:
-        name = next(n for n, actor in project.actors.items() if actor.role == role)
-        raise project.file.error(("actors", name, "role"), f"there is no role {role}", hint=_APPLY)
+    standby, read_only, me, absent, closed, unknown = row
+    tenants = relations.read(connection, config)
+    _names(config, tenants)
+    for role in absent:
+        name = next(n for n, actor in config.actors.items() if actor.role == role)
+        raise config.error(("actors", name), f"there is no role {role}", hint=_APPLY)
     if unknown:
         raise UsageError(
             f"There is no schema {', '.join(unknown)}",
@@ -57,44 +47,66 @@ def check(connection: Connection, project: Project, schemas: Sequence[str]) -> N
             hint="verify inserts rows, tries statements on them and rolls back: "
             + ("run it on the primary." if standby else "connect with a role that may write."),
         )
-    if closed_roles:
+    if closed:
         raise RunnerError(
-            f"{me} cannot act as {', '.join(closed_roles)}",
+            f"{me} cannot act as {', '.join(closed)}",
             hint="verify switches roles as the API does (set role). As an administrator of these "
-            f"roles:\n  grant {', '.join(closed_roles)} to {me};",
+            f"roles:\n  grant {', '.join(closed)} to {me};",
         )
-    if closed_tables:
+    return tenants
+
+
+def _names(config: Config, tenants: TenantMap) -> None:
+    """Raise the error for a table or column of the file that the database does not have."""
+    wanted = [*config.rights, *(case.table for case in config.cases)]
+    if config.tenant_table:
+        wanted.append(config.tenant_table)
+    if wanted and not any(tenants.named(name) for name in wanted):
         raise RunnerError(
-            f"{me} cannot insert into {', '.join(f'public.{name}' for name in closed_tables)}",
-            hint="verify inserts rows of its own and rolls back: connect as the tables' owner.",
+            f"This is not the schema of {Path(config.path).parent}/: there is no table {wanted[0]}",
+            hint="Apply it first: python -m runner apply.",
         )
+    tables = {name for r in tenants.relations.values() for name in (r.name, f"{r.schema}.{r.name}")}
+    for name, relation, section in (
+        (config.tenant_table, tenants.tenant, "tenant"),
+        (config.people.table if config.people else None, tenants.people, "people"),
+    ):
+        if name and relation is None:
+            problem = f"there is no table {name}"
+            raise config.error((section, "table"), problem, name, tables, _APPLY)
+    for case in config.cases:
+        if tenants.named(case.table) is None:
+            at = ("cases", case.table, case.what)
+            problem = f"there is no table {case.table}, or several"
+            raise config.error(at, problem, case.table, tables, _APPLY)
+    _columns(config, tenants, tables)
 
 
-def _names(project: Project) -> list[dict[str, str | int | None]]:
-    """Return each table and column that isolation.toml names, with its line."""
-    keys = ("line", "schema", "table_name", "column_name")
-    line = project.file.line
-    found: list[tuple[int, str, str, str | None]] = [
-        (line(("tenant", "table")), *project.tenant_table, None),
-        (line(("tenant", "key")), *project.tenant_table, project.tenant_key),
-    ]
-    for right in project.rights:
-        found.append((right.line, "public", right.table, None))
-        found += [(right.line, "public", right.table, column) for column in right.columns]
-    found += [
-        (line(("tenant", "column")), "public", table, project.key_of(table))
-        for table in project.tables
-    ]
-    return [dict(zip(keys, each, strict=True)) for each in found]
-
-
-def _unknown_name(
-    project: Project, *, line: int, table: str, column: str | None, word: str, known: Sequence[str]
-) -> UsageError:
-    """Return the error for a table or column that the database does not have."""
-    what = f"column {column} in {table}" if column else f"table {table}"
-    hint = "\n".join(filter(None, (nearest(word, known), _APPLY)))
-    return project.file.error_at(line, f"there is no {what}", hint=hint)
+def _columns(config: Config, tenants: TenantMap, tables: set[str]) -> None:
+    column = config.tenant_column
+    if not any(r.column(column) for r in tenants.relations.values()):
+        known = {c.name for r in tenants.relations.values() for c in r.columns}
+        raise config.error(
+            ("tenant", "column"), f"no table has a column {column}", column, known, _APPLY
+        )
+    for name, commands in config.rights.items():
+        relation = tenants.named(name)
+        if relation is None:
+            problem = f"there is no table {name}, or several"
+            raise config.error(("rights", name), problem, name, tables, _APPLY)
+        columns = {c.name for c in relation.columns}
+        named = {c for rights in commands.values() for r in rights for c in r.columns or ()}
+        for wrong in sorted(named - columns):
+            problem = f"there is no column {wrong} in {relation.qualified}"
+            raise config.error(("rights", name), problem, wrong, columns, _APPLY)
+    people = tenants.people
+    if people and config.people:
+        for key in ("user", "tenant", "role"):
+            wrong = getattr(config.people, key)
+            columns = {c.name for c in people.columns}
+            if wrong and wrong not in columns:
+                problem = f"there is no column {wrong} in {people.qualified}"
+                raise config.error(("people", key), problem, wrong, columns, _APPLY)
 
 
 def facts(connection: Connection, schemas: Sequence[str]) -> dict[str, str]:

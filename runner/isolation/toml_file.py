@@ -69,7 +69,10 @@ class TomlFile:
             if found == keys[: len(found)]:
                 best = max(best, (len(found), number), key=lambda each: each[0])
         start = best[1]
-        inside = (n for n, line in enumerate(lines[start - 1 :], start) if word and word in line)
+        whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+        inside = (
+            n for n, line in enumerate(lines[start - 1 :], start) if word and whole.search(line)
+        )
         return next(inside, start)
 
     def end_of(self, section: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,15 +9,19 @@ from typing import TypeVar
 
 import psycopg
 
-from runner.errors import NO_CHANGES, DatabaseUnreachable, LockTimeout, ProofError
-from runner.isolation.matrix.cases import Case
-from runner.isolation.project import Project
+from runner.errors import NO_CHANGES, DatabaseUnreachable, LockTimeout
 from runner.postgres.connection import Connection
 from runner.postgres.retry import Backoff
 from runner.queries import query
 
 SEARCH_PATH = '"$user", public'
-_LOCK_ERRORS = (
+_BEGIN = (
+    "set transaction isolation level read committed;"
+    " set local application_name = 'runner verify';"
+    " set local row_security = on;"
+    f" set local search_path = {SEARCH_PATH}"
+)
+LOCK_ERRORS = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
     psycopg.errors.DeadlockDetected,
@@ -37,6 +39,15 @@ class TransactionLimits:
     idle: float
     budget: float  # after this long, roll back and continue in a new transaction
     batch_size: int  # cases sent before the first result is read
+
+    @property
+    def settings(self) -> str:
+        """The statements that set these limits in the open transaction or savepoint."""
+        return (
+            f"set local lock_timeout = {_ms(self.lock)};"
+            f" set local statement_timeout = {_ms(max(self.lock, self.statement))};"
+            f" set local idle_in_transaction_session_timeout = {_ms(self.idle)}"
+        )
 
     @classmethod
     def reading(cls, limit: float) -> TransactionLimits:
@@ -66,9 +77,9 @@ def rolled_back(connection: Connection, limits: TransactionLimits) -> Iterator[N
     """
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(_settings(limits).encode())
+            connection.execute(f"{_BEGIN}; {limits.settings}".encode())
             yield
-    except _LOCK_ERRORS as error:
+    except LOCK_ERRORS as error:
         raise LockTimeout(
             f"Could not acquire a lock: {error.diag.message_primary}",
             hint=f"Locks are held by {lock_holders(connection) or 'a session that has since ended'}"
@@ -77,24 +88,16 @@ def rolled_back(connection: Connection, limits: TransactionLimits) -> Iterator[N
     except psycopg.Error as error:
         if not connection.closed:
             raise
-        raise DatabaseUnreachable(
-            f"The connection was lost: {str(error).strip().partition(chr(10))[0]}",
-            hint=f"If this program stalled for {_ms(limits.idle)} ms: PostgreSQL was asked to end "
-            "the session in that case, so that no other session waits for it. Run verify "
-            "again.",
-            state=NO_CHANGES,
-        ) from None
+        raise lost(error, limits) from None
 
 
-def _settings(limits: TransactionLimits) -> str:
-    return (
-        "set transaction isolation level read committed;"
-        f" set local lock_timeout = {_ms(limits.lock)};"
-        f" set local statement_timeout = {_ms(max(limits.lock, limits.statement))};"
-        f" set local idle_in_transaction_session_timeout = {_ms(limits.idle)};"
-        " set local application_name = 'runner verify';"
-        " set local row_security = on;"
-        f" set local search_path = {SEARCH_PATH}"
+def lost(error: psycopg.Error, limits: TransactionLimits) -> DatabaseUnreachable:
+    """Return the error of a connection that ended while these limits were set."""
+    return DatabaseUnreachable(
+        f"The connection was lost: {str(error).strip().partition(chr(10))[0]}",
+        hint=f"If this program stalled for {_ms(limits.idle)} ms: PostgreSQL was asked to end "
+        "the session in that case, so that no other session waits for it. Run verify again.",
+        state=NO_CHANGES,
     )
 
 
@@ -116,82 +119,10 @@ def read(connection: Connection, lock_timeout: float, work: Callable[[], Result]
         backoff.sleep()
 
 
-def in_fixture(
-    connection: Connection,
-    project: Project,
-    limits: TransactionLimits,
-    work: Callable[[], Result],
-    drop_policies: str = "",
-) -> Result:
-    """Run `work` in a transaction that contains the fixture rows.
-
-    `drop_policies`: SQL that drops policies first. The set-up is retried while a lock blocks it.
-    Raises LockTimeout, naming the holders, and ProofError if the rows cannot be inserted.
-    """
-    backoff = setup_backoff(limits.lock)
-    while True:
-        prepared = False
-        try:
-            with rolled_back(connection, limits):
-                _prepare(connection, project, drop_policies)
-                limit = f"set local statement_timeout = {_ms(limits.statement)}"
-                connection.execute(limit.encode())
-                prepared = True
-                return work()
-        except LockTimeout:
-            if prepared or backoff.exhausted:
-                raise
-        backoff.sleep()
-
-
-def _prepare(connection: Connection, project: Project, drop_policies: str) -> None:
-    try:
-        project.insert_rows(connection)
-        if drop_policies:
-            connection.execute(drop_policies.encode())
-    except _LOCK_ERRORS:
-        raise
-    except psycopg.Error as error:
-        if connection.closed:
-            raise
-        raise ProofError(
-            f"The fixture rows could not be inserted: {error.diag.message_primary or error}",
-            hint=f"{project.fixture_path} inserts them: is this the schema it is for, and may this "
-            "role write to it?",
-        ) from None
-
-
-def in_batches(
-    connection: Connection,
-    project: Project,
-    todo: deque[Case],
-    work: Callable[[Iterator[Case]], None],
-    limits: TransactionLimits,
-    *,
-    drop_policies: str = "",
-) -> None:
-    """Work through the cases in transactions that end when their budget is spent."""
-    while todo:
-        in_fixture(
-            connection,
-            project,
-            limits,
-            lambda: work(_until(time.monotonic() + limits.budget, todo)),
-            drop_policies,
-        )
-
-
 def lock_holders(connection: Connection, table: str | None = None) -> str:
     """Return who holds locks on a table, or on any: pid, user, program, query."""
     rows = connection.execute(query("isolation/lock_holders"), {"table": table}).fetchall()
     return "; ".join(holder for _, holder in rows)
-
-
-def _until(end: float, todo: deque[Case]) -> Iterator[Case]:
-    while todo:
-        yield todo.popleft()
-        if time.monotonic() > end:
-            return
 
 
 def _ms(seconds: float) -> int:

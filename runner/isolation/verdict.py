@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from runner.errors import UsageError
 
+COMMANDS = ("select", "insert", "update", "delete", "truncate")  # in the order of a grid
 _ONE = {
     "cells": "cell",
     "files": "file",

@@ -16,14 +16,9 @@ from runner.isolation import (
     preconditions,
     project,
     proof,
-    server_advisories,
     surface,
-    toml_file,
 )
-from runner.isolation.probes import generic
 from runner.isolation.surface import review
-from runner.isolation.tenancy import config
-from runner.isolation.tenancy.config import Config
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
@@ -45,12 +40,8 @@ class Prover(Protocol):
 def prover(sql_dir: Path) -> Prover:
     """Return the proof of what the project in this folder promises.
 
-    Rights of the short form are proven by generated statements, those that contain a statement by
-    that. Raises UsageError, naming file and line, for isolation data that is missing or malformed.
+    Raises UsageError, naming file and line, for isolation data that is missing or malformed.
     """
-    file = sql_dir / toml_file.NAME
-    if config.is_generic(file):
-        return partial(_generic, settings=config.read(file))
     return partial(proof.prove, project=project.load(sql_dir))
 
 
@@ -95,23 +86,6 @@ def verify(
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict
-
-
-def _generic(
-    connection: Connection,
-    settings: Config,
-    *,
-    only: str | None = None,
-    schemas: Sequence[str] = ("public",),
-    report: Report = silent,
-) -> Verdict:
-    found = generic.prove_generic(connection, settings, report=report)
-    exposed = settings.schemas or schemas
-    more = Verdict(
-        facts=preconditions.facts(connection, exposed),
-        warnings=tuple(server_advisories.of_version(connection)),
-    )
-    return found.only(only).with_more(more)
 
 
 def _drift(migrator: Migrator, sql_dir: Path, report: Report) -> Verdict:

@@ -18,9 +18,8 @@ from runner.errors import Interrupted, RunnerError
 from runner.files import loader
 from runner.isolation import drift
 from runner.isolation.drift import Audit
-from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
-from runner.isolation.verdict import Verdict
+from runner.isolation.verdict import COMMANDS, Verdict
 from runner.isolation.verify import prover
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare

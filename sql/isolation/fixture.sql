@@ -1,14 +1,8 @@
--- One organization with a user per role and a row of each kind. Loaded twice, under two names, in a
--- transaction that is rolled back.
-
-insert into public.organizations (id, name)
-values (:'org', 'Proof ' || :'org');
+-- Rows of one tenant for the cases, attacks and invariants, beside those that verify makes itself: the
+-- tenant, and a user for each role. Runs for both tenants, in a transaction that is rolled back.
 
 insert into public.users (org_id, id, email, name, roles, auth_user_id)
 values
-    (:'org', :'owner', :'owner' || '@proof.invalid', 'Owner', '{OWNER}', :'owner_uuid'),
-    (:'org', :'admin', :'admin' || '@proof.invalid', 'Admin', '{ADMIN}', :'admin_uuid'),
-    (:'org', :'member', :'member' || '@proof.invalid', 'Member', '{MEMBER}', :'member_uuid'),
     (:'org', :'other_owner', :'other_owner' || '@proof.invalid', 'Second owner', '{OWNER}', null),
     (:'org', :'other_admin', :'other_admin' || '@proof.invalid', 'Second admin', '{ADMIN}', null),
     (:'org', :'other_member', :'other_member' || '@proof.invalid', 'Second member', '{MEMBER}', null),

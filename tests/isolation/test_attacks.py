@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
-from promises import AWAY, HOME, PROJECT
+from promises import PROJECT
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from runner.errors import UsageError
+from runner.isolation.probes.reads import Probe
+from runner.isolation.rows.identity import A, B
 from runner.isolation.sql_cases import case_file, scenario, scenario_runner
-from runner.isolation.sql_cases.scenario import OWNER
+from runner.isolation.sql_cases.substitution import Substitution
+from runner.isolation.tenancy import relations
 from runner.isolation.verdict import Breach, Check
 
 ALL = {attack.name: attack for attack in PROJECT.scenarios}
@@ -70,9 +74,10 @@ USES_CALLERS_SEARCH_PATH = """
         );
     end $$;
 """
-ALWAYS_RETURNS_MEMBER = f"""
+ALWAYS_RETURNS_MEMBER = """
     create or replace function auth.uid() returns uuid language sql stable
-    as $$ select '{HOME.uuid("member")}'::uuid $$;
+    as $$ select auth_user_id from public.users where roles = '{MEMBER}' limit 1 $$;
+    alter function auth.uid() security definer;
 """
 LOGS_TOO_MUCH = """
     create function app.log_twice() returns trigger language plpgsql security definer as $$ begin
@@ -203,21 +208,22 @@ WEAKENED = {
 }
 
 
-def tried(connection: Connection[TupleRow], name: str) -> tuple[Check, list[Breach]]:
-    [check], breaches = scenario_runner.run(connection, PROJECT, name)
+def tried(rows: Probe, name: str) -> tuple[Check, list[Breach]]:
+    [check], breaches = scenario_runner.run(rows, PROJECT, name)
     return check, breaches
 
 
 @pytest.fixture
-def populated(connection: Connection[TupleRow]) -> Connection[TupleRow]:
-    """The connection to a database that contains the fixture rows."""
-    PROJECT.insert_rows(connection)
-    return connection
+def populated(rows: Probe) -> Connection[TupleRow]:
+    """The connection to a database that contains the rows."""
+    return rows.findings.connection
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_scenario_passes_on_new_database(populated: Connection[TupleRow], name: str) -> None:
-    check, breaches = tried(populated, name)
+def test_scenario_passes_on_new_database(
+    populated: Connection[TupleRow], rows: Probe, name: str
+) -> None:
+    check, breaches = tried(rows, name)
     assert breaches == []
     assert check.passed
     assert check.outcome == ALL[name].fields["safe"]
@@ -226,10 +232,10 @@ def test_scenario_passes_on_new_database(populated: Connection[TupleRow], name: 
 
 @pytest.mark.parametrize("number", WEAKENED)
 def test_scenario_fails_when_its_protection_is_removed(
-    populated: Connection[TupleRow], number: str
+    populated: Connection[TupleRow], rows: Probe, number: str
 ) -> None:
     populated.execute(WEAKENED[number].encode())
-    check, breaches = tried(populated, number)
+    check, breaches = tried(rows, number)
     assert not check.passed
     assert re.match(r"\d+ of \d+ steps succeeded", check.outcome)
     assert breaches
@@ -253,20 +259,19 @@ def test_each_scenario_has_a_weakening() -> None:
     assert {name[:3] for name in ALL} == set(WEAKENED)
 
 
-def test_breach_names_actor_statement_and_cause(populated: Connection[TupleRow]) -> None:
+def test_breach_names_actor_statement_and_cause(
+    populated: Connection[TupleRow], rows: Probe
+) -> None:
     populated.execute(
         "drop policy tenant_isolation on public.projects;"
         "alter policy select_member on public.projects using (true)"
     )
-    _, breaches = tried(populated, "read_by_key")
-    assert {breach.actor.split(":")[0] for breach in breaches} == {
-        "owner of home",
-        "admin of home",
-        "member of home",
-    }
+    _, breaches = tried(rows, "read_by_key")
+    assert {breach.actor.split(":")[0] for breach in breaches} == {"OWNER", "ADMIN", "MEMBER"}
+    other = rows.fixture.ids[B]
     for breach in breaches:
         assert breach.subject == "public.projects"
-        assert breach.sql == f"select * from public.projects where org_id = '{AWAY.id()}' limit 1"
+        assert breach.sql == f"select * from public.projects where org_id = '{other}' limit 1"
         assert breach.exposed == "1 row; expected nothing or 42501"
         assert "select_member" in breach.cause
 
@@ -284,17 +289,18 @@ def test_breach_names_actor_statement_and_cause(populated: Connection[TupleRow])
     ],
 )
 def test_breach_names_the_root_cause(
-    populated: Connection[TupleRow], number: str, weakening: str, cause: str
+    populated: Connection[TupleRow], rows: Probe, number: str, weakening: str, cause: str
 ) -> None:
     populated.execute(weakening.encode())
-    assert any(cause in breach.cause for breach in tried(populated, number)[1])
+    assert any(cause in breach.cause for breach in tried(rows, number)[1])
 
 
 def test_statement_that_would_lock_the_table_is_reported_not_run(
     populated: Connection[TupleRow],
+    rows: Probe,
 ) -> None:
     populated.execute("grant truncate on public.audit_logs to service_role")
-    _, [breach] = tried(populated, "211_truncate")
+    _, [breach] = tried(rows, "211_truncate")
     assert breach.exposed.startswith("1 row: permitted; it was not run")
     locks = populated.execute(
         "select mode from pg_locks where relation = 'public.audit_logs'::regclass"
@@ -303,24 +309,27 @@ def test_statement_that_would_lock_the_table_is_reported_not_run(
     assert locks == []
 
 
-def test_no_scenario_takes_a_lock_that_blocks_writers(populated: Connection[TupleRow]) -> None:
+def test_no_scenario_takes_a_lock_that_blocks_writers(
+    populated: Connection[TupleRow], rows: Probe
+) -> None:
     """Check the locks after each step, including those of steps that failed."""
     held: set[str] = set()
+    runner = scenario_runner._Runner(rows, PROJECT)
     for attack in ALL.values():
         for name in ("projects", "audit_logs"):
             table = scenario_runner._Table(f"public.{name}", "org_id", name)
-            for _ in scenario_runner._tried(populated, PROJECT, attack, table):
+            for _ in runner._tried(attack, table):
                 populated.execute("set local role none")
-                rows = populated.execute(
+                locks = populated.execute(
                     "select l.mode from pg_locks as l inner join pg_class as c"
                     " on c.oid = l.relation where l.pid = pg_backend_pid()"
                     " and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')"
                 ).fetchall()
-                held |= {mode for (mode,) in rows}
+                held |= {mode for (mode,) in locks}
     assert held <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 
-def test_run_leaves_no_changes(populated: Connection[TupleRow]) -> None:
+def test_run_leaves_no_changes(populated: Connection[TupleRow], rows: Probe) -> None:
     def everything() -> list[TupleRow]:
         found: list[TupleRow] = []
         for table in ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs"):
@@ -338,9 +347,9 @@ def test_run_leaves_no_changes(populated: Connection[TupleRow]) -> None:
             found += populated.execute(query).fetchall()
         return found
 
-    scenario_runner.run(populated, PROJECT, "101")  # defines the settings that it uses
+    scenario_runner.run(rows, PROJECT, "101")  # defines the settings that it uses
     before = everything()
-    scenario_runner.run(populated, PROJECT, None)
+    scenario_runner.run(rows, PROJECT, None)
     assert everything() == before
 
 
@@ -353,39 +362,47 @@ def test_scenarios_write_only_rows_of_the_fixture_organizations() -> None:
                     assert re.search(r":'(org|away\.org|new_id)'|current of", change), attack.name
 
 
-def test_scenario_can_be_selected_by_name(populated: Connection[TupleRow]) -> None:
+def test_scenario_can_be_selected_by_name(populated: Connection[TupleRow], rows: Probe) -> None:
     for only in ("101_read_by_key", "read_by_key", "101", "attacks/101_read_by_key"):
-        assert [check.name for check in scenario_runner.run(populated, PROJECT, only)[0]] == [
+        assert [check.name for check in scenario_runner.run(rows, PROJECT, only)[0]] == [
             "101_read_by_key"
         ]
-    assert scenario_runner.run(populated, PROJECT, "nothing of that name") == ([], [])
+    assert scenario_runner.run(rows, PROJECT, "nothing of that name") == ([], [])
 
 
 def test_scenario_that_the_role_may_not_set_up_is_reported_as_not_tried(
     populated: Connection[TupleRow],
+    rows: Probe,
 ) -> None:
     """The connecting role need not own the tables: what it cannot try is not a breach."""
     populated.execute("create role limited; grant limited to current_user with admin option")
     populated.execute("grant anon, authenticated, service_role to limited")
     populated.execute("set session authorization limited")
-    check, breaches = tried(populated, "leaky_function")
+    check, breaches = tried(rows, "leaky_function")
     populated.execute("reset session authorization")
     assert breaches == []
     assert check.outcome.startswith("not tried: the connecting role may not set it up")
 
 
-def test_new_table_is_included_in_attacks(populated: Connection[TupleRow]) -> None:
+def read_again(rows: Probe) -> Probe:
+    """Return the rows with the relations that there are now."""
+    tenants = relations.read(rows.findings.connection, PROJECT.config)
+    return replace(rows, fixture=replace(rows.fixture, tenants=tenants))
+
+
+def test_new_table_is_included_in_attacks(populated: Connection[TupleRow], rows: Probe) -> None:
     populated.execute(
         "create table public.invoices (org_id text, amount int);"
         "grant select on public.invoices to authenticated;"
-        f"insert into public.invoices values ('{AWAY.id()}', 1)"
+        f"insert into public.invoices values ('{rows.fixture.ids[B]}', 1)"
     )
-    _, breaches = tried(populated, "101")
+    _, breaches = tried(read_again(rows), "101")
     assert {breach.subject for breach in breaches} == {"public.invoices"}
 
 
 def test_table_names_that_need_quotes_are_attacked_and_fixed(
     populated: Connection[TupleRow],
+    rows: Probe,
 ) -> None:
     names = ["Order", "user", """it's 100% "quoted" """]
     for name in names:
@@ -393,10 +410,11 @@ def test_table_names_that_need_quotes_are_attacked_and_fixed(
             "create table {} (org_id text, id text)",
             "grant select, insert, update, truncate on {} to authenticated",
             "create policy own on {} to authenticated using (org_id = (select app.caller_org()))",
-            f"insert into {{}} values ('{HOME.id()}', '1'), ('{AWAY.id()}', '2')",
+            "insert into {{}} values ('{A}', '1'), ('{B}', '2')".format(**rows.fixture.ids),
         ):
             populated.execute(sql.SQL(statement).format(sql.Identifier("public", name)))
-    _, breaches = scenario_runner.run(populated, PROJECT, None)
+    rows = read_again(rows)
+    _, breaches = scenario_runner.run(rows, PROJECT, None)
     quoted = populated.execute(
         "select 'public.' || quote_ident(n) from unnest(%s::text[]) as n", [names]
     )
@@ -404,7 +422,7 @@ def test_table_names_that_need_quotes_are_attacked_and_fixed(
     assert not [breach for breach in breaches if breach.exposed.startswith("42601")]
     for fix in {breach.fix for breach in breaches}:
         populated.execute(fix.encode())
-    _, left = scenario_runner.run(populated, PROJECT, None)
+    _, left = scenario_runner.run(rows, PROJECT, None)
     # SELECT is revoked: what is left expects the own rows.
     assert {b.exposed.rpartition("; ")[2] for b in left} <= {
         "expected own",
@@ -425,9 +443,7 @@ def test_scenario_has_header_and_valid_steps(name: str) -> None:
     assert name.startswith(
         ("7",) if attack.folder == "invariants" else ("1", "2", "3", "4", "5", "6")
     )
-    for step in scenario.steps(attack, PROJECT):
-        assert step.actor is None or step.actor_name != OWNER
-        step.substitute(step.sql, "public.projects", "org_id")
+    assert scenario.steps(attack, PROJECT)
 
 
 def test_numbers_are_unique() -> None:
@@ -468,7 +484,7 @@ def test_each_accepts_only_table() -> None:
         scenario.steps(attack, PROJECT)
 
 
-def test_steps_are_parsed() -> None:
+def test_steps_are_parsed(rows: Probe) -> None:
     attack = parsed(
         "-- Why.\n-- as: MEMBER, owner\n-- expect: nothing, 42501\n-- if: true\n"
         "select 1;\nselect 2\n\n"
@@ -483,9 +499,12 @@ def test_steps_are_parsed() -> None:
     )
     assert member.expected == owner.expected == ("nothing", "42501")
     assert (member.condition, member.sql) == ("true", "select 1;\nselect 2")
-    assert owner.actor is None
-    assert other.actor
-    assert other.actor.name == "owner of away"
-    assert other.substitute(other.sql, "public.t", "org_id") == (
-        f"select '{HOME.id('owner')}', '{AWAY.id()}', 'x'::text from public.t where org_id = 'a'"
+    names = Substitution(rows.fixture, PROJECT)
+    assert names.actor(owner) is None
+    away = rows.fixture.named[B]
+    assert (found := names.actor(other)) and found.person
+    assert found.person.user == away["owner_uuid"]
+    assert names.step(other, other.sql, "public.t", "org_id") == (
+        f"select '{rows.fixture.named[A]['owner']}', '{away['org']}', 'x'::text from public.t"
+        " where org_id = 'a'"
     )

@@ -13,8 +13,9 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.errors import RunnerError, UsageError
+from runner.isolation import project as projects
 from runner.isolation import server_advisories
-from runner.isolation.probes.generic import prove_generic
+from runner.isolation.proof import prove
 from runner.isolation.report import export
 from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
@@ -35,7 +36,7 @@ class Project:
         """Return the verdict after a change, which is undone."""
         with self.connection.transaction(force_rollback=True):
             self.connection.execute(change.encode())
-            return prove_generic(self.connection, self.config)
+            return prove(self.connection, projects.of(self.config))
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,12 @@ def _databases(server: Server) -> Iterator[dict[str, Project]]:
         first.connect() as one,
         second.connect() as two,
     ):
-        projects = {}
+        found = {}
         for name, connection in (("setting", one), ("claims", two)):
             connection.execute((SCHEMAS / f"{name}.sql").read_bytes())
             connection.commit()  # or the roles would block other databases
-            projects[name] = Project(connection, config.read(SCHEMAS / f"{name}.toml"))
-        yield projects
+            found[name] = Project(connection, config.read(SCHEMAS / f"{name}.toml"))
+        yield found
 
 
 @pytest.fixture(params=["setting", "claims"])
@@ -406,8 +407,8 @@ def test_an_accepted_finding_needs_to_occur(chain: Project) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("books =", "boks =", "there is no relation boks"),
-        ('"lost_at"]', '"lost"]', "chain.books has no column lost"),
+        ("books =", "boks =", r"setting\.toml:\d+: there is no table boks"),
+        ('"lost_at"]', '"lost"]', "there is no column lost in chain.books"),
         ('clerk = "clerk"', 'clerk = "front_clerk"', "there is no role front_clerk"),
         ('column = "branch_id"', 'column = "tenant"', "no table has a column tenant"),
     ],
@@ -417,7 +418,7 @@ def test_a_name_that_the_database_lacks_is_an_error(
 ) -> None:
     text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8").replace(old, new)
     with pytest.raises(UsageError, match=message):
-        Project(chain.connection, config.parse(text)).prove()
+        Project(chain.connection, config.parse(text, "setting.toml")).prove()
 
 
 @one_server
@@ -430,7 +431,7 @@ def test_a_writer_is_not_blocked(server: Server) -> None:
         with database.connect() as conn, database.connect() as other:
             project = Project(conn, config.read(SCHEMAS / "setting.toml"))
             with conn.transaction(force_rollback=True):
-                prove_generic(conn, project.config)
+                project.prove()
                 other.execute("set lock_timeout = '1s'")
                 try:
                     other.execute("update chain.branches set city = 'Bergen'")

@@ -14,8 +14,9 @@ from psycopg.rows import TupleRow
 
 from runner.errors import UsageError
 from runner.isolation import draft
+from runner.isolation import project as projects
 from runner.isolation.draft import Written
-from runner.isolation.probes.generic import prove_generic
+from runner.isolation.proof import prove
 from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
 
@@ -49,7 +50,7 @@ def write(_databases: dict[str, Connection[TupleRow]], tmp_path: Path) -> Draft:
             connection.execute(change.encode())
             result = draft.write(connection, tmp_path)
             found = config.read(result.path)
-            return result, found, prove_generic(connection, found)
+            return result, found, prove(connection, projects.of(found))
 
     return written
 

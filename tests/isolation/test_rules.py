@@ -577,7 +577,7 @@ def test_temporary_objects_for_public_are_a_warning_if_the_owner_cannot_revoke_i
     connection.execute(f'grant temporary on database "{connection.info.dbname}" to public'.encode())
     assert found(connection, "49") == []
     connection.execute("create role plain")
-    for table in PROJECT.tables:
+    for table in PROJECT.config.rights:
         connection.execute(f"alter table public.{table} owner to plain".encode())
     assert found(connection, "48") == []
     assert found(connection, "49") == [f"database {connection.info.dbname}"]

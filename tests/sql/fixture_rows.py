@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import psycopg
-from conftest import ANON, SERVICE, Caller, act_as
-from promises import PROJECT
+from conftest import ANON, SERVICE, Caller
 from psycopg import Connection
 from psycopg.rows import TupleRow
-
-from runner.isolation.actors import substitute
-from runner.isolation.matrix.permissions import Permission
 
 USERS = {
     "owner": "OWNER",
@@ -46,16 +40,6 @@ class Org:
     def caller(self, person: str) -> Caller:
         return Caller(f"{self.name} {person}", "authenticated", sub=self.auth(person))
 
-    def ids(self, *, me: str | None = None) -> Mapping[str, str]:
-        """The parameters of the statements in isolation.toml, for this organization."""
-        return {
-            **{name: self.row(name) for name in (*USERS, *ROWS)},
-            "org": self.id,
-            "me": me or self.row("member"),
-            "new_id": cuid("unused"),
-            "new_uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, "new")),
-        }
-
 
 def cuid(words: str) -> str:
     """A well-formed id that contains the given words."""
@@ -76,44 +60,6 @@ CALLERS = {
     "unlinked": UNLINKED,
 }
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
-
-
-def breach(conn: Connection[TupleRow], right: Permission, who: str, *, own_org: bool) -> str | None:
-    """Try a right as this caller on HOME or AWAY; return how it differs from isolation.toml."""
-    org = HOME if own_org else AWAY
-    me = HOME.row(who.lower()) if who in PROJECT.members else None
-    outcome: int | str
-    with act_as(conn, CALLERS[who]):
-        try:
-            outcome = conn.execute(substitute(right.sql, org.ids(me=me))).rowcount
-        except psycopg.Error as error:
-            outcome = error.sqlstate or "no SQLSTATE"
-    if PROJECT.allows(right, who, own_org=own_org):
-        as_declared = isinstance(outcome, int) and outcome != 0
-    else:
-        as_declared = outcome in refusals(who, own_org=own_org)
-    return None if as_declared else f"{who} in {org.name}: {right.sql}: {outcome}"
-
-
-def breaches(conn: Connection[TupleRow], *, own_org: bool | None = None) -> list[str]:
-    """All differences from isolation.toml, for the own organization, the other, or both."""
-    results = (
-        breach(conn, right, who, own_org=own)
-        for right in PROJECT.rights
-        for who in CALLERS
-        for own in ([True, False] if own_org is None else [own_org])
-    )
-    return [text for text in results if text]
-
-
-def refusals(who: str, *, own_org: bool) -> tuple[int | str, ...]:
-    """The outcomes that count as denied; other errors are only for callers that see the row."""
-    nothing, refused, invariant, referred_to = 0, "42501", "23514", "23503"
-    if CALLERS[who] is SERVICE:
-        return (nothing, refused, invariant, referred_to)
-    if who in PROJECT.members and own_org:
-        return (nothing, refused, invariant)
-    return (nothing, refused)
 
 
 def fill(conn: Connection[TupleRow]) -> None:

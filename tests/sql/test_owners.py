@@ -17,16 +17,18 @@ from conftest import (
     apply_schema,
     migration_files,
 )
+from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.isolation import surface
+from runner.isolation.proof import RIGHTS, prove
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.comparison import compare
 from runner.schema import snapshot
 from runner.schema.diff import difference
 
-from .fixture_rows import ADMIN, HOME, MEMBER, TABLES, breaches, fill
+from .fixture_rows import ADMIN, HOME, MEMBER, TABLES, fill
 from .test_files import catalog_lines, noise, psql, rollback_of
 
 PASSWORD = "applies"
@@ -138,10 +140,10 @@ def target(server: Server, template: str, kind: str) -> Iterator[Target]:
 
 
 def test_permissions_match_the_declaration_for_every_owner(applied: Connection[TupleRow]) -> None:
-    """Every right × every caller × own and other organization, for each kind of owner."""
-    found = breaches(applied)
+    """Every right and case × every caller × own and other organization, for each kind of owner."""
+    verdict = prove(applied, PROJECT, only=RIGHTS)
     applied.rollback()
-    assert found == []
+    assert [breach.summary for breach in verdict.breaches] == []
 
 
 def test_surface_is_the_reviewed_one_for_every_owner(applied: Connection[TupleRow]) -> None:

@@ -335,13 +335,11 @@ def test_tenant_column_grants_match_the_permissions(
         f"public.{table}",
         command,
     )
-    pattern = r"\(([\w, ]+)\)\s*values" if command == "insert" else r"set (\w+) ="
     declared = {
         name
-        for right in PROJECT.rights
-        if (right.table, right.command) == (table, command) and PROJECT.members_with(right)
-        for columns in re.findall(pattern, right.sql)
-        for name in columns.split(", ")
+        for right in PROJECT.config.rights[table].get(command, ())
+        if set(right.actors) & set(PROJECT.members)
+        for name in right.columns or ()
     }
     assert set(granted) == declared
 

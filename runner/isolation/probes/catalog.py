@@ -3,63 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from runner.errors import RunnerError, UsageError
 from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
 from runner.isolation.tenancy.config import Config
-from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, TenantMap
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED
 from runner.isolation.verdict import Breach
-from runner.postgres.connection import Connection
 
 _KINDS = {
     "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
     "f": "foreign table", "S": "sequence",
 }  # fmt: skip
 _NEVER = ("truncate", "references", "trigger")
-
-
-def check(connection: Connection, config: Config, tenants: TenantMap) -> None:
-    """Raise UsageError if the file names what the database does not have."""
-    absent = [
-        role
-        for (role,) in connection.execute(
-            "select role from unnest(%s::text[]) as role"
-            " where pg_catalog.to_regrole(quote_ident(role)) is null",
-            [tenants.api_roles],
-        )
-    ]
-    if absent:
-        raise UsageError(
-            f"{config.path}: there is no role {', '.join(absent)}",
-            hint="[actors] names database roles.",
-        )
-    for name, relation in (
-        (config.tenant_table, tenants.tenant),
-        (config.people.table if config.people else None, tenants.people),
-    ):
-        if name and relation is None:
-            raise UsageError(f"{config.path}: there is no table {name}")
-    if not any(r.column(config.tenant_column) for r in tenants.relations.values()):
-        raise UsageError(
-            f"{config.path}: no table has a column {config.tenant_column}",
-            hint="[tenant] column is the one that says whose a row is.",
-        )
-    closed = [
-        role
-        for (role,) in connection.execute(
-            "select role from unnest(%s::text[]) as role"
-            " where not pg_catalog.pg_has_role(session_user, role, 'member')",
-            [tenants.api_roles],
-        )
-    ]
-    if closed:
-        raise RunnerError(
-            f"{connection.info.user} cannot act as {', '.join(closed)}",
-            hint=f"grant {', '.join(closed)} to {connection.info.user};",
-        )
 
 
 def judge(probe: Probe) -> None:
@@ -179,9 +137,10 @@ def _privileges(probe: Probe) -> None:
                     )
 
 
-def accept(config: Config, found: Findings) -> None:
-    """Leave out the accepted findings; one that was not found is a finding."""
+def accept(config: Config, found: Findings, *, complete: bool) -> None:
+    """Leave out the accepted findings; if the run is complete, one that was not found is one."""
     used = set()
+    accepted_proofs = set()
     left: list[Breach] = []
     for breach in found.breaches:
         reasons = [
@@ -191,11 +150,16 @@ def accept(config: Config, found: Findings) -> None:
         ]
         if reasons:
             used.update(reasons)
-            found.warnings.append(f"accepted: {breach.proof}: {reasons[0].because}")
+            accepted_proofs.add(breach.proof)
         else:
             left.append(breach)
     found.breaches[:] = left
-    for accepted in config.accept:
+    found.cells[:] = [
+        replace(cell, passed=cell.passed or cell.title in accepted_proofs) for cell in found.cells
+    ]
+    for accepted in (each for each in config.accept if each in used):
+        found.warnings.append(f"accepted: {accepted.object}, {accepted.rule}: {accepted.because}")
+    for accepted in config.accept if complete else ():
         if accepted not in used:
             found.breach(
                 f"accept {accepted.rule}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -89,11 +89,16 @@ def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
 
 def enter(connection: Connection, identity: Identity) -> str:
     """Return the statement that makes the session the caller's, until it is undone."""
-    given = {**identity.settings, "role": identity.role}
+    made = set_settings({**identity.settings, "role": identity.role})
+    return made.as_string(connection)
+
+
+def set_settings(settings: Mapping[str, str]) -> sql.Composed:
+    """Return the one statement that makes these settings, until the transaction ends."""
     calls = (
-        sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in given.items()
+        sql.SQL("set_config({}, {}, true)").format(name, value) for name, value in settings.items()
     )
-    return sql.SQL("select {}").format(sql.SQL(", ").join(calls)).as_string(connection)
+    return sql.SQL("select {}").format(sql.SQL(", ").join(calls))
 
 
 def _script(connection: Connection, attempt: Attempt) -> list[str]:

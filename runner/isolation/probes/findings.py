@@ -29,6 +29,8 @@ class Findings:
     partial: set[tuple[str, str, str]] = field(default_factory=set)  # table, command and actor
     # of rights that worked on some own rows only
 
+    guarded: frozenset[str] = frozenset()  # cases, in which only a trigger can refuse the values
+
     def __post_init__(self) -> None:
         self._causes = RootCauses(self.connection)
 
@@ -56,6 +58,9 @@ class Findings:
         self.cells.append(cell)
         if problem:
             subject, cause, fix = self.cause(relation, command, caller)
+            if isinstance(relation, Relation) and not caller.suspect and not fix:
+                found, fix = self._of_table(relation, cell, caller, outcome)
+                cause = found or cause
             self.breaches.append(
                 Breach(
                     proof=cell.title,
@@ -68,6 +73,28 @@ class Findings:
                     fix=fix,
                 )
             )
+
+    def _of_table(
+        self, table: Relation, cell: Cell, caller: Caller, outcome: Outcome
+    ) -> tuple[str, str]:
+        """Return what refused an access to a table, or what a guard allowed, and the fix."""
+        if not table.is_table or table.schema != "public":  # the only schema that these know
+            return "", ""
+        name, role = table.name, caller.role
+        if cell.allowed:
+            return self._causes.of_refusal(
+                name, cell.command, role, outcome.sqlstate, outcome.message
+            )
+        column = cell.what.removeprefix("row with ").removesuffix(", without WHERE")
+        guarded = cell.what in self.guarded and (cell.where == "own" or caller.everywhere)
+        cause, fix = self._causes.of_access(
+            name,
+            cell.command,
+            role,
+            column=column if table.column(column) else "",
+            guarded=guarded,
+        )
+        return cause if guarded else "", fix
 
     def breach(
         self, proof: str, subject: str, summary: str, *, cause: str = "", fix: str = ""

@@ -11,7 +11,7 @@ from psycopg import sql
 from runner.isolation.probes import helpers, interference
 from runner.isolation.probes.arguments import Arguments, Value
 from runner.isolation.probes.effects import Effects
-from runner.isolation.probes.execute import Attempt, Outcome, run
+from runner.isolation.probes.execute import Attempt, Outcome
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import B
@@ -45,7 +45,7 @@ def try_all(probe: Probe) -> None:
         if caller.role in function.callers
         for call in maker.calls(caller, function)
     ]
-    outcomes = run(probe.findings.connection, [call.attempt for call in calls])
+    outcomes = probe.run([call.attempt for call in calls])
     grouped: dict[tuple[str, str], list[tuple[_Call, Outcome]]] = {}
     for call, outcome in zip(calls, outcomes, strict=True):
         key = (call.function.signature, call.caller.name)

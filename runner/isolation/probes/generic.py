@@ -1,11 +1,12 @@
-"""Prove isolation on any schema: make rows of two tenants, try everything, roll everything back."""
+"""Make rows of two tenants for any schema, try every right on them, and roll everything back."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
-from runner.errors import LockTimeout
+import psycopg
+
+from runner.errors import LockTimeout, ProofError
 from runner.events import Report, Working, silent
 from runner.isolation.probes import catalog, functions, reads, writes
 from runner.isolation.probes.findings import Findings
@@ -16,50 +17,33 @@ from runner.isolation.rows import maker, snapshot
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.transactions import TransactionLimits, rolled_back, setup_backoff
-from runner.isolation.verdict import Verdict
 from runner.postgres.connection import Connection
 
 LOCK_TIMEOUT = 1.0  # seconds: the longest that it may block a writer
 
 
-def prove_generic(
+def on_rows(
     connection: Connection,
     config: Config,
-    *,
-    lock_timeout: float = LOCK_TIMEOUT,
-    report: Report = silent,
-) -> Verdict:
-    """Return the verdict on the isolation of a database's tenants; changes nothing.
-
-    `lock_timeout`: seconds. Raises UsageError if the file does not fit the database, and
-    LockTimeout, naming the holders.
-    """
-    started = time.monotonic()
-    found = tried(connection, config, lock_timeout=lock_timeout, report=report).findings
-    return Verdict(
-        cells=tuple(found.cells),
-        breaches=tuple(found.breaches),
-        warnings=tuple(found.warnings),
-        seconds=time.monotonic() - started,
-    )
-
-
-def tried(
-    connection: Connection,
-    config: Config,
+    work: Callable[[Probe], None],
     *,
     lock_timeout: float = LOCK_TIMEOUT,
     report: Report = silent,
 ) -> Probe:
-    """Return the findings with the rows that they are about, as `prove_generic` does."""
+    """Run `work` in a transaction that contains the rows, and roll it back; return the findings.
+
+    `lock_timeout`: seconds. The rows are tried again while a lock blocks them. Raises UsageError if
+    the file does not fit the database, LockTimeout, naming the holders, and ProofError if no rows
+    can be made.
+    """
     limits = TransactionLimits.shared(lock_timeout)
     backoff = setup_backoff(lock_timeout)
     while True:
         ready: list[Probe] = []
         try:
             with rolled_back(connection, limits):
-                ready.append(_prepared(connection, config, report))
-                _try(ready[0], report)
+                ready.append(prepared(connection, config, report))
+                work(ready[0])
                 return ready[0]
         except LockTimeout:
             if ready or backoff.exhausted:
@@ -70,12 +54,22 @@ def tried(
         backoff.sleep()
 
 
-def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
+def tried(connection: Connection, config: Config, *, report: Report = silent) -> Probe:
+    """Return the findings of all rights with the rows that they are about, as `on_rows` does."""
+    return on_rows(connection, config, lambda probe: try_rights(probe, report), report=report)
+
+
+def prepared(connection: Connection, config: Config, report: Report = silent) -> Probe:
     """Make the rows, and return what the probes need."""
     tenants = relations.read(connection, config)
-    catalog.check(connection, config, tenants)
     report(Working("rows of two tenants"))
-    made = maker.make(connection, config, tenants)
+    try:
+        made = maker.make(connection, config, tenants)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _no_rows(config, error.diag.message_primary or str(error)) from None
+    if not made.ids:
+        reasons = [f"{f.relation.qualified}: {f.reason}" for f in made.failures]
+        raise _no_rows(config, *reasons[:1])
     taken = snapshot.take(connection, made)
     return Probe(
         fixture=made,
@@ -87,15 +81,22 @@ def _prepared(connection: Connection, config: Config, report: Report) -> Probe:
     )
 
 
-def _try(probe: Probe, report: Report) -> None:
-    """Run every part on the rows."""
+def _no_rows(config: Config, reason: str = "no table has the tenant's column") -> ProofError:
+    return ProofError(
+        f"The rows of two tenants could not be inserted: {reason}",
+        hint=f"verify makes rows in every table that {config.path} is about: connect as the "
+        "tables' owner, or as a superuser.",
+    )
+
+
+def try_rights(probe: Probe, report: Report, *, whole: bool = True) -> None:
+    """Read, write and call as every caller; `whole`: also what is about no single relation."""
     parts: tuple[tuple[str, Callable[[Probe], None]], ...] = (
         ("privileges", catalog.judge),
         ("reading", reads.try_all),
         ("writing", writes.try_all),
         ("functions", functions.try_all),
     )
-    for name, part in parts:
+    for name, part in parts if whole else parts[:3]:
         report(Working(name))
         part(probe)
-    catalog.accept(probe.fixture.config, probe.findings)

@@ -61,6 +61,27 @@ def callers(connection: Connection, fixture: Fixture) -> list[Caller]:
     return list(_Callers(connection, fixture).all())
 
 
+def who(fixture: Fixture, actor: Actor, tenant: str) -> Person | None:
+    """Return the person that an actor is in a tenant, or nobody."""
+    if actor.member:
+        return fixture.member(actor.member, tenant)
+    user = fixture.named.get(tenant, {}).get(f"{actor.user}_uuid", "")
+    return Person(actor.user, user) if user else None
+
+
+def identity_of(
+    fixture: Fixture, name: str, actor: Actor, person: Person | None, tenant: str | None
+) -> Identity:
+    """Return the settings that a request of a person makes as an actor."""
+    given = settings(
+        fixture.config,
+        actor.role,
+        person.user if person else None,
+        fixture.ids.get(tenant) if tenant else None,
+    )
+    return Identity(name, actor.role, given, person, actor, tenant)
+
+
 class _Callers:
     def __init__(self, connection: Connection, fixture: Fixture) -> None:
         self._connection, self._fixture, self._config = connection, fixture, fixture.config
@@ -70,12 +91,12 @@ class _Callers:
 
     def all(self) -> Iterator[Caller]:
         for actor in self._actors:
-            person = self._fixture.member(actor.member, A) if actor.member else None
+            person = who(self._fixture, actor, A)
             if actor.member and person is None and self._fixture.tenants.people:
                 continue
-            identity = self._identity(actor.name, actor, person, A)
+            identity = identity_of(self._fixture, actor.name, actor, person, A)
             names = (actor.name,)
-            both = not actor.member and not self._named
+            both = actor.everywhere or (not actor.member and not self._named)
             yield Caller(identity, {A: names, B: names} if both else {A: names}, regular=True)
         for role in {actor.role: None for actor in self._actors if not actor.everywhere}:
             yield self._unidentified(role)
@@ -87,14 +108,7 @@ class _Callers:
     def _identity(
         self, name: str, actor: Actor, person: Person | None, tenant: str | None
     ) -> Identity:
-        ids = self._fixture.ids
-        given = settings(
-            self._config,
-            actor.role,
-            person.user if person else None,
-            ids.get(tenant) if tenant else None,
-        )
-        return Identity(name, actor.role, given, person, actor, tenant)
+        return identity_of(self._fixture, name, actor, person, tenant)
 
     def _anyone(self, tenant: str) -> tuple[str, ...]:
         """Return the actors whose rights need no membership, where a tenant is named."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from runner.isolation.probes.effects import Effects
-from runner.isolation.probes.execute import Attempt, Outcome, run
+from runner.isolation.probes.execute import Attempt, Outcome
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.insert_rows import InsertRows
 from runner.isolation.probes.reads import Probe
@@ -42,7 +42,7 @@ def try_all(probe: Probe, effects: Effects) -> None:
         and (not caller.in_both or probe.rights.declared(relation))
         for insert in maker.inserts(caller, relation)
     ]
-    outcomes = list(run(probe.findings.connection, [insert.attempt for insert in tried]))
+    outcomes = list(probe.run([insert.attempt for insert in tried]))
     worked: dict[tuple[str, int], bool] = {}
     for insert, outcome in zip(tried, outcomes, strict=True):
         if insert.allowed:
@@ -79,19 +79,22 @@ class _Inserter:
             if usable and caller.regular and relation.updatable & 8:
                 yield self._insert(caller, relation, {}, (), what=_UNTRIED)
             return
+        declared = self._probe.rights.columns(relation, "insert", caller, caller.own)
+        judged = self._probe.rights.judged(caller)
         if not usable:
             if caller.regular:
-                attempt = Attempt(
-                    caller.identity, f"insert into {relation.qualified} default values"
-                )
-                yield _Insert(caller, relation, "row", "own", allowed=False, attempt=attempt)
+                text = f"insert into {relation.qualified} default values"
+                attempt = Attempt(caller.identity, text)
+                allowed = bool(declared) and judged
+                yield _Insert(caller, relation, "row", "own", allowed, attempt)
             return
         if caller.everywhere:
+            if judged and relation.tenancy != SHARED:
+                yield from self._own(caller, relation, target, usable, declared)
             return
         if relation.tenancy == SHARED:
             yield from self._shared(caller, relation, target, usable)
             return
-        declared = self._probe.rights.columns(relation, "insert", caller, caller.own)
         yield from self._own(caller, relation, target, usable, declared)
         if caller.in_both:
             return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from runner.isolation.probes.arguments import Arguments
-from runner.isolation.probes.execute import Attempt, Outcome, run
+from runner.isolation.probes.execute import Attempt, Outcome
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import A, B
@@ -55,7 +55,7 @@ def try_all(probe: Probe) -> None:
         for question in questions
         for before in ([_SCAN] if question.leaky else ["", "", without])
     ]
-    outcomes = iter(list(run(connection, attempts)))
+    outcomes = iter(list(probe.run(attempts)))
     for question in questions:
         if question.leaky:
             _judge_leak(probe, question, next(outcomes))

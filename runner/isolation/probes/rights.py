@@ -26,6 +26,13 @@ class Rights:
         self._config = fixture.config
         self._by_oid: dict[int, dict[str, tuple[Right, ...]]] = {}
         self._rows: dict[tuple[int, str, str, str], list[Row]] = {}
+        self._with_rights = {
+            name
+            for commands in self._config.rights.values()
+            for rights in commands.values()
+            for right in rights
+            for name in right.actors
+        }
         for name, commands in self._config.rights.items():
             relation = fixture.tenants.named(name)
             if relation is None:
@@ -49,6 +56,10 @@ class Rights:
     def declared(self, relation: Relation) -> bool:
         """Whether anything is declared about a relation."""
         return relation.oid in self._by_oid
+
+    def judged(self, caller: Caller) -> bool:
+        """Whether a caller is held to rights: who crosses tenants only if any right names them."""
+        return not caller.everywhere or caller.name in self._with_rights
 
     def of(self, relation: Relation, command: str, caller: Caller, tenant: str) -> Iterator[Right]:
         """Yield the rights of a caller in a tenant."""

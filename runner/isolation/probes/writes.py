@@ -9,7 +9,7 @@ from psycopg import sql
 
 from runner.isolation.probes import inserts
 from runner.isolation.probes.effects import Effect, Effects
-from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome, run
+from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import OTHER
@@ -23,6 +23,7 @@ _STOP = (
     "'isolation.rows', true), ''), '0')::int + 1)::text, true)::int) > 0"
 )
 _PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
+_BLIND = 3  # columns that are updated without WHERE, since a check may refuse a value
 _OWN_ROWS = 8  # that are deleted one by one
 
 
@@ -51,7 +52,7 @@ def try_all(probe: Probe) -> None:
         and (not caller.in_both or probe.rights.declared(relation))
         for write in (*writer.updates(caller, relation), *writer.deletes(caller, relation))
     ]
-    outcomes = run(probe.findings.connection, [write.attempt for write in writes])
+    outcomes = probe.run([write.attempt for write in writes])
     for write, outcome in zip(writes, outcomes, strict=True):
         writer.judge(write, outcome)
     writer.again()
@@ -79,7 +80,8 @@ class _Writer:
             and caller.role in c.roles("update")
             and caller.role in relation.users
         ]
-        if caller.regular and not caller.everywhere:
+        judged = self._probe.rights.judged(caller)
+        if caller.regular and judged:
             declared = self._probe.rights.columns(relation, "update", caller, caller.own)
             named = self._probe.rights.named(relation, "update", caller)
             first = next((c.name for c in relation.columns), "")
@@ -87,16 +89,21 @@ class _Writer:
                 if name:  # without the privilege
                     what = name if name in declared else "no column"
                     yield self._update(caller, relation, name, _name(name), what)
-        if caller.everywhere:
-            return
         readable = relation.usable(caller.role, "select")
+        if caller.everywhere:
+            where = self._of_both(relation) if judged else ""
+            for name in columns if where else ():
+                text = f"update {relation.qualified} as t set {_name(name)} = {_name(name)}"  # noqa: S608
+                attempt = Attempt(caller.identity, f"{text} where {where}", watch=True)
+                yield _Write(caller, relation, "update", name, attempt, name)
+            return
         for name in columns if caller.regular or caller.rights.get(caller.own) else ():
             if name in readable:
                 yield self._update(caller, relation, name, _name(name), name)
             elif value := self._constant(relation, name):
                 yield self._update(caller, relation, name, value, name)
         plain = [name for name in columns if self._is_plain(relation, name)]
-        for name in plain[:1]:
+        for name in plain[:_BLIND]:
             if value := self._constant(relation, name):
                 yield self._update(
                     caller, relation, name, value, f"{name}, without WHERE", blind=True
@@ -123,7 +130,8 @@ class _Writer:
         blind: bool = False,
     ) -> _Write:
         text = f"update {relation.qualified} set {_name(column)} = {value} where {_STOP}"  # noqa: S608
-        attempt = Attempt(caller.identity, text, watch=True)
+        before = self._replica if blind else ""  # a trigger might refuse one row of many
+        attempt = Attempt(caller.identity, text, watch=True, before=before)
         return _Write(caller, relation, "update", what, attempt, column, blind)
 
     def deletes(self, caller: Caller, relation: Relation) -> Iterator[_Write]:
@@ -134,7 +142,8 @@ class _Writer:
                 attempt = Attempt(caller.identity, text, watch=True)
                 yield _Write(caller, relation, "delete", "rows", attempt)
             return
-        if caller.everywhere or caller.in_both:
+        judged = self._probe.rights.judged(caller)
+        if not judged or caller.in_both:
             return
         if caller.regular:
             rows = self._probe.snapshot.of(relation, caller.own)
@@ -145,9 +154,17 @@ class _Writer:
                     text = f"delete from {relation.qualified} where {where}"  # noqa: S608
                     attempt = Attempt(caller.identity, text, watch=True)
                     yield _Write(caller, relation, "delete", "rows", attempt, rows=(row,))
+        if caller.everywhere:
+            return
         text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
         attempt = Attempt(caller.identity, text, watch=True, before=self._replica)
         yield _Write(caller, relation, "delete", "rows, without WHERE", attempt, blind=True)
+
+    def _of_both(self, relation: Relation) -> str:
+        """Return the condition that a row `t` is one of the two tenants', or nothing."""
+        fixture = self._probe.fixture
+        found = [fixture.condition(relation, owner) for owner in fixture.ids]
+        return " or ".join(f"({each})" for each in found if each != "false")
 
     def _key(self, caller: Caller, relation: Relation, row: Row) -> str:
         """Return a condition that names one row, with columns that the caller may read."""
@@ -179,7 +196,8 @@ class _Writer:
         """Record the cells of one update or delete: the other tenant's rows, then the own."""
         effect = self.effects.of(outcome)
         self._judge_other(write, outcome, effect)
-        if self._probe.rights.declared(write.relation) and not write.caller.everywhere:
+        judged = self._probe.rights.judged(write.caller)
+        if self._probe.rights.declared(write.relation) and judged:
             if write.what == "move to the other tenant":
                 return
             self._judge_own(write, outcome, effect)
@@ -198,9 +216,9 @@ class _Writer:
         moved = [table for table, owner in effect.added if owner == other]
         shared = effect.touched("S")
         where, problem = "other", ""
-        if caller.everywhere:
+        if not self._probe.rights.judged(caller):
             pass
-        elif leaked or (moved and not caller.in_both):
+        elif leaked or (moved and not caller.in_both and not caller.everywhere):
             tables = list(
                 dict.fromkeys([t.qualified for t, _ in leaked] or [t.qualified for t in moved])
             )
@@ -258,7 +276,7 @@ class _Writer:
                 for row in rows
                 if self._key(write.caller, write.relation, row)
             ]
-            outcomes = list(run(self._probe.findings.connection, tries))
+            outcomes = list(self._probe.run(tries))
             worked = [o for o in outcomes if o.rows or o.sqlstate in _PASSED_POLICIES]
             problem = ""
             outcome = (worked or outcomes or [Outcome()])[0]

@@ -8,9 +8,8 @@ from xml.etree import ElementTree as Xml
 
 import jinja2
 
-from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
-from runner.isolation.verdict import Breach, Verdict
+from runner.isolation.verdict import COMMANDS, Breach, Verdict
 
 _FIELDS = ("actor", "sql", "exposed", "cause", "fix")
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.isolation.matrix.permissions import COMMANDS
-from runner.isolation.verdict import Cell
+from runner.isolation.verdict import COMMANDS, Cell
 
 LEGEND = (
     "yes: allowed",

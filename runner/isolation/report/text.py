@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from runner.isolation import surface
-from runner.isolation.matrix.permissions import COMMANDS
 from runner.isolation.report import summary
 from runner.isolation.self_test.score import Score
-from runner.isolation.verdict import Breach, Check, Verdict
+from runner.isolation.verdict import COMMANDS, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -76,7 +75,8 @@ def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
     for table, lines in summary.grids(verdict.cells).items():
         yield paint(_row([table, *(command.upper() for command in COMMANDS)]), "bold")
         for line in lines:
-            text = _row([f"  {line.actors}", *(str(square or "") for square in line.squares)])
+            actors = textwrap.shorten(line.actors, _WIDTHS[0] - 3, placeholder=" …")
+            text = _row([f"  {actors}", *(str(square or "") for square in line.squares)])
             yield paint(text, "green" if line.passed else "red")
     if verdict.cells:
         yield ""

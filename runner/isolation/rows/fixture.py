@@ -10,6 +10,7 @@ import psycopg
 from runner.isolation.rows.identity import A, B, Person, settings
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import Relation, TenantMap
+from runner.isolation.tenancy.variables import literal
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.sample_rows import values
@@ -41,6 +42,7 @@ class Fixture:
     rows: dict[str, dict[tuple[str, str], list[Made]]] = field(
         default_factory=lambda: {A: {}, B: {}, SHARED_ROWS: {}}
     )  # by owner and table
+    named: dict[str, dict[str, str]] = field(default_factory=dict)  # :'name' → value, by tenant
     person_rows: dict[str, dict[tuple[str, str], list[Made]]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     shapes: dict[int, Table] = field(default_factory=dict)
@@ -62,10 +64,6 @@ class Fixture:
     def of(self, relation: Relation, owner: str) -> list[Made]:
         """Return the rows that were made in a table for an owner."""
         return self.rows[owner].get((relation.schema, relation.name), [])
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def become(

@@ -19,7 +19,7 @@ class Person:
 
     name: str
     user: str
-    roles: Mapping[str, str] = field(default_factory=dict)  # by tenant: A, B
+    roles: Mapping[str, str] = field(default_factory=dict, hash=False)  # by tenant: A, B
     former: bool = False  # was a member of A
 
 

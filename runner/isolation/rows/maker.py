@@ -13,12 +13,15 @@ import psycopg
 from psycopg import sql
 
 from runner.errors import ProofError
-from runner.isolation.rows.fixture import SHARED_ROWS, Failure, Fixture, Made, become, literal
+from runner.isolation.rows.fixture import SHARED_ROWS, Failure, Fixture, Made, become
 from runner.isolation.rows.identity import A, B, Person
+from runner.isolation.rows.named import Ids
+from runner.isolation.rows.named import values as values_of
 from runner.isolation.rows.order import counted, tables_to_fill, takes_parent
 from runner.isolation.rows.people import PeopleMaker
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation, TenantMap
+from runner.isolation.tenancy.variables import substitute
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.sample_rows import values
@@ -115,22 +118,27 @@ class _Maker:
 
     def _own_rows(self) -> None:
         """Run the project's fixture.sql once for each tenant. Raises ProofError if it fails."""
-        for owner in (A, B) if self.fixture.config.fixture else ():
-            text = (self.fixture.config.fixture or "").replace(
-                ":'tenant'", literal(self.fixture.ids[owner])
+        config, ids = self.fixture.config, Ids()
+        for owner in self.fixture.ids:
+            self.fixture.named[owner] = values_of(
+                config,
+                self.fixture.tenants.people,
+                members=self._people.members(),
+                owner=owner,
+                tenant=self.fixture.ids[owner],
+                ids=ids,
             )
-            for person in self.fixture.people:
-                if set(person.roles) == {owner}:
-                    role = person.roles[owner]
-                    text = text.replace(f":'user.{role}'", literal(person.user))
+            text = substitute(config.fixture or "", self.fixture.named[owner])
+            self._become(None, None)
             try:
                 self._connection.execute(text.encode())
             except psycopg.OperationalError:  # a lock, a timeout, a lost connection
                 raise
             except psycopg.Error as error:
                 raise ProofError(
-                    f"{self.fixture.config.fixture_path} failed: {error.diag.message_primary}",
-                    hint="It runs once for each tenant, with :'tenant' and :'user.ROLE'.",
+                    f"{config.fixture_path} failed: {error.diag.message_primary}",
+                    hint="It runs once for each tenant, after rows were made in every table, with "
+                    "the tenant as :'tenant' and users as :'user.ROLE'.",
                 ) from None
 
     # --- one kind of table -------------------------------------------------------------------

@@ -125,6 +125,10 @@ class PeopleMaker:
         if not tenants.person_columns:
             self._made.setdefault(person.name, {})[(people.schema, people.name)] = [row]
 
+    def members(self) -> dict[Person, Made]:
+        """Return the people table's row of each person who has one."""
+        return {p: self._rows[p.name] for p in self._plan if p.name in self._rows}
+
     @property
     def rows(self) -> dict[str, dict[tuple[str, str], list[Made]]]:
         """The rows that stand for each person, by name and table."""

@@ -32,12 +32,13 @@ from runner.events import Report, Working, silent
 from runner.files import loader
 from runner.isolation import preconditions
 from runner.isolation import project as isolation
-from runner.isolation.actors import substitute
+from runner.isolation.probes.generic import LOCK_TIMEOUT
 from runner.isolation.project import Project
-from runner.isolation.proof import LOCK_TIMEOUT, prove
+from runner.isolation.proof import prove
 from runner.isolation.self_test import race
 from runner.isolation.self_test.score import Mutant, Score, Trial
 from runner.isolation.sql_cases import rule_runner
+from runner.isolation.tenancy.variables import substitute
 from runner.isolation.transactions import read
 from runner.isolation.verdict import Breach, Verdict
 from runner.migrate.migrator import Migrator
@@ -61,7 +62,8 @@ def generate(connection: Connection, project: Project) -> list[Mutant]:
     ):
         cur.execute("set local search_path = pg_catalog, pg_temp")  # names come schema-qualified
         for text in texts:
-            cur.execute(substitute(text, {"tenant_table": project.quoted_tenant_table}).encode())
+            table = project.config.tenant_table or ""
+            cur.execute(substitute(text, {"tenant_table": table}).encode())
             found += [Mutant(**row, equivalent=_equivalent(project, row["name"])) for row in cur]
     return found
 
@@ -164,7 +166,11 @@ def _judge(project: Project, mutant: Mutant, url: str) -> Trial:
 
 def _check_rules(connection: Connection, project: Project) -> Verdict:
     """Run the fast part of verify, in the same way as verify does."""
-    read(connection, LOCK_TIMEOUT, lambda: preconditions.check(connection, project, ("public",)))
+    read(
+        connection,
+        LOCK_TIMEOUT,
+        lambda: preconditions.check(connection, project.config, ("public",)),
+    )
     _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection, project))
     return Verdict(breaches=tuple(breaches))
 

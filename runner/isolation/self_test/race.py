@@ -12,13 +12,16 @@ import time
 from itertools import product
 
 import psycopg
-from psycopg import IsolationLevel, sql
+from psycopg import IsolationLevel
 
 from runner.errors import UsageError
-from runner.isolation.matrix.attempt import set_settings
+from runner.isolation.probes.execute import enter
 from runner.isolation.project import Project
+from runner.isolation.rows import maker
 from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.sql_cases.scenario import Step, steps
+from runner.isolation.sql_cases.substitution import Substitution
+from runner.isolation.tenancy import relations
 from runner.isolation.verdict import Check
 from runner.postgres.connection import Connection
 
@@ -34,41 +37,44 @@ def run(url: str, project: Project) -> tuple[Check, ...]:
     """Run every race of the project at each isolation level. Commits."""
     with _connected(url) as connection:
         with connection.transaction():
-            project.insert_rows(connection)
+            made = maker.make(
+                connection, project.config, relations.read(connection, project.config)
+            )
+        names = Substitution(made, project)
         pairs = product(project.races, _LEVELS)
-        return tuple(_race(url, project, connection, race, level) for race, level in pairs)
+        return tuple(_race(url, names, connection, race, level) for race, level in pairs)
 
 
 def _race(
-    url: str, project: Project, watcher: Connection, race: CaseFile, level: IsolationLevel
+    url: str, names: Substitution, watcher: Connection, race: CaseFile, level: IsolationLevel
 ) -> Check:
-    parsed = steps(race, project)
+    parsed = steps(race, names.project)
     if len(parsed) != 5:
         raise UsageError(
             f"{race.where}: a race has five steps: set up, read, two statements, check"
         )
     set_up, read, *tried, check = parsed
-    _execute(watcher, set_up)
+    _execute(watcher, set_up, names)
     with _connected(url) as first, _connected(url) as second:
         for connection, step in zip((first, second), tried, strict=True):
             connection.autocommit = False
             connection.isolation_level = level
-            _become(connection, step)
-            _execute(connection, read)
+            _become(connection, step, names)
+            _execute(connection, read, names)
         outcomes = ["", ""]
-        _execute(first, tried[0])
+        _execute(first, tried[0], names)
 
         def try_second() -> None:
-            outcomes[1] = _sqlstate(second, tried[1])
+            outcomes[1] = _sqlstate(second, tried[1], names)
 
         thread = threading.Thread(target=try_second, daemon=True)
         thread.start()
         _wait_until_blocked_or_done(watcher, second, thread)
-        outcomes[0] = _sqlstate(first)
+        outcomes[0] = _sqlstate(first, None, names)
         thread.join(_TIMEOUT)
         if not thread.is_alive() and not outcomes[1]:
-            outcomes[1] = _sqlstate(second)
-    holds = bool(_execute(watcher, check))
+            outcomes[1] = _sqlstate(second, None, names)
+    holds = bool(_execute(watcher, check, names))
     refused = [outcome for outcome in outcomes if outcome]
     return Check(
         kind="invariant",
@@ -81,23 +87,22 @@ def _race(
     )
 
 
-def _become(connection: Connection, step: Step) -> None:
+def _become(connection: Connection, step: Step, names: Substitution) -> None:
     """Switch to the actor of a step, until the transaction ends."""
-    if actor := step.actor:
-        role = sql.SQL("set local role {}; {}")
-        connection.execute(role.format(sql.Identifier(actor.role), set_settings(actor.settings)))
+    if actor := names.actor(step):
+        connection.execute(enter(connection, actor).encode())
 
 
-def _execute(connection: Connection, step: Step) -> int:
+def _execute(connection: Connection, step: Step, names: Substitution) -> int:
     """Run the statement of a step, and return how many rows it returned or changed."""
-    return max(connection.execute(step.substitute(step.sql).encode()).rowcount, 0)
+    return max(connection.execute(names.step(step, step.sql).encode()).rowcount, 0)
 
 
-def _sqlstate(connection: Connection, step: Step | None = None) -> str:
+def _sqlstate(connection: Connection, step: Step | None, names: Substitution) -> str:
     """Run the statement of a step, or commit; return the SQLSTATE of the error, if there is one."""
     try:
         if step:
-            _execute(connection, step)
+            _execute(connection, step, names)
         else:
             connection.commit()
     except psycopg.Error as error:

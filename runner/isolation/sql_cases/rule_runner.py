@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import psycopg
 
-from runner.isolation.actors import substitute
 from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.tenancy.variables import substitute
 from runner.isolation.verdict import Breach, Check
 from runner.postgres.connection import Connection
 
@@ -77,16 +77,16 @@ def query(project: Project, rule: CaseFile) -> str:
 
 @lru_cache(maxsize=1)
 def _values(project: Project) -> dict[str, str]:
+    config = project.config
     return {
-        "file": str(project.file.path),
-        "tenant_table": project.quoted_tenant_table,
-        "tenant_key": project.tenant_key,
-        "tenant_column": project.tenant_column,
-        "internal_schemas": json.dumps(project.internal_schemas),
-        "settings": json.dumps(list(project.settings)),
+        "file": config.path,
+        "tenant_table": config.tenant_table or "",
+        "tenant_column": config.tenant_column,
+        "internal_schemas": json.dumps(config.internal_schemas),
+        "settings": json.dumps(list(config.settings)),
         "actor_roles": json.dumps(
             {
-                "member": project.roles((*project.members, *project.strangers)),
+                "member": project.roles(names) if (names := _signed_in(project)) else [],
                 "anonymous": project.roles(project.anonymous) if project.anonymous else [],
                 "platform": project.roles(project.platform) if project.platform else [],
             }
@@ -95,18 +95,19 @@ def _values(project: Project) -> dict[str, str]:
     }
 
 
-def declared_privileges(project: Project) -> list[dict[str, str | None]]:
-    """Return the permission table as privileges: those that its statements need, and no others.
+def _signed_in(project: Project) -> tuple[str, ...]:
+    return (*project.members, *project.strangers)
 
-    Members have the columns that their statements write; who crosses tenants, the whole table.
-    """
+
+def declared_privileges(project: Project) -> list[dict[str, str | None]]:
+    """Return the rights as privileges: by column, except for who crosses tenants."""
     found: dict[tuple[str, str, str, str | None], None] = {}
-    for right in project.rights:
-        for name in (*right.allowed, *right.granted):
-            actor = project.actors[name]
-            columns = () if actor.everywhere else right.columns
-            for column in columns or (None,):
-                found[actor.role, right.table, right.command.upper(), column] = None
+    for relation, commands in project.config.rights.items():
+        for command, rights in commands.items():
+            for right in rights:
+                for actor in (project.actors[name] for name in right.actors):
+                    for column in (None,) if actor.everywhere else right.columns or (None,):
+                        found[actor.role, relation, command.upper(), column] = None
     keys = ("role", "relation", "privilege", "column_name")
     return [dict(zip(keys, values, strict=True)) for values in found]
 

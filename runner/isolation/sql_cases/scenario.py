@@ -29,13 +29,12 @@ fixture tenants, must name them, and must not take a lock that blocks writers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runner.errors import UsageError
-from runner.isolation.actors import Actor, substitute, variables
 from runner.isolation.project import Project
 from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.tenancy.variables import variables
 from runner.isolation.toml_file import nearest
 
 OWNER = "owner"
@@ -46,8 +45,6 @@ _STEP = re.compile(
     r"(?=(?:-- .*\n)*?-- as: |\Z)"
 )
 _OUTCOME = re.compile(r"nothing|rows|done|own|same|[0-9A-Z]{5}|[0-9A-Z]{2}\*{3}")
-_TABLE = re.compile(r"('(?:[^']|'')*')|(?<!:):table\b")
-_WORD = re.compile(r"(?<!:):(key|tenant_table|tenant_key|member_roles|api_roles)\b")
 
 
 @dataclass(frozen=True)
@@ -58,44 +55,6 @@ class Step:
     expected: tuple[str, ...]
     condition: str  # of `-- if:`, or empty
     sql: str
-    project: Project
-
-    @property
-    def actor(self) -> Actor | None:
-        """The actor; None is the connecting role."""
-        if self.actor_name == OWNER:
-            return None
-        if self.actor_name.endswith(OF_AWAY):
-            return self.project.actor(self.actor_name.removesuffix(OF_AWAY), self.project.away)
-        return self.project.actors[self.actor_name]
-
-    def substitute(self, text: str, table: str = "", key: str = "") -> str:
-        """Return its SQL or condition with the ids, the quoted table name and its key inserted."""
-        project, actor = self.project, self.actor
-        text = _TABLE.sub(lambda match: _with_table(match, table), text)
-        member_roles, api_roles = project.quoted_roles
-        words = {
-            "key": key,
-            "tenant_table": project.quoted_tenant_table,
-            "tenant_key": project.tenant_key,
-            "member_roles": member_roles,
-            "api_roles": api_roles,
-        }
-        text = _WORD.sub(lambda match: words[match[1]], text)
-        values: Mapping[str, str] = {
-            **project.values(project.home, actor.user if actor else ""),
-            **{f"away.{name}": value for name, value in project.values(project.away).items()},
-        }
-        return substitute(text, values)
-
-
-def _with_table(match: re.Match[str], table: str) -> str:
-    """Return a match of _TABLE with the name inserted; within a literal, its quotes are doubled."""
-    literal: str | None = match[1]
-    if literal is None:
-        return table
-    escaped = table.replace("'", "''")
-    return re.sub(r"(?<!:):table\b", lambda _: escaped, literal)
 
 
 def steps(scenario: CaseFile, project: Project) -> tuple[Step, ...]:
@@ -121,7 +80,7 @@ def steps(scenario: CaseFile, project: Project) -> tuple[Step, ...]:
             raise UsageError(f"{where}: a step of {words[0]} has no SQL")
         for word in words:
             for actor in _actors(word, project, where):
-                parsed.append(Step(actor, outcomes, condition, statement, project))
+                parsed.append(Step(actor, outcomes, condition, statement))
     return tuple(parsed)
 
 
@@ -133,7 +92,7 @@ def _actors(word: str, project: Project, where: str) -> list[str]:
     members = project.members
     kinds = {
         "members": members,
-        "some members": tuple(dict.fromkeys((members[0], members[-1]))),
+        "some members": tuple(dict.fromkeys((*members[:1], *members[-1:]))),
         "one member": members[:1],
         "strangers": project.strangers,
         "anonymous": project.anonymous,

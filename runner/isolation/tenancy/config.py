@@ -1,4 +1,4 @@
-"""Read isolation.toml: tenant, identity, actors, people, rights and accepted findings."""
+"""Read isolation.toml: tenant, identity, actors, people, rights, cases and accepted findings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 from runner.errors import UsageError
 from runner.isolation import toml_file
-from runner.isolation.toml_file import Keys, TomlFile
+from runner.isolation.tenancy.variables import names as known_names
+from runner.isolation.tenancy.variables import variables
+from runner.isolation.toml_file import Keys, TomlFile, dotted
 
 COMMANDS = ("select", "insert", "update", "delete")
 _SECTIONS = {
@@ -20,10 +22,13 @@ _SECTIONS = {
     "people": ("table", "user", "tenant", "role"),
     "actors": (),
     "rights": (),
+    "cases": (),
     "accept": ("rule", "object", "because"),
-    "conventions": (),
+    "conventions": ("internal_schemas", "both_layers"),
 }
-_ACTOR_KEYS = ("role", "member", "everywhere")
+_ACTOR_KEYS = {"role": str, "member": str, "user": str, "everywhere": bool}
+_CASE_KEYS = {"allowed": list, "sql": str}
+_COMMAND = re.compile(r"\b(select|insert|update|delete|merge|truncate|call)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Actor:
     role: str
     member: str | None = None
     everywhere: bool = False  # may cross tenants
+    user: str = ""  # of isolation/fixture.sql: who is signed in, and member of no tenant
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,28 @@ class Right:
     actors: tuple[str, ...]
     columns: tuple[str, ...] | None = None  # None: every column
     where: str | None = None  # SQL: which rows; None: every row
+
+
+@dataclass(frozen=True)
+class Case:
+    """One statement on a relation whose outcome depends on the values, and who may run it."""
+
+    table: str
+    what: str
+    allowed: tuple[str, ...]  # actors, in their own tenant; those everywhere, in every tenant
+    sql: str  # with :'name' for ids of the fixture's rows
+    line: int = 0
+
+    @property
+    def command(self) -> str:
+        """The SQL command of the statement, in lower case."""
+        found = _COMMAND.search(self.sql)
+        return found[1].lower() if found else "select"
+
+    @property
+    def name(self) -> str:
+        """The name in one word, as --only takes it."""
+        return f"{self.table}.{self.what}"
 
 
 @dataclass(frozen=True)
@@ -76,11 +104,24 @@ class Config:
     actors: Mapping[str, Actor]
     people: People | None = None
     rights: Mapping[str, Mapping[str, tuple[Right, ...]]] = field(default_factory=dict)
+    cases: tuple[Case, ...] = ()
     accept: tuple[Accepted, ...] = ()
     schemas: tuple[str, ...] | None = None
     functions: tuple[str, ...] | None = None
+    internal_schemas: tuple[str, ...] = ()  # of the project, and no API serves them
+    both_layers: bool = False  # permissive and restrictive policies must each hold alone
     fixture: str | None = None  # SQL: rows that cannot be invented
     path: str = "isolation.toml"
+    file: TomlFile | None = None  # for errors that name its line
+
+    def error(
+        self, keys: Keys, problem: str, word: str = "", known: Iterable[str] = (), hint: str = ""
+    ) -> UsageError:
+        """Return the error for what keys of the file say; `word` is wrong, `known` are right."""
+        hint = "\n".join(filter(None, (toml_file.nearest(word, known) if word else "", hint)))
+        if self.file is None:
+            return UsageError(f"{self.path}: {problem}", hint=hint)
+        return self.file.error_at(self.file.line(keys, word), problem, hint=hint)
 
     @property
     def fixture_path(self) -> Path:
@@ -88,37 +129,18 @@ class Config:
         return Path(self.path).with_suffix("") / "fixture.sql"
 
 
-def is_generic(path: Path) -> bool:
-    """Whether the rights of a file have the form that this package reads.
-
-    Raises UsageError where there is no file, or one that is not TOML.
-    """
-    content = toml_file.read(path, missing=toml_file.MISSING).content
-    rights = content.get("rights", {})
-    if "tenant" not in content or not isinstance(rights, dict):
-        return False
-    written_out = (
-        isinstance(right, dict) and "allowed" in right
-        for commands in rights.values()
-        if isinstance(commands, dict)
-        for whats in commands.values()
-        if isinstance(whats, dict)
-        for right in whats.values()
-    )
-    return not any(written_out)
-
-
 def read(path: Path) -> Config:
     """Return the configuration of a file; raise UsageError with file and line if it is malformed.
 
     Rows that cannot be invented are read from isolation/fixture.sql beside it.
     """
+    toml = toml_file.read(path, missing=toml_file.MISSING)
     fixture = path.parent / path.stem / "fixture.sql"
     try:
         rows = fixture.read_text(encoding="utf-8") if fixture.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{fixture} cannot be read: {error}") from None
-    return _Parser(toml_file.read(path)).config(rows)
+    return _Parser(toml).config(rows)
 
 
 def parse(text: str, path: str = toml_file.NAME) -> Config:
@@ -158,11 +180,18 @@ class _Parser:
             actors=actors,
             people=self._people(tenant["column"]),
             rights=self._rights(actors),
+            cases=self._cases(actors, fixture or ""),
             accept=tuple(self._accepted(entry) for entry in self._content.get("accept", [])),
             schemas=self._optional("schemas", expose),
             functions=self._optional("functions", expose),
+            both_layers=self._content.get("conventions", {}).get("both_layers", False) is True,
+            internal_schemas=self._words(
+                ("conventions", "internal_schemas"),
+                self._content.get("conventions", {}).get("internal_schemas", []),
+            ),
             fixture=fixture,
             path=str(self._file.path),
+            file=self._file,
         )
 
     def _optional(self, key: str, section: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -174,9 +203,11 @@ class _Parser:
             value = {"role": value}
         if not isinstance(value, dict) or not isinstance(value.get("role"), str):
             raise self._file.error(at, f"{name} has no role", hint=f'{name} = {{ role = "…" }}')
-        for key in value:
-            self._known(at, key, _ACTOR_KEYS, f"key of actor {name}:")
-        return Actor(name, value["role"], value.get("member"), bool(value.get("everywhere")))
+        self._file.check(at, value, _ACTOR_KEYS)
+        if value.get("everywhere") and value.get("member"):
+            problem = f"{name} is a member of one tenant and everywhere: choose one"
+            raise self._file.error(at, problem)
+        return Actor(**{"name": name, **value})
 
     def _people(self, column: str) -> People | None:
         people = self._content.get("people")
@@ -242,6 +273,27 @@ class _Parser:
             self._known(at, name, actors, "actor")
         return names
 
+    # --- cases -------------------------------------------------------------------------------
+
+    def _cases(self, actors: Mapping[str, Actor], fixture: str) -> tuple[Case, ...]:
+        known = known_names(fixture, actors.values())
+        found = []
+        for table, whats in self._content.get("cases", {}).items():
+            if not isinstance(whats, dict):
+                raise self._file.error(("cases", table), "a case is [cases.table.name]")
+            for what, case in whats.items():
+                at = ("cases", table, what)
+                self._file.check(at, case, _CASE_KEYS)
+                for key in _CASE_KEYS:
+                    if key not in case:
+                        raise self._file.error(at, f"[{dotted(at)}] has no {key}")
+                allowed = self._who((*at, "allowed"), case["allowed"], actors)
+                for name in variables(case["sql"]):
+                    self._known((*at, "sql"), name, known, "variable", f":'{name}'")
+                sql = case["sql"].strip()
+                found.append(Case(table, what, allowed, sql, self._file.line(at)))
+        return tuple(found)
+
     # --- errors ------------------------------------------------------------------------------
 
     def _words(self, at: Keys, value: Any) -> tuple[str, ...]:
@@ -249,7 +301,8 @@ class _Parser:
             raise self._file.error(at, f"{at[-1]} must be a list of names")
         return tuple(value)
 
-    def _known(self, at: Keys, word: str, known: Iterable[str], what: str) -> None:
+    def _known(self, at: Keys, word: str, known: Iterable[str], what: str, shown: str = "") -> None:
         """Raise the error for a word that is not among the known ones."""
         if word not in (words := list(known)):
-            raise self._file.error(at, f"unknown {what} {word!r}", word=word, known=words)
+            problem = f"unknown {what} {shown or repr(word)}"
+            raise self._file.error(at, problem, word=word, known=words)

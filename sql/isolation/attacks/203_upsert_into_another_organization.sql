@@ -8,19 +8,19 @@
 -- as: OWNER
 -- expect: 42501
 insert into public.users (org_id, email, name)
-values (:'org', :'away.member' || '@proof.invalid', 'Taken')
+values (:'org', :'away.other_member' || '@proof.invalid', 'Taken')
 on conflict (email) do update set name = 'Taken'
 
 -- as: OWNER
 -- expect: 42501
 insert into public.users (org_id, email, name)
-values (:'away.org', :'away.member' || '@proof.invalid', 'Taken')
+values (:'away.org', :'away.other_member' || '@proof.invalid', 'Taken')
 on conflict (email) do update set name = 'Taken'
 
 -- as: OWNER
 -- expect: nothing, 42501
 insert into public.users (org_id, email, name)
-values (:'org', :'away.member' || '@proof.invalid', 'Taken')
+values (:'org', :'away.other_member' || '@proof.invalid', 'Taken')
 on conflict do nothing
 returning org_id
 

@@ -5,7 +5,7 @@
 
 -- as: OWNER
 -- expect: rows
-update public.users set roles = '{ADMIN}' where org_id = :'org' and id = :'other_owner'
+update public.users set roles = '{ADMIN}' where org_id = :'org' and id <> :'owner' and 'OWNER' = any (roles)
 
 -- as: OWNER, service_role, owner
 -- expect: 23514

@@ -6,7 +6,7 @@
 -- as: service_role, owner
 -- expect: 23505
 insert into public.users (org_id, email, name)
-values (:'org', :'away.member' || '@proof.invalid', 'New')
+values (:'org', :'away.other_member' || '@proof.invalid', 'New')
 
 -- as: service_role, owner
 -- expect: 23505

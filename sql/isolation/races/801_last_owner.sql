@@ -5,8 +5,9 @@
 
 -- as: owner
 -- expect: done
-update public.users set roles = '{OWNER}'
-where org_id = :'org' and id in (:'owner', :'other_owner')
+update public.users
+set roles = case when id in (:'owner', :'other_owner') then '{OWNER}' else '{MEMBER}' end::public.user_role[]
+where org_id = :'org'
 
 -- as: service_role
 -- expect: rows

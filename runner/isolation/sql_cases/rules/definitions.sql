@@ -96,8 +96,14 @@ tenant_table as (
         a.attnum as key_number
     from relation as r
     cross join lateral (
-        select case r.oid
-            when to_regclass(:'tenant_table') then :'tenant_key' else :'tenant_column'
+        select case
+            when r.oid = to_regclass(nullif(:'tenant_table', '')) then (
+                select a.attname
+                from pg_index as i
+                inner join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+                where i.indrelid = r.oid and i.indisprimary
+            )
+            else :'tenant_column'
         end
     ) as k (name)
     left join pg_attribute as a
@@ -218,7 +224,20 @@ privilege as (
 ),
 -- The permission table (isolation.toml) as privileges; column_name is null for the whole table.
 declared as (
-    select p.role, to_regclass('public.' || p.relation)::oid as relation, p.privilege, p.column_name
+    select
+        p.role,
+        (
+            select c.oid
+            from pg_class as c
+            inner join pg_namespace as n on n.oid = c.relnamespace
+            where p.relation in (c.relname, format('%s.%s', n.nspname, c.relname))
+                and n.nspname !~ '^pg_'
+                and n.nspname <> 'information_schema'
+            order by n.nspname <> 'public'
+            limit 1
+        ) as relation,
+        p.privilege,
+        p.column_name
     from jsonb_to_recordset(:'declared'::jsonb)
         as p (role name, relation text, privilege text, column_name name)
 ),
