@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,20 @@ class TomlFile:
             n for n, line in enumerate(lines[start - 1 :], start) if word and whole.search(line)
         )
         return next(inside, start)
+
+    def end_of(self, section: str) -> int:
+        """Return how many lines there are up to the last one of these sections; all without one.
+
+        Comments and blank lines before the next section belong to that.
+        """
+        lines, end = self.text.splitlines(), 0
+        positions = [*self._positions, (len(lines) + 1, ())]
+        for (_, keys), (following, _) in pairwise(positions):
+            if keys[:1] == (section,):
+                end = following - 1
+        while end and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+            end -= 1
+        return end or len(lines)
 
     @cached_property
     def _positions(self) -> list[tuple[int, Keys]]:

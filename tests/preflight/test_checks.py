@@ -61,7 +61,7 @@ def test_migrations_of_this_repository_pass(scratch: ScratchServer) -> None:
     loaded = seeds.read(SQL_DIR.parent / "seeds")
     found = checks.check(scratch, loader.read(SQL_DIR), loaded)
     assert found.failed == []
-    assert len(found.files) == 9
+    assert len(found.files) == len(loader.read(SQL_DIR))
     assert {tuple(file.checks.items()) for file in found.files} == {
         (("re-run", True), ("rollback", True), ("data", True), ("lint", True))
     }
@@ -253,6 +253,28 @@ _GUARD = """
     drop policy if exists by_name on public.shops;
     """
 _OPEN = "grant select (name) on public.shops to public;"
+
+
+def test_rename_and_replaced_function_of_a_later_file_pass_the_re_run_of_all(
+    scratch: ScratchServer, folder: Path
+) -> None:
+    function = "create or replace function public.f() returns int language sql return {};"
+    found = failures(
+        scratch,
+        migrations(
+            folder,
+            _0002_f=function.format(1) + "comment on column public.shops.name is 'Its name.';",
+            _0002_f__rollback="drop function if exists public.f();"
+            "comment on column public.shops.name is null;",
+            _0003_g="do $$ begin if exists (select from pg_attribute where attname = 'name'"
+            " and attrelid = 'public.shops'::regclass) then"
+            f" alter table public.shops rename name to title; end if; end $$; {function.format(2)}",
+            _0003_g__rollback="do $$ begin if exists (select from pg_attribute where"
+            " attname = 'title' and attrelid = 'public.shops'::regclass) then"
+            f" alter table public.shops rename title to name; end if; end $$; {function.format(1)}",
+        ),
+    )
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -35,24 +35,25 @@ def column(conn: Connection[TupleRow], query: str, *values: object) -> list[str]
     return [row[0] for row in rows(conn, query, *values)]
 
 
-def test_tables_match_the_specification(conn: Connection[TupleRow]) -> None:
+def test_tables_of_the_specification_exist(conn: Connection[TupleRow]) -> None:
+    """Later migrations add tables and columns; what each of them may be, the rules check."""
     found = column(
         conn,
         "select relname from pg_class"
         " where relnamespace = 'public'::regnamespace and relkind not in ('i', 'I')",
     )
-    assert sorted(found) == sorted(TABLES)
+    assert set(TABLES) <= set(found)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_columns_match_the_specification(conn: Connection[TupleRow], table: str) -> None:
+def test_columns_of_the_specification_exist(conn: Connection[TupleRow], table: str) -> None:
     found = column(
         conn,
         "select attname from pg_attribute"
         " where attrelid = %s::regclass and attnum > 0 and not attisdropped",
         f"public.{table}",
     )
-    assert sorted(found) == sorted(COLUMNS[table].split())
+    assert set(COLUMNS[table].split()) <= set(found)
 
 
 def test_enums_match_the_specification(conn: Connection[TupleRow]) -> None:
@@ -105,7 +106,7 @@ def test_foreign_keys_contain_org_id_on_both_sides(
         "select conname::text, pg_get_constraintdef(oid), confrelid::regclass::text"
         " from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace",
     )
-    assert len(references) == 5 + 3  # five to organizations; project, approver and actor
+    assert len(references) >= 5 + 3  # five to organizations; project, approver and actor
     for name, definition, target in references:
         start = r"FOREIGN KEY \(org_id(, \w+)?\) REFERENCES (\w+\.)?" + target
         keys = r"\(id\)( DEFERRABLE)?" if target == "organizations" else r"\(org_id, id\)"
@@ -350,7 +351,9 @@ def test_service_role_grants_match_the_permissions(
         rows(
             conn,
             "select relname::text, privilege_type from pg_class, aclexplode(relacl)"
-            " where relnamespace = 'public'::regnamespace and grantee = 'service_role'::regrole",
+            " where relnamespace = 'public'::regnamespace and grantee = 'service_role'::regrole"
+            " and relname = any (%s)",
+            list(TABLES),
         )
     )
     writing = {(table, command) for table in TABLES for command in ("SELECT", "INSERT")}
@@ -496,7 +499,7 @@ def test_json_columns_are_jsonb_and_not_null(
         " where c.relnamespace = 'public'::regnamespace and relkind = 'r'"
         " and atttypid in ('json'::regtype, 'jsonb'::regtype)",
     )
-    assert {f"{table}.{name}" for table, name, *_ in columns} == {
+    assert {f"{table}.{name}" for table, name, *_ in columns} >= {
         "organizations.settings",
         "organizations.limits",
         "projects.config",

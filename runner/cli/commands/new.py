@@ -18,26 +18,35 @@ _HEADER = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="verb and object: add_teams")
+    parser.add_argument(
+        "--table", action="store_true", help="a table in the shape of isolation/new_table.sql"
+    )
 
 
 def run(context: Context) -> int:
     from runner.files import loader
 
-    folder = context.settings.sql_dir
+    folder, name = context.settings.sql_dir, context.options.name
     try:
         folder.mkdir(exist_ok=True)
         known = context.files() if any(folder.glob("*.sql")) else []
-        id_ = loader.next_name(folder, context.options.name)
-        depends = f"-- depends: {known[-1].id}\n" if known else ""
-        forward, rollback = folder / f"{id_}.sql", folder / f"{id_}.rollback.sql"
-        for path, title, line in ((forward, id_, depends), (rollback, f"{id_}: rollback", "")):
-            with path.open("x", encoding="utf-8") as file:
-                file.write(_HEADER.format(id=title, depends=line))
+        if context.options.table:
+            from runner.isolation import new_table
+
+            files = new_table.write(folder, name, known)
+        else:
+            id_ = loader.next_name(folder, name)
+            depends = f"-- depends: {known[-1].id}\n" if known else ""
+            files = [folder / f"{id_}.sql", folder / f"{id_}.rollback.sql"]
+            heads = (id_, depends), (f"{id_}: rollback", "")
+            for path, (title, line) in zip(files, heads, strict=True):
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(_HEADER.format(id=title, depends=line))
     except OSError as error:
         raise UsageError(
             f"{error.filename} cannot be created: {error.strerror}",
             state="No other file was created.",
         ) from None
-    context.say(f"{forward}\n{rollback}")
-    context.console.note("Fill in both, then: python -m runner check")
-    return context.document(files=[forward, rollback])
+    context.say(*map(str, files))
+    context.console.note(f"Edit them, then: python -m runner check --file {files[0].stem}")
+    return context.document(files=files)

@@ -83,6 +83,7 @@ def _values(project: Project) -> dict[str, str]:
         "file": config.path,
         "tenant_table": config.tenant_table or "",
         "tenant_column": config.tenant_column,
+        "shared": json.dumps(config.shared),
         "internal_schemas": json.dumps(config.internal_schemas),
         "settings": json.dumps(list(config.settings)),
         "actor_roles": json.dumps(

@@ -88,7 +88,8 @@ relation as (
             where e.classid = 'pg_class'::regclass and e.objid = c.oid
         )
 ),
--- Every table in an exposed schema, with the column that holds a row's tenant.
+-- Every table in an exposed schema that is not shared by the tenants, with the column that holds a
+-- row's tenant.
 tenant_table as (
     select
         r.*,
@@ -108,7 +109,9 @@ tenant_table as (
     ) as k (name)
     left join pg_attribute as a
         on a.attrelid = r.oid and a.attname = k.name and not a.attisdropped
-    where r.exposed and r.kind in ('r', 'p')
+    where r.exposed
+        and r.kind in ('r', 'p')
+        and not :'shared'::jsonb ?| array[r.name, format('%s.%s', r.schema_name, r.name)]
 ),
 policy as (
     select
