@@ -246,7 +246,7 @@ alter policy update_owner on public.organizations using (
 alter function app.keep_last_owner() security invoker;
 
 -- weakening: a plan keeps the claims of its first caller, and system views are other ones
--- object: system function current_setting(text,boolean) | system table pg_stats | system table pg_cursors
+-- object: system function current_setting(text,boolean) | system table pg_stats | system table pg_cursors | system language c | system cast (bigint AS integer)
 set local allow_system_table_mods = on;
 alter function pg_catalog.current_setting(text, boolean) immutable;
 alter view pg_catalog.pg_stats set (security_barrier = false);
@@ -254,6 +254,9 @@ create or replace view pg_catalog.pg_cursors as
 select
     'a'::text as name, 'b'::text as statement, true as is_holdable, true as is_binary,
     true as is_scrollable, now() as creation_time;
+update pg_language set lanpltrusted = true where lanname = 'c';
+update pg_cast set castcontext = 'i'
+where castsource = 'bigint'::regtype and casttarget = 'integer'::regtype;
 
 -- weakening: a table is moved into an extension, whose objects are not reviewed
 -- object: extension contents plpgsql

@@ -466,6 +466,20 @@ facts (kind, name, trait, value, make, unmake) as (
     ) as view (trait, value)
     where c.oid < 16384 and c.relnamespace = 'pg_catalog'::regnamespace and view.value is not null
     union all
+    -- Updates of the catalog itself.
+    select 'system ' || o.type, o.identity, 'changed', '', null, null
+    from (
+        select 'pg_cast'::regclass, c.oid
+        from pg_cast as c
+        cross join initdb
+        where c.oid < 16384 and c.xmin::text::bigint > initdb.xid
+        union all
+        select 'pg_language'::regclass, l.oid
+        from pg_language as l
+        where l.lanpltrusted and l.lanname in ('c', 'internal')
+    ) as changed (class, oid)
+    cross join lateral pg_identify_object(changed.class, changed.oid, 0) as o
+    union all
     -- The owner of what initdb made is recorded if it is another than at first. Owners of what users
     -- made are in the catalog's facts, except of the migration tables and of rare kinds.
     select
