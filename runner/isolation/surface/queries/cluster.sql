@@ -360,6 +360,7 @@ facts (kind, name, trait, value, make, unmake) as (
     cross join lateral pg_identify_object(d.classid, d.objid, 0) as o
     where d.deptype = 'e'
         and d.refclassid = 'pg_extension'::regclass
+        and e.extowner not in (select p.oid from platform_roles as p)
         and (d.classid = 'pg_namespace'::regclass or c.relkind in ('r', 'p', 'v', 'm', 'f'))
     union all
     select
