@@ -1,4 +1,4 @@
--- Weakenings of the schema in sql/, for test_surface.py. Each block is one: its name, the object that
+-- Weakenings of the schema in sql/, for test_surface.py. Each block is one: its name, the objects that
 -- verify has to name, and the statements. A superuser runs it in a transaction that is rolled back.
 
 -- weakening: the organization of the caller is taken from a setting that any session may set
@@ -240,3 +240,51 @@ alter policy update_owner on public.organizations using (
     id = (select app.caller_org_as('OWNER'))
     or (id = (select app.caller_org_as('ADMIN')) and billing_plan = 'ENTERPRISE')
 );
+
+-- weakening: a guard that reads as the caller sees less of what it has to prevent
+-- object: function app.keep_last_owner()
+alter function app.keep_last_owner() security invoker;
+
+-- weakening: a plan keeps the claims of its first caller, and system views are other ones
+-- object: system function current_setting(text,boolean) | system table pg_stats | system table pg_cursors | system language c | system cast (bigint AS integer)
+set local allow_system_table_mods = on;
+alter function pg_catalog.current_setting(text, boolean) immutable;
+alter view pg_catalog.pg_stats set (security_barrier = false);
+create or replace view pg_catalog.pg_cursors as
+select
+    'a'::text as name, 'b'::text as statement, true as is_holdable, true as is_binary,
+    true as is_scrollable, now() as creation_time;
+update pg_language set lanpltrusted = true where lanname = 'c';
+update pg_cast set castcontext = 'i'
+where castsource = 'bigint'::regtype and casttarget = 'integer'::regtype;
+
+-- weakening: a table is moved into an extension, whose objects are not reviewed
+-- object: extension contents plpgsql
+alter extension plpgsql add table public.users;
+alter table public.users disable row level security;
+
+-- weakening: API roles own what the server, PostgreSQL or the migrations made
+-- object: schema yoyo | table yoyo._yoyo_migration | system language plpgsql | system type jsonb | system operator =(text,text) | large objects some
+alter schema yoyo owner to authenticated;
+alter table yoyo._yoyo_migration owner to authenticated;
+alter language plpgsql owner to authenticated;
+alter type jsonb owner to authenticated;
+alter operator pg_catalog.= (text, text) owner to authenticated;
+select lo_create(4711);
+alter large object 4711 owner to authenticated;
+
+-- weakening: privileges on system columns, and on a tablespace
+-- object: column public.audit_logs.ctid | column yoyo._yoyo_migration.ctid | tablespace pg_default
+grant select (ctid) on public.audit_logs, yoyo._yoyo_migration to anon;
+grant create on tablespace pg_default to authenticated;
+
+-- weakening: logins that may become an administrator of the server
+-- object: membership weak_boss to weak_login | membership weak_creator to weak_login
+create role weak_boss superuser login;
+create role weak_creator createrole login;
+create role weak_login login;
+grant weak_boss, weak_creator to weak_login;
+
+-- weakening: an API that switches to anon applies its setting
+-- object: setting anon
+alter role anon set role = 'service_role';

@@ -30,8 +30,8 @@ Traits = Mapping[str, str]
 PRIVILEGE = re.compile(r"[a-z][a-z ]* to .")
 # What is always there, and has facts only where it is not as PostgreSQL makes it.
 ALWAYS_THERE = re.compile(
-    f"database|default privileges({OF_OTHERS})?|large objects|parameter|setting"
-    "|(system|extension) .+"
+    f"database|default privileges({OF_OTHERS})?|large objects|parameter|(server )?setting"
+    "|tablespace|(system|extension) .+"
 )
 # What gives by being there, what is of no use until something is granted on it, and what denies.
 _GRANTS = (
@@ -40,6 +40,7 @@ _GRANTS = (
 )
 _CONTAINERS = ("foreign table", "materialized view", "schema", "sequence", "table", "type", "view")
 _GUARDS = ("constraint", "index", "trigger")
+_RUN_AS_OWNER = ("function", "materialized view", "procedure", "view")
 _FIRES = ("never", "on a replica only", "as usual", "always")
 # PostgreSQL prints a call as `name(`, and a keyword in upper case with a space after it.
 _RUNS_SOMETHING = re.compile(r'[a-z0-9_"]\(|\bSELECT\b|\bOPERATOR\(')
@@ -121,6 +122,8 @@ def _of_trait(
         rule = _RULES.get(trait, _of_source) if kind not in ("rule", "setting") else _of_source
     if was_had and before is None:
         return NARROWER
+    if trait == "owner" and after is None and kind in _RUN_AS_OWNER:
+        return UNDECIDABLE  # the schema's owner may do more than that role
     if before is not None and after is None and rule not in (_of_firing, _of_force):
         return _OPPOSITE[rule("", before)]
     return rule(before or "", after or "")
@@ -158,7 +161,8 @@ _RULES: dict[str, Callable[[str, str], Direction]] = {
     "not null": lambda _, after: NARROWER,
     "owner": _of_gift,
     "row security": lambda _, after: WIDER if after == "off" else NARROWER,
-    "security": lambda _, after: WIDER if after == "definer" else NARROWER,
+    # As an invoker, a guard sees less of what it has to prevent.
+    "security": lambda _, after: WIDER if after == "definer" else UNDECIDABLE,
     "template": _of_gift,
 }
 

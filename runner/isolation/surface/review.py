@@ -28,7 +28,7 @@ _TITLE = "Every fact that decides who reaches which rows"
 # What a server has beside the files: logins, their settings, what an administrator granted.
 _OF_THE_SERVER = (
     *("database", "extension", "large objects", "membership", "parameter", "publication", "role"),
-    *("setting", "subscription"),
+    *("server setting", "setting", "subscription", "tablespace"),
 )
 _OF_ROLES = ("membership", "role", "setting")
 _NOT_APPLIED = (State.EDITED, State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)

@@ -223,6 +223,14 @@ guarded (kind, name, of, owner, acl, target, wanted) as (
     from columns as c
     where c.attacl is not null
     union all
+    -- ctid and the like, which tell how many rows there are.
+    select
+        'column', format('%s.%I', r.name, a.attname), r.name, r.relowner, a.attacl,
+        format(' (%I) on %s', a.attname, r.name), null
+    from relations as r
+    inner join pg_attribute as a on a.attrelid = r.oid
+    where a.attnum < 0 and a.attacl is not null
+    union all
     select
         f.kind, f.name, null, f.proowner, coalesce(f.proacl, acldefault('f', f.proowner)),
         case f.prokind when 'p' then 'procedure ' else 'function ' end || f.name, null
@@ -431,7 +439,8 @@ function_facts as (
             )
             from pg_aggregate as a
             where a.aggfnoid = f.oid
-        ))
+        )),
+        ('starts with', (select a.agginitval from pg_aggregate as a where a.aggfnoid = f.oid))
     ) as fact (trait, value)
     where fact.value is not null
 ),

@@ -61,6 +61,7 @@ users_of_objects as (
     union
     select r.oid
     from pg_roles as r
+    cross join this_database as this
     cross join me
     where r.oid <> me.oid
         and r.oid not in (select p.oid from platform_roles as p)
@@ -70,13 +71,21 @@ users_of_objects as (
         and case
             when r.rolcanlogin then (r.rolbypassrls or r.rolreplication) and not r.rolsuper
             else r.rolbypassrls or r.rolreplication or r.rolsuper or r.rolcreaterole
+                -- An API that switches to a role applies its settings.
+                or exists (
+                    select from pg_db_role_setting as s
+                    where s.setrole = r.oid and s.setdatabase in (0, this.oid)
+                )
         end
 ),
--- Those that may become one of them, the owner, or a predefined role such as pg_read_all_data …
+-- Those that may become one of them, the owner, an administrator of the server, or a predefined role
+-- such as pg_read_all_data …
 upward as (
     select u.oid, true as is_listed from users_of_objects as u
     union
-    select r.oid, false from pg_roles as r where r.oid < 16384
+    select r.oid, false
+    from pg_roles as r
+    where r.oid < 16384 or r.rolsuper or r.rolcreaterole
     union
     select me.oid, false from me
     union
@@ -190,6 +199,10 @@ not_initial as (
             g.name ~ '^information_schema\.'
             and (change.privilege, change.grantee, change.value) = ('select', 'public', '')
         )
+),
+-- The last transaction of initdb that made an object of pg_catalog.
+initdb as (
+    select max(i.xmin::text::bigint) as xid from pg_init_privs as i where i.privtype = 'i'
 ),
 facts (kind, name, trait, value, make, unmake) as (
     -- A role without any attribute is named where something is granted to it. INHERIT is a property
@@ -326,11 +339,29 @@ facts (kind, name, trait, value, make, unmake) as (
     cross join lateral (select coalesce(quote_ident(r.rolname), 'public') as grantee) as its
     where acl.grantee <> l.lomowner and acl.grantee not in (select t.oid from trusted as t)
     union all
+    select distinct 'large objects', 'some', 'owner', quote_ident(r.rolname), null, null
+    from pg_largeobject_metadata as l
+    inner join pg_roles as r on r.oid = l.lomowner
+    where l.lomowner not in (select t.oid from trusted as t)
+    union all
     -- Those in schemas of users are in the catalog's facts.
     select 'extension', quote_ident(e.extname), '', '', null, null
     from pg_extension as e
     where e.oid >= 16384
         and e.extnamespace not in (select s.oid from schemas as s where s.is_users)
+    union all
+    -- What an extension contains is left out elsewhere, and anything can be added to it.
+    select
+        'extension contents', quote_ident(e.extname), format('%s %s', o.type, o.identity), '', null,
+        format('alter extension %I drop %s %s', e.extname, o.type, o.identity)
+    from pg_depend as d
+    inner join pg_extension as e on e.oid = d.refobjid
+    left join pg_class as c on d.classid = 'pg_class'::regclass and c.oid = d.objid
+    cross join lateral pg_identify_object(d.classid, d.objid, 0) as o
+    where d.deptype = 'e'
+        and d.refclassid = 'pg_extension'::regclass
+        and e.extowner not in (select p.oid from platform_roles as p)
+        and (d.classid = 'pg_namespace'::regclass or c.relkind in ('r', 'p', 'v', 'm', 'f'))
     union all
     select
         n.kind, n.name, format('%s to %s', n.privilege, n.grantee), n.value, null,
@@ -353,6 +384,7 @@ facts (kind, name, trait, value, make, unmake) as (
         'alter function ' || f.oid::regprocedure || ' ' || altered.undo
     from pg_proc as f
     inner join pg_language as l on l.oid = f.prolang
+    cross join initdb
     cross join lateral (
         values
         (
@@ -369,9 +401,14 @@ facts (kind, name, trait, value, make, unmake) as (
             end,
             null
         ),
+        -- One that is changed after initdb, not by a privilege, may be planned for another tenant.
         (
-            'owner', case when f.proowner <> 10 then quote_ident(f.proowner::regrole::text) end,
-            'owner to ' || quote_ident((select rolname from pg_roles where oid = 10))
+            'volatility',
+            case
+                when f.provolatile = 'i' and f.proacl is null and f.xmin::text::bigint > initdb.xid
+                    then 'immutable'
+            end,
+            null
         )
     ) as altered (trait, value, undo)
     where f.oid < 16384
@@ -414,18 +451,117 @@ facts (kind, name, trait, value, make, unmake) as (
     where d.datistemplate
     union all
     select
-        'system table', c.oid::regclass::text, 'owner', c.relowner::regrole::text, null,
-        format('alter table %s owner to %I', c.oid::regclass, o.rolname)
+        'system table', c.oid::regclass::text, view.trait, view.value, null, null
     from pg_class as c
-    inner join pg_roles as o on o.oid = 10
-    where c.oid < 16384 and c.relkind in ('r', 'v') and c.relowner <> 10
+    inner join pg_rewrite as w on w.ev_class = c.oid
+    cross join initdb
+    cross join lateral (
+        values
+        ('body', case when w.xmin::text::bigint > initdb.xid then pg_get_viewdef(c.oid) end),
+        (
+            'options',
+            case
+                when (c.relname ~ '^pg_stats(_ext(_exprs)?)?$')
+                    <> (coalesce(c.reloptions, '{}') @> '{security_barrier=true}')
+                    then coalesce(array_to_string(c.reloptions, ', '), 'none')
+            end
+        )
+    ) as view (trait, value)
+    where c.oid < 16384 and c.relnamespace = 'pg_catalog'::regnamespace and view.value is not null
     union all
+    -- Updates of the catalog itself.
+    select 'system ' || o.type, o.identity, 'changed', '', null, null
+    from (
+        select 'pg_cast'::regclass, c.oid
+        from pg_cast as c
+        cross join initdb
+        where c.oid < 16384 and c.xmin::text::bigint > initdb.xid
+        union all
+        select 'pg_language'::regclass, l.oid
+        from pg_language as l
+        where l.lanpltrusted and l.lanname in ('c', 'internal')
+    ) as changed (class, oid)
+    cross join lateral pg_identify_object(changed.class, changed.oid, 0) as o
+    union all
+    -- The owner of what initdb made is recorded if it is another than at first. Owners of what users
+    -- made are in the catalog's facts, except of the migration tables and of rare kinds.
     select
-        'system schema', quote_ident(n.nspname), 'owner', n.nspowner::regrole::text, null,
-        format('alter schema %I owner to %I', n.nspname, o.rolname)
-    from pg_namespace as n
-    inner join pg_roles as o on o.oid = 10
-    where n.oid < 16384 and n.nspname <> 'public' and n.nspowner <> 10
+        case when d.objid < 16384 then 'system ' else '' end || its.kind, its.name, 'owner',
+        quote_ident(r.rolname), null,
+        format(
+            'alter %s %s owner to %I', its.kind, its.name,
+            case when d.objid < 16384 then first.rolname else me.rolname end
+        )
+    from pg_shdepend as d
+    cross join this_database as this
+    cross join me
+    inner join pg_roles as r on r.oid = d.refobjid
+    inner join pg_roles as first on first.oid = 10
+    cross join lateral pg_identify_object(d.classid, d.objid, 0) as o
+    cross join lateral (
+        select
+            case o.type when 'view' then 'table' else o.type end as kind,
+            case d.classid
+                when 'pg_class'::regclass then d.objid::regclass::text
+                when 'pg_operator'::regclass then d.objid::regoperator::text
+                when 'pg_proc'::regclass then d.objid::regprocedure::text
+                when 'pg_type'::regclass then d.objid::regtype::text
+                else o.identity
+            end as name
+    ) as its
+    where d.dbid = this.oid
+        and d.refclassid = 'pg_authid'::regclass
+        and d.deptype = 'o'
+        and r.oid not in (select t.oid from trusted as t)
+        and d.classid <> 'pg_largeobject'::regclass
+        and (o.type, o.identity) <> ('schema', 'public')
+        and (
+            d.objid < 16384
+            or (
+                d.classid in ('pg_class'::regclass, 'pg_namespace'::regclass)
+                and coalesce(o.schema, o.identity) in (
+                    select s.nspname from schemas as s where not s.is_users and s.first_oid = 0
+                )
+            )
+            or d.classid in (
+                'pg_collation'::regclass, 'pg_conversion'::regclass, 'pg_language'::regclass,
+                'pg_opclass'::regclass, 'pg_operator'::regclass, 'pg_opfamily'::regclass,
+                'pg_publication'::regclass, 'pg_ts_config'::regclass, 'pg_ts_dict'::regclass
+            )
+        )
+    union all
+    -- Tablespaces are the server's, so only what the roles of this database have.
+    select
+        'tablespace', quote_ident(t.spcname), format('create to %s', its.grantee),
+        case when acl.is_grantable then 'with grant option' else '' end, null,
+        format('revoke create on tablespace %I from %s', t.spcname, its.grantee)
+    from pg_tablespace as t
+    cross join lateral aclexplode(t.spcacl) as acl
+    left join listed_roles as r on r.oid = acl.grantee
+    cross join lateral (select coalesce(r.name, 'public') as grantee) as its
+    where acl.grantee <> t.spcowner and (r.oid is not null or acl.grantee = 0)
+    union all
+    select 'tablespace', quote_ident(t.spcname), 'owner', r.name, null, null
+    from pg_tablespace as t
+    inner join listed_roles as r on r.oid = t.spcowner
+    union all
+    -- What the server's configuration sets for every session, of what decides access.
+    select 'server setting', s.name, 'value', s.reset_val, null, null
+    from pg_settings as s
+    cross join this_database as this
+    where s.name in (
+            'allow_system_table_mods', 'event_triggers', 'lo_compat_privileges', 'row_security',
+            'session_replication_role', 'transform_null_equals'
+        )
+        and s.reset_val <> s.boot_val
+        -- Those of roles and databases are above.
+        and not exists (
+            select from pg_db_role_setting as d
+            cross join lateral unnest(d.setconfig) as setting
+            where d.setdatabase in (0, this.oid)
+                and d.setrole in (0, quote_ident(session_user)::regrole)
+                and split_part(setting, '=', 1) = s.name
+        )
 )
 select kind, name, trait, value, null as of, make, unmake
 from facts
