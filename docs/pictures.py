@@ -64,7 +64,7 @@ PICTURES = (
     Picture("anon", "as/anon/tables/users"),
     Picture("record", f"as/{MAREN}/tables/projects/{RECORD}", (PERMISSIONS,)),
     Picture("not-found", f"as/{WILMA}/tables/projects/{RECORD}"),
-    Picture("who-sees-what", "as/owner/comparison", height=560, docs=True),
+    Picture("who-sees-what", "as/owner/comparison", height=630, docs=True),
     Picture("schema", "as/owner/schema"),
     Picture("schema-dark", "as/owner/schema", dark=True),
     Picture("schema-of-a-table", "as/owner/schema/projects", height=1400),
