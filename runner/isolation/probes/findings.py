@@ -11,7 +11,7 @@ from psycopg import sql
 from runner.isolation.matrix.root_cause import Fact, RootCauses
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.identities import Caller
-from runner.isolation.tenancy.objects import Function, Relation, TenantMap
+from runner.isolation.tenancy.objects import SHARED, Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 from runner.queries import query
@@ -168,14 +168,13 @@ class Findings:
         texts = list(dict.fromkeys(fact.text for fact in facts))
         if any(fact.kind == "trigger" for fact in facts):
             texts += self._trigger_functions(subject, command)
-        fix = next(
-            (
-                f"alter table {subject} enable row level security;"
-                for fact in facts
-                if fact.kind == "switch" and fact.name == "table"
-            ),
-            "",
-        )
+        fix = ""
+        if any(fact.kind == "owner" for fact in facts) and relation.owner != caller.role:
+            fix = f"revoke {relation.owner} from {caller.role};"
+        elif relation.tenancy != SHARED and any(
+            f.name == "table" for f in facts if f.kind == "switch"
+        ):
+            fix = f"alter table {subject} enable row level security;"
         return subject, "; ".join([*texts, *self._behind(facts)]), fix
 
     def _facts(self, relation: Relation, command: str, role: str) -> list[Fact]:
