@@ -28,7 +28,13 @@ class Migration(SqlFile):
 
     @cached_property
     def rollback(self) -> SqlFile:
-        """Its rollback file. Raises FileError when there is none."""
+        """Its rollback file. Raises FileError when there is none, or an irreversible file."""
+        if reason := self.header.irreversible:
+            raise FileError(
+                f"{self.id} is irreversible: {reason}",
+                hint="Restore a backup, or roll back the files after it: "
+                f"python -m runner rollback --to {self.id}",
+            )
         path = self.path.with_name(self.id + _ROLLBACK)
         if not path.is_file():
             raise FileError(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 
 from runner import signals
-from runner.errors import NO_CHANGES, RunnerError
+from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
@@ -44,7 +44,12 @@ class Executor:
         apply = operation == "apply"
         work = [(migration, migration if apply else migration.rollback) for migration in migrations]
         for _, script in work:  # validate every file before running any
-            _ = script.statements
+            if not script.statements:
+                raise FileError(
+                    f"{script} contains no statements",
+                    hint="Write what it should do. A file that cannot be undone has "
+                    "`-- irreversible: REASON` in its header.",
+                )
             if not script.header.transactional:
                 concurrent_indexes.require_names(script)
         self._ensure_schema()
