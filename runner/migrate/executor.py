@@ -61,7 +61,7 @@ class Executor:
         with signals.graceful(self._run_state.if_ended_now):
             unfinished = recorder.unfinished(self.connection)
             self._unfinished = bool(unfinished)
-            begun = unfinished & {f"rollback {migration.id}" for migration in migrations}
+            begun = unfinished.keys() & {f"rollback {migration.id}" for migration in migrations}
             if begun and apply:  # these are applied again, so their records are deleted
                 self.connection.execute(query("migrate/forget_rollbacks"), {"begun": list(begun)})
             for number, (migration, script) in enumerate(work, start=1):

@@ -343,7 +343,7 @@ def test_duration_on_a_copy_is_estimated_from_the_size_on_the_target() -> None:
 def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
     made = Checkout(tmp_path, empty_database)
     made.write(
-        _0001_shops="create table public.shops (id int);",
+        _0001_shops="drop table if exists public.shops; create table public.shops (id int);",
         _0002_index="create index i on public.shops (id);",
     )
     return made
@@ -410,7 +410,10 @@ def test_plan_sql_has_the_same_result_as_apply(
     path = checkout.file("by_hand.sql", script.out)
     by_hand = Checkout(checkout.folder, new_database())
     ran = by_hand.runner("psql", "--", "-X", "-q", "-f", str(path))
-    assert (ran.code, ran.out) == (0, "0001_shops\n0002_index\n0003_out\n"), ran.err
+    assert (ran.code, ran.out, ran.err) == (0, "0001_shops\n0002_index\n0003_out\n", "")
+    ran = by_hand.runner("psql", "--", "-X", "-q", "-f", str(path))
+    again = [f"{id_} is already applied\n" for id_ in ("0001_shops", "0002_index", "0003_out")]
+    assert (ran.code, ran.out, ran.err) == (0, "".join(again), "")
     checkout.apply()
     assert by_hand.applied() == checkout.applied()
     columns = "select migration_id, content_sha256, code_sha256, content"

@@ -20,20 +20,24 @@ _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # othe
 def run(context: Context) -> int:
     """Show the state of every migration. Writes nothing."""
     from runner.migrate.plan import State, compare
+    from runner.preflight.interrupted import interrupted
     from runner.schema import fingerprint
 
     files = context.files()
     with context.migrator(create=False, log=False, write=False) as migrator:
         plan = compare(files, migrator.records())
         changed = fingerprint.changed_since(migrator.connection)
+        pending = [e.migration for e in plan.of(State.PENDING, State.OUT_OF_ORDER) if e.migration]
+        begun = interrupted(migrator.connection, pending)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(context, plan, changed)
+        context.say(*(f"{id_}: {sentence}" for id_, sentence in begun.items()))
         return context.document(
             code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
             counts={state.value: len(plan.of(state)) for state in State},
-            migrations=[_line(entry) for entry in plan.entries],
+            migrations=[{**_line(e), "interrupted": begun.get(e.id)} for e in plan.entries],
         )
 
 
