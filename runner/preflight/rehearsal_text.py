@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runner.preflight.rehearsal_report import Rehearsal, Step, describe, warnings
@@ -23,6 +23,19 @@ def lines(one: Rehearsal, paint: Paint, *, on_copy: bool) -> Iterator[str]:
         yield f"  not run: {one.not_run}"
     for step in one.steps:
         yield from _step(step, paint, on_copy=on_copy)
+
+
+def summary(found: Sequence[Rehearsal], applied: int, paint: Paint) -> str:
+    """Return the last line, with what to do; `applied`: the number of migrations."""
+    failed = [one.id for one in found if one.error]
+    if failed:
+        return paint(f"{failed[0]} failed in the dry run; rolled back", "red")
+    if not found:
+        return f"nothing pending: {applied} applied"
+    return (
+        f"{len(found)} pending; the dry run was rolled back. To apply: python -m runner apply; "
+        "as a script for psql: python -m runner plan --sql"
+    )
 
 
 def as_json(one: Rehearsal, *, on_copy: bool) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import TYPE_CHECKING
 
 from runner.cli import arguments
 from runner.cli.context import Context
-from runner.errors import ConfirmationRequired, UsageError
+from runner.errors import UsageError
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
@@ -30,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Run the rollback files of the latest migrations and delete their records."""
     from runner.migrate.plan import compare
+    from runner.preflight.confirmation import require_to_roll_back
 
     options = context.options
     if options.steps is not None and options.steps < 1:
@@ -37,11 +37,10 @@ def run(context: Context) -> int:
     files = context.files()
     stop = context.find(files, options.to)
     with context.migrator(create=False) as migrator:
-        if options.all:
-            require_confirmation(context, "--yes-delete", "roll back everything in")
+        require_to_roll_back(context.target, options.typed_name, everything=options.all, command="")
         with migrator.lock():
             applied = compare(files, migrator.records()).applied()
-            chosen = applied if options.all else _chosen(applied, options.steps, stop)
+            chosen = applied if options.all else _chosen(context, applied, options.steps, stop)
             roll_back(migrator, chosen)
         left = len(applied) - len(chosen)
         context.say(f"{len(chosen)} rolled back, {left} still applied{context.elapsed}")
@@ -60,20 +59,15 @@ def roll_back(migrator: Migrator, entries: list[Entry]) -> None:
     migrator.roll_back([entry.migration for entry in entries if entry.migration])
 
 
-def require_confirmation(context: Context, flag: str, action: str) -> None:
-    """Raise ConfirmationRequired unless the database is embedded or its name follows the flag."""
-    target = context.target
-    if target.embedded or context.options.typed_name == target.name:
-        return
-    raise ConfirmationRequired(
-        f"This would {action} {target.url()}, which is not the embedded database",
-        hint=f"To confirm, type its name: {flag} {shlex.quote(target.name)}",
-    )
-
-
-def _chosen(applied: list[Entry], steps: int | None, stop: Migration | None) -> list[Entry]:
+def _chosen(
+    context: Context, applied: list[Entry], steps: int | None, stop: Migration | None
+) -> list[Entry]:
     if not stop:
-        return applied[: steps or 1]
+        chosen = [entry for entry in applied if entry.migration][: steps or 1]
+        for entry in applied[: applied.index(chosen[-1])] if chosen else applied:
+            if not entry.migration:
+                context.console.note(f"{entry.id} stays applied: its file is not here")
+        return chosen
     ids = [entry.id for entry in applied]
     if stop.id not in ids:
         raise UsageError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.cli.context import Context
 from runner.errors import DONE, SOMETHING_TO_DO
 
 if TYPE_CHECKING:
-    from runner.migrate.plan import Entry, Plan
+    from runner.migrate.plan import Plan
     from runner.schema.fingerprint import Changed
 
 EXAMPLE = "status --json"
@@ -20,24 +20,23 @@ _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # othe
 def run(context: Context) -> int:
     """Show the state of every migration. Writes nothing."""
     from runner.migrate.plan import State, compare
-    from runner.preflight.interrupted import interrupted
+    from runner.preflight.notes import as_json, notes
     from runner.schema import fingerprint
 
     files = context.files()
     with context.migrator(create=False, log=False, write=False) as migrator:
         plan = compare(files, migrator.records())
         changed = fingerprint.changed_since(migrator.connection)
-        pending = [e.migration for e in plan.of(State.PENDING, State.OUT_OF_ORDER) if e.migration]
-        begun = interrupted(migrator.connection, pending)
+        said = notes(migrator.connection, plan)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(context, plan, changed)
-        context.say(*(f"{id_}: {sentence}" for id_, sentence in begun.items()))
+        context.say(*(f"{id_}: {sentence}" for id_, sentence in said.items()))
         return context.document(
             code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
             counts={state.value: len(plan.of(state)) for state in State},
-            migrations=[{**_line(e), "interrupted": begun.get(e.id)} for e in plan.entries],
+            migrations=[as_json(entry, said) for entry in plan.entries],
         )
 
 
@@ -66,17 +65,3 @@ def _show(context: Context, plan: Plan, changed: Changed | None) -> None:
         console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
     elif plan.clean:
         console.say(f"{len(plan.applied())} applied, nothing to do")
-
-
-def _line(entry: Entry) -> dict[str, Any]:
-    record, file = entry.record, entry.migration
-    return {
-        "id": entry.id,
-        "state": entry.state.value,
-        "file": str(file.path) if file else None,
-        "sha256": file.sha256 if file else None,
-        "applied_sha256": record.sha256 if record else None,
-        "applied_at": f"{record.applied_at.isoformat()}Z" if record and record.applied_at else None,
-        "applied_by": record.applied_by if record else None,
-        "ms": record.ms if record else None,
-    }
