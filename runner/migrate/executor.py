@@ -54,7 +54,7 @@ class Executor:
                 concurrent_indexes.require_names(script)
         self._ensure_schema()
         fingerprints = apply and self._fingerprints
-        changed = fingerprint.changed_since(self.connection) if fingerprints else None
+        changed = fingerprints and fingerprint.changed_since(self.connection, self._report)
         if changed:  # this run overwrites the evidence
             self._report(Note(f"{changed}. See: python -m runner verify --only drift"))
         self._run_state.begin(operation)

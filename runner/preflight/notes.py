@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.execution import concurrent_indexes, non_transactional
@@ -11,6 +11,8 @@ from runner.migrate import recorder
 from runner.migrate.plan import Entry, Plan, State
 from runner.postgres.connection import Connection
 from runner.preflight import renumbered
+
+_COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
 
 
 def notes(connection: Connection, plan: Plan) -> dict[str, str]:
@@ -61,3 +63,19 @@ def as_json(entry: Entry, said: Mapping[str, str]) -> dict[str, Any]:
         "ms": record.ms if record else None,
         "note": said.get(entry.id),
     }
+
+
+def table(plan: Plan, paint: Callable[[str, str], str]) -> tuple[list[Sequence[str]], list[str]]:
+    """Return a row for each migration: state, id, when applied, time taken; and who applied."""
+    rows: list[Sequence[str]] = [
+        (
+            paint(entry.state.label, _COLORS.get(entry.state.value, "red")),
+            entry.id,
+            f"{record.applied_at:%Y-%m-%d %H:%M}" if record and record.applied_at else "",
+            f"{record.ms:,.0f} ms" if record and record.ms is not None else "",
+        )
+        for entry in plan.entries
+        for record in (entry.record,)
+    ]
+    by = {e.record.applied_by for e in plan.entries if e.record and e.record.applied_by}
+    return rows, sorted(by)

@@ -77,7 +77,8 @@ def on_target(
     with connection.transaction(force_rollback=True):
         connection.execute(timeouts.encode())
         lock_waits = LockWaits(connection, report, Timeouts(table_lock=lock_timeout))
-        rehearser = _Rehearser(lock_waits, tables(connection), on_copy=False)
+        before = _take(connection)  # first: it names who has locked a table
+        rehearser = _Rehearser(lock_waits, before, tables(connection), on_copy=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
             if connection.info.transaction_status == pq.TransactionStatus.INERROR:
@@ -100,7 +101,8 @@ def on_copy(
 ) -> list[Rehearsal]:
     """Run files on a copy, each in its own transaction. `sizes`: the target's tables, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
-    rehearser = _Rehearser(LockWaits(connection, report), known, on_copy=True)
+    lock_waits = LockWaits(connection, report)
+    rehearser = _Rehearser(lock_waits, _take(connection), known, on_copy=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
         report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
@@ -118,13 +120,20 @@ def on_copy(
 class _Rehearser:
     """Run files on one connection, one after the other, and observe what they do."""
 
-    def __init__(self, lock_waits: LockWaits, known: Mapping[int, Table], *, on_copy: bool) -> None:
+    def __init__(
+        self,
+        lock_waits: LockWaits,
+        before: snapshot.Snapshot,
+        known: Mapping[int, Table],
+        *,
+        on_copy: bool,
+    ) -> None:
         self._lock_waits = lock_waits
         self._connection = lock_waits.connection
         self._on_copy = on_copy  # no other session can be blocked
         self._known = known
         self._blocking_since: float | None = None
-        self._snapshot = self._take()
+        self._snapshot = before
         self._writes = -1  # writes to the catalog up to the snapshot; -1: unknown
         self._unread: list[Statement] = []  # statements since the snapshot
         self._states = self._table_states()
@@ -177,18 +186,12 @@ class _Rehearser:
         writes, unread, self._unread = self._catalog_writes(file), self._unread, []
         if writes == self._writes != -1:
             return step  # an insert, for example; a snapshot of a large catalog is slow
-        before, self._snapshot = self._snapshot, self._take()
+        before, self._snapshot = self._snapshot, _take(self._connection)
         self._writes = writes
         code = "\n".join(statement.text for statement in unread)
         found = with_renames(difference(before, self._snapshot), code)
         widens = tuple(widening(d, before) for d in found)
         return replace(step, effects=tuple(found), widens=widens, effects_from=unread[0].line)
-
-    def _take(self) -> snapshot.Snapshot:
-        """Return the catalog; the limit for a statement of a file does not hold for this one."""
-        with self._connection.transaction(force_rollback=True):
-            self._connection.execute("set local statement_timeout = 0")
-            return snapshot.take(self._connection)
 
     def _catalog_writes(self, file: Migration) -> int:
         """Return the number of rows that the file's transaction has written to the catalog."""
@@ -245,6 +248,13 @@ class _TableState:
     scans: int
     changed: int
     hides_rows: bool  # it may be written to, under row-level security
+
+
+def _take(connection: Connection) -> snapshot.Snapshot:
+    """Return the catalog; the limit for a statement of a file does not hold for this one."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local statement_timeout = 0")
+        return snapshot.take(connection)
 
 
 def _with_held_ms(steps: Sequence[Step]) -> Iterator[Step]:

@@ -68,3 +68,36 @@ def test_renumbered_file_is_recorded_and_not_run_again(
     assert result.code == 0, result.err
     assert "0003_b stays applied: its file is not here" in result.err
     assert checkout.applied() == ["0001_a", "0003_b"]
+
+
+@one_server
+def test_a_locked_table_is_named_and_not_waited_for(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    checkout = Checkout(tmp_path, empty_database)
+    checkout.write(
+        _0001_shops="create table public.shops (id int check (id > 0), at date default now());",
+    )
+    checkout.apply()
+    checkout.write(_0002_more="alter table public.shops add column more int;")
+    with empty_database.connect() as other:
+        other.execute("lock table public.shops in access exclusive mode")
+        pid = other.info.backend_pid
+        status = checkout.runner("status")
+        assert status.code == 2
+        said = f"looked for. The catalog cannot be read: shops is locked by pid {pid} ("
+        assert said in status.err.replace("public.", "")
+        assert "pending  0002_more" in status.out
+        results = {
+            words: checkout.runner(*words.split())
+            for words in ("plan", "types", "apply --busy-wait 1")
+        }
+    assert {words: result.code for words, result in results.items()} == {
+        "plan": 3,
+        "types": 1,
+        "apply --busy-wait 1": 1,
+    }
+    assert f"locked by pid {pid}" in results["plan"].err
+    assert "another session holds a lock" in results["types"].err.lower()
+    assert f"held by pid {pid}" in results["apply --busy-wait 1"].err
+    assert not [result for result in results.values() if "lost" in result.err]

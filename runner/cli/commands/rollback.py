@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from runner.cli import arguments
 from runner.cli.context import Context
 from runner.errors import UsageError
-
-if TYPE_CHECKING:
-    from runner.files.loader import Migration
-    from runner.migrate.migrator import Migrator
-    from runner.migrate.plan import Entry
 
 EXAMPLE = "rollback --steps 2"
 EXIT_CODES = "3 another run has the lock, "
@@ -29,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Run the rollback files of the latest migrations and delete their records."""
     from runner.migrate.plan import compare
+    from runner.preflight import rollbacks
     from runner.preflight.confirmation import require_to_roll_back
 
     options = context.options
@@ -40,38 +35,10 @@ def run(context: Context) -> int:
         require_to_roll_back(context.target, options.typed_name, everything=options.all, command="")
         with migrator.lock():
             applied = compare(files, migrator.records()).applied()
-            chosen = applied if options.all else _chosen(context, applied, options.steps, stop)
-            roll_back(migrator, chosen)
+            chosen = applied
+            if not options.all:
+                chosen = rollbacks.chosen(applied, options.steps or 1, stop, context.report)
+            rollbacks.roll_back(migrator, chosen)
         left = len(applied) - len(chosen)
         context.say(f"{len(chosen)} rolled back, {left} still applied{context.elapsed}")
         return context.document(done=context.console.done, applied=left)
-
-
-def roll_back(migrator: Migrator, entries: list[Entry]) -> None:
-    """Roll back applied migrations. Raises UsageError where the file of one is missing."""
-    for entry in entries:
-        if entry.migration is None:
-            raise UsageError(
-                f"{entry.id} is applied but has no file here, so it cannot be rolled back from "
-                "this checkout",
-                hint="Check out the branch or release that has it.",
-            )
-    migrator.roll_back([entry.migration for entry in entries if entry.migration])
-
-
-def _chosen(
-    context: Context, applied: list[Entry], steps: int | None, stop: Migration | None
-) -> list[Entry]:
-    if not stop:
-        chosen = [entry for entry in applied if entry.migration][: steps or 1]
-        for entry in applied[: applied.index(chosen[-1])] if chosen else applied:
-            if not entry.migration:
-                context.console.note(f"{entry.id} stays applied: its file is not here")
-        return chosen
-    ids = [entry.id for entry in applied]
-    if stop.id not in ids:
-        raise UsageError(
-            f"{stop.id} is not applied, so nothing can be rolled back to it",
-            hint=f"Applied: {', '.join(reversed(ids)) or 'none'}",
-        )
-    return applied[: ids.index(stop.id)]

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 EXAMPLE = "status --json"
 EXIT_CODES = "2 there is something to do, "
 
-_COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
-
 
 def run(context: Context) -> int:
     """Show the state of every migration. Writes nothing."""
@@ -26,7 +24,7 @@ def run(context: Context) -> int:
     files = context.files()
     with context.migrator(create=False, log=False, write=False) as migrator:
         plan = compare(files, migrator.records())
-        changed = fingerprint.changed_since(migrator.connection)
+        changed = fingerprint.changed_since(migrator.connection, context.report)
         said = notes(migrator.connection, plan)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(context, plan, changed)
@@ -42,20 +40,11 @@ def run(context: Context) -> int:
 
 def _show(context: Context, plan: Plan, changed: Changed | None) -> None:
     from runner.migrate.plan import ADVICE
+    from runner.preflight.notes import table
 
     console = context.console
-    rows = [
-        (
-            console.paint(entry.state.label, _COLORS.get(entry.state.value, "red")),
-            entry.id,
-            f"{record.applied_at:%Y-%m-%d %H:%M}" if record and record.applied_at else "",
-            f"{record.ms:,.0f} ms" if record and record.ms is not None else "",
-        )
-        for entry in plan.entries
-        for record in (entry.record,)
-    ]
+    rows, actors = table(plan, console.paint)
     console.table(("state", "migration", "applied (UTC)", "took"), rows)
-    actors = sorted({e.record.applied_by for e in plan.entries if e.record and e.record.applied_by})
     if actors:
         console.say(f"applied by {'; '.join(actors)}")
     for state, advice in ADVICE.items():
