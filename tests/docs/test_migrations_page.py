@@ -12,8 +12,9 @@ from checkout import Checkout
 from conftest import Database, one_server
 from pages import ROOT, blocks, section, text
 
-from runner.files.loader import Migration
-from runner.schema import snapshot
+from runner.files import loader
+from runner.preflight import checks
+from runner.preflight.scratch import scratch_server
 
 PAGE = ROOT / "docs" / "migrations.md"
 _HEADER = re.compile(r"-- (?P<id>\d{4}_\w+)(?P<rollback>: rollback)?\n")
@@ -31,29 +32,13 @@ def write_migrations(folder: Path) -> list[str]:
     return ids
 
 
-@one_server
-def test_migrations_run_twice_and_roll_back(database: Database, tmp_path: Path) -> None:
+def test_migrations_pass_check(tmp_path: Path) -> None:
     ids = write_migrations(tmp_path)
     assert len(ids) == 5
-    checkout = Checkout(tmp_path, database)
-    files = {file.id: file for file in checkout.migrations()}
-
-    def apply(migration: Migration) -> snapshot.Snapshot:
-        with checkout.migrator() as migrator:
-            migrator.apply([migration])
-            return snapshot.take(migrator.connection)
-
-    for id_ in ids:
-        with checkout.migrator() as migrator:
-            before = snapshot.take(migrator.connection)
-        applied = apply(files[id_])
-        with checkout.migrator() as migrator:
-            migrator.record(files[id_], "unmark")
-        assert apply(files[id_]).facts == applied.facts, id_
-        with checkout.migrator() as migrator:
-            migrator.roll_back([files[id_]])
-            assert snapshot.take(migrator.connection).facts == before.facts, id_
-        apply(files[id_])
+    with scratch_server(18, settings=checks.LIMITS) as scratch:
+        found = checks.check(scratch, loader.read(tmp_path / "sql"))
+    assert found.failed == []
+    assert [file.id for file in found.files if not all(file.checks.values())] == []
 
 
 @one_server
