@@ -20,10 +20,14 @@ from yoyo.migrations import MigrationList, get_migration_hash
 from runner import settings, signals
 from runner.cli.console import Console
 from runner.errors import FileError, PlanError, RunnerError
+from runner.events import Note
 from runner.files import loader
 from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
 from runner.postgres.connection import translate_errors
+from runner.preflight.confirmation import require_to_roll_back
+
+_MARKED = "Marked without a look at the database. To compare it first: python -m runner baseline"
 
 
 class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no types
@@ -77,10 +81,14 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def rollback_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
         _refuse(force, migration_list)
+        assert self.migrator.target  # noqa: S101 - `migrator_for` sets it
+        everything = len(migration_list) == len(self.migrator.records()) > 1
+        require_to_roll_back(self.migrator.target, None, everything=everything)
         self.migrator.roll_back(_files(migration_list))
         self._summary("rolled back", len(migration_list))
 
     def mark_migrations(self, migration_list: MigrationList) -> None:
+        self._console.report(Note(_MARKED))
         for file in _files(migration_list):
             require_recorded(self.migrator.records(), file, applied=False)
             self.migrator.record(file, "mark")

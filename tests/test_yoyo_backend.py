@@ -94,8 +94,15 @@ def test_yoyo_rollback_rolls_back_one_or_all(checkout: Checkout) -> None:
     assert result.code == 0
     assert "rolled back  0003_c" in result.out
     assert checkout.applied() == ["0001_a", "0002_b"]
-    assert checkout.yoyo("rollback", "--all").code == 0
-    assert tables(checkout) == []
+    assert checkout.database
+    for verb in ("rollback", "reapply"):  # all of a database that is not the embedded one
+        result = checkout.yoyo(verb, "--all")
+        assert result.code == 1
+        confirmed = f"python -m runner rollback --yes-delete {checkout.database.name}"
+        assert f"To confirm, type its name: {confirmed}" in result.err
+    assert tables(checkout) == ["a", "b"]
+    result = checkout.runner("rollback", "--all", "--yes-delete", checkout.database.name)
+    assert result.code == 0, result.err
     assert checkout.applied() == []
 
 

@@ -46,6 +46,9 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 `python -m runner COMMAND --help` has an example of each.
 """
 
+_FOR_A_NAME = {"check": "--file", "rollback": "--steps", "verify": "--only"} | dict.fromkeys(
+    ("apply", "plan"), "--to"
+)
 _MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
 
 
@@ -123,7 +126,11 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
     except SystemExit:  # raised by argparse after --help and --version
         return None
     if unknown and name != "psql":
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        word, option = unknown[0], _FOR_A_NAME.get(name)
+        meant = f"{name} {option} {word}" if option and word[0] != "-" else ""
+        meant = "plan" if word == "--dry-run" else meant
+        hint = f"; did you mean: python -m runner {meant}" if meant else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if not name:
         parser.print_help()
         return None
@@ -140,7 +147,7 @@ def _command_in(words: list[str]) -> str:
         return word
     import difflib  # noqa: PLC0415 - only for an error
 
-    near = difflib.get_close_matches(word, commands.NAMES, n=1)
+    near = difflib.get_close_matches({"migrate": "apply"}.get(word, word), commands.NAMES, n=1)
     raise UsageError(
         f"There is no command {word!r}",
         hint=f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(commands.NAMES)}",

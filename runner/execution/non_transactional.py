@@ -143,6 +143,8 @@ class _Execution:
         if index and found.sqlstate == "23505":
             duplicates = concurrent_indexes.duplicates(self.connection, index)
             found.hint = f"{duplicates}\n{found.hint}".strip()
+        if index and (left := concurrent_indexes.invalid(self.connection, index)[0]):
+            found.state = f"{found.state} It left the index {left}, which is not valid.".strip()
         if index and found.sqlstate == "42P07":
             found.hint = f"If an earlier run created it, add `if not exists`.\n{found.hint}"
         return found

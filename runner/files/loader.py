@@ -28,7 +28,13 @@ class Migration(SqlFile):
 
     @cached_property
     def rollback(self) -> SqlFile:
-        """Its rollback file. Raises FileError when there is none."""
+        """Its rollback file. Raises FileError when there is none, or an irreversible file."""
+        if reason := self.header.irreversible:
+            raise FileError(
+                f"{self.id} is irreversible: {reason}",
+                hint="Restore a backup, or roll back the files after it: "
+                f"python -m runner rollback --to {self.id}",
+            )
         path = self.path.with_name(self.id + _ROLLBACK)
         if not path.is_file():
             raise FileError(
@@ -59,7 +65,7 @@ def read(folder: Path) -> list[Migration]:
         if path.suffix == ".py":
             raise FileError(
                 f"{path} is a Python migration; only SQL files are supported",
-                hint="Write its statements as an .sql file, or keep such files elsewhere.",
+                hint="Write its statements as an .sql file: python -m runner new NAME.",
             )
         ending = _ROLLBACK if name.lower().endswith(_ROLLBACK) else ".sql"
         if not name.lower().endswith(ending):

@@ -37,6 +37,7 @@ class Header:
     depends: tuple[str, ...] = ()
     transactional: bool = True
     independent: bool = False
+    irreversible: str = ""  # why there is no rollback file
     lock_timeout: int | None = None  # milliseconds, 0: no limit, None: not given
     statement_timeout: int | None = None
     idle_in_transaction_session_timeout: int | None = None
@@ -90,6 +91,10 @@ class SqlFile:
                 )
             if word == "depends":
                 depends += value.split()
+            elif word == "irreversible":
+                if not value:
+                    raise FileError(f"{self}: irreversible needs a reason", place=here)
+                values[word] = value
             elif word.endswith("_timeout"):
                 values[word] = _milliseconds(value)
                 if values[word] is None:

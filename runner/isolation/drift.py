@@ -20,10 +20,10 @@ from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.preflight import edits
+from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
-from runner.schema.foreign import foreign_advice, separate_foreign
 
 NAME = "drift"
 _SOURCE = "the files in sql/, applied to an empty database"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 
 from runner import signals
-from runner.errors import NO_CHANGES, RunnerError
+from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
@@ -44,19 +44,24 @@ class Executor:
         apply = operation == "apply"
         work = [(migration, migration if apply else migration.rollback) for migration in migrations]
         for _, script in work:  # validate every file before running any
-            _ = script.statements
+            if not script.statements:
+                raise FileError(
+                    f"{script} contains no statements",
+                    hint="Write what it should do. A file that cannot be undone has "
+                    "`-- irreversible: REASON` in its header.",
+                )
             if not script.header.transactional:
                 concurrent_indexes.require_names(script)
         self._ensure_schema()
         fingerprints = apply and self._fingerprints
-        changed = fingerprint.changed_since(self.connection) if fingerprints else None
+        changed = fingerprints and fingerprint.changed_since(self.connection, self._report)
         if changed:  # this run overwrites the evidence
             self._report(Note(f"{changed}. See: python -m runner verify --only drift"))
         self._run_state.begin(operation)
         with signals.graceful(self._run_state.if_ended_now):
             unfinished = recorder.unfinished(self.connection)
             self._unfinished = bool(unfinished)
-            begun = unfinished & {f"rollback {migration.id}" for migration in migrations}
+            begun = unfinished.keys() & {f"rollback {migration.id}" for migration in migrations}
             if begun and apply:  # these are applied again, so their records are deleted
                 self.connection.execute(query("migrate/forget_rollbacks"), {"begun": list(begun)})
             for number, (migration, script) in enumerate(work, start=1):

@@ -55,9 +55,12 @@ def _rows(connection: Connection, name: str) -> list[TupleRow]:
         return connection.execute(query(f"migrate/{name}")).fetchall()
 
 
-def unfinished(connection: Connection) -> set[str]:
-    """Return the names of unfinished runs outside a transaction: operation and id."""
-    return {name for (name,) in connection.execute(query("migrate/unfinished"))}
+def unfinished(connection: Connection) -> dict[str, int]:
+    """Return unfinished runs outside a transaction, as operation and id: statements done."""
+    try:
+        return dict(_rows(connection, "unfinished"))
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return {}
 
 
 def tables_are_complete(connection: Connection) -> bool:

@@ -53,6 +53,8 @@ def migrator_for(
             backend_pid = pooler.backend_pid(connection, target)
         if write:
             connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
+        if not log:  # a command that reads, or that rolls back what it does
+            connection.execute("set lock_timeout = '2s'")
         if log:
             facts = {
                 "server_version": connection.info.parameter_status("server_version") or "",

@@ -132,19 +132,32 @@ def refuse_read_only(connection: Connection, target: Target) -> None:
     )
 
 
+_HINTS = {
+    "55P03": "Another session holds a lock on a table that this command needs. Try again later.",
+    "57014": "It was canceled, or reached the statement_timeout of the role or the database.",
+}
+
+
 @contextlib.contextmanager
 def translate_errors() -> Iterator[None]:
     """Raise psycopg's errors as DatabaseUnreachable, if the connection was lost, or SqlError."""
     try:
         yield
-    except psycopg.OperationalError as error:
-        raise connection_lost(error) from None
     except psycopg.Error as error:
+        if _is_lost(error):
+            raise connection_lost(error) from None
         raise SqlError(
             str(error).strip(),
+            hint=_HINTS.get(error.sqlstate or "", ""),
             state="An open transaction was rolled back.",
             sqlstate=error.sqlstate or "",
         ) from None
+
+
+def _is_lost(error: psycopg.Error) -> bool:
+    """Return whether the connection is lost: OperationalError also has timeouts, for example."""
+    state = error.sqlstate or "08000"
+    return isinstance(error, psycopg.OperationalError) and state.startswith(("08", "57P"))
 
 
 def connection_lost(error: psycopg.Error) -> DatabaseUnreachable:

@@ -11,10 +11,10 @@ from runner.errors import PlanError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
+from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
-from runner.schema.foreign import foreign_advice, separate_foreign
 from runner.schema.snapshot import Snapshot
 
 _SHOWN = 20  # differences that an error shows

@@ -14,6 +14,7 @@ from runner.files.loader import Migration
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan, State, compare
+from runner.preflight import renumbered
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference, difference
@@ -41,7 +42,8 @@ def lines(migrator: Migrator, migration: Migration) -> list[str]:
 
 
 def refuse(migrator: Migrator, plan: Plan) -> None:
-    """Raise PlanError, with the lines that differ, if an applied file was edited."""
+    """Raise PlanError if an applied file was edited, with the lines that differ, or renumbered."""
+    renumbered.refuse(plan)
     edited = [entry.migration for entry in plan.of(State.EDITED) if entry.migration]
     if not edited:
         return
@@ -54,7 +56,18 @@ def refuse(migrator: Migrator, plan: Plan) -> None:
         "database has the earlier content",
         hint="\n".join(found)
         + "\n\nRestore the file and write the change as a new migration. If both produce the same "
-        f"schema: python -m runner apply --accept-edit {ids[0]}",
+        f"schema: python -m runner apply --accept-edit {ids[0]}{_if_newest(plan, ids)}",
+    )
+
+
+def _if_newest(plan: Plan, edited: list[str]) -> str:
+    """Return how to apply the newest file again, which may be known to this database alone."""
+    applied = plan.applied()
+    if not applied or [applied[0].id] != edited:
+        return ""
+    return (
+        "\nIf it is applied nowhere else, and its rows may be lost: python -m runner rollback, "
+        "then apply"
     )
 
 

@@ -22,6 +22,7 @@ from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
 from runner.postgres.connection import Connection
+from runner.preflight.meaning import widening, with_renames
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.queries import query
 from runner.schema import snapshot
@@ -76,7 +77,8 @@ def on_target(
     with connection.transaction(force_rollback=True):
         connection.execute(timeouts.encode())
         lock_waits = LockWaits(connection, report, Timeouts(table_lock=lock_timeout))
-        rehearser = _Rehearser(lock_waits, tables(connection), on_copy=False)
+        before = _take(connection)  # first: it names who has locked a table
+        rehearser = _Rehearser(lock_waits, before, tables(connection), on_copy=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
             if connection.info.transaction_status == pq.TransactionStatus.INERROR:
@@ -99,7 +101,8 @@ def on_copy(
 ) -> list[Rehearsal]:
     """Run files on a copy, each in its own transaction. `sizes`: the target's tables, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
-    rehearser = _Rehearser(LockWaits(connection, report), known, on_copy=True)
+    lock_waits = LockWaits(connection, report)
+    rehearser = _Rehearser(lock_waits, _take(connection), known, on_copy=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
         report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
@@ -117,14 +120,22 @@ def on_copy(
 class _Rehearser:
     """Run files on one connection, one after the other, and observe what they do."""
 
-    def __init__(self, lock_waits: LockWaits, known: Mapping[int, Table], *, on_copy: bool) -> None:
+    def __init__(
+        self,
+        lock_waits: LockWaits,
+        before: snapshot.Snapshot,
+        known: Mapping[int, Table],
+        *,
+        on_copy: bool,
+    ) -> None:
         self._lock_waits = lock_waits
-        self._connection = connection = lock_waits.connection
+        self._connection = lock_waits.connection
         self._on_copy = on_copy  # no other session can be blocked
         self._known = known
         self._blocking_since: float | None = None
-        self._snapshot = snapshot.take(connection)
+        self._snapshot = before
         self._writes = -1  # writes to the catalog up to the snapshot; -1: unknown
+        self._unread: list[Statement] = []  # statements since the snapshot
         self._states = self._table_states()
 
     def rehearse(self, file: Migration) -> Rehearsal:
@@ -142,7 +153,8 @@ class _Rehearser:
         ms = _ms(started)
         if error is None:
             self._connection.execute(transactional.RESET_SESSION.encode())
-            steps[-1:] = [self._with_effects(file, step) for step in steps[-1:]]
+            if self._unread:
+                steps[-1:] = [self._with_effects(file, step) for step in steps[-1:]]
         if file.header.transactional:
             steps = list(_with_held_ms(steps))
         return Rehearsal(file.id, file.header.transactional, tuple(steps), ms, error=error)
@@ -159,6 +171,7 @@ class _Rehearser:
         before, self._states = self._states, self._table_states()
         impacts = tuple(self._impacts(statement, before))
         step = Step(statement.line, " ".join(statement.text.split()), ms, impacts)
+        self._unread.append(statement)
         return step if self._has_blocked_too_long() else self._with_effects(file, step)
 
     def _has_blocked_too_long(self) -> bool:
@@ -170,12 +183,15 @@ class _Rehearser:
         return self._blocking_since is not None and _ms(self._blocking_since) > _MAX_BLOCKING_MS
 
     def _with_effects(self, file: Migration, step: Step) -> Step:
-        writes = self._catalog_writes(file)
+        writes, unread, self._unread = self._catalog_writes(file), self._unread, []
         if writes == self._writes != -1:
             return step  # an insert, for example; a snapshot of a large catalog is slow
-        before, self._snapshot = self._snapshot, snapshot.take(self._connection)
+        before, self._snapshot = self._snapshot, _take(self._connection)
         self._writes = writes
-        return replace(step, effects=(*step.effects, *difference(before, self._snapshot)))
+        code = "\n".join(statement.text for statement in unread)
+        found = with_renames(difference(before, self._snapshot), code)
+        widens = tuple(widening(d, before) for d in found)
+        return replace(step, effects=tuple(found), widens=widens, effects_from=unread[0].line)
 
     def _catalog_writes(self, file: Migration) -> int:
         """Return the number of rows that the file's transaction has written to the catalog."""
@@ -197,22 +213,29 @@ class _Rehearser:
         self, statement: Statement, before: Mapping[int, _TableState]
     ) -> Iterator[TableImpact]:
         is_ddl = not statement.words or statement.words[0] not in _QUERIES
+        may_change = statement.words[:1] and statement.words[0] in (*_QUERIES, "call", "do")
         for oid in self._known:
             was, now = before.get(oid), self._states.get(oid)
             if was is None or now is None:  # dropped
                 continue
             _, mode, blocks = _MODES[now.rank]
             is_new = now.rank > was.rank and now.rank >= _SHOWN_FROM
+            table = self._known[oid]
+            name = table.name.rpartition(".")[2].strip('"')
             impact = TableImpact(
-                self._known[oid],
+                table,
                 lock=mode if is_new else "",
-                blocks=f"{blocks} {self._known[oid].name}" if is_new else "",
+                blocks=f"{blocks} {table.name}" if is_new else "",
                 under=mode,
                 rewritten=now.filenode != was.filenode,
                 scanned=is_ddl and now.scans > was.scans and now.rank >= _BLOCKS_WRITES,
                 rows_changed=now.changed - was.changed,
+                no_rows_seen=bool(may_change)
+                and now.hides_rows
+                and now.changed == was.changed
+                and (now.rank > was.rank or name in statement.text),
             )
-            if impact.lock or impact.rewritten or impact.scanned or impact.rows_changed:
+            if impact.is_worth_showing:
                 yield impact
 
 
@@ -224,6 +247,14 @@ class _TableState:
     filenode: int
     scans: int
     changed: int
+    hides_rows: bool  # it may be written to, under row-level security
+
+
+def _take(connection: Connection) -> snapshot.Snapshot:
+    """Return the catalog; the limit for a statement of a file does not hold for this one."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local statement_timeout = 0")
+        return snapshot.take(connection)
 
 
 def _with_held_ms(steps: Sequence[Step]) -> Iterator[Step]:

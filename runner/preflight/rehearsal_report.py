@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,9 +21,19 @@ _SCANNED = {
     "so with a check (… is not null) first",
     "SHARE ROW EXCLUSIVE": "reads every row while writes are blocked. Safer: add the reference as "
     "`not valid`, then `validate constraint` in the next file",
-    "SHARE": "builds the index while writes are blocked. Safer: `create index concurrently` in a "
-    "file of its own with `-- transactional: false`",
 }
+_INDEX = (
+    "builds the index while {} are blocked. Safer: `create index concurrently` in a file of its "
+    "own with `-- transactional: false`"
+)
+_HIDDEN = (
+    "no row was changed, and row-level security applies to the role of this run: rows that its "
+    "policies hide are left as they are. If rows were meant: run the file as a role that bypasses "
+    "row-level security, or, as the owner, put `alter table … no force row level security` before "
+    "the statement and `force` after it"
+)
+_BYPASSES = re.compile(r"(?is)\b(?:alter|create)\s+(?:role|user)\b.*?\b(?:bypassrls|superuser)\b")
+_CREATES_INDEX = re.compile(r"(?i)create\s+(?:unique\s+)?index\b|reindex\b")
 _BATCHES = "rows stay locked until the file ends. Safer: in batches, outside of migrations"
 
 
@@ -46,18 +57,31 @@ class TableImpact:
     rewritten: bool = False
     scanned: bool = False  # read completely while writes are blocked
     rows_changed: int = 0
+    no_rows_seen: bool = False  # no row was changed under row-level security
     held_ms: float = 0.0  # from the start of this statement to the end of its transaction
+
+    @property
+    def is_worth_showing(self) -> bool:
+        """Whether the statement did anything that concerns others, or nothing by mistake."""
+        changed = self.rewritten or self.scanned or self.rows_changed
+        return bool(self.lock or changed or self.no_rows_seen)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One statement, and what it did. `effects` may include those of statements before it."""
+    """One statement, and what it did.
+
+    While other sessions are blocked, the catalog is not compared after each statement: `effects`
+    may include those of statements from line `effects_from`.
+    """
 
     line: int
     text: str
     ms: float
     impacts: tuple[TableImpact, ...] = ()
     effects: tuple[Difference, ...] = ()
+    widens: tuple[str, ...] = ()  # of each effect: "widens access", "may widen access", or ""
+    effects_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,12 +101,21 @@ def warnings(step: Step) -> Iterator[str]:
     for impact in step.impacts:
         if impact.table.bytes == 0:
             continue
+        if impact.no_rows_seen:
+            yield f"{impact.table.name}: {_HIDDEN}"
         if impact.rewritten:
             yield f"{impact.table.name}: {_REWRITTEN}"
+        elif impact.scanned and _CREATES_INDEX.match(step.text):
+            blocked = "writes" if impact.under == "SHARE" else "reads and writes"
+            yield f"{impact.table.name}: {_INDEX.format(blocked)}"
+        elif impact.scanned and impact.under == "SHARE":
+            yield f"{impact.table.name}: {_INDEX.format('writes')}"
         elif impact.scanned and impact.under in _SCANNED:
             yield f"{impact.table.name}: {_SCANNED[impact.under]}"
         if impact.rows_changed > _MANY_ROWS:
             yield f"{impact.table.name}: {impact.rows_changed:,} {_BATCHES}"
+    if _BYPASSES.search(step.text):
+        yield "no policy applies to a role with BYPASSRLS or SUPERUSER"
 
 
 def describe(impact: TableImpact, *, on_copy: bool) -> str:
@@ -98,6 +131,8 @@ def describe(impact: TableImpact, *, on_copy: bool) -> str:
         words.append(f"rewrites {impact.table.name}")
     elif impact.scanned:
         words.append(f"reads all of {impact.table.name}")
+    if impact.no_rows_seen:
+        words.append(f"changes no row of {impact.table.name}")
     if impact.rows_changed:
         words.append(f"changes {impact.rows_changed:,} rows of {impact.table.name}")
     guess = impact.table.bytes / _BYTES_PER_SECOND * 1000

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runner.preflight.rehearsal_report import Rehearsal, Step, describe, warnings
+from runner.schema.diff import Difference
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -24,6 +25,19 @@ def lines(one: Rehearsal, paint: Paint, *, on_copy: bool) -> Iterator[str]:
         yield from _step(step, paint, on_copy=on_copy)
 
 
+def summary(found: Sequence[Rehearsal], applied: int, paint: Paint) -> str:
+    """Return the last line, with what to do; `applied`: the number of migrations."""
+    failed = [one.id for one in found if one.error]
+    if failed:
+        return paint(f"{failed[0]} failed in the dry run; rolled back", "red")
+    if not found:
+        return f"nothing pending: {applied} applied"
+    return (
+        f"{len(found)} pending; the dry run was rolled back. To apply: python -m runner apply; "
+        "as a script for psql: python -m runner plan --sql"
+    )
+
+
 def as_json(one: Rehearsal, *, on_copy: bool) -> dict[str, Any]:
     """Return the JSON object of one file, see docs/json.md."""
     return {
@@ -38,6 +52,8 @@ def as_json(one: Rehearsal, *, on_copy: bool) -> dict[str, Any]:
                 "text": step.text,
                 "ms": step.ms,
                 "effects": [effect.as_effect() for effect in step.effects],
+                "effects_from_line": step.effects_from or step.line,
+                "widens": [d.as_effect() for d, word in _effects(step) if word],
                 "impacts": [
                     {**vars(impact), "summary": describe(impact, on_copy=on_copy)}
                     for impact in step.impacts
@@ -52,12 +68,19 @@ def as_json(one: Rehearsal, *, on_copy: bool) -> dict[str, Any]:
 def _step(step: Step, paint: Paint, *, on_copy: bool) -> Iterator[str]:
     text = step.text if len(step.text) <= _SHOWN else f"{step.text[: _SHOWN - 1]}…"
     yield f"  line {step.line}: {text}"
-    for effect in step.effects:
-        yield _wrapped(effect.as_effect())
+    if step.effects and step.effects_from != step.line:
+        yield f"    of the statements from line {step.effects_from} on, while others were blocked:"
+    for effect, word in _effects(step):
+        text = _wrapped(f"! {word}: {effect.as_effect()}" if word else effect.as_effect())
+        yield paint(text, "red") if word else text
     for impact in step.impacts:
         yield paint(_wrapped(describe(impact, on_copy=on_copy)), "yellow")
     for warning in warnings(step):
         yield paint(_wrapped(f"! {warning}"), "red")
+
+
+def _effects(step: Step) -> Iterator[tuple[Difference, str]]:
+    return zip(step.effects, step.widens, strict=True)
 
 
 def _wrapped(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,11 +65,16 @@ class ScratchServer:
 
 
 @contextmanager
-def scratch_server(version: int, report: Report = silent) -> Iterator[ScratchServer]:
-    """Start a server with the embedded version closest to PostgreSQL `version`, and stop it."""
+def scratch_server(
+    version: int, report: Report = silent, settings: Mapping[str, str] | None = None
+) -> Iterator[ScratchServer]:
+    """Start a server with the embedded version closest to PostgreSQL `version`, and stop it.
+
+    `settings`: PostgreSQL's own, for all of its sessions.
+    """
     closest = min(EMBEDDED_VERSIONS, key=lambda major: (abs(major - version), major))
     report(Working(f"starting a scratch server, PostgreSQL {closest}"))
-    with temporary_server(closest) as server:
+    with temporary_server(closest, settings=settings) as server:
         yield ScratchServer(server)
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 
 import psycopg
 
+from runner.errors import LockTimeout
+from runner.events import Note, Report, silent
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
@@ -30,11 +32,11 @@ class Changed:
         return f"changed outside migrations since {since}, after {self.after}"
 
 
-def changed_since(connection: Connection) -> Changed | None:
+def changed_since(connection: Connection, report: Report = silent) -> Changed | None:
     """Return since when the catalog differs from what the last run left. Reads only.
 
     None where it does not, and where that is unknown: no fingerprint is stored, or one of another
-    format or major version.
+    format or major version, or a lock does not let the catalog be read, which is reported.
     """
     try:
         row = connection.execute(query("schema/stored_fingerprint")).fetchone()
@@ -43,6 +45,10 @@ def changed_since(connection: Connection) -> Changed | None:
     if row is None or not row[0]:
         return None
     stored, after, since = row
-    now = snapshot.fingerprint(connection)
+    try:
+        now = snapshot.fingerprint(connection)
+    except LockTimeout as error:
+        report(Note(f"Manual changes were not looked for. {error.message}"))
+        return None
     comparable = stored.rpartition(":")[0] == now.rpartition(":")[0]
     return Changed(after, since) if comparable and stored != now else None

@@ -8,11 +8,15 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
+import psycopg
+
+from runner.errors import NO_CHANGES, LockTimeout
 from runner.postgres.connection import Connection
 from runner.queries import query
 
 PATH = "set local search_path = pg_catalog, pg_temp"
 
+_LOCK_TIMEOUT = "2s"  # of reading the catalog: a definition may need a table that is locked
 OF_OTHERS = " of another role"  # ends the kind of what files do not make
 Object = tuple[str, str]  # kind and name
 
@@ -89,6 +93,15 @@ def fingerprint_sql() -> str:
 
 
 def _rows(connection: Connection, text: str) -> list[tuple[Any, ...]]:
-    with connection.transaction(force_rollback=True):
-        connection.execute(PATH)
-        return connection.execute(text.encode()).fetchall()
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"{PATH}; set local lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+            return connection.execute(text.encode()).fetchall()
+    except psycopg.errors.LockNotAvailable:
+        locked = connection.execute(query("schema/exclusive_locks")).fetchall()
+        who = "; ".join(one for (one,) in locked) or "by a session that has just ended"
+        raise LockTimeout(
+            f"The catalog cannot be read: {who}",
+            hint="Try again when it is free.",
+            state=NO_CHANGES,
+        ) from None

@@ -111,7 +111,12 @@ def test_command_help_has_an_example_and_exit_codes(
     [
         (["aply"], "Did you mean apply?"),
         (["-d", "apply", "rolback"], "Did you mean rollback?"),
-        (["migrate"], "Commands: up, apply"),
+        (["migrate"], "Did you mean apply?"),
+        (["verification"], "Commands: up, apply"),
+        (["apply", "0004"], "did you mean: python -m runner apply --to 0004"),
+        (["apply", "--dry-run"], "did you mean: python -m runner plan"),
+        (["rollback", "2"], "did you mean: python -m runner rollback --steps 2"),
+        (["status", "0004"], "unrecognized arguments: 0004\n"),
         (["apply", "--too", "1"], "-m runner apply --help"),
         (["new"], "python -m runner new --help"),
         (["apply", "--lock-wait", "soon"], "--help"),
@@ -300,6 +305,7 @@ def test_json_times_are_iso_8601_in_utc(checkout: Checkout) -> None:
         "applied_at",
         "applied_by",
         "ms",
+        "note",
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", line["applied_at"])
     assert line["sha256"] == line["applied_sha256"]

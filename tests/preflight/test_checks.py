@@ -17,7 +17,8 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import seeds
 from runner.preflight import checks
-from runner.preflight.checks import out_of_order
+from runner.preflight.checks import lint, out_of_order
+from runner.preflight.checks import text as report
 from runner.preflight.checks.finding import Finding
 from runner.preflight.scratch import ScratchServer, scratch_server
 
@@ -34,7 +35,7 @@ NO_SHOP = "drop table if exists public.shops;"
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[ScratchServer]:
-    with scratch_server(18) as scratch:
+    with scratch_server(18, settings=checks.LIMITS) as scratch:
         yield scratch
 
 
@@ -101,7 +102,7 @@ BAD = {
     "changes rows when run again": (
         "create table if not exists public.facts (name text); insert into public.facts values (1);",
         "drop table public.facts;",
-        ("re-run", "changes the database when it is run again", "changes rows"),
+        ("re-run", "changes the database when it is run again", "rows of public.facts"),
     ),
     "no rollback file": (
         "alter table public.shops add column if not exists city text;",
@@ -174,17 +175,28 @@ BAD = {
     "changes existing rows each time": (
         "update public.shops set name = coalesce(name, '') || '!';",
         "comment on table public.shops is 'Where things are sold.';",
-        ("data", "changes rows when it is run again", "rows of public.shops"),
+        ("data", "changes the database when it is run again", "rows of public.shops"),
     ),
     "a statement without effect": (
         "select 1; create index if not exists by_name on public.shops (name);",
         "drop index if exists public.by_name;",
         ("lint", "has a statement that changes nothing: select", "`do` block"),
     ),
-    "no statements": (
+    "rollback of comments only": (
+        "create index if not exists by_name on public.shops (name);",
         "-- to be written",
-        "drop index if exists public.by_name;",
-        ("lint", "contains no statements", ""),
+        ("rollback", "0002_bad.rollback.sql contains no statements", ""),
+    ),
+    "rollback that fails, of a file that cannot be run again": (
+        "alter table public.shops add column city text;",
+        "alter table public.shops drop column town;",
+        ("rollback", 'cannot be rolled back: column "town"', ""),
+    ),
+    "deferred constraint violated when run again": (
+        "create table if not exists public.a (id int primary key deferrable initially deferred);"
+        "insert into public.a values (1);",
+        "drop table public.a;",
+        ("re-run", "cannot be run again: duplicate key", ""),
     ),
 }  # fmt: skip
 
@@ -207,8 +219,96 @@ def test_bad_file_fails_the_right_check(
     assert not detail or [line for line in of_file[0].details if detail in line], of_file
 
 
-def test_good_files_pass(scratch: ScratchServer, folder: Path) -> None:
-    assert failures(scratch, migrations(folder)) == []
+def test_what_was_not_tried_has_not_passed(
+    scratch: ScratchServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lint, "squawk", lambda: None)
+    files = migrations(
+        folder,
+        _0002_void="create table if not exists public.void (a int check (false));",
+        _0002_void__rollback="drop table if exists public.void;",
+        _0003_void="-- irreversible: the values are gone\n"
+        "alter table public.void add column if not exists b int not null;",
+        _0004_shops="alter table public.shops add column if not exists b int;",
+        _0004_shops__rollback="alter table public.shops drop column if exists b;",
+    )
+    found = checks.check(scratch, files)
+    assert (found.failed, found.missed) == ([], True)
+    no_squawk = "squawk is not installed: pip install squawk-cli"
+    assert [dict(file.not_tried) for file in found.files] == [
+        {"lint": no_squawk},
+        {"lint": no_squawk},
+        {
+            "lint": no_squawk,
+            "rollback": "irreversible: the values are gone",
+            "data": "no rows in public.void",
+        },
+        {"lint": no_squawk},
+    ]
+    assert list(found.files[2].checks.values()) == [True, None, None, None]
+    shown = list(report.lines(found, lambda text, _: text))
+    assert shown[3].split()[:5] == ["0003_void", "✓", "–", "–", "–"]
+    assert f"– 0001_shops to 0004_shops: lint not tried: {no_squawk}" in shown
+    assert "12 checks, 0 failed, 6 not tried" in found.summary
+
+
+def test_rename_that_breaks_code_is_named(scratch: ScratchServer, folder: Path) -> None:
+    found = failures(
+        scratch,
+        migrations(
+            folder,
+            _0002_code="""
+            create or replace function public.stamp() returns trigger language plpgsql
+            as $$ begin new.status := new.status; return new; end $$;
+            create or replace trigger stamp before update on public.shops
+            for each row execute function public.stamp();
+            create or replace function public.open_shops() returns bigint language sql
+            as $$ select count(*) from public.shops where status = 'open' $$;
+            """,
+            _0002_code__rollback="drop trigger if exists stamp on public.shops;"
+            "drop function if exists public.stamp(), public.open_shops();",
+            _0003_rename="""
+            do $$ begin if exists (select from pg_attribute where attname = 'status'
+            and attrelid = 'public.shops'::regclass) then
+            alter table public.shops rename column status to state; end if; end $$;
+            """,
+            _0003_rename__rollback="alter table public.shops rename column state to status;",
+        ),
+    )
+    assert [(one.file, one.check, one.summary, one.details) for one in found] == [
+        (
+            "0003_rename",
+            "data",
+            "breaks code that uses what it renames or drops",
+            (
+                'function public.open_shops: column "status" does not exist',
+                'update of public.shops: record "new" has no field "status"',
+            ),
+        )
+    ]
+
+
+def test_values_of_a_row_are_no_counts_that_fill_a_disk(
+    scratch: ScratchServer, folder: Path
+) -> None:
+    generate = "insert into public.seats select n from public.halls, generate_series(1, {}) as n"
+    found = failures(
+        scratch,
+        migrations(
+            folder,
+            _0002_halls="create table if not exists public.halls "
+            "(seats int, more bigint check (more > 0));"
+            "create table if not exists public.seats (n bigint);",
+            _0002_halls__rollback="drop table if exists public.halls, public.seats;",
+            _0003_seats=f"delete from public.seats; {generate.format('seats')};"
+            f"{generate.format('more')}; delete from public.seats;",
+            _0003_seats__rollback="delete from public.seats;",
+        ),
+    )
+    assert found == []
+    with scratch.database() as migrator:
+        shown = migrator.connection.execute("show statement_timeout").fetchone()
+        assert shown == ("1min",)
 
 
 def test_file_that_behaves_differently_under_psql_is_found(
@@ -384,6 +484,24 @@ def test_check_json_has_documented_keys(checkout: Checkout) -> None:
     assert (file["id"], file["checks"]["re-run"]) == ("0002_bad", False)
     place = next(one["place"] for one in result.document["failed"] if one["check"] == "re-run")
     assert (place["file"], place["line"]) == ("sql/0002_bad.sql", 2)
+
+
+def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout) -> None:
+    checkout.write(_0003_slow="do $$ begin perform pg_sleep(50); end $$;")
+    with checkout.start_runner("check", "--verbose") as process:
+        assert process.stderr
+        for line in process.stderr:
+            if line == "check 0003_slow\n":
+                break
+        process.terminate()
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "error: Terminated by SIGTERM." in err
+    assert [line.split()[:3] for line in out.splitlines()[1:3]] == [
+        ["0001_shops", "✓", "✓"],
+        ["0002_bad", "✗", "✓"],
+    ]
+    assert "0003_slow" not in out
 
 
 # --- out of order -------------------------------------------------------------------------------

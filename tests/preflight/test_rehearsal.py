@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,7 +17,7 @@ from runner.events import Event, Note
 from runner.files import loader
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
-from runner.preflight import rehearsal, rehearsal_report
+from runner.preflight import rehearsal, rehearsal_report, rehearsal_text
 from runner.preflight.clone import clone
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.preflight.scratch import scratch_server
@@ -43,7 +44,9 @@ def shops(server: Server) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def rehearse(shops: Connection, tmp_path: Path) -> Iterator[Rehearse]:
+def rehearse(
+    shops: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Rehearse]:
     """Dry-run texts as files 0001, 0002, … on the target; check that it is unchanged afterwards."""
 
     def run(*texts: str, hold: float = 5.0, lock_timeout: float = 0.2) -> list[Rehearsal]:
@@ -54,6 +57,7 @@ def rehearse(shops: Connection, tmp_path: Path) -> Iterator[Rehearse]:
             shops, loader.read(tmp_path), hold=hold, lock_timeout=lock_timeout
         )
 
+    monkeypatch.setattr(rehearsal, "_MAX_BLOCKING_MS", float("inf"))  # also on a busy machine
     before = snapshot.take(shops), _rows(shops)
     yield run
     assert (snapshot.take(shops), _rows(shops)) == before
@@ -166,10 +170,79 @@ def test_scan_under_the_lock_of_an_earlier_statement_is_reported(rehearse: Rehea
     column, index, update = found.steps
     assert [impact.lock for impact in index.impacts] == [""]
     assert impact_on("shops", index).scanned
-    assert [text for text in rehearsal_report.warnings(index) if "reads every row" in text]
+    [warning] = rehearsal_report.warnings(index)
+    assert "builds the index while reads and writes are blocked" in warning
+    assert "create index concurrently" in warning
     assert impact_on("shops", update).rows_changed == 100
     assert not impact_on("shops", update).scanned  # only scans by DDL are reported
     assert impact_on("shops", column).held_ms > impact_on("shops", update).held_ms
+
+
+def test_effects_read_late_name_the_statements_they_are_of(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "_MAX_BLOCKING_MS", -1.0)
+    [found] = rehearse(
+        "create table public.t (id int);\nalter table public.shops add x int;\n"
+        "alter table public.shops drop column status;\nselect 1;"
+    )
+    assert [(len(step.effects), step.effects_from) for step in found.steps] == [
+        *((1, 1), (0, 0), (0, 0)),
+        (2, 2),
+    ]
+    shown = list(rehearsal_text.lines(found, lambda text, _: text, on_copy=False))
+    late = shown.index("    of the statements from line 2 on, while others were blocked:")
+    assert shown[late + 1].strip() == "drops column public.shops.status"
+
+
+def test_rename_is_shown_as_one(rehearse: Rehearse) -> None:
+    [found] = rehearse(
+        "do $$ begin alter table public.shops rename column status to state; end $$;"
+        "alter table public.sales rename to receipts;"
+        "alter table public.shops drop column name; alter table public.shops add label text;"
+    )
+    assert [[e.as_effect() for e in step.effects] for step in found.steps] == [
+        ["column public.shops.status: name status → state"],
+        ["table public.sales: name sales → receipts"],
+        ["drops column public.shops.name"],
+        ["creates column public.shops.label"],
+    ]
+
+
+def test_wider_access_is_marked(rehearse: Rehearse) -> None:
+    [found] = rehearse(
+        "grant select on public.shops to pg_monitor;"
+        "alter table public.shops enable row level security;"
+        "create policy one on public.shops as restrictive using (id > 0);"
+        "create policy two on public.shops using (id > 1);"
+        "alter policy two on public.shops using (true);"
+        "drop policy one on public.shops;"
+        "alter table public.shops disable row level security;"
+        "revoke select on public.shops from pg_monitor;"
+    )
+    wider, maybe = "widens access", "may widen access"
+    marks = [[mark for mark in step.widens if mark] for step in found.steps]
+    assert marks == [[wider], [], [], [wider], [maybe], [wider], [wider], []]
+    shown = "\n".join(rehearsal_text.lines(found, lambda text, _: text, on_copy=False))
+    assert "    ! widens access: table public.shops: adds select to pg_monitor" in shown
+    warned = Step(1, "alter role x bypassrls", 1.0)
+    assert list(rehearsal_report.warnings(warned)) == [
+        "no policy applies to a role with BYPASSRLS or SUPERUSER"
+    ]
+    assert not list(rehearsal_report.warnings(replace(warned, text="create role x nobypassrls")))
+
+
+def test_change_of_no_row_under_row_security_is_named(rehearse: Rehearse) -> None:
+    [found] = rehearse(
+        "create role plain_owner; grant select, update on public.shops to plain_owner;"
+        "alter table public.shops enable row level security;"
+        "set role plain_owner; update public.shops set name = 'x' where name is null;"
+        "reset role; update public.shops set name = 'x' where name is null;"
+    )
+    hidden = [[i.no_rows_seen for i in step.impacts] for step in found.steps]
+    assert hidden[4:] == [[True], [], []]
+    [warning] = rehearsal_report.warnings(found.steps[4])
+    assert warning.startswith("public.shops: no row was changed, and row-level security applies")
 
 
 def test_many_changed_rows_give_a_warning() -> None:
@@ -343,7 +416,7 @@ def test_duration_on_a_copy_is_estimated_from_the_size_on_the_target() -> None:
 def checkout(tmp_path: Path, empty_database: Database) -> Checkout:
     made = Checkout(tmp_path, empty_database)
     made.write(
-        _0001_shops="create table public.shops (id int);",
+        _0001_shops="drop table if exists public.shops; create table public.shops (id int);",
         _0002_index="create index i on public.shops (id);",
     )
     return made
@@ -410,7 +483,10 @@ def test_plan_sql_has_the_same_result_as_apply(
     path = checkout.file("by_hand.sql", script.out)
     by_hand = Checkout(checkout.folder, new_database())
     ran = by_hand.runner("psql", "--", "-X", "-q", "-f", str(path))
-    assert (ran.code, ran.out) == (0, "0001_shops\n0002_index\n0003_out\n"), ran.err
+    assert (ran.code, ran.out, ran.err) == (0, "0001_shops\n0002_index\n0003_out\n", "")
+    ran = by_hand.runner("psql", "--", "-X", "-q", "-f", str(path))
+    again = [f"{id_} is already applied\n" for id_ in ("0001_shops", "0002_index", "0003_out")]
+    assert (ran.code, ran.out, ran.err) == (0, "".join(again), "")
     checkout.apply()
     assert by_hand.applied() == checkout.applied()
     columns = "select migration_id, content_sha256, code_sha256, content"

@@ -23,10 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="record an edited file as applied, if it is proven to produce the same schema",
     )
+    parser.add_argument(
+        "--renumbered", action="store_true", help="record applied files under their new numbers"
+    )
     arguments.add_out_of_order(parser)
 
 
 def run(context: Context) -> int:
+    from runner.migrate.plan import compare
+
     files = context.files()
     edited = context.find(files, context.options.accept_edit)
     with context.migrator() as migrator:
@@ -35,6 +40,11 @@ def run(context: Context) -> int:
 
             with migrator.lock():
                 edits.accept(migrator, files, edited, report=context.report)
+        if context.options.renumbered:
+            from runner.preflight import renumbered
+
+            with migrator.lock():
+                renumbered.accept(migrator, compare(files, migrator.records()))
         return context.document(**apply_pending(context, migrator, files))
 
 
@@ -45,7 +55,7 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
     to = context.find(files, getattr(context.options, "to", None))
     out_of_order = getattr(context.options, "out_of_order", False)
     plan = compare(files, migrator.records())
-    if plan.of(State.EDITED):
+    if plan.of(State.EDITED, State.MISSING):
         from runner.preflight import edits
 
         edits.refuse(migrator, plan)

@@ -22,6 +22,7 @@ EXIT_CODES = "4 a proof failed, "
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", metavar="ID", help="one migration alone")
+    parser.add_argument("--strict", action="store_true", help="fail if a check was not tried")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--base", metavar="GITREF", help="what is deployed: check the files it lacks out of order"
@@ -41,6 +42,7 @@ def run(context: Context) -> int:
     from runner.migrate import seeds
     from runner.preflight import checks
     from runner.preflight.checks import out_of_order, text
+    from runner.preflight.checks.finding import Findings
     from runner.preflight.scratch import scratch_server
 
     settings, options = context.settings, context.options
@@ -56,17 +58,22 @@ def run(context: Context) -> int:
             files = context.files()
             moved = [loader.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
-        scratch = stack.enter_context(scratch_server(settings.embedded_version, context.report))
-        found = checks.check(scratch, files, scripts, only=only, report=context.report)
+        scratch = stack.enter_context(
+            scratch_server(settings.embedded_version, context.report, checks.LIMITS)
+        )
+        found = Findings()
+        stack.callback(lambda: context.say(*text.lines(found, context.console.paint)))
+        checks.check(scratch, files, scripts, only=only, found=found, report=context.report)
         if options.base or options.out_of_order:
-            found.add_overall(*out_of_order.check(scratch, files, moved))
+            note, failed = out_of_order.check(scratch, files, moved)
+            found.add_overall(out_of_order.NAME, failed, note)
         lock = settings.sql_dir / lock_file.FILE
         if lock.exists() and only is None:
             found.add_overall(lock.name, _stale(scratch, context.files(), lock))
-    found.seconds = time.monotonic() - context.started
-    context.say(*text.lines(found, context.console.paint))
+        found.seconds = time.monotonic() - context.started
+    missed = options.strict and found.missed
     return context.document(
-        PROOF_FAILED if found.failed else DONE,
+        PROOF_FAILED if found.failed or missed else DONE,
         server_version=settings.embedded_version,
         files=found.files,
         overall=found.overall,

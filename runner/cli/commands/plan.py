@@ -77,16 +77,7 @@ def _report(context: Context, found: Sequence[Rehearsal], applied: int, *, on_co
         if one.error:
             context.console.failure(one.error)
         context.say("")
-    failed = [one for one in found if one.error]
-    if failed:
-        context.say(paint(f"{failed[0].id} failed in the dry run; rolled back", "red"))
-    elif found:
-        context.say(
-            f"{len(found)} pending; the dry run was rolled back. To apply: python -m runner apply; "
-            "as a script for psql: python -m runner plan --sql"
-        )
-    else:
-        context.say(f"nothing pending: {applied} applied")
-    code = ERROR if failed else SOMETHING_TO_DO if found else DONE
+    context.say(rehearsal_text.summary(found, applied, paint))
+    code = ERROR if any(one.error for one in found) else SOMETHING_TO_DO if found else DONE
     pending = [rehearsal_text.as_json(one, on_copy=on_copy) for one in found]
     return context.document(code, on=context.options.on, pending=pending)

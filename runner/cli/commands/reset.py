@@ -19,18 +19,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Recreate the embedded database, or roll back everything in another, and fill it again."""
     from runner.cli.commands.apply import apply_pending
-    from runner.cli.commands.rollback import require_confirmation, roll_back
     from runner.cli.commands.seed import load_seeds, refuse_remote
     from runner.cli.commands.up import start_with_port
     from runner.migrate import seeds
     from runner.migrate.plan import compare
+    from runner.preflight import confirmation
+    from runner.preflight.rollbacks import roll_back
 
     files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
     start_with_port(context)
     if context.settings.embedded:
         _recreate(context)
     with context.migrator() as migrator:
-        require_confirmation(context, "--yes-delete", "empty")
+        confirmation.require(context.target, context.options.typed_name, "empty", "--yes-delete")
         refuse_remote(context)
         if not context.settings.embedded:
             with migrator.lock():

@@ -29,15 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Load all seed files, or none."""
-    from runner.cli.commands.rollback import require_confirmation
     from runner.migrate import seeds
+    from runner.preflight import confirmation
 
     orgs = _scale(context.options.scale)
     folder = context.settings.seeds_dir
     scripts = seeds.read(folder / "scale" if orgs else folder)
     with context.migrator() as migrator:
         if orgs:
-            require_confirmation(context, "--yes-fill", f"load {orgs:,} made-up organizations into")
+            action = f"load {orgs:,} made-up organizations into"
+            confirmation.require(context.target, context.options.typed_name, action, "--yes-fill")
         else:
             refuse_remote(context)
         return context.document(tables=load_seeds(context, migrator, scripts, orgs))

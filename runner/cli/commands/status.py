@@ -2,57 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.cli.context import Context
 from runner.errors import DONE, SOMETHING_TO_DO
 
 if TYPE_CHECKING:
-    from runner.migrate.plan import Entry, Plan
+    from runner.migrate.plan import Plan
     from runner.schema.fingerprint import Changed
 
 EXAMPLE = "status --json"
 EXIT_CODES = "2 there is something to do, "
 
-_COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
-
 
 def run(context: Context) -> int:
     """Show the state of every migration. Writes nothing."""
     from runner.migrate.plan import State, compare
+    from runner.preflight.notes import as_json, notes
     from runner.schema import fingerprint
 
     files = context.files()
     with context.migrator(create=False, log=False, write=False) as migrator:
         plan = compare(files, migrator.records())
-        changed = fingerprint.changed_since(migrator.connection)
+        changed = fingerprint.changed_since(migrator.connection, context.report)
+        said = notes(migrator.connection, plan)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
         _show(context, plan, changed)
+        context.say(*(f"{id_}: {sentence}" for id_, sentence in said.items()))
         return context.document(
             code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
             counts={state.value: len(plan.of(state)) for state in State},
-            migrations=[_line(entry) for entry in plan.entries],
+            migrations=[as_json(entry, said) for entry in plan.entries],
         )
 
 
 def _show(context: Context, plan: Plan, changed: Changed | None) -> None:
     from runner.migrate.plan import ADVICE
+    from runner.preflight.notes import table
 
     console = context.console
-    rows = [
-        (
-            console.paint(entry.state.label, _COLORS.get(entry.state.value, "red")),
-            entry.id,
-            f"{record.applied_at:%Y-%m-%d %H:%M}" if record and record.applied_at else "",
-            f"{record.ms:,.0f} ms" if record and record.ms is not None else "",
-        )
-        for entry in plan.entries
-        for record in (entry.record,)
-    ]
+    rows, actors = table(plan, console.paint)
     console.table(("state", "migration", "applied (UTC)", "took"), rows)
-    actors = sorted({e.record.applied_by for e in plan.entries if e.record and e.record.applied_by})
     if actors:
         console.say(f"applied by {'; '.join(actors)}")
     for state, advice in ADVICE.items():
@@ -62,17 +54,3 @@ def _show(context: Context, plan: Plan, changed: Changed | None) -> None:
         console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
     elif plan.clean:
         console.say(f"{len(plan.applied())} applied, nothing to do")
-
-
-def _line(entry: Entry) -> dict[str, Any]:
-    record, file = entry.record, entry.migration
-    return {
-        "id": entry.id,
-        "state": entry.state.value,
-        "file": str(file.path) if file else None,
-        "sha256": file.sha256 if file else None,
-        "applied_sha256": record.sha256 if record else None,
-        "applied_at": f"{record.applied_at.isoformat()}Z" if record and record.applied_at else None,
-        "applied_by": record.applied_by if record else None,
-        "ms": record.ms if record else None,
-    }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 
-from psycopg import sql
-
-from runner.errors import RunnerError
+from runner.errors import Interrupted, RunnerError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
@@ -17,19 +14,22 @@ from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
-from runner.preflight.checks import apply_paths, lint
-from runner.preflight.checks.apply_paths import rerun
-from runner.preflight.checks.finding import CHECKS, FileResult, Finding, Findings, failure
+from runner.preflight.checks import apply_paths, broken_code, lint
+from runner.preflight.checks.chain import Chain
+from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
+from runner.preflight.checks.trial import run_again
 from runner.preflight.scratch import ScratchServer, apply
-from runner.queries import query
 from runner.schema import snapshot
-from runner.schema.diff import difference
+from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
 
-_RE_RUN, _ROLLBACK, _DATA, _LINT = CHECKS
+# What a file may do on the scratch server: generated values must not fill a disk.
+LIMITS = {"statement_timeout": "60s", "temp_file_limit": "1GB"}
 
-# Applies one file to a database that has all files before it, and yields what failed.
-FileCheck = Callable[[Migrator, Migration], Iterator[Finding]]
+_RE_RUN, _ROLLBACK, _DATA, _LINT = CHECKS
+_DYNAMIC = re.compile(r"(?i)\bexecute\s(?!\s*(?:function|procedure)\b)")  # may name any table
+# A difference of another kind, such as of a type, may concern the rows of every table.
+_OF_ONE_TABLE = ("column", "constraint", "function", "index", "policy", "table", "trigger", "view")
 
 
 def check(
@@ -38,150 +38,183 @@ def check(
     seeds: Sequence[SqlFile] = (),
     *,
     only: Migration | None = None,
+    found: Findings | None = None,
     report: Report = silent,
 ) -> Findings:
     """Check each file, then all of them together.
 
     `seeds` are loaded as existing rows, where they fit the schema. With `only`, check this file
-    alone, and not all together. Raises FileError or SqlError for a file that cannot be applied to
-    an empty database.
+    alone, and not all together. `found` is filled while this runs, and returned. Raises FileError
+    or SqlError for a file that cannot be applied to an empty database.
     """
-    found = Findings()
-    states: dict[str, Snapshot] = {}  # by id: the schema after this file
-    seconds_of: dict[str, float] = defaultdict(float)
+    found = found or Findings()
     needed = files if only is None else files[: files.index(only) + 1]
-    chosen = [file for file in files if only in (None, file)]
-
-    def check_files(file_check: FileCheck) -> None:
-        for file, findings, seconds in _in_sequence(scratch, needed, chosen, file_check):
+    linted = lint.findings(needed if only is None else [only])
+    unlinted = lint.not_tried()
+    with Chain(scratch, needed) as empty, Chain(scratch, needed) as filled:
+        checker = _Checker(empty, filled, seeds, found.notes)
+        for number in range(len(needed)) if only is None else [len(needed) - 1]:
+            file = needed[number]
             report(Working(f"check {file.id}"))
-            seconds_of[file.id] += seconds
-            found.failed += findings
-
-    check_files(partial(_check_schema, states))
-    check_files(partial(_check_existing_data, states, seeds, found))
-    found.failed += lint.findings(chosen)
-    for file in chosen:
-        failed = {finding.check for finding in found.failed if finding.file == file.id}
-        passed = {name: name not in failed for name in CHECKS}
-        found.files.append(FileResult(file.id, passed, round(seconds_of[file.id] * 1000, 1)))
-    if only is None:
-        for name, path in apply_paths.PATHS.items():
-            report(Working(f"check: {name}"))
-            found.add_overall(name, path(scratch, files, states[files[-1].id]))
-    if lint.squawk() is None:
-        found.notes.append(
-            "squawk is not installed, its rules were skipped: pip install squawk-cli"
-        )
+            started = time.monotonic()
+            failed = list(checker.check(number, file))
+            ms = round((time.monotonic() - started) * 1000, 1)
+            failed += [finding for finding in linted if finding.file == file.id]
+            found.add_file(file.id, failed, {**checker.not_tried, **unlinted}, ms)
+        if only is None and checker.state:
+            _check_together(scratch, files, checker, found, report)
     return found
 
 
-def _in_sequence(
+def _check_together(
     scratch: ScratchServer,
     files: Sequence[Migration],
-    chosen: Sequence[Migration],
-    file_check: FileCheck,
-) -> Iterator[tuple[Migration, list[Finding], float]]:
-    """Yield the findings for each chosen file, and the seconds its check took.
-
-    The check itself applies the file. After a failure its database cannot be trusted, so the next
-    file gets a new one, to which the files before it are applied.
-    """
-    done = 0
-    while done < len(files):
-        with scratch.database() as migrator:
-            apply(migrator, files[:done])
-            for file in files[done:]:
-                done += 1
-                started = time.monotonic()
-                found = list(file_check(migrator, file))
-                if file in chosen:
-                    yield file, found, time.monotonic() - started
-                if found:
-                    break
+    checker: _Checker,
+    found: Findings,
+    report: Report,
+) -> None:
+    assert checker.state  # noqa: S101 - there is at least one file
+    first, note = checker.removed, ""
+    if first:
+        which = f"the {len(files) - first} from {files[first].id} on"
+        note = f"{apply_paths.RE_RUN_OF_ALL}: {which}; it drops or renames what others make"
+    report(Working(f"check: {apply_paths.RE_RUN_OF_ALL}"))
+    failed = apply_paths.rerun_all(scratch, files, first, checker.state)
+    found.add_overall(apply_paths.RE_RUN_OF_ALL, failed, note)
+    report(Working(f"check: {apply_paths.PSQL}"))
+    found.add_overall(apply_paths.PSQL, apply_paths.apply_with_psql(scratch, files, checker.state))
 
 
-def _check_schema(
-    states: dict[str, Snapshot], migrator: Migrator, file: Migration
+class _Checker:
+    """Check files in their order, each in an empty database and in one with rows."""
+
+    state: Snapshot | None = None  # after the last file
+    removed = 0  # the number of the last file that drops or renames something, counted from 0
+
+    def __init__(
+        self, empty: Chain, filled: Chain, seeds: Sequence[SqlFile], notes: list[str]
+    ) -> None:
+        self._empty = empty
+        self._filled = filled
+        self._seeds = seeds
+        self._notes = notes
+        self._have_rows: set[str] = set()  # tables
+        self.not_tried: dict[str, str] = {}  # of the last file: why, by check
+
+    def check(self, number: int, file: Migration) -> Iterator[Finding]:
+        """Apply a file to databases that have all files before it, and yield what failed."""
+        self.not_tried = {}
+        migrator = self._empty.before(number)
+        before = self.state or snapshot.take(migrator.connection)
+        migrator = self._empty.before(number + 1)
+        after = self.state = snapshot.take(migrator.connection)
+        if failed := list(_check_again(_RE_RUN, migrator, file, after)):
+            yield from failed
+            if not file.header.transactional:
+                self._empty.spoiled()
+                migrator = self._empty.before(number + 1)
+        if failed := list(self._check_rollback(migrator, file, before, after)):
+            yield from failed
+            self._empty.spoiled()
+        effects = difference(before, after)
+        if broken_code.removes_names(effects):
+            self.removed = number
+        if failed := list(self._check_existing_data(number, file, effects, after)):
+            yield from failed
+            self._filled.spoiled()
+        self._forget(effects)
+
+    def _check_rollback(
+        self, migrator: Migrator, file: Migration, before: Snapshot, after: Snapshot
+    ) -> Iterator[Finding]:
+        """Roll an applied file back and apply it again; compare the schema with both."""
+        if file.header.irreversible:
+            self.not_tried[_ROLLBACK] = f"irreversible: {file.header.irreversible}"
+            return
+        try:
+            with migrator.lock():
+                migrator.roll_back([file])
+        except RunnerError as error:
+            yield failure(_ROLLBACK, file, "cannot be rolled back", error)
+            return
+        left = difference(snapshot.take(migrator.connection), before)
+        if left:
+            details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
+            yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
+            return
+        try:
+            apply(migrator, [file])
+        except RunnerError as error:
+            yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
+            return
+        found = difference(after, snapshot.take(migrator.connection))
+        if found:
+            details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
+            summary = "produces a different schema after its rollback"
+            yield Finding(_ROLLBACK, file.id, summary, details)
+
+    def _check_existing_data(
+        self, number: int, file: Migration, effects: Sequence[Difference], after: Snapshot
+    ) -> Iterator[Finding]:
+        """Apply a file while every table has rows, then again without its record."""
+        if self._filled.is_new:
+            self._have_rows = set()
+        migrator = self._filled.before(number)
+        self._fill(migrator.connection, file)
+        removes = broken_code.removes_names(effects)
+        broken = broken_code.failing(migrator.connection) if removes else set()
+        try:
+            self._filled.before(number + 1)
+        except RunnerError as error:
+            yield failure(_DATA, file, "fails if tables contain rows", error)
+            return
+        if removes and (broken := broken_code.failing(migrator.connection) - broken):
+            summary = "breaks code that uses what it renames or drops"
+            yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
+        found = difference(after, snapshot.take(migrator.connection))
+        if found:
+            details = tuple(d.as_drift("without rows", "with rows") for d in found)
+            summary = "produces a different schema if tables contain rows"
+            yield Finding(_DATA, file.id, summary, details)
+        else:
+            yield from _check_again(_DATA, migrator, file, after)
+
+    def _fill(self, connection: Connection, file: Migration) -> None:
+        """Insert rows into tables that have none, or changed; note those that stay empty."""
+        _load_fitting_seeds(connection, self._seeds)
+        empty = []
+        for result in sample_rows.fill(connection, except_=self._have_rows):
+            if result.rows:
+                self._have_rows.add(result.table)
+                continue
+            note = f"no sample rows could be inserted into {result.table}: {result.reason}"
+            if note not in self._notes:
+                self._notes.append(note)
+            empty.append(result.table)
+        code = file.text
+        concerned = [t for t in empty if t.partition(".")[2] in code or _DYNAMIC.search(code)]
+        if concerned:
+            self.not_tried[_DATA] = f"no rows in {', '.join(concerned)}"
+
+    def _forget(self, effects: Sequence[Difference]) -> None:
+        """Let tables that a file changed have new rows for the next one."""
+        changed = {(d.of or d.name).replace('"', "") for d in effects}
+        others = [d for d in effects if d.kind not in _OF_ONE_TABLE]
+        self._have_rows = set() if others else self._have_rows - changed
+
+
+def _check_again(
+    check: str, migrator: Migrator, file: Migration, expected: Snapshot
 ) -> Iterator[Finding]:
-    """Apply a file, apply it again without its record, roll it back, apply it once more."""
-    before = snapshot.take(migrator.connection)
-    apply(migrator, [file])
-    after = states[file.id] = snapshot.take(migrator.connection)
-    rows = _digests(migrator.connection)
-    failed = rerun(migrator, file, _RE_RUN)
-    if failed:
-        yield failed
+    """Run an applied file again: it must not fail, nor change anything."""
+    try:
+        found, tables = run_again(migrator, file, expected)
+    except RunnerError as error:
+        yield failure(check, file, "cannot be run again", error)
         return
-    found = difference(after, snapshot.take(migrator.connection))
-    details = tuple(d.as_effect() for d in found)
-    if _digests(migrator.connection) != rows:
-        details += ("changes rows",)
+    details = [*(d.as_effect() for d in found), *(f"rows of {table}" for table in tables)]
     if details:
-        yield Finding(_RE_RUN, file.id, "changes the database when it is run again", details)
-        return
-    yield from _check_rollback(migrator, file, before, after)
-
-
-def _check_rollback(
-    migrator: Migrator, file: Migration, before: Snapshot, after: Snapshot
-) -> Iterator[Finding]:
-    """Roll an applied file back and apply it again; compare with the schema before and after it."""
-    try:
-        with migrator.lock():
-            migrator.roll_back([file])
-    except RunnerError as error:
-        yield failure(_ROLLBACK, file, "cannot be rolled back", error)
-        return
-    left = difference(snapshot.take(migrator.connection), before)
-    if left:
-        details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
-        yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
-        return
-    try:
-        apply(migrator, [file])
-    except RunnerError as error:
-        yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
-        return
-    found = difference(after, snapshot.take(migrator.connection))
-    if found:
-        details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
-        summary = "produces a different schema after its rollback"
-        yield Finding(_ROLLBACK, file.id, summary, details)
-
-
-def _check_existing_data(
-    states: dict[str, Snapshot],
-    seeds: Sequence[SqlFile],
-    findings: Findings,
-    migrator: Migrator,
-    file: Migration,
-) -> Iterator[Finding]:
-    """Apply a file while every table has rows, then again without its record."""
-    _load_fitting_seeds(migrator.connection, seeds)
-    for result in sample_rows.fill(migrator.connection):
-        note = f"no sample rows could be inserted into {result.table}: {result.reason}"
-        if result.reason and not result.rows and note not in findings.notes:
-            findings.notes.append(note)
-    try:
-        apply(migrator, [file])
-    except RunnerError as error:
-        yield failure(_DATA, file, "fails if tables contain rows", error)
-        return
-    found = difference(states[file.id], snapshot.take(migrator.connection))
-    if found:
-        details = tuple(d.as_drift("without rows", "with rows") for d in found)
-        summary = "produces a different schema if tables contain rows"
-        yield Finding(_DATA, file.id, summary, details)
-    before = _digests(migrator.connection)
-    failed = rerun(migrator, file, _DATA)
-    if failed:
-        yield failed
-        return
-    after = _digests(migrator.connection)
-    changed = tuple(f"rows of {name}" for name in after if after[name] != before.get(name))
-    if changed:
-        yield Finding(_DATA, file.id, "changes rows when it is run again", changed)
+        yield Finding(check, file.id, "changes the database when it is run again", tuple(details))
 
 
 def _load_fitting_seeds(connection: Connection, seeds: Sequence[SqlFile]) -> None:
@@ -190,20 +223,9 @@ def _load_fitting_seeds(connection: Connection, seeds: Sequence[SqlFile]) -> Non
         try:
             with connection.transaction():
                 transactional.run_whole(connection, file, state="")
+        except Interrupted:
+            raise
         except RunnerError:  # written for an earlier or later schema
             continue
         finally:
             connection.execute(transactional.RESET_SESSION.encode())
-
-
-def _digests(connection: Connection) -> dict[str, str]:
-    """Return a digest of the rows of each table, independent of their order."""
-    tables = connection.execute(query("preflight/checks/tables")).fetchall()
-    if not tables:
-        return {}
-    one = sql.SQL(
-        "select {label}, md5(coalesce(string_agg(t::text, chr(10) order by t::text), ''))"
-        " from {} as t"
-    )
-    parts = [one.format(sql.Identifier(*t), label=sql.Literal(".".join(t))) for t in tables]
-    return dict(connection.execute(sql.SQL(" union all ").join(parts)).fetchall())

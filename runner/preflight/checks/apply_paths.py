@@ -4,69 +4,71 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from runner.errors import RunnerError
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.preflight.checks.finding import Finding, failure
+from runner.preflight.checks.trial import catalog_writes, run
 from runner.preflight.scratch import ScratchServer, apply
 from runner.schema import snapshot
-from runner.schema.diff import difference
+from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
 
-_RE_RUN_OF_ALL = "re-run of all files"
-_PSQL = "plain psql"
-_REPLACED = ("function", "policy", "trigger", "view")  # kinds that a later file may define again
-_GONE = ("42703", "42704", "42883", "42P01")  # SQLSTATEs: no such column, object, function, table
+RE_RUN_OF_ALL = "re-run of all files"
+PSQL = "plain psql"
+# What a later file may give or define again: compared when all files have run.
+_REPLACED = ("function", "policy", "procedure", "rule", "trigger", "view")
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql
 
 
-def rerun(migrator: Migrator, file: Migration, check: str) -> Finding | None:
-    """Delete a file's record and apply the file again; return a finding if that fails."""
-    try:
-        _again(migrator, file)
-    except RunnerError as error:
-        return failure(check, file, "cannot be run again", error)
-    return None
-
-
-def _again(migrator: Migrator, file: Migration) -> None:
-    with migrator.lock():
-        migrator.record(file, "unmark")
-        migrator.apply([file])
-
-
 def rerun_all(
-    scratch: ScratchServer, files: Sequence[Migration], expected: Snapshot
+    scratch: ScratchServer, files: Sequence[Migration], first: int, expected: Snapshot
 ) -> list[Finding]:
-    """Apply every file again to the complete schema, and return the first that changes it.
+    """Apply the files from `first` again to the complete schema; return the first that changes it.
 
-    What one file takes back or replaces may be given again by a later one: privileges, policies,
-    functions, triggers and views are compared when all files have run. A file that names what a
-    later one renamed or dropped is left out: it ran twice before that one, in the check of its own.
+    A privilege, policy or function of a later file may be replaced by an earlier one, if the later
+    one gives it again: these are compared when all files have run.
     """
     with scratch.database() as migrator:
         apply(migrator, files)
         waiting: dict[str, Migration] = {}  # the file after which such a thing differed
-        for file in files:
+        for file in files[first:]:
             try:
-                _again(migrator, file)
+                if not _run_again(migrator, file):
+                    continue
             except RunnerError as error:
-                if file is files[-1] or getattr(error, "sqlstate", "") not in _GONE:
-                    return [failure(_RE_RUN_OF_ALL, file, "cannot be run again", error)]
+                return [failure(RE_RUN_OF_ALL, file, "cannot be run again", error)]
             found = difference(expected, snapshot.take(migrator.connection))
-            given = [d for d in found if d.kind in _REPLACED or _PRIVILEGE.fullmatch(d.trait)]
+            given = [d for d in found if _may_be_given_again(d)]
             waiting = {d.as_effect(): waiting.get(d.as_effect(), file) for d in given}
             if lasting := [d for d in found if d not in given]:
                 return [_changes(file, (d.as_effect() for d in lasting))]
     return [_changes(next(iter(waiting.values())), waiting)] if waiting else []
 
 
+def _may_be_given_again(d: Difference) -> bool:
+    return d.kind in _REPLACED or d.trait == "comment" or bool(_PRIVILEGE.fullmatch(d.trait))
+
+
+def _run_again(migrator: Migrator, file: Migration) -> bool:
+    """Run an applied file again, and commit it; return whether it wrote to the catalog."""
+    if not file.header.transactional:
+        with migrator.lock():
+            migrator.record(file, "unmark")
+            migrator.apply([file])
+        return True
+    with migrator.connection.transaction():
+        writes = catalog_writes(migrator.connection)
+        run(migrator.connection, file)
+        return catalog_writes(migrator.connection) != writes
+
+
 def _changes(file: Migration, effects: Iterable[str]) -> Finding:
     summary = "changes the complete schema when it is run again"
-    return Finding(_RE_RUN_OF_ALL, file.id, summary, tuple(effects))
+    return Finding(RE_RUN_OF_ALL, file.id, summary, tuple(effects))
 
 
 def apply_with_psql(
@@ -94,13 +96,7 @@ def apply_with_psql(
             if ran.returncode or ran.stdout.strip() or ran.stderr.strip():
                 output = (ran.stdout + ran.stderr).strip().splitlines()
                 summary = "psql fails" if ran.returncode else "psql prints warnings or rows"
-                return [Finding(_PSQL, "", summary, tuple(output))]
+                return [Finding(PSQL, "", summary, tuple(output))]
         found = difference(snapshot.take(migrator.connection), expected)
     details = tuple(d.as_drift("with psql", "with the runner") for d in found)
-    return [Finding(_PSQL, "", "psql produces a different schema", details)] if found else []
-
-
-PATHS: dict[str, Callable[[ScratchServer, Sequence[Migration], Snapshot], list[Finding]]] = {
-    _RE_RUN_OF_ALL: rerun_all,
-    _PSQL: apply_with_psql,
-}
+    return [Finding(PSQL, "", "psql produces a different schema", details)] if found else []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runner.errors import Place, RunnerError
+from runner.errors import Interrupted, Place, RunnerError
 from runner.files.loader import Migration
 
 CHECKS = ("re-run", "rollback", "data", "lint")
@@ -24,10 +24,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class FileResult:
-    """Which of CHECKS one file passed."""
+    """Which of CHECKS one file passed; None for one that was not tried."""
 
     id: str
-    checks: dict[str, bool]
+    checks: dict[str, bool | None]
+    not_tried: Mapping[str, str]  # why, by check
     ms: float
 
 
@@ -41,25 +42,52 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def add_overall(self, check: str, found: Sequence[Finding]) -> None:
+    def add_file(
+        self, id_: str, found: Sequence[Finding], not_tried: Mapping[str, str], ms: float
+    ) -> None:
+        """Add the results of one file; what was not tried has not passed."""
+        self.failed += found
+        failed = {one.check for one in found}
+        not_tried = {check: why for check, why in not_tried.items() if check not in failed}
+        checks = {name: None if name in not_tried else name not in failed for name in CHECKS}
+        self.files.append(FileResult(id_, checks, not_tried, ms))
+
+    def add_overall(self, check: str, found: Sequence[Finding], note: str = "") -> None:
         """Add the result of a check of all files together; it passed if nothing was found."""
         self.overall[check] = not found
         self.failed += found
+        self.notes += [note] if note else []
 
     @property
-    def count(self) -> int:
-        """The number of checks that were made."""
-        return sum(len(file.checks) for file in self.files) + len(self.overall)
+    def not_tried(self) -> dict[str, list[str]]:
+        """Return why checks were not tried, each reason with the files."""
+        reasons: dict[str, list[str]] = {}
+        for file in self.files:
+            for check, why in file.not_tried.items():
+                reasons.setdefault(f"{check} not tried: {why}", []).append(file.id)
+        return reasons
+
+    @property
+    def missed(self) -> bool:
+        """Whether a check was not tried, other than a rollback that a file says is impossible."""
+        reasons = [why for file in self.files for why in file.not_tried.values()]
+        return any(not why.startswith("irreversible") for why in reasons)
 
     @property
     def summary(self) -> str:
         """The last line of the report."""
-        files = f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}"
-        failed = sum(not passed for file in self.files for passed in file.checks.values())
-        failed += sum(not passed for passed in self.overall.values())
-        return f"{files}, {self.count} checks, {failed} failed, in {self.seconds:.1f} s"
+        results = [result for file in self.files for result in file.checks.values()]
+        results += self.overall.values()
+        skipped = results.count(None)
+        return (
+            f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}, "
+            f"{len(results) - skipped} checks, {results.count(False)} failed"
+            f"{f', {skipped} not tried' if skipped else ''}, in {self.seconds:.1f} s"
+        )
 
 
 def failure(check: str, file: Migration, summary: str, error: RunnerError) -> Finding:
-    """Return the finding for a file whose check ended with an error."""
+    """Return the finding for a file whose check ended with an error; a signal ends the command."""
+    if isinstance(error, Interrupted):
+        raise error
     return Finding(check, file.id, f"{summary}: {error.message}", (), error.place)

@@ -28,6 +28,11 @@ def findings(files: Sequence[Migration]) -> list[Finding]:
     return [*found, *_squawk([file for file in files if file.id not in unreadable])]
 
 
+def not_tried() -> dict[str, str]:
+    """Return why this check was not tried completely: squawk is not installed."""
+    return {} if squawk() else {NAME: "squawk is not installed: pip install squawk-cli"}
+
+
 def squawk() -> Path | None:
     """Return the path of squawk: beside this Python, or on PATH. It is an optional dependency."""
     here = Path(sys.executable).with_name("squawk")

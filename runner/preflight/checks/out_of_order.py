@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from runner.errors import FileError, RunnerError, UsageError
+from runner.errors import FileError, Interrupted, RunnerError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.preflight.checks.finding import Finding
@@ -24,7 +24,7 @@ def check(
 ) -> tuple[str, list[Finding]]:
     """Apply the files in order, then with those out of order last, and compare the schemas.
 
-    Returns the check with its result in words, and what failed.
+    Returns the result in words if nothing failed, and what failed.
     """
     ids = ", ".join(file.id for file in out_of_order)
     reordered = [file for file in files if file not in out_of_order] + list(out_of_order)
@@ -37,19 +37,21 @@ def check(
             summary = f"depends on {', '.join(needed)}, which would be applied after it"
             dependent.append(Finding(NAME, file.id, summary))
     if dependent:
-        return NAME, dependent
+        return "", dependent
     made = []
     for order, name in ((files, "in numeric order"), (reordered, f"with {ids} last")):
         try:
             made.append(scratch.snapshot_of(order))
         except RunnerError as error:
+            if isinstance(error, Interrupted):
+                raise
             summary = f"the files cannot be applied {name}: {error.message}"
-            return NAME, [Finding(NAME, "", summary, (), error.place)]
+            return "", [Finding(NAME, "", summary, (), error.place)]
     found = difference(*made)
     if found:
         details = tuple(d.as_drift("in order", "out of order") for d in found)
         summary = "produces a different schema when applied out of order"
-        return NAME, [Finding(NAME, ids, summary, details)]
+        return "", [Finding(NAME, ids, summary, details)]
     return f"{NAME}: {ids} can be applied after all others, safe to merge", []
 
 

@@ -9,11 +9,12 @@ from runner.preflight.checks.finding import CHECKS, Finding, Findings
 Paint = Callable[[str, str], str]  # text and color
 
 _WIDTH = 36  # of an id; a line has at most 80 columns
+_MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
 
 
 def lines(found: Findings, paint: Paint) -> Iterator[str]:
     """Yield a line for each file, each overall check, each finding, and a summary."""
-    longest = max(len(file.id) for file in found.files)
+    longest = max((len(file.id) for file in found.files), default=0)
     width = min(max(longest, 20), _WIDTH)
     yield " " * (width + 2) + "  ".join(CHECKS)
     for file in found.files:
@@ -24,6 +25,9 @@ def lines(found: Findings, paint: Paint) -> Iterator[str]:
         yield f"{_mark(passed, 1, paint)} {name}"
     for finding in found.failed:
         yield from _finding(finding, paint)
+    for reason, ids in found.not_tried.items():
+        which = f"{ids[0]} to {ids[-1]}" if len(ids) > 1 else ids[0]
+        yield paint(f"– {which}: {reason}", "yellow")
     for note in found.notes:
         yield paint(f"note: {note}", "yellow")
     yield paint(found.summary, "red" if found.failed else "green")
@@ -40,9 +44,9 @@ def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
         yield f"  {detail}"
 
 
-def _mark(passed: bool, width: int, paint: Paint) -> str:
-    padded = ("✓" if passed else "✗").center(width)
-    return paint(padded, "green" if passed else "red")
+def _mark(passed: bool | None, width: int, paint: Paint) -> str:
+    mark, color = _MARKS[passed]
+    return paint(mark.center(width), color)
 
 
 def _cut(text: str, width: int) -> str:

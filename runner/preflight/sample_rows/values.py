@@ -17,7 +17,10 @@ from runner.preflight.sample_rows.shapes import Column
 Lister = Callable[[Column, str, int], list[str]]
 
 _LONG = "a text of some length " * 20
-_LARGE = {"int2": "30000", "int4": "2000000000", "int8": "9000000000000000000"}
+# Large in absolute value. Positive ones stay below what would fill a disk as an argument of
+# generate_series() or repeat().
+_LARGE = {"int2": "30000", "int4": "100000", "int8": "100000"}
+_SMALL = {"int4": "-2000000000", "int8": "-9000000000000000000"}
 # For numbers of an owner: a base of 16 bits gives distinct ranges, except for smallint.
 _OFFSETS = {"int4": 100_000_000, "int8": 10**12}
 _STEPS = {"int4": 20_000, "int8": 10**7, "int2": 0}
@@ -107,12 +110,13 @@ def _texts(_: Column, conditions: str, n: int) -> list[str]:
 
 def _numbers(column: Column, conditions: str, n: int) -> list[str]:
     """Return a small, zero, negative and large number, and those in conditions and next to them."""
-    large = _LARGE.get(column.kind, "12345678901.25")
+    large = [_LARGE.get(column.kind, "100000.25"), _SMALL.get(column.kind, "-12345678901.25")]
     if column.kind == "numeric" and column.size >= 4:
         precision, scale = divmod(column.size - 4, 1 << 16)
-        large = str((Decimal(10) ** precision - 1).scaleb(-scale))
+        most = (Decimal(10) ** precision - 1).scaleb(-scale)
+        large = [str(min(most, Decimal(100_000))), str(-most)]
     named = [Decimal(text) for text in dict.fromkeys(_NUMBER.findall(conditions))][:6]
-    return [str(n), "0", "-1", large, *(str(v + step) for v in named for step in (0, 1, -1))]
+    return [str(n), "0", "-1", *large, *(str(v + step) for v in named for step in (0, 1, -1))]
 
 
 def _dates(_: Column, conditions: str, n: int) -> list[str]:

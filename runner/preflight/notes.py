@@ -1,0 +1,81 @@
+"""What `status` says of single migrations: interrupted outside a transaction, or renumbered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from runner.execution import concurrent_indexes, non_transactional
+from runner.files.loader import Migration
+from runner.migrate import recorder
+from runner.migrate.plan import Entry, Plan, State
+from runner.postgres.connection import Connection
+from runner.preflight import renumbered
+
+_COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
+
+
+def notes(connection: Connection, plan: Plan) -> dict[str, str]:
+    """Return a sentence for each migration that needs one, by id. Reads only."""
+    found = {
+        missing.id: f"is {file.id} now, with the same code: python -m runner apply --renumbered"
+        for missing, file in renumbered.pairs(plan)
+    }
+    pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
+    outside = [file for file in pending if file and not file.header.transactional]
+    begun = recorder.unfinished(connection) if outside else {}
+    for file in outside:
+        done = begun.get(f"apply {file.id}", 0)
+        left = list(_invalid_indexes(connection, file))
+        if done or left:
+            words = ["interrupted at its first statement."]
+            if done:
+                words = [f"interrupted. {non_transactional.progress(done)}"]
+            if left:
+                words.append(
+                    f"Invalid, so it costs writes and serves no reads: index {', '.join(left)}."
+                )
+            words.append("apply continues there, and builds invalid indexes again.")
+            found[file.id] = " ".join(words)
+    return found
+
+
+def _invalid_indexes(connection: Connection, file: Migration) -> Iterator[str]:
+    for statement in file.statements:
+        index = concurrent_indexes.built_by(statement.text)
+        if index and index.name:
+            name, builder = concurrent_indexes.invalid(connection, index)
+            if name and not builder:
+                yield name
+
+
+def as_json(entry: Entry, said: Mapping[str, str]) -> dict[str, Any]:
+    """Return the JSON object of one migration, see docs/json.md."""
+    record, file = entry.record, entry.migration
+    return {
+        "id": entry.id,
+        "state": entry.state.value,
+        "file": str(file.path) if file else None,
+        "sha256": file.sha256 if file else None,
+        "applied_sha256": record.sha256 if record else None,
+        "applied_at": f"{record.applied_at.isoformat()}Z" if record and record.applied_at else None,
+        "applied_by": record.applied_by if record else None,
+        "ms": record.ms if record else None,
+        "note": said.get(entry.id),
+    }
+
+
+def table(plan: Plan, paint: Callable[[str, str], str]) -> tuple[list[Sequence[str]], list[str]]:
+    """Return a row for each migration: state, id, when applied, time taken; and who applied."""
+    rows: list[Sequence[str]] = [
+        (
+            paint(entry.state.label, _COLORS.get(entry.state.value, "red")),
+            entry.id,
+            f"{record.applied_at:%Y-%m-%d %H:%M}" if record and record.applied_at else "",
+            f"{record.ms:,.0f} ms" if record and record.ms is not None else "",
+        )
+        for entry in plan.entries
+        for record in (entry.record,)
+    ]
+    by = {e.record.applied_by for e in plan.entries if e.record and e.record.applied_by}
+    return rows, sorted(by)
