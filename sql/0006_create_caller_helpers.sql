@@ -9,6 +9,8 @@
 -- The functions are security definer, because a policy on users that read users as the caller would
 -- recurse infinitely; plpgsql, because its plans are cached per session; and parallel safe, because
 -- otherwise parallel plans would be disabled.
+-- The cast is how users_auth_user_id_key is declared (see 0003). There are no statistics about it:
+-- "limit 2" tells the planner to expect few rows, and two would still be an error.
 -- search_path names pg_temp last: if it is omitted, pg_temp is searched first for types, and a
 -- tenant's own pg_temp.uuid would run here as the owner.
 
@@ -21,12 +23,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
 begin
     return (
         select u.org_id
         from public.users as u
-        where u.auth_user_id = caller
+        where u.auth_user_id::text = caller
+        limit 2
     );
 end
 $$;
@@ -44,13 +47,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
 begin
     return (
         select u.org_id
         from public.users as u
-        where u.auth_user_id = caller
+        where u.auth_user_id::text = caller
             and u.roles && wanted
+        limit 2
     );
 end
 $$;
@@ -68,12 +72,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
 begin
     return (
         select u.id
         from public.users as u
-        where u.auth_user_id = caller
+        where u.auth_user_id::text = caller
+        limit 2
     );
 end
 $$;

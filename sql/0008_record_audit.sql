@@ -16,13 +16,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
     actor record;
 begin
     select u.org_id, u.id
     into actor
     from public.users as u
-    where u.auth_user_id = caller;
+    where u.auth_user_id::text = caller
+    limit 1;
 
     if tg_argv[0] = 'organizations' then
         insert into public.audit_logs (org_id, actor_id, action, target_type, target_id)
@@ -53,7 +54,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
+    actor record;
     subject record;
     subject_org text;
     before jsonb;
@@ -95,15 +97,16 @@ begin
         return null;
     end if;
 
+    select u.org_id, u.id
+    into actor
+    from public.users as u
+    where u.auth_user_id::text = caller
+    limit 1;
+
     insert into public.audit_logs (org_id, actor_id, action, target_type, target_id, meta)
     values (
         subject_org,
-        (
-            select u.id
-            from public.users as u
-            where u.auth_user_id = caller
-                and u.org_id = subject_org
-        ),
+        case subject_org when actor.org_id then actor.id end,
         lower(tg_op),
         tg_argv[0],
         subject.id,

@@ -117,6 +117,7 @@ WEAKENED = {
     "119": off("projects"),
     "118": "alter policy select_admin on public.audit_logs"
     " using (org_id = (select app.caller_org()))",
+    "120": "alter table public.users add unique (email)",
     "201": "alter policy insert_admin on public.projects with check (true);"
     " drop policy tenant_isolation on public.projects",
     "202": off("users"),

@@ -263,9 +263,10 @@ WRITES = {
     " on p.org_id = v.org"
     " when not matched then insert (org_id, name) values (v.org, 'Planted')",
     "upsert of an email": "insert into public.users (org_id, email, name) values"
-    f" ('{HOME.id}', 'member@away.test', 'Taken') on conflict (email) do update set name = 'Taken'",
-    "upsert of an email into another org": "insert into public.users (org_id, email, name) values"
-    f" ('{AWAY.id}', 'member@away.test', 'Taken') on conflict (email) do update set name = 'Taken'",
+    f" ('{HOME.id}', 'member@away.test', 'Taken') on conflict do nothing",
+    "upsert into another org": "insert into public.users (org_id, email, name) values"
+    f" ('{AWAY.id}', 'new@away.test', 'Taken')"
+    " on conflict (org_id, id) do update set name = 'Taken'",
     "an agent": f"insert into public.ai_agents (org_id, type) values ('{AWAY.id}', 'spy')",
     "an owner": "insert into public.users (org_id, email, name, roles)"
     f" values ('{AWAY.id}', 'spy@home.test', 'Spy', '{{OWNER}}')",
@@ -406,9 +407,6 @@ PROMOTIONS = {
     " where email = 'other_member@home.test'",
     "a new account": "insert into public.users (org_id, email, name, roles) values"
     " ('%(org)s', 'new@home.test', 'New', '{MEMBER,OWNER}')",
-    "by an upsert": "insert into public.users (org_id, email, name, roles) values"
-    " ('%(org)s', 'other_member@home.test', 'N', '{MEMBER}')"
-    " on conflict (email) do update set roles = '{OWNER}'",
     "by a merge": "merge into public.users as u using (values (1)) as v on u.email like 'other_m%%'"
     " when matched then update set roles = '{OWNER}'",
 }
