@@ -3,7 +3,9 @@
 -- depends: 0005_create_ai_agents_and_audit_logs
 
 -- The result depends on the row in users alone: the only trusted claim is "sub", so demoting or
--- unlinking a user takes effect with the next statement. Without a row in users the result is null,
+-- unlinking a user takes effect with the next statement, at the isolation level READ COMMITTED. From
+-- REPEATABLE READ on, it does with the next transaction; roles and approvals are judged by the
+-- latest version of the row at any level (see 0007). Without a row in users the result is null,
 -- which equals no org_id.
 --
 -- The functions are security definer, because a policy on users that read users as the caller would

@@ -86,7 +86,7 @@ LOGS_FOREIGN_ACTORS = """
     do $$ begin
         execute replace(
             pg_get_functiondef('app.record_audit()'::regprocedure),
-            'and u.org_id = subject_org', ''
+            'case subject_org when actor.org_id then actor.id end', 'actor.id'
         );
     end $$;
 """
@@ -138,7 +138,7 @@ WEAKENED = {
     "254": off("projects"),
     "301": drop_trigger("guard_roles", "users"),
     "302": "alter policy insert_admin on public.users"
-    " with check (org_id = (select app.caller_org()))",
+    " with check (org_id = (select app.caller_org()));" + drop_trigger("guard_roles", "users"),
     "303": MEMBERS_UPDATE_USERS + drop_trigger("guard_roles", "users"),
     "304": grant("update (auth_user_id) on public.users"),
     "305": TRUSTS_CLAIMS + "drop policy tenant_isolation on public.projects",
