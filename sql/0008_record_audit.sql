@@ -113,11 +113,26 @@ begin
         details
     );
 
+    -- A row that moved, or got another id, is found in both logs and by both ids.
+    if details -> 'columns' ?| '{org_id,id}' then
+        insert into public.audit_logs (org_id, actor_id, action, target_type, target_id, meta)
+        select
+            o.id,
+            case o.id when actor.org_id then actor.id end,
+            'update',
+            tg_argv[0],
+            old.id,
+            details
+        from public.organizations as o
+        where o.id = before ->> 'org_id';
+    end if;
+
     return null;
 end
 $$;
 comment on function app.record_audit() is
-    'Records who updated or deleted which row, and the names of changed columns.';
+    'Records who updated or deleted which row, and the names of changed columns; a move in the logs '
+    'of both organizations.';
 revoke all on function app.record_audit() from public;
 
 create or replace trigger record_insert

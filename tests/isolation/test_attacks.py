@@ -192,6 +192,13 @@ WEAKENED = {
     "722": drop_trigger("record_audit", "ai_agents"),
     "723": LOGS_TOO_MUCH,
     "724": LOGS_FOREIGN_ACTORS,
+    "725": """
+        do $$ begin
+            execute replace(
+                pg_get_functiondef('app.record_audit()'::regprocedure), '{org_id,id}', '{}'
+            );
+        end $$
+    """,
     "731": drop_constraint("users_roles_check"),
     "732": drop_constraint("projects_status_check"),
     "733": drop_constraint("ai_agents_config_check"),
