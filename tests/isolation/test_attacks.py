@@ -145,6 +145,16 @@ WEAKENED = {
     "306": IGNORES_ROLES,
     "307": off("projects"),
     "308": grant("update (billing_plan) on public.organizations"),
+    "309": """
+        create or replace function auth.uid() returns uuid language sql stable parallel safe
+        return nullif(
+            coalesce(
+                nullif(current_setting('request.jwt.claim.sub', true), ''),
+                nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub'
+            ),
+            ''
+        )::uuid
+    """,
     "401": grant("update (approver_id) on public.workflows"),
     "402": drop_trigger("guard_approval", "workflows"),
     "403": drop_trigger("guard_approval", "workflows"),
