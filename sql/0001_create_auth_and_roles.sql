@@ -131,7 +131,7 @@ begin
 end
 $$;
 
--- Without Supabase, create functions that behave exactly like Supabase's own. The comment on the
+-- Without Supabase, create functions that behave like Supabase's own. The comment on the
 -- schema marks it as a stand-in: the rollback drops only a schema with this comment.
 do $$
 begin
@@ -143,6 +143,10 @@ begin
     comment on schema auth is
         'Stand-in for Supabase''s schema auth, made by 0001_create_auth_and_roles.';
 
+    -- The claims of the request decide. The settings of single claims are those of an older
+    -- PostgREST; Supabase's own functions read these first, so one that is left in a session would
+    -- be the identity of every later request.
+    --
     -- SQL-standard bodies resolve names at creation, so search_path is not set. Setting it would
     -- prevent these functions from being inlined into the helpers of 0006, as Supabase's own are.
     create function auth.jwt()
@@ -151,8 +155,8 @@ begin
     stable
     parallel safe
     return coalesce(
-        nullif(current_setting('request.jwt.claim', true), ''),
-        nullif(current_setting('request.jwt.claims', true), '')
+        nullif(current_setting('request.jwt.claims', true), ''),
+        nullif(current_setting('request.jwt.claim', true), '')
     )::jsonb;
     comment on function auth.jwt() is
         'All claims of the request; null outside a request. Raises an error on invalid JSON.';
@@ -164,10 +168,11 @@ begin
     stable
     parallel safe
     return nullif(
-        coalesce(
-            nullif(current_setting('request.jwt.claim.sub', true), ''),
-            nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub'
-        ),
+        case
+            when nullif(current_setting('request.jwt.claims', true), '') is null
+                then current_setting('request.jwt.claim.sub', true)
+            else current_setting('request.jwt.claims', true)::json ->> 'sub'
+        end,
         ''
     )::uuid;
     comment on function auth.uid() is
@@ -178,10 +183,11 @@ begin
     language sql
     stable
     parallel safe
-    return coalesce(
-        nullif(current_setting('request.jwt.claim.role', true), ''),
-        nullif(current_setting('request.jwt.claims', true), '')::json ->> 'role'
-    );
+    return case
+        when nullif(current_setting('request.jwt.claims', true), '') is null
+            then nullif(current_setting('request.jwt.claim.role', true), '')
+        else current_setting('request.jwt.claims', true)::json ->> 'role'
+    end;
     comment on function auth.role() is
         'The claim role; null without one. For information only: no policy depends on it.';
 

@@ -43,8 +43,11 @@ create table if not exists public.users (
     -- Deferrable in every table, because removing an organization deletes its own row first.
     constraint users_org_id_fkey foreign key (org_id)
     references public.organizations (id) deferrable initially immediate,
-    constraint users_email_key unique (email),
-    constraint users_auth_user_id_key unique (auth_user_id),
+    -- Unique on the whole platform, so without org_id: such an index would be read before the
+    -- policies apply. A hash index has no ranges and no order, and neither expression is leakproof,
+    -- so no plan of a tenant uses these two.
+    constraint users_email_key exclude using hash (lower(email) with =),
+    constraint users_auth_user_id_key exclude using hash ((auth_user_id::text) with =),
     constraint users_id_check check (id ~ '^c[a-z0-9]{24}$'),
     constraint users_email_check check (email = lower(email) and email ~ '^[^@\s]+@[^@\s]+$'),
     constraint users_name_check check (name ~ '\S'),
@@ -61,9 +64,16 @@ create table if not exists public.users (
 comment on table public.users is
     'The users of each organization. Those who have acted are unlinked or renamed, never deleted.';
 comment on column public.users.email is
-    'Lower case; unique across all organizations.';
+    'Lower case; unique across all organizations. As service_role, look it up by lower(email).';
 comment on column public.users.auth_user_id is
-    'auth.uid() of the account that signs in as this user. Null ends access immediately.';
+    'auth.uid() of the account that signs in as this user; look it up by auth_user_id::text. '
+    'Null ends access immediately.';
+
+-- Without statistics, the planner's estimates reveal nothing about the values of other tenants.
+alter table public.users alter column email set statistics 0;
+alter table public.users alter column auth_user_id set statistics 0;
+alter index public.users_email_key alter column 1 set statistics 0;
+alter index public.users_auth_user_id_key alter column 1 set statistics 0;
 
 create index if not exists users_org_id_created_at_id_idx
 on public.users (org_id, created_at desc, id desc);

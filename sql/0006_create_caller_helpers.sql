@@ -3,12 +3,16 @@
 -- depends: 0005_create_ai_agents_and_audit_logs
 
 -- The result depends on the row in users alone: the only trusted claim is "sub", so demoting or
--- unlinking a user takes effect with the next statement. Without a row in users the result is null,
+-- unlinking a user takes effect with the next statement, at the isolation level READ COMMITTED. From
+-- REPEATABLE READ on, it does with the next transaction; roles and approvals are judged by the
+-- latest version of the row at any level (see 0007). Without a row in users the result is null,
 -- which equals no org_id.
 --
 -- The functions are security definer, because a policy on users that read users as the caller would
 -- recurse infinitely; plpgsql, because its plans are cached per session; and parallel safe, because
 -- otherwise parallel plans would be disabled.
+-- The cast is how users_auth_user_id_key is declared (see 0003). There are no statistics about it:
+-- "limit 2" tells the planner to expect few rows, and two would still be an error.
 -- search_path names pg_temp last: if it is omitted, pg_temp is searched first for types, and a
 -- tenant's own pg_temp.uuid would run here as the owner.
 
@@ -21,12 +25,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
 begin
     return (
         select u.org_id
         from public.users as u
-        where u.auth_user_id = caller
+        where u.auth_user_id::text = caller
+        limit 2
     );
 end
 $$;
@@ -44,13 +49,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
 begin
     return (
         select u.org_id
         from public.users as u
-        where u.auth_user_id = caller
+        where u.auth_user_id::text = caller
             and u.roles && wanted
+        limit 2
     );
 end
 $$;
@@ -68,12 +74,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
 begin
     return (
         select u.id
         from public.users as u
-        where u.auth_user_id = caller
+        where u.auth_user_id::text = caller
+        limit 2
     );
 end
 $$;

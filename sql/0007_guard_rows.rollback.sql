@@ -12,4 +12,5 @@ drop function if exists app.keep_id();
 drop function if exists app.keep_last_owner();
 drop function if exists app.guard_roles();
 drop function if exists app.touch_updated_at();
+drop function if exists app.lock_caller_as(public.user_role[]);
 drop function if exists app.is_tenant(oid);

@@ -5,8 +5,9 @@
 -- There are two kinds of rule. A permission applies to tenants; a violation raises 42501. An
 -- invariant applies to every role, including service_role and the owner; a violation raises 23514.
 --
--- Unless noted, the functions are security invoker, to see which role writes, and stable, so that
--- each row is checked against the state before the statement and not against a partial update.
+-- The functions are security invoker, to see which role writes, unless noted. Those that judge the
+-- caller or an approver are volatile and lock that user's row: a snapshot, of a transaction or an
+-- open cursor, may be older than a demotion.
 
 -- tenants -----------------------------------------------------------------------------------------
 
@@ -26,6 +27,37 @@ comment on function app.is_tenant(oid) is
     'Whether row-level security applies to the current role on this table. False for service_role.';
 revoke all on function app.is_tenant(oid) from public;
 grant execute on function app.is_tenant(oid) to authenticated, service_role;
+
+-- Security definer, because a MEMBER may not lock a row of users. A demotion by another session has
+-- to wait for the lock, or is seen: under READ COMMITTED the caller is refused, and under REPEATABLE
+-- READ the statement fails with a serialization error.
+create or replace function app.lock_caller_as(variadic wanted public.user_role[])
+returns text
+language plpgsql
+volatile
+parallel unsafe
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    caller text := auth.uid();
+    locked_org text;
+begin
+    select u.org_id
+    into locked_org
+    from public.users as u
+    where u.auth_user_id::text = caller
+        and u.roles && wanted
+    limit 1
+    for share;
+
+    return locked_org;
+end
+$$;
+comment on function app.lock_caller_as(public.user_role[]) is
+    'Like app.caller_org_as(), but from the latest version of the row, which stays locked.';
+revoke all on function app.lock_caller_as(public.user_role[]) from public;
+grant execute on function app.lock_caller_as(public.user_role[]) to authenticated, service_role;
 
 -- updated_at --------------------------------------------------------------------------------------
 
@@ -63,21 +95,26 @@ for each row execute function app.touch_updated_at();
 create or replace function app.guard_roles()
 returns trigger
 language plpgsql
-stable
-parallel safe
+volatile
+parallel unsafe
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if tg_op = 'UPDATE' and new.roles is not distinct from old.roles then
+        return new;
+    end if;
+
+    -- For each row anew: a statement in which an OWNER also steps down may be refused.
     if not app.is_tenant(tg_relid) then
         return new;
     end if;
 
-    if app.caller_org_as('OWNER') is not distinct from new.org_id then
+    if app.lock_caller_as('OWNER') is not distinct from new.org_id then
         return new;
     end if;
 
-    if app.caller_org_as('ADMIN') is distinct from new.org_id then
-        raise exception 'only an OWNER or ADMIN may change roles'
+    if app.lock_caller_as('ADMIN') is distinct from new.org_id then
+        raise exception 'only an OWNER or ADMIN may give roles'
             using errcode = 'insufficient_privilege';
     end if;
 
@@ -90,14 +127,12 @@ begin
 end
 $$;
 comment on function app.guard_roles() is
-    'An OWNER may change any roles, an ADMIN only roles that do not include OWNER.';
+    'An OWNER may give any roles, an ADMIN only roles that do not include OWNER.';
 revoke all on function app.guard_roles() from public;
 
 create or replace trigger guard_roles
-before update on public.users
-for each row
-when (new.roles is distinct from old.roles)
-execute function app.guard_roles();
+before insert or update on public.users
+for each row execute function app.guard_roles();
 
 -- the last owner ----------------------------------------------------------------------------------
 
@@ -203,8 +238,8 @@ for each row execute function app.keep_id();
 create or replace function app.guard_approval()
 returns trigger
 language plpgsql
-stable
-parallel safe
+volatile
+parallel unsafe
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -230,7 +265,7 @@ begin
                 using errcode = 'insufficient_privilege';
         end if;
 
-        if app.caller_org_as('OWNER', 'ADMIN') is distinct from new.org_id then
+        if app.lock_caller_as('OWNER', 'ADMIN') is distinct from new.org_id then
             raise exception 'only an OWNER or ADMIN may approve or un-approve'
                 using errcode = 'insufficient_privilege';
         end if;
@@ -262,13 +297,14 @@ begin
                 using errcode = 'check_violation', constraint = 'guard_approval';
         end if;
 
-        if not exists (
-            select
-            from public.users as u
-            where u.org_id = new.org_id
-                and u.id = new.approver_id
-                and u.roles && '{OWNER,ADMIN}'
-        ) then
+        perform
+        from public.users as u
+        where u.org_id = new.org_id
+            and u.id = new.approver_id
+            and u.roles && '{OWNER,ADMIN}'
+        for share;
+
+        if not found then
             raise exception 'approver_id must be an OWNER or ADMIN of the organization'
                 using errcode = 'check_violation', constraint = 'guard_approval';
         end if;

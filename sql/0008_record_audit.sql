@@ -16,13 +16,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
     actor record;
 begin
     select u.org_id, u.id
     into actor
     from public.users as u
-    where u.auth_user_id = caller;
+    where u.auth_user_id::text = caller
+    limit 1;
 
     if tg_argv[0] = 'organizations' then
         insert into public.audit_logs (org_id, actor_id, action, target_type, target_id)
@@ -53,7 +54,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    caller uuid := auth.uid();
+    caller text := auth.uid();
+    actor record;
     subject record;
     subject_org text;
     before jsonb;
@@ -95,26 +97,42 @@ begin
         return null;
     end if;
 
+    select u.org_id, u.id
+    into actor
+    from public.users as u
+    where u.auth_user_id::text = caller
+    limit 1;
+
     insert into public.audit_logs (org_id, actor_id, action, target_type, target_id, meta)
     values (
         subject_org,
-        (
-            select u.id
-            from public.users as u
-            where u.auth_user_id = caller
-                and u.org_id = subject_org
-        ),
+        case subject_org when actor.org_id then actor.id end,
         lower(tg_op),
         tg_argv[0],
         subject.id,
         details
     );
 
+    -- A row that moved, or got another id, is found in both logs and by both ids.
+    if details -> 'columns' ?| '{org_id,id}' then
+        insert into public.audit_logs (org_id, actor_id, action, target_type, target_id, meta)
+        select
+            o.id,
+            case o.id when actor.org_id then actor.id end,
+            'update',
+            tg_argv[0],
+            old.id,
+            details
+        from public.organizations as o
+        where o.id = before ->> 'org_id';
+    end if;
+
     return null;
 end
 $$;
 comment on function app.record_audit() is
-    'Records who updated or deleted which row, and the names of changed columns.';
+    'Records who updated or deleted which row, and the names of changed columns; a move in the logs '
+    'of both organizations.';
 revoke all on function app.record_audit() from public;
 
 create or replace trigger record_insert

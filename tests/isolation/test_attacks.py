@@ -94,7 +94,7 @@ LOGS_FOREIGN_ACTORS = """
     do $$ begin
         execute replace(
             pg_get_functiondef('app.record_audit()'::regprocedure),
-            'and u.org_id = subject_org', ''
+            'case subject_org when actor.org_id then actor.id end', 'actor.id'
         );
     end $$;
 """
@@ -125,6 +125,7 @@ WEAKENED = {
     "119": off("projects"),
     "118": "alter policy select_admin on public.audit_logs"
     " using (org_id = (select app.caller_org()))",
+    "120": "alter table public.users add unique (email)",
     "201": "alter policy insert_admin on public.projects with check (true);"
     " drop policy tenant_isolation on public.projects",
     "202": off("users"),
@@ -145,13 +146,23 @@ WEAKENED = {
     "254": off("projects"),
     "301": drop_trigger("guard_roles", "users"),
     "302": "alter policy insert_admin on public.users"
-    " with check (org_id = (select app.caller_org()))",
+    " with check (org_id = (select app.caller_org()));" + drop_trigger("guard_roles", "users"),
     "303": MEMBERS_UPDATE_USERS + drop_trigger("guard_roles", "users"),
     "304": grant("update (auth_user_id) on public.users"),
     "305": TRUSTS_CLAIMS + "drop policy tenant_isolation on public.projects",
     "306": IGNORES_ROLES,
     "307": off("projects"),
     "308": grant("update (billing_plan) on public.organizations"),
+    "309": """
+        create or replace function auth.uid() returns uuid language sql stable parallel safe
+        return nullif(
+            coalesce(
+                nullif(current_setting('request.jwt.claim.sub', true), ''),
+                nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub'
+            ),
+            ''
+        )::uuid
+    """,
     "401": grant("update (approver_id) on public.workflows"),
     "402": drop_trigger("guard_approval", "workflows"),
     "403": drop_trigger("guard_approval", "workflows"),
@@ -199,6 +210,13 @@ WEAKENED = {
     "722": drop_trigger("record_audit", "ai_agents"),
     "723": LOGS_TOO_MUCH,
     "724": LOGS_FOREIGN_ACTORS,
+    "725": """
+        do $$ begin
+            execute replace(
+                pg_get_functiondef('app.record_audit()'::regprocedure), '{org_id,id}', '{}'
+            );
+        end $$
+    """,
     "731": drop_constraint("users_roles_check"),
     "732": drop_constraint("projects_status_check"),
     "733": drop_constraint("ai_agents_config_check"),

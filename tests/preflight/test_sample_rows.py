@@ -130,7 +130,7 @@ def test_migrations_that_depend_on_data_fail_only_on_sample_rows(
         "alter table public.projects alter name type text using convert_to(name, 'latin1')::text": (
             "22P05"
         ),
-        "alter table public.projects add foreign key (description) references public.users (email)":
+        "alter table public.projects add foreign key (name) references public.organizations (id)":
             "23503",
         """
         create type public.two_plans as enum ('FREE', 'PRO');

@@ -263,9 +263,10 @@ WRITES = {
     " on p.org_id = v.org"
     " when not matched then insert (org_id, name) values (v.org, 'Planted')",
     "upsert of an email": "insert into public.users (org_id, email, name) values"
-    f" ('{HOME.id}', 'member@away.test', 'Taken') on conflict (email) do update set name = 'Taken'",
-    "upsert of an email into another org": "insert into public.users (org_id, email, name) values"
-    f" ('{AWAY.id}', 'member@away.test', 'Taken') on conflict (email) do update set name = 'Taken'",
+    f" ('{HOME.id}', 'member@away.test', 'Taken') on conflict do nothing",
+    "upsert into another org": "insert into public.users (org_id, email, name) values"
+    f" ('{AWAY.id}', 'new@away.test', 'Taken')"
+    " on conflict (org_id, id) do update set name = 'Taken'",
     "an agent": f"insert into public.ai_agents (org_id, type) values ('{AWAY.id}', 'spy')",
     "an owner": "insert into public.users (org_id, email, name, roles)"
     f" values ('{AWAY.id}', 'spy@home.test', 'Spy', '{{OWNER}}')",
@@ -406,9 +407,6 @@ PROMOTIONS = {
     " where email = 'other_member@home.test'",
     "a new account": "insert into public.users (org_id, email, name, roles) values"
     " ('%(org)s', 'new@home.test', 'New', '{MEMBER,OWNER}')",
-    "by an upsert": "insert into public.users (org_id, email, name, roles) values"
-    " ('%(org)s', 'other_member@home.test', 'N', '{MEMBER}')"
-    " on conflict (email) do update set roles = '{OWNER}'",
     "by a merge": "merge into public.users as u using (values (1)) as v on u.email like 'other_m%%'"
     " when matched then update set roles = '{OWNER}'",
 }
@@ -436,23 +434,40 @@ def test_admin_cannot_change_roles_of_an_owner(conn: Connection[TupleRow], roles
         assert refused(conn, statement)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "roles = '{MEMBER}' where 'OWNER' = any (roles)",
-        "roles = roles || '{ADMIN}' where 'OWNER' = any (roles)",
-        "roles = '{OWNER}' where 'MEMBER' = any (roles)",
-    ],
-)
-def test_guard_roles_applies_under_a_policy_that_is_too_broad(
-    conn: Connection[TupleRow], change: str
-) -> None:
+def test_guard_roles_applies_if_every_policy_is_open(conn: Connection[TupleRow]) -> None:
+    """It is the second lock, for roles that are changed and for users who are added with roles."""
     conn.execute(
-        "create policy too_broad on public.users for update to authenticated"
-        " using (true) with check (true)"
+        """
+        do $$ declare name text; begin
+            for name in select polname from pg_policy where polrelid = 'public.users'::regclass
+            loop
+                execute format('drop policy %I on public.users', name);
+            end loop;
+        end $$;
+        create policy open on public.users using (true) with check (true)
+        """
     )
-    with act_as(conn, ADMIN):
-        assert outcome(conn, f"update public.users set {change}") == REFUSED
+    update = f"update public.users set roles = %s where org_id = '{HOME.id}' and %s = any (roles)"
+    insert = (
+        "insert into public.users (org_id, email, name, roles)"
+        f" values ('{HOME.id}', 'new@home.test', 'New', %s)"
+    )
+    for who in (ADMIN, MEMBER, STRANGER, UNLINKED, AWAY.caller("owner")):
+        with act_as(conn, who):
+            for old, new in (
+                ("OWNER", "{MEMBER}"),
+                ("OWNER", "{OWNER,ADMIN}"),
+                ("MEMBER", "{OWNER}"),
+            ):
+                statement = update.replace("%s", f"'{new}'", 1).replace("%s", f"'{old}'")
+                assert outcome(conn, statement) == REFUSED, (who.name, statement)
+            for new in ("{OWNER}", "{MEMBER,OWNER}", *(["{MEMBER}"] if who is not ADMIN else [])):
+                assert outcome(conn, insert.replace("%s", f"'{new}'")) == REFUSED, (who.name, new)
+            approved = (
+                "insert into public.workflows (org_id, project_id, gate, status)"
+                f" values ('{HOME.id}', '{HOME.row('project')}', 'G4', 'approved')"
+            )
+            assert outcome(conn, approved) == REFUSED, who.name
 
 
 def test_admin_cannot_change_user_who_is_owner_and_member(

@@ -384,13 +384,13 @@ def test_email_is_lower_case_and_unique_across_organizations(
         "insert into public.users (org_id, email, name, roles) values (%s, %s, 'N', '{MEMBER}')"
     )
     assert sqlstate(conn, statement, HOME.id, "New@home.test") == INVARIANT
-    assert sqlstate(conn, statement, HOME.id, "member@away.test") == "23505"
+    assert sqlstate(conn, statement, HOME.id, "member@away.test") == "23P01"
     assert sqlstate(conn, statement, HOME.id, "new@home.test") is None
 
 
 def test_auth_user_id_is_unique_across_organizations(conn: Connection[TupleRow]) -> None:
     statement = "update public.users set auth_user_id = %s where org_id = %s and id = %s"
-    assert sqlstate(conn, statement, MEMBER.sub, HOME.id, HOME.row("unlinked")) == "23505"
+    assert sqlstate(conn, statement, MEMBER.sub, HOME.id, HOME.row("unlinked")) == "23P01"
 
 
 # --- ids and times -------------------------------------------------------------------------------

@@ -154,6 +154,35 @@ def test_caller_is_determined_once_per_statement(
     assert "caller_" not in filters
 
 
+def test_no_plan_of_a_tenant_reads_the_keys_of_the_platform(
+    many_rows: Connection[TupleRow],
+) -> None:
+    """Nor does an estimate depend on the values of other tenants; a helper is one index probe."""
+    estimates: dict[str, set[float]] = {}
+    with act_as(many_rows, MEMBER):
+        many_rows.execute("set local enable_seqscan = off")
+        for column in ("email", "lower(email)", "auth_user_id", "auth_user_id::text"):
+            for value in ("00000000-0000-4000-8000-000000000000", MEMBER.sub):
+                for end in (f"where {column} = ", f"where {column} > ", f"order by {column} = "):
+                    nodes = plan(many_rows, f"select * from public.users {end} '{value}'")
+                    used = {node.get("Index Name") for node in nodes}
+                    assert not used & {"users_email_key", "users_auth_user_id_key"}, end
+                    estimates.setdefault(end, set()).add(nodes[0]["Plan Rows"])
+    assert {len(rows) for rows in estimates.values()} == {1}, estimates
+
+    counts = (
+        "select pg_stat_get_xact_numscans('public.users'::regclass),"
+        " pg_stat_get_xact_numscans('public.users_auth_user_id_key'::regclass),"
+        " pg_stat_get_xact_tuples_returned('public.users_auth_user_id_key'::regclass)"
+    )
+    many_rows.rollback()
+    with act_as(many_rows, MEMBER):
+        [(org, _, _)] = many_rows.execute(
+            "select app.caller_org(), app.caller_org_as('MEMBER'), app.caller_user()"
+        ).fetchall()
+        assert (org, many_rows.execute(counts).fetchall()) == (HOME.id, [(0, 3, 3)])
+
+
 def test_large_read_can_use_parallel_workers(many_rows: Connection[TupleRow]) -> None:
     """With a helper that is not parallel safe, no tenant query could use a parallel plan."""
     for setting in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):

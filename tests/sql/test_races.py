@@ -151,6 +151,59 @@ def test_concurrent_removal_of_two_owners_leaves_one(
     )
 
 
+DEMOTE = "update public.users set roles = '{{MEMBER}}' where org_id = '{org}' and id = '{id}'"
+UNLINK = "update public.users set auth_user_id = null where org_id = '{org}' and id = '{id}'"
+APPROVE = (
+    "update public.workflows set status = 'approved'{approver}"
+    f" where org_id = '{HOME.id}' and id = '{HOME.row('workflow')}'"
+)
+PROMOTE = (
+    "update public.users set roles = '{OWNER}'"
+    f" where org_id = '{HOME.id}' and id = '{HOME.row('member')}'"
+)
+INVITE = (
+    "insert into public.users (org_id, email, name, roles)"
+    f" values ('{HOME.id}', 'friend@home.test', 'Friend', '{{OWNER}}')"
+)
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name.lower())
+@pytest.mark.parametrize("committed", [True, False], ids=["committed before", "concurrent"])
+def test_demoted_user_neither_approves_nor_gives_roles(
+    own_database: Database, level: IsolationLevel, committed: bool
+) -> None:
+    """Whatever the snapshot of the transaction says; the platform cannot name them as approver."""
+    by = f", approver_id = '{HOME.row('owner')}'"
+    with own_database.connect(autocommit=True) as watcher:
+        for statement, caller, how in (
+            (APPROVE.format(approver=""), HOME.caller("owner"), DEMOTE),
+            (APPROVE.format(approver=""), HOME.caller("owner"), UNLINK),
+            (PROMOTE, HOME.caller("owner"), DEMOTE),
+            (INVITE, HOME.caller("owner"), DEMOTE),
+            (APPROVE.format(approver=by), SERVICE, DEMOTE),
+        ):
+            with own_database.connect() as first, own_database.connect() as second:
+                second.isolation_level = level
+                begin_as(second, caller)
+                begin_as(first, SERVICE)
+                first.execute(how.format(org=HOME.id, id=HOME.row("owner")))
+                if committed:
+                    first.commit()
+                waiting = Session(second, statement)
+                assert until_blocked_or_done(watcher, waiting) is not committed
+                first.commit()
+                waiting.join()
+                refused = {"42501", "23514"} if level is LEVELS[0] else {"40001"}
+                assert waiting.rows == 0 or (
+                    waiting.error is not None and waiting.error.sqlstate in refused
+                ), statement
+                second.rollback()
+            watcher.execute(
+                "update public.users set roles = '{OWNER}', auth_user_id = %s where id = %s",
+                [HOME.auth("owner"), HOME.row("owner")],
+            )
+
+
 def test_stepping_down_does_not_wait_for_another_organization(
     own_database: Database,
 ) -> None:

@@ -470,7 +470,7 @@ def test_every_object_has_a_comment(conn: Connection[TupleRow]) -> None:
 def test_constraint_and_index_names_follow_the_convention(
     conn: Connection[TupleRow],
 ) -> None:
-    suffixes = {"p": "_pkey", "u": "_key", "f": "_fkey", "c": "_check"}
+    suffixes = {"p": "_pkey", "u": "_key", "x": "_key", "f": "_fkey", "c": "_check"}
     constraints = rows(
         conn,
         "select conname::text, contype::text, conrelid::regclass::text from pg_constraint"
@@ -483,7 +483,7 @@ def test_constraint_and_index_names_follow_the_convention(
         conn,
         "select indexrelid::regclass::text from pg_index as i"
         " where indrelid::regclass::text = any (%s) and not exists ("
-        "  select from pg_constraint where conindid = indexrelid and contype in ('p', 'u'))",
+        "  select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))",
         list(TABLES),
     )
     assert all(name.endswith("_idx") for name in plain)

@@ -8,13 +8,14 @@
 -- as: OWNER
 -- expect: 42501
 insert into public.users (org_id, email, name)
-values (:'org', :'away.other_member' || '@proof.invalid', 'Taken')
-on conflict (email) do update set name = 'Taken'
+values (:'away.org', :'new_id' || '@proof.invalid', 'Taken')
+on conflict (org_id, id) do update set name = 'Taken'
 
--- as: OWNER
--- expect: 42501
+-- The key of addresses is no index that an upsert could take.
+-- as: OWNER, service_role
+-- expect: 42P10
 insert into public.users (org_id, email, name)
-values (:'away.org', :'away.other_member' || '@proof.invalid', 'Taken')
+values (:'org', :'away.other_member' || '@proof.invalid', 'Taken')
 on conflict (email) do update set name = 'Taken'
 
 -- as: OWNER

@@ -23,9 +23,9 @@ values (:'org', :'new_id' || '@proof.invalid', 'Colleague')
 
 -- as: MEMBER, ADMIN
 -- expect: 42501
-insert into public.users (org_id, email, name)
-values (:'org', :'other_member' || '@proof.invalid', 'Colleague')
-on conflict (email) do update set roles = '{OWNER}'
+insert into public.users (org_id, id, email, name)
+values (:'org', :'other_member', :'new_id' || '@proof.invalid', 'Colleague')
+on conflict (org_id, id) do update set roles = '{OWNER}'
 
 -- as: MEMBER, ADMIN
 -- expect: nothing, 42501

@@ -26,6 +26,11 @@ set local search_path = pg_temp, pg_catalog, public, app, auth;
 update public.users set roles = '{OWNER}' where org_id = :'org' and id = :'me'
 
 -- as: ADMIN
+-- expect: nothing
+set local search_path = pg_temp, pg_catalog, public, app, auth;
+update public.organizations set name = 'Taken' where id = :'org'
+
+-- as: ADMIN
 -- expect: rows
 set local search_path = pg_temp, pg_catalog, public, app, auth;
 update public.projects set name = 'Renamed' where org_id = :'org' and id = :'project'

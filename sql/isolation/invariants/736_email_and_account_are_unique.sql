@@ -4,12 +4,12 @@
 -- source: sql/0003_create_organizations_and_users.sql (users)
 
 -- as: service_role, owner
--- expect: 23505
+-- expect: 23P01
 insert into public.users (org_id, email, name)
 values (:'org', :'away.other_member' || '@proof.invalid', 'New')
 
 -- as: service_role, owner
--- expect: 23505
+-- expect: 23P01
 update public.users set auth_user_id = :'away.member_uuid'
 where org_id = :'org' and id = :'unlinked'
 

@@ -7,7 +7,7 @@ constraints as (
         con.confrelid::regclass as target,
         pg_get_constraintdef(con.oid) as definition
     from pg_constraint as con
-    where con.connamespace = 'public'::regnamespace and con.contype in ('p', 'u', 'f', 'c')
+    where con.connamespace = 'public'::regnamespace and con.contype in ('p', 'x', 'f', 'c')
 ),
 composite as (
     select
@@ -44,7 +44,7 @@ select
     relation::text as object,
     format('alter table %s drop constraint %I', relation, conname) as sql
 from constraints
-where contype in ('u', 'f', 'c')
+where contype in ('x', 'f', 'c')
 union all
 select
     'reference made single-column',

@@ -26,15 +26,11 @@ inner join tenant_table as t on t.oid = i.indrelid
 left join pg_constraint as k
     on k.conindid = i.indexrelid and k.conrelid = t.oid and k.contype in ('p', 'u', 'x')
 where not coalesce(t.key_number = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]), false)
-    -- The two keys of a user are unique across all organizations.
+    -- The two keys of a user are unique across all organizations. No tenant's plan uses them: they
+    -- have no order, and their expressions are not leakproof.
     and not (
         t.oid = to_regclass('public.users')
-        and i.indisunique
-        and i.indnatts = 1
-        and exists (
-            select from pg_attribute as a
-            where a.attrelid = t.oid
-                and a.attnum = i.indkey[0]
-                and a.attname in ('email', 'auth_user_id')
-        )
+        and i.indisexclusion
+        and pg_get_indexdef(i.indexrelid) ~ ' USING hash '
+        and pg_get_indexdef(i.indexrelid, 1, true) in ('lower(email)', '(auth_user_id::text)')
     )

@@ -7,8 +7,10 @@ select
     format('table %s', t.title) as object,
     format('its %I is not unique', a.attname) as problem,
     format(
-        'alter table %s add constraint %I unique (%I);',
-        t.title, format('%s_%s_key', t.name, a.attname), a.attname
+        'alter table %s add constraint %I exclude using hash (%s with =);',
+        t.title,
+        format('%s_%s_key', t.name, a.attname),
+        case a.attname when 'email' then 'lower(email)' else '(auth_user_id::text)' end
     ) as fix
 from tenant_table as t
 inner join pg_attribute as a
@@ -17,10 +19,10 @@ where t.oid = to_regclass('public.users')
     and not exists (
         select from pg_index as i
         where i.indrelid = t.oid
-            and i.indisunique
+            and i.indisexclusion
             and i.indisvalid
             and i.indimmediate
             and i.indpred is null
-            and i.indnkeyatts = 1
-            and i.indkey[0] = a.attnum
+            and pg_get_indexdef(i.indexrelid, 1, true)
+            = case a.attname when 'email' then 'lower(email)' else '(auth_user_id::text)' end
     )

@@ -12,13 +12,10 @@ select
     end as problem,
     case
         when found.name is null then format(
-            'create or replace trigger %I %s on %s%s for each %s%s execute function app.%I(%s);',
+            'create or replace trigger %I %s on %s%s for each %s execute function app.%I(%s);',
             wanted.name, wanted.event, wanted.table_title,
             case wanted.guard when 'record_insert' then ' referencing new table as new_rows' end,
             wanted.level,
-            case wanted.guard
-                when 'guard_roles' then ' when (new.roles is distinct from old.roles)'
-            end,
             wanted.guard, wanted.argument
         )
         else format('alter table %s enable trigger %I;', wanted.table_title, found.name)
@@ -34,7 +31,7 @@ from (
         ('record_insert', 'record_insert', 'after insert', 'statement', 4, '{}'),
         ('record_audit', 'record_audit', 'after update or delete', 'row', 25, '{}'),
         ('touch_updated_at', 'touch_updated_at', 'before update', 'row', 19, '{}'),
-        ('guard_roles', 'guard_roles', 'before update', 'row', 19, '{}'),
+        ('guard_roles', 'guard_roles', 'before insert or update', 'row', 23, '{}'),
         ('keep_last_owner', 'keep_last_owner', 'after update of roles, org_id or delete', 'row', 25,
             '{org_id,roles}'),
         ('keep_id', 'keep_id', 'after insert or update of id', 'row', 21, '{id}'),
@@ -65,11 +62,7 @@ left join lateral (
         and t.tgfoid = to_regprocedure(format('app.%I()', wanted.guard))
         and t.tgtype & wanted.bits = wanted.bits
         and t.tgtype & 3 = wanted.bits & 3
-        and (
-            t.tgqual is null
-            or wanted.guard = 'guard_roles'
-            and pg_get_triggerdef(t.oid) ~ 'WHEN \(\(?new\.roles IS DISTINCT FROM old\.roles\)?\)'
-        )
+        and t.tgqual is null
         and wanted.columns::name[] = coalesce(
             (
                 select array_agg(a.attname order by a.attname)
