@@ -275,5 +275,9 @@ MISTAKES = (
 @one_server
 def test_each_mistake_is_named(day: tuple[Project, list[str]]) -> None:
     found = day[0].after(*MISTAKES)
-    missing = [m.what for m in MISTAKES if not any(re.search(m.named, line) for line in found)]
+    missing = [
+        mistake.what
+        for mistake in MISTAKES
+        if not any(re.search(mistake.named, line) for line in found)
+    ]
     assert missing == [], "\n".join(line for line in found if "teams" not in line)

@@ -59,6 +59,6 @@ def test_service_role_has_every_case_of_a_tenant_except_approve() -> None:
 
 def test_markdown_lists_every_table_and_no_tenant_deletes() -> None:
     lines = markdown(PROJECT).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == list(TABLES)
+    assert [line.split("|")[1].strip() for line in lines[2:]] == list(PROJECT.config.rights)
     deletes = [right for each in PROJECT.config.rights.values() for right in each.get("delete", ())]
     assert {name for right in deletes for name in right.actors} == {"service_role"}
