@@ -6,6 +6,7 @@ is then pending again, and nothing else. Success is reported after that wait.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from functools import cache, partial
@@ -24,6 +25,8 @@ from runner.queries import query
 from runner.schema import fingerprint
 
 _STARTED = -1  # statement number of the note that a rollback outside a transaction has started
+_CHANGES_ROWS = re.compile(r"(?i)\b(?:update|delete|merge)\b")
+_HIDDEN = "row-level security applies to the role of this run, and hides what no policy allows"
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to report progress
 
 
@@ -108,6 +111,10 @@ class Executor:
             return started
 
         started = lock_wait.retry(attempt, on_failure=partial(self._abandon, over=False))
+        if _CHANGES_ROWS.search(script.text):
+            hidden = self.connection.execute(query("execution/hidden_rows")).fetchone()
+            if hidden and hidden[0]:  # an update that meets no row raises no error
+                self._report(Note(f"{script}: no row changed in {hidden[0]}: {_HIDDEN}"))
         done = Done(operation, migration.id, script.sha256, _ms(started))
         durable = last or started - self._run_state.last_durable > _REPORT_EVERY
         self._commit(record(), done, script, state, begin="", durable=durable)

@@ -76,7 +76,8 @@ def scoped(text: str) -> str:
 
 def read(connection: Connection, text: str) -> list[Fact]:
     """Return the facts that a query of the catalog gives, sorted."""
-    return sorted(Fact(*row) for row in _rows(connection, text))
+    rows = _rows(connection, text)  # line ends are those of the checkout that was applied
+    return sorted(Fact(k, n, t, v.replace("\r\n", "\n"), *more) for k, n, t, v, *more in rows)
 
 
 def fingerprint(connection: Connection) -> str:

@@ -229,11 +229,15 @@ def test_what_was_not_tried_has_not_passed(
         _0002_void__rollback="drop table if exists public.void;",
         _0003_void="-- irreversible: the values are gone\n"
         "alter table public.void add column if not exists b int not null;",
-        _0004_shops="alter table public.shops add column if not exists b int;",
-        _0004_shops__rollback="alter table public.shops drop column if exists b;",
+        _0004_shops="alter table public.shops add column if not exists b int;"
+        "alter table public.shops enable row level security;"
+        "update public.shops set b = 1 where b is null;",
+        _0004_shops__rollback="alter table public.shops drop column if exists b;"
+        "alter table public.shops disable row level security;",
     )
     found = checks.check(scratch, files)
     assert (found.failed, found.missed) == ([], True)
+    assert "0004_shops changes rows of public.shops, which has row-level" in found.notes[-1]
     no_squawk = "squawk is not installed: pip install squawk-cli"
     assert [dict(file.not_tried) for file in found.files] == [
         {"lint": no_squawk},

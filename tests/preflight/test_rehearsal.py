@@ -458,6 +458,23 @@ def test_plan_reports_a_file_that_fails(checkout: Checkout) -> None:
 
 
 @one_server
+def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout) -> None:
+    checkout.apply_rest(1)
+    checkout.do(
+        "insert into public.shops values (1);"
+        "alter table public.shops enable row level security;"
+        "do $$ begin create role plain; exception when duplicate_object then null; end $$;"
+        "grant select, update on public.shops to plain"
+    )
+    checkout.write(_0003_fill="set role plain;\nupdate public.shops set id = 2;")
+    result = checkout.runner("plan")
+    assert "no row was changed, and row-level security applies" in " ".join(result.out.split())
+    result = checkout.runner("apply")
+    assert (result.code, result.err.count("no row changed in ")) == (0, 1), result.err
+    assert "sql/0003_fill.sql: no row changed in shops" in result.err.replace("public.", "")
+
+
+@one_server
 def test_plan_on_scratch_commits_only_there(checkout: Checkout) -> None:
     checkout.write(
         _0003_enum="create type public.mood as enum ('glad');",

@@ -390,6 +390,17 @@ def test_objects_of_an_extension_are_ignored(conn: Connection[TupleRow], files: 
     ]
 
 
+def test_line_ends_of_a_checkout_are_no_difference(conn: Connection[TupleRow]) -> None:
+    made = []
+    for end in ("\r\n", "\n"):
+        conn.execute(
+            f"create or replace function app.f() returns int language sql as 'select{end}1';"
+            f"comment on function app.f() is 'one{end}two'"
+        )
+        made.append(snapshot.take(conn))
+    assert diff.difference(*made) == []
+
+
 def test_fix_quotes_names(conn: Connection[TupleRow], files: Snapshot) -> None:
     conn.execute('create table public."A ""b"" %s" ("c d" int, id int)')
     before = snapshot.take(conn)

@@ -19,6 +19,7 @@ from runner.preflight.checks.chain import Chain
 from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
 from runner.preflight.checks.trial import run_again
 from runner.preflight.scratch import ScratchServer, apply
+from runner.queries import query
 from runner.schema import snapshot
 from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
@@ -27,6 +28,7 @@ from runner.schema.snapshot import Snapshot
 LIMITS = {"statement_timeout": "60s", "temp_file_limit": "1GB"}
 
 _RE_RUN, _ROLLBACK, _DATA, _LINT = CHECKS
+_CHANGES = ("delete", "merge", "update", "with")  # first words of what changes existing rows
 _DYNAMIC = re.compile(r"(?i)\bexecute\s(?!\s*(?:function|procedure)\b)")  # may name any table
 # A difference of another kind, such as of a type, may concern the rows of every table.
 _OF_ONE_TABLE = ("column", "constraint", "function", "index", "policy", "table", "trigger", "view")
@@ -171,6 +173,7 @@ class _Checker:
         if removes and (broken := broken_code.failing(migrator.connection) - broken):
             summary = "breaks code that uses what it renames or drops"
             yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
+        self._note_row_security(migrator.connection, file)
         found = difference(after, snapshot.take(migrator.connection))
         if found:
             details = tuple(d.as_drift("without rows", "with rows") for d in found)
@@ -195,6 +198,19 @@ class _Checker:
         concerned = [t for t in empty if t.partition(".")[2] in code or _DYNAMIC.search(code)]
         if concerned:
             self.not_tried[_DATA] = f"no rows in {', '.join(concerned)}"
+
+    def _note_row_security(self, connection: Connection, file: Migration) -> None:
+        """Note a data change under row-level security, which is not in force for a superuser."""
+        changes = [s.text for s in file.statements if s.words and s.words[0] in _CHANGES]
+        if not changes:
+            return
+        for schema, name in connection.execute(query("preflight/checks/row_security")):
+            if any(name in text for text in changes):
+                self._notes.append(
+                    f"{file.id} changes rows of {schema}.{name}, which has row-level security: run "
+                    "by a role that does not bypass it, rows that no policy allows stay as they "
+                    "are. plan shows what happens on the target"
+                )
 
     def _forget(self, effects: Sequence[Difference]) -> None:
         """Let tables that a file changed have new rows for the next one."""
