@@ -13,6 +13,12 @@ begin
             current_setting('server_version');
     end if;
 
+    if current_setting('server_encoding') <> 'UTF8' then
+        raise exception 'the encoding of the database must be UTF8; it is %',
+            current_setting('server_encoding')
+            using hint = 'Create it anew: create database … encoding ''UTF8'' template template0;';
+    end if;
+
     if needs_schema and not has_database_privilege(current_database(), 'create') then
         raise exception 'role % may not create schemas in database %',
             current_user, current_database()

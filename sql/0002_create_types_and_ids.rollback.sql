@@ -1,6 +1,7 @@
 -- 0002_create_types_and_ids: rollback
--- Drop the id generator and the enum types.
+-- Drop the functions and the enum types.
 
+drop function if exists app.is_name(text);
 drop function if exists app.new_id();
 drop type if exists public.workflow_gate;
 drop type if exists public.user_role;

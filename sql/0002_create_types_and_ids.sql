@@ -1,5 +1,5 @@
 -- 0002_create_types_and_ids
--- Create the enum types and the id generator.
+-- Create the enum types, the id generator and the check of names.
 -- depends: 0001_create_auth_and_roles
 
 do $$
@@ -78,3 +78,25 @@ comment on function app.new_id() is
     'A new cuid: c and 24 of [a-z0-9], ordered by time in seconds, with 80 random bits.';
 revoke all on function app.new_id() from public;
 grant execute on function app.new_id() to authenticated, service_role;
+
+-- For people, a name is what they see: no control characters, none that have no width or change the
+-- direction, more than blanks, and one form of each letter. \s depends on the locale, so blanks of
+-- Unicode are listed. In SQL, so that it is inlined into the checks.
+create or replace function app.is_name(value text)
+returns boolean
+language sql
+immutable
+parallel safe
+return octet_length(value) <= 1000
+    and value is nfc normalized
+    and value ~ '[^\s\u0085\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]'
+    and value !~ (
+        '[\u0001-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f'
+        '\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb'
+        '\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
+    );
+comment on function app.is_name(text) is
+    'Whether a text can be a name: up to 1,000 bytes in Unicode''s form C, not blank, without '
+    'control, zero-width or direction characters.';
+revoke all on function app.is_name(text) from public;
+grant execute on function app.is_name(text) to authenticated, service_role;

@@ -2,6 +2,7 @@
 -- Create the tables of tenants and their users.
 -- depends: 0002_create_types_and_ids
 
+-- JSON is limited by its size in binary form, which is known without reading it: 1 MiB.
 create table if not exists public.organizations (
     id text collate "C" not null default app.new_id(),
     name text not null,
@@ -12,9 +13,11 @@ create table if not exists public.organizations (
 
     constraint organizations_pkey primary key (id),
     constraint organizations_id_check check (id ~ '^c[a-z0-9]{24}$'),
-    constraint organizations_name_check check (name ~ '\S'),
+    constraint organizations_name_check check (app.is_name(name)),
     constraint organizations_settings_check check (jsonb_typeof(settings) = 'object'),
-    constraint organizations_limits_check check (jsonb_typeof(limits) = 'object')
+    constraint organizations_settings_size_check check (pg_column_size(settings) <= 1048576),
+    constraint organizations_limits_check check (jsonb_typeof(limits) = 'object'),
+    constraint organizations_limits_size_check check (pg_column_size(limits) <= 1048576)
 );
 comment on table public.organizations is
     'One row per tenant. Its id is the org_id in every other table.';
@@ -49,11 +52,17 @@ create table if not exists public.users (
     constraint users_email_key exclude using hash (lower(email) with =),
     constraint users_auth_user_id_key exclude using hash ((auth_user_id::text) with =),
     constraint users_id_check check (id ~ '^c[a-z0-9]{24}$'),
-    constraint users_email_check check (email = lower(email) and email ~ '^[^@\s]+@[^@\s]+$'),
-    constraint users_name_check check (name ~ '\S'),
+    constraint users_email_check check (
+        octet_length(email) <= 320
+        and email = lower(normalize(email, nfkc))
+        and email ~ '^[^@\s\u1680\u2800\ufe00-\ufe0f]+@[^@\s\u1680\u2800\ufe00-\ufe0f]+$'
+        and app.is_name(email)
+    ),
+    constraint users_name_check check (app.is_name(name)),
     -- A flat array of one to three distinct roles: its length is the number of roles found.
     constraint users_roles_check check (
         coalesce(array_ndims(roles), 0) = 1
+        and array_lower(roles, 1) = 1
         and num_nulls(variadic roles) = 0
         and cardinality(roles)
         = ('OWNER' = any (roles))::int
@@ -64,7 +73,8 @@ create table if not exists public.users (
 comment on table public.users is
     'The users of each organization. Those who have acted are unlinked or renamed, never deleted.';
 comment on column public.users.email is
-    'Lower case; unique across all organizations. As service_role, look it up by lower(email).';
+    'In lower case and Unicode''s form KC; unique across all organizations. As service_role, look '
+    'it up by lower(email).';
 comment on column public.users.auth_user_id is
     'auth.uid() of the account that signs in as this user; look it up by auth_user_id::text. '
     'Null ends access immediately.';

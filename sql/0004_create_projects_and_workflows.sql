@@ -18,9 +18,11 @@ create table if not exists public.projects (
     constraint projects_org_id_fkey foreign key (org_id)
     references public.organizations (id) deferrable initially immediate,
     constraint projects_id_check check (id ~ '^c[a-z0-9]{24}$'),
-    constraint projects_name_check check (name ~ '\S'),
+    constraint projects_name_check check (app.is_name(name)),
+    constraint projects_description_check check (octet_length(description) <= 100000),
     constraint projects_status_check check (status in ('draft', 'active', 'paused', 'archived')),
-    constraint projects_config_check check (jsonb_typeof(config) = 'object')
+    constraint projects_config_check check (jsonb_typeof(config) = 'object'),
+    constraint projects_config_size_check check (pg_column_size(config) <= 1048576)
 );
 comment on table public.projects is
     'A product blueprint of an organization.';
@@ -50,6 +52,7 @@ create table if not exists public.workflows (
         status in ('pending', 'in_review', 'approved', 'rejected')
     ),
     constraint workflows_metadata_check check (jsonb_typeof(metadata) = 'object'),
+    constraint workflows_metadata_size_check check (pg_column_size(metadata) <= 1048576),
     -- An approved workflow has an approver and a time; any other workflow has neither.
     constraint workflows_approval_check check (
         num_nonnulls(approver_id, approved_at) = case status when 'approved' then 2 else 0 end

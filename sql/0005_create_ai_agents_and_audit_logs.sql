@@ -14,9 +14,11 @@ create table if not exists public.ai_agents (
     constraint ai_agents_org_id_fkey foreign key (org_id)
     references public.organizations (id) deferrable initially immediate,
     constraint ai_agents_id_check check (id ~ '^c[a-z0-9]{24}$'),
-    constraint ai_agents_type_check check (type ~ '\S'),
+    constraint ai_agents_type_check check (app.is_name(type)),
     constraint ai_agents_config_check check (jsonb_typeof(config) = 'object'),
-    constraint ai_agents_performance_check check (jsonb_typeof(performance) = 'object')
+    constraint ai_agents_config_size_check check (pg_column_size(config) <= 1048576),
+    constraint ai_agents_performance_check check (jsonb_typeof(performance) = 'object'),
+    constraint ai_agents_performance_size_check check (pg_column_size(performance) <= 1048576)
 );
 comment on table public.ai_agents is
     'The AI agents of each organization.';
@@ -46,8 +48,11 @@ create table if not exists public.audit_logs (
     references public.users (org_id, id),
     constraint audit_logs_id_check check (id ~ '^c[a-z0-9]{24}$'),
     -- Lower case only, so that no spelling of "insert" looks like a row written by the database.
-    constraint audit_logs_action_check check (action ~ '^[a-z][a-z0-9_.:-]*$'),
-    constraint audit_logs_meta_check check (jsonb_typeof(meta) = 'object')
+    constraint audit_logs_action_check check (action ~ '^[a-z][a-z0-9_.:-]{0,99}$'),
+    constraint audit_logs_target_type_check check (octet_length(target_type) <= 1000),
+    constraint audit_logs_target_id_check check (octet_length(target_id) <= 1000),
+    constraint audit_logs_meta_check check (jsonb_typeof(meta) = 'object'),
+    constraint audit_logs_meta_size_check check (pg_column_size(meta) <= 65536)
 );
 comment on table public.audit_logs is
     'The audit log of each organization. Append-only; no foreign key references it.';

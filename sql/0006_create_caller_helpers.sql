@@ -3,10 +3,9 @@
 -- depends: 0005_create_ai_agents_and_audit_logs
 
 -- The result depends on the row in users alone: the only trusted claim is "sub", so demoting or
--- unlinking a user takes effect with the next statement, at the isolation level READ COMMITTED. From
--- REPEATABLE READ on, it does with the next transaction; roles and approvals are judged by the
--- latest version of the row at any level (see 0007). Without a row in users the result is null,
--- which equals no org_id.
+-- unlinking a user takes effect with the next statement (READ COMMITTED) or the next transaction
+-- (REPEATABLE READ). Roles and approvals are judged by the latest version of the row at any level,
+-- see 0007. Without a row in users the result is null, which equals no org_id.
 --
 -- The functions are security definer, because a policy on users that read users as the caller would
 -- recurse infinitely; plpgsql, because its plans are cached per session; and parallel safe, because

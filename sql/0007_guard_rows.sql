@@ -28,9 +28,9 @@ comment on function app.is_tenant(oid) is
 revoke all on function app.is_tenant(oid) from public;
 grant execute on function app.is_tenant(oid) to authenticated, service_role;
 
--- Security definer, because a MEMBER may not lock a row of users. A demotion by another session has
--- to wait for the lock, or is seen: under READ COMMITTED the caller is refused, and under REPEATABLE
--- READ the statement fails with a serialization error.
+-- Security definer, because not every caller may lock a row of users. A demotion by another session
+-- has to wait for the lock, or is seen: under READ COMMITTED the caller is refused, and under
+-- REPEATABLE READ the statement fails with a serialization error.
 create or replace function app.lock_caller_as(variadic wanted public.user_role[])
 returns text
 language plpgsql

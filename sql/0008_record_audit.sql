@@ -131,8 +131,8 @@ begin
 end
 $$;
 comment on function app.record_audit() is
-    'Records who updated or deleted which row, and the names of changed columns; a move in the logs '
-    'of both organizations.';
+    'Records who updated or deleted which row, and the names of changed columns; a move in the '
+    'logs of both organizations.';
 revoke all on function app.record_audit() from public;
 
 create or replace trigger record_insert

@@ -220,6 +220,7 @@ WEAKENED = {
     "734": drop_constraint("projects_id_check"),
     "735": drop_constraint("projects_name_check"),
     "736": drop_constraint("users_email_key"),
+    "739": drop_constraint("projects_description_check"),
     "737": drop_trigger("touch_updated_at", "projects"),
     "738": drop_constraint("projects_org_id_fkey")
     + "alter table public.audit_logs drop constraint audit_logs_org_id_fkey",

@@ -74,7 +74,7 @@ def test_all_owners_cannot_be_demoted_in_one_statement(conn: Connection[TupleRow
     statement = "update public.users set roles = '{MEMBER}' where org_id = %s"
     assert sqlstate(conn, statement, HOME.id) == INVARIANT
     with act_as(conn, OWNER):
-        assert sqlstate(conn, statement, HOME.id) == INVARIANT
+        assert sqlstate(conn, statement, HOME.id) in (INVARIANT, REFUSED)
 
 
 def test_ownership_can_be_transferred_in_one_statement(conn: Connection[TupleRow]) -> None:
@@ -308,7 +308,7 @@ def test_roles_are_a_flat_array_without_nulls_or_duplicates(
         " values (%s, 'new@home.test', 'New', %s::public.user_role[])"
     )
     outcome = sqlstate(conn, statement, HOME.id, roles)
-    assert outcome == INVARIANT or roles.startswith("[2:2]")
+    assert outcome == INVARIANT
     assert sqlstate(conn, statement, HOME.id, "{ADMIN,MEMBER}") is None
 
 

@@ -208,7 +208,12 @@ def test_only_expected_functions_are_security_definer(
         " where pronamespace::regnamespace::text in ('public', 'app') and prosecdef",
     )
     helpers = {"caller_org", "caller_org_as", "caller_user"}
-    assert set(definers) == helpers | {"keep_last_owner", "record_audit", "record_insert"}
+    assert set(definers) == helpers | {
+        "lock_caller_as",
+        "keep_last_owner",
+        "record_audit",
+        "record_insert",
+    }
 
 
 def test_anon_and_public_cannot_execute_any_function(conn: Connection[TupleRow]) -> None:

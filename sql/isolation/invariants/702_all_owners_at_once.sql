@@ -3,13 +3,13 @@
 -- safe: Refused; a statement that transfers the role to another user is accepted.
 -- source: sql/0007_guard_rows.sql
 
--- as: service_role, owner
--- expect: 23514
-update public.users set roles = '{MEMBER}' where org_id = :'org'
-
--- Who has stepped down in the same statement may not demote the others.
+-- As OWNER it can fail sooner, when their own row is done before another.
 -- as: OWNER
 -- expect: 23514, 42501
+update public.users set roles = '{MEMBER}' where org_id = :'org'
+
+-- as: service_role, owner
+-- expect: 23514
 update public.users set roles = '{MEMBER}' where org_id = :'org'
 
 -- as: service_role, owner

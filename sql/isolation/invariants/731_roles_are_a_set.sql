@@ -21,5 +21,9 @@ update public.users set roles = '{{ADMIN},{MEMBER}}'
 where org_id = :'org' and id = :'other_member'
 
 -- as: service_role, owner, OWNER
+-- expect: 23514
+update public.users set roles = '[5:5]={ADMIN}' where org_id = :'org' and id = :'other_member'
+
+-- as: service_role, owner, OWNER
 -- expect: 23502
 update public.users set roles = null where org_id = :'org' and id = :'other_member'
