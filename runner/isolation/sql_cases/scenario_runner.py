@@ -255,7 +255,10 @@ class _Runner:
         named = None if table.name else self._named(f"{step.sql} {scenario.body}")
         name = table.name or (named.name if named else "")
         if not name:
-            return "a privilege or function that the statement uses", ""
+            return (
+                "a privilege or function that the statement uses",
+                "-- compare the privileges that the statement uses",
+            )
         actor = self._names.actor(step)
         if actor is None:
             schema = table.schema or (named.schema if named else "")
