@@ -108,7 +108,7 @@ def of(read: Config, folder: Path = Path("isolation")) -> Project:
     conventions = read.file is not None and "conventions" in read.file.content
     return Project(
         config=read,
-        scenarios=_scenarios(folder, read.settings) if conventions else (),
+        scenarios=_scenarios(folder, read.settings),
         races=case_file.read_all("races", folder / "races", ("safe", "source")),
         rules=rules if conventions else (),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),

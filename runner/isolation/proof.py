@@ -23,7 +23,7 @@ from runner.isolation.transactions import read
 from runner.isolation.verdict import Breach, Check, Verdict
 from runner.postgres.connection import Connection
 
-RIGHTS, UNDECIDED = "rights", "undecided"  # what `only` takes besides the names of objects
+RIGHTS, UNDECIDED = "rights", "undecided"  # what `only` takes, apart from names of objects
 
 
 def prove(

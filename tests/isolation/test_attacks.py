@@ -40,8 +40,11 @@ def drop_constraint(name: str) -> str:
     return f"alter table public.{table[1]} drop constraint {name} cascade;"
 
 
+_TWICE = "(select id from public.projects group by id having count(*) > 1)"
 ONE_COLUMN = (
-    "alter table public.projects add unique (id);"
+    f"delete from public.workflows where project_id in {_TWICE};"
+    f" delete from public.projects where id in {_TWICE};"
+    " alter table public.projects add unique (id);"
     " alter table public.workflows drop constraint workflows_org_id_project_id_fkey,"
     " add foreign key (project_id) references public.projects (id);"
 )
@@ -128,13 +131,12 @@ WEAKENED = {
     "203": off("users"),
     "204": off("projects"),
     "205": off("projects"),
-    "206": off("projects") + grant("update (org_id) on public.projects"),
     "207": off("ai_agents"),
     "208": off("ai_agents"),
     "209": off("projects") + grant("insert on public.projects"),
     "210": off("projects") + grant("delete on public.projects"),
     "212": grant("delete on public.projects"),
-    "211": grant("truncate on public.audit_logs", "service_role"),
+    "211": grant("truncate on public.audit_logs"),
     "251": ONE_COLUMN,
     "252": "alter policy insert_member on public.audit_logs"
     " with check (org_id = (select app.caller_org()))",
@@ -180,8 +182,6 @@ WEAKENED = {
     "605": "alter function app.caller_org() immutable",
     "606": off("projects"),
     "607": off("projects"),
-    "608": off("projects") + grant("select on public.projects", "anon"),
-    "609": off("projects"),
     "701": drop_trigger("keep_last_owner", "users"),
     "702": drop_trigger("keep_last_owner", "users"),
     "703": drop_trigger("keep_id", "organizations"),
@@ -299,8 +299,8 @@ def test_statement_that_would_lock_the_table_is_reported_not_run(
     populated: Connection[TupleRow],
     rows: Probe,
 ) -> None:
-    populated.execute("grant truncate on public.audit_logs to service_role")
-    _, [breach] = tried(rows, "211_truncate")
+    populated.execute("grant truncate on public.audit_logs to authenticated")
+    _, [breach, *_] = tried(rows, "211_truncate")
     assert breach.exposed.startswith("1 row: permitted; it was not run")
     locks = populated.execute(
         "select mode from pg_locks where relation = 'public.audit_logs'::regclass"
@@ -425,9 +425,7 @@ def test_table_names_that_need_quotes_are_attacked_and_fixed(
     _, left = scenario_runner.run(rows, PROJECT, None)
     # SELECT is revoked: what is left expects the own rows.
     assert {b.exposed.rpartition("; ")[2] for b in left} <= {
-        "expected own",
-        "expected rows",
-        "expected own or 26000",
+        "expected own or nothing or 42501 or 26000",
     }
 
 
@@ -494,7 +492,7 @@ def test_steps_are_parsed(rows: Probe) -> None:
     member, owner, other = scenario.steps(attack, PROJECT)
     assert (member.actor_name, owner.actor_name, other.actor_name) == (
         "MEMBER",
-        "owner",
+        scenario.OWNER,
         "OWNER of away",
     )
     assert member.expected == owner.expected == ("nothing", "42501")

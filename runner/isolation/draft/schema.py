@@ -135,7 +135,7 @@ def _role(connection: Connection, draft: Draft, people: Relation) -> str | None:
 
 def _labels(connection: Connection, table: Relation) -> dict[str, list[str]]:
     """Return the columns that hold one of a few words, with the words."""
-    rows = connection.execute(query("isolation/draft/labels"), {"table": table.oid})
+    rows = connection.execute(query("isolation/tenancy/labels"), {"table": table.oid})
     return {name: labels for name, labels in rows if labels}
 
 

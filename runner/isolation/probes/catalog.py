@@ -12,6 +12,7 @@ from runner.isolation.rows.fixture import Failure
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED
 from runner.isolation.verdict import Breach
+from runner.queries import query
 
 _KINDS = {
     "r": "table", "p": "partitioned table", "v": "view", "m": "materialized view",
@@ -25,8 +26,33 @@ def judge(probe: Probe) -> None:
     for failure in probe.fixture.failures:
         _no_rows(probe, failure)
     _undecided(probe)
+    _roles_inside(probe)
     _privileges(probe)
     standing.judge(probe)
+
+
+def _roles_inside(probe: Probe) -> None:
+    """Record each role inside a tenant that no actor has: what it may do was not tried."""
+    config, people = probe.fixture.config, probe.fixture.tenants.people
+    if people is None or config.people is None or not config.people.role:
+        return
+    covered = {actor.member for actor in config.actors.values()}
+    signed = next((a.role for a in config.actors.values() if a.member), "authenticated")
+    rows = probe.findings.connection.execute(
+        query("isolation/tenancy/labels"), {"table": people.oid}
+    )
+    for column, labels in rows:
+        for label in labels if column == config.people.role else ():
+            if label not in covered:
+                probe.findings.breach(
+                    f"{UNDECIDED}.role {label}",
+                    f"role {label}",
+                    f"no actor has the role {label} of {people.qualified}.{column}, so what it may "
+                    "do is undecided, and was not tried",
+                    cause=f"[actors] in {config.path}",
+                    fix=f"-- in {config.path}, [actors]:\n"
+                    f'{label} = {{ role = "{signed}", member = "{label}" }}',
+                )
 
 
 def _no_rows(probe: Probe, failure: Failure) -> None:

@@ -62,7 +62,7 @@ def callers(connection: Connection, fixture: Fixture) -> list[Caller]:
 
 
 def who(fixture: Fixture, actor: Actor, tenant: str) -> Person | None:
-    """Return the person that an actor is in a tenant, or nobody."""
+    """Return the person that an actor is in a tenant, if any."""
     if actor.member:
         return fixture.member(actor.member, tenant)
     user = fixture.named.get(tenant, {}).get(f"{actor.user}_uuid", "")

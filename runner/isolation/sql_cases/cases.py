@@ -61,7 +61,7 @@ def _tries(probe: Probe, names: Substitution, case: Case) -> Iterator[_Try]:
         if caller.regular:
             for where, tenant in (("own", A), ("other", B)):
                 values = dict(names.values(tenant, caller.name))
-                if caller.identity.person:  # who runs it, whoever's rows they are
+                if caller.identity.person:  # who runs it, in either tenant
                     mine = names.values(A, caller.name)
                     values |= {"me": mine["me"], "user": mine["user"]}
                 attempt = Attempt(caller.identity, substitute(case.sql, values))

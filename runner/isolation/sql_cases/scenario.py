@@ -37,7 +37,8 @@ from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.tenancy.variables import variables
 from runner.isolation.toml_file import nearest
 
-OWNER = "owner"
+OWNER = "the connecting role"  # what `owner` stands for: no actor can have this name
+_OWNER = "owner"
 OF_AWAY = " of away"
 
 _STEP = re.compile(
@@ -86,7 +87,7 @@ def steps(scenario: CaseFile, project: Project) -> tuple[Step, ...]:
 
 def _actors(word: str, project: Project, where: str) -> list[str]:
     """Return the names that a word of `-- as:` stands for."""
-    if word == OWNER:
+    if word == _OWNER:
         return [OWNER]
     name, away = (word.removesuffix(OF_AWAY), OF_AWAY) if word.endswith(OF_AWAY) else (word, "")
     members = project.members

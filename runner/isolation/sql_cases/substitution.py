@@ -63,6 +63,8 @@ class Substitution:
         """Return SQL or condition of a step with the ids, the quoted table and its key inserted."""
         text = _TABLE.sub(lambda match: _with_table(match, table), text)
         words = {**self._words, "key": key}
+        if not words["tenant_table"]:  # a tenant is only a value
+            words |= {"tenant_table": table, "tenant_key": key}
         text = _WORD.sub(lambda match: words[match[1]], text)
         name = "" if step.actor_name == OWNER else step.actor_name.removesuffix(OF_AWAY)
         away = {f"away.{name}": value for name, value in self.values(B).items()}

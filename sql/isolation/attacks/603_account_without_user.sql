@@ -16,3 +16,9 @@ insert into public.projects (org_id, name) values (:'org', 'Planted')
 -- as: stranger, unlinked
 -- expect: nothing, 42501
 update public.users set name = 'Me' where org_id = :'org' and auth_user_id is null
+
+-- The id of a users row is not that of an account.
+-- as: MEMBER
+-- expect: nothing, 22***, 42***
+select set_config('request.jwt.claims', jsonb_build_object('sub', :'me')::text, true);
+select 1 from public.projects limit 1

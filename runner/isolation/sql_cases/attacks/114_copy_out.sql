@@ -5,7 +5,7 @@
 -- each: table
 
 -- as: one member
--- expect: own
+-- expect: own, nothing, 42501, 26000
 copy (select * from :table limit 100) to stdout
 
 -- as: members

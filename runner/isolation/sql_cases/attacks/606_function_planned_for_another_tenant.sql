@@ -18,11 +18,11 @@ grant execute on function public.proof_kept(), public.proof_inlined()
 to :api_roles
 
 -- as: platform, one member of away
--- expect: rows
+-- expect: rows, nothing, 42501
 select 1 from public.proof_kept() limit 1
 
 -- as: one member
--- expect: own
+-- expect: own, nothing, 42501, 26000
 select * from public.proof_kept()
 
 -- as: some members
@@ -30,11 +30,11 @@ select * from public.proof_kept()
 select * from public.proof_kept()
 
 -- as: platform, one member of away
--- expect: rows
+-- expect: rows, nothing, 42501
 select 1 from public.proof_inlined() limit 1
 
 -- as: one member
--- expect: own
+-- expect: own, nothing, 42501, 26000
 select * from public.proof_inlined()
 
 -- as: some members
