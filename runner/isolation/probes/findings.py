@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
@@ -32,6 +32,7 @@ class Findings:
     guarded: frozenset[str] = frozenset()  # cases, in which only a trigger can refuse the values
 
     def __post_init__(self) -> None:
+        self._failed: set[tuple[str, ...]] = set()  # relation, command, right, tenant and role
         self._causes = RootCauses(self.connection)
 
     def cell(
@@ -57,6 +58,11 @@ class Findings:
         )
         self.cells.append(cell)
         if problem:
+            what_failed = (name, command, what, where, caller.role)
+            if not caller.suspect:
+                self._failed.add(what_failed)
+            elif what_failed in self._failed:  # also without what is bent
+                caller = replace(caller, suspect="")
             needed = {"merge": "update", "upsert": "update"}.get(command, command)
             subject, cause, fix = self.cause(relation, needed, caller)
             if isinstance(relation, Relation) and not caller.suspect and not fix:
