@@ -32,8 +32,8 @@ class Findings:
     guarded: frozenset[str] = frozenset()  # cases, in which only a trigger can refuse the values
 
     def __post_init__(self) -> None:
-        self._failed: set[tuple[str, ...]] = set()  # relation, command, right, tenant and role
         self._causes = RootCauses(self.connection)
+        self._failed: set[tuple[str, ...]] = set()  # cells, with the caller's role
 
     def cell(
         self,
@@ -58,11 +58,11 @@ class Findings:
         )
         self.cells.append(cell)
         if problem:
-            what_failed = (name, command, what, where, caller.role)
-            if not caller.suspect:
-                self._failed.add(what_failed)
-            elif what_failed in self._failed:  # also without what is bent
+            place = (name, command, what, where, caller.role)
+            if caller.suspect and place in self._failed:  # also without the forged setting
                 caller = replace(caller, suspect="")
+            if not caller.suspect:
+                self._failed.add(place)
             needed = {"merge": "update", "upsert": "update"}.get(command, command)
             subject, cause, fix = self.cause(relation, needed, caller)
             if isinstance(relation, Relation) and not caller.suspect and not fix:
@@ -172,6 +172,7 @@ class Findings:
             facts += self._facts(base, command, caller.role)
             if len(bases) == 1:
                 subject = base.qualified
+        facts.sort(key=lambda fact: fact.kind == "trigger")  # what decides first
         texts = list(dict.fromkeys(fact.text for fact in facts))
         if any(fact.kind == "trigger" for fact in facts):
             texts += self._trigger_functions(subject, command)

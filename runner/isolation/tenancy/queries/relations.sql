@@ -57,9 +57,9 @@ select
         ),
         false
     ) as invoker,
+    -- Not of a foreign table: its wrapper may have no handler.
     case
         when c.relkind in ('v', 'r', 'p') then pg_catalog.pg_relation_is_updatable(c.oid, true)
-        when c.relkind = 'f' then 28  -- insert, update, delete; to ask would call its wrapper
         else 0
     end as updatable,
     array(
