@@ -48,9 +48,7 @@ class Executor:
         work = [(migration, migration if apply else migration.rollback) for migration in migrations]
         for _, script in work:  # validate every file before running any
             if not script.statements:
-                hint = (
-                    "Write them. What cannot be undone has `-- irreversible: REASON` in its header."
-                )
+                hint = "Write them. What cannot be undone has `-- irreversible: REASON` on top."
                 raise FileError(f"{script} contains no statements", hint=hint)
             if not script.header.transactional:
                 concurrent_indexes.require_names(script)
