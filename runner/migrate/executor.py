@@ -48,11 +48,8 @@ class Executor:
         work = [(migration, migration if apply else migration.rollback) for migration in migrations]
         for _, script in work:  # validate every file before running any
             if not script.statements:
-                raise FileError(
-                    f"{script} contains no statements",
-                    hint="Write what it should do. A file that cannot be undone has "
-                    "`-- irreversible: REASON` in its header.",
-                )
+                hint = "Write them. What cannot be undone has `-- irreversible: REASON` on top."
+                raise FileError(f"{script} contains no statements", hint=hint)
             if not script.header.transactional:
                 concurrent_indexes.require_names(script)
         self._ensure_schema()

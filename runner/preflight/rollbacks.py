@@ -12,9 +12,11 @@ from runner.migrate.plan import Entry
 
 
 def chosen(
-    applied: Sequence[Entry], steps: int, stop: Migration | None, report: Report
+    applied: Sequence[Entry], steps: int | None, stop: Migration | None, report: Report
 ) -> list[Entry]:
-    """Return the newest `steps` migrations that have a file, or all that came after `stop`."""
+    """Return the newest `steps` migrations that have a file, or all, or those after `stop`."""
+    if steps is None:
+        return list(applied)
     if stop is None:
         found = [entry for entry in applied if entry.migration][:steps]
         for entry in applied[: applied.index(found[-1])] if found else applied:

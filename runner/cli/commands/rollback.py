@@ -35,9 +35,8 @@ def run(context: Context) -> int:
         require_to_roll_back(context.target, options.typed_name, everything=options.all, command="")
         with migrator.lock():
             applied = compare(files, migrator.records()).applied()
-            chosen = applied
-            if not options.all:
-                chosen = rollbacks.chosen(applied, options.steps or 1, stop, context.report)
+            steps = None if options.all else options.steps or 1
+            chosen = rollbacks.chosen(applied, steps, stop, context.report)
             rollbacks.roll_back(migrator, chosen)
         left = len(applied) - len(chosen)
         context.say(f"{len(chosen)} rolled back, {left} still applied{context.elapsed}")

@@ -88,14 +88,14 @@ def apply_with_psql(
                     *(embedded.program("psql", scratch.server.version), "-X", "-q"),
                     *("-v", "ON_ERROR_STOP=1", *arguments),
                 ],
-                env={**target.environ({}), "PGOPTIONS": "-c client_min_messages=warning"},
+                env={**target.environ({}), "PGOPTIONS": "-c client_min_messages=error"},
                 capture_output=True,
                 text=True,
                 check=False,
             )
             if ran.returncode or ran.stdout.strip() or ran.stderr.strip():
                 output = (ran.stdout + ran.stderr).strip().splitlines()
-                summary = "psql fails" if ran.returncode else "psql prints warnings or rows"
+                summary = "psql fails" if ran.returncode else "psql prints rows"
                 return [Finding(PSQL, "", summary, tuple(output))]
         found = difference(snapshot.take(migrator.connection), expected)
     details = tuple(d.as_drift("with psql", "with the runner") for d in found)
