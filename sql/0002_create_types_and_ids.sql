@@ -81,7 +81,7 @@ grant execute on function app.new_id() to authenticated, service_role;
 
 -- For people, a name is what they see: no control characters, none that have no width or change the
 -- direction, more than blanks, and one form of each letter. \s depends on the locale, so blanks of
--- Unicode are listed. Not in SQL: a check would inline it anew for each statement, which takes
+-- Unicode are listed. Not in SQL: a check would inline it again for each statement, which takes
 -- longer than the check.
 create or replace function app.is_name(value text)
 returns boolean

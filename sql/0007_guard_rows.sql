@@ -103,7 +103,7 @@ begin
         return new;
     end if;
 
-    -- For each row anew: a statement in which an OWNER also steps down may be refused.
+    -- For each row again: a statement in which an OWNER also steps down may be refused.
     if not app.is_tenant(tg_relid) then
         return new;
     end if;
