@@ -51,10 +51,9 @@ declare
     caller text := auth.uid();
 begin
     return (
-        select u.org_id
+        select case when u.roles && wanted then u.org_id end
         from public.users as u
         where u.auth_user_id::text = caller
-            and u.roles && wanted
         limit 2
     );
 end

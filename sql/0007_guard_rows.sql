@@ -41,17 +41,16 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     caller text := auth.uid();
-    locked_org text;
+    locked record;
 begin
-    select u.org_id
-    into locked_org
+    select u.org_id, u.roles
+    into locked
     from public.users as u
     where u.auth_user_id::text = caller
-        and u.roles && wanted
     limit 1
     for share;
 
-    return locked_org;
+    return case when locked.roles && wanted then locked.org_id end;
 end
 $$;
 comment on function app.lock_caller_as(public.user_role[]) is
@@ -104,7 +103,7 @@ begin
         return new;
     end if;
 
-    -- For each row anew: a statement in which an OWNER also steps down may be refused.
+    -- For each row again: a statement in which an OWNER also steps down may be refused.
     if not app.is_tenant(tg_relid) then
         return new;
     end if;

@@ -31,8 +31,8 @@ PROVEN = {
     "anon": set(TABLES),
     "cross-tenant": set(TABLES),
     # It proves conditions with one equation. Those of users and audit_logs have two (organization,
-    # and user or role), and updates of projects and ai_agents two helpers, one that finds the row and
-    # one that checks it; see pgrls.toml. They are left to verify, which executes them.
+    # and user or role). Updates of projects and ai_agents use two helpers, one to find the row and
+    # one to check it; see pgrls.toml. They are left to verify, which executes them.
     "write": {"organizations", "workflows"},
 }
 
