@@ -9,12 +9,6 @@ from runner.errors import UsageError
 
 EXAMPLE = "new add_teams_to_projects"
 
-_HEADER = """\
--- {id}
--- Say in one sentence what this is for.
-{depends}
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="verb and object: add_teams")
@@ -24,24 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    from runner.files import loader
+    from runner.isolation import new_table
+    from runner.preflight import new_migration
 
     folder, name = context.settings.sql_dir, context.options.name
     try:
         folder.mkdir(exist_ok=True)
         known = context.files() if any(folder.glob("*.sql")) else []
-        if context.options.table:
-            from runner.isolation import new_table
-
-            files = new_table.write(folder, name, known)
-        else:
-            id_ = loader.next_name(folder, name)
-            depends = f"-- depends: {known[-1].id}\n" if known else ""
-            files = [folder / f"{id_}.sql", folder / f"{id_}.rollback.sql"]
-            heads = (id_, depends), (f"{id_}: rollback", "")
-            for path, (title, line) in zip(files, heads, strict=True):
-                with path.open("x", encoding="utf-8") as file:
-                    file.write(_HEADER.format(id=title, depends=line))
+        write = new_table.write if context.options.table else new_migration.write
+        files = write(folder, name, known)
     except OSError as error:
         raise UsageError(
             f"{error.filename} cannot be created: {error.strerror}",

@@ -140,10 +140,10 @@ class _Made:
         """Return the actors without a user."""
         return tuple(self._actor(actor) for actor in self._others if not actor.user)
 
-    def strangers(self, nobody: str) -> tuple[Person, ...]:
-        """Return somebody who is signed in and in no tenant. `nobody`: the id of no user."""
+    def strangers(self, no_user: str) -> tuple[Person, ...]:
+        """Return a person who is signed in and in no tenant. `no_user`: an id of no user."""
         named = self.lists_people and identity.names_user(self.config)
-        return (self.stranger(nobody, nobody),) if self._members and named else ()
+        return (self.stranger(no_user, no_user),) if self._members and named else ()
 
     def actors_of(self, tenant: str, name: str) -> Iterator[Person]:
         """Yield the actors as callers of a tenant, for which no person is listed."""
@@ -152,10 +152,10 @@ class _Made:
             if not actor.everywhere and not actor.user:
                 yield self._actor(actor, tenant, name)
 
-    def stranger(self, user: str, nobody: str, tenant: str | None = None) -> Person:
+    def stranger(self, user: str, no_user: str, tenant: str | None = None) -> Person:
         """Return a person who is signed in with an id that belongs to no user."""
         member = (self._members or self._others)[0]
-        name = "A stranger" if user == nobody else "Unlinked account"
+        name = "A stranger" if user == no_user else "Unlinked account"
         return Person(
             self._user_slug(user, tenant if self.names_tenant else None),
             "stranger",
@@ -253,7 +253,7 @@ def _found(connection: Connection, made: _Made, name: str, values: Mapping[str, 
             raise
         return _Found(problem=f"{made.config.path}: {error.diag.message_primary or error}")
     tenants = made.tenants(rows)
-    strangers = made.strangers(source.nobody)
+    strangers = made.strangers(source.no_user)
     if source.limited and not any(tenant.people for tenant in tenants):
         problem = f"Row-level security hides {source.limited} from the connecting role"
         return _Found(tenants, strangers, problem)
@@ -271,7 +271,7 @@ def _user(connection: Connection, made: _Made, user: str, tenant: str | None) ->
         if connection.closed:
             raise
         return None
-    return made.member(rows[0]) if rows else made.stranger(user, source.nobody, tenant)
+    return made.member(rows[0]) if rows else made.stranger(user, source.no_user, tenant)
 
 
 def _tenant_name(connection: Connection, made: _Made, tenant: str) -> str:

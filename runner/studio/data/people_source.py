@@ -15,7 +15,7 @@ from runner.studio.data.tables import identifier
 
 _NULL = sql.SQL("null::text")
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
-_NOBODY = {2950: _NO_UUID, **dict.fromkeys((20, 21, 23, 1700), "0")}  # by the oid of the type
+_NO_USER = {2950: _NO_UUID, **dict.fromkeys((20, 21, 23, 1700), "0")}  # by the oid of the type
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PeopleSource:
 
     tenants: sql.Composable
     people: sql.Composable
-    nobody: str = ""  # an id that no user has
+    no_user: str = ""  # an id that no user has
     limited: str = (
         ""  # the table of which row-level security may hide rows from the connecting role
     )
@@ -57,15 +57,15 @@ def read(connection: Connection, config: Config) -> PeopleSource:
     listed, limited = _people(connection, config)
     tenants = _tenants(connection, config, listed)
     if listed is None:
-        nobody = sql.SQL(
+        no_user = sql.SQL(
             '(select id as tenant, null::text as "user", null::text as name, null::text as email,'
             " null::text as roles, null::text as at from {} as own where false)"
         )
-        return PeopleSource(tenants, nobody.format(tenants))
+        return PeopleSource(tenants, no_user.format(tenants))
     text = sql.SQL('select "user" from {} as listed limit 0').format(listed).as_bytes(None)
     columns = connection.execute(text, ()).description
     type_ = columns[0].type_code if columns else 0
-    return PeopleSource(tenants, listed, _NOBODY.get(type_, "nobody"), limited)
+    return PeopleSource(tenants, listed, _NO_USER.get(type_, "no_user"), limited)
 
 
 def _people(connection: Connection, config: Config) -> tuple[sql.Composable | None, str]:

@@ -47,7 +47,7 @@ class CannotViewAs(Exception):  # noqa: N818 - it reads better where it is raise
 class Person:
     """A person or role to view the database as: a database role and the settings of a request."""
 
-    slug: str  # in URLs; see people.py. Empty: nobody can be this person
+    slug: str  # in URLs; see people.py. Empty: no token can be theirs
     kind: str  # "owner", "service", "member", "stranger" or "actor": the color
     name: str
     role: str  # "none" for the connecting role itself
