@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
+from psycopg import sql
 
 from runner.errors import LockTimeout
 from runner.events import Report, Working
+from runner.isolation import server_advisories
 from runner.isolation.probes import execute, reads, writes
 from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
 from runner.isolation.probes.findings import Findings
@@ -23,6 +25,8 @@ from runner.isolation.transactions import LOCK_ERRORS, TransactionLimits, lock_h
 from runner.postgres.connection import Connection
 from runner.postgres.retry import Backoff
 from runner.queries import query
+
+_POLICIES = "select count(*) from pg_catalog.pg_policy"
 
 
 def try_permissive_alone(probe: Probe, lock_timeout: float, report: Report) -> None:
@@ -48,6 +52,49 @@ def try_permissive_alone(probe: Probe, lock_timeout: float, report: Report) -> N
             probe.findings.warnings.append(
                 f"{relation.qualified}: its permissive policies were not tried on their own, "
                 f"because the restrictive ones could not be dropped: {reason}"
+            )
+
+
+def try_drop_owned(probe: Probe, lock_timeout: float, report: Report) -> None:
+    """Record which actors' roles drop policies of tables that they do not own, by DROP OWNED BY.
+
+    On a server with that vulnerability it is a warning, because only an update helps.
+    """
+    connection = probe.findings.connection
+    limits = TransactionLimits.exclusive(lock_timeout)
+    affected = server_advisories.DROP_OWNED.affects(connection.info.server_version)
+    for role in probe.fixture.tenants.api_roles:
+        report(Working(f"DROP OWNED BY {role}"))
+        connection.execute("savepoint dropped")
+        name = sql.Identifier(role)
+        try:
+            connection.execute(limits.settings.encode())
+            [(before,)] = connection.execute(_POLICIES).fetchall()
+            connection.execute(sql.SQL("set local role {}; drop owned by {}").format(name, name))
+            connection.execute("set local role none")
+            [(after,)] = connection.execute(_POLICIES).fetchall()
+        except psycopg.Error as error:
+            if connection.closed:
+                raise lost(error, limits) from None
+            refused = error.sqlstate not in NOT_TRIED
+            before = after = 0
+            if not refused:
+                probe.findings.warnings.append(
+                    f"DROP OWNED BY {role} was not tried: it {NOT_TRIED[error.sqlstate or '']}"
+                )
+        connection.execute("rollback to savepoint dropped; release savepoint dropped")
+        if after < before and affected:
+            probe.findings.warnings.append(
+                f"{role} drops {before - after} policies with DROP OWNED BY: the hole of this "
+                f"server, {server_advisories.DROP_OWNED.cve}"
+            )
+        elif after < before:
+            probe.findings.breach(
+                f"DROP OWNED BY {role}",
+                f"role {role}",
+                f"{role} drops {before - after} policies with DROP OWNED BY",
+                cause="the role owns tables with policies, or is a member of their owner",
+                fix=f"-- let no role of [actors] own a table: reassign owned by {role}",
             )
 
 

@@ -83,6 +83,8 @@ def prove(
         if chosen is None or chosen:
             some = probe if chosen is None else replace(probe, relations=_same(probe, chosen))
             generic.try_rights(some, report, whole=chosen is None)
+            if chosen is None:
+                layers.try_drop_owned(probe, lock_timeout, report)
             if without_restrictive_policies and project.config.both_layers:
                 layers.try_permissive_alone(some, lock_timeout, report)
         cases.try_all(probe, project, only if only != RIGHTS else None)

@@ -32,6 +32,12 @@ class Vulnerability:
         return minor < self.fixed_in.get(major, 0)
 
 
+DROP_OWNED = Vulnerability(
+    "CVE-2026-116311",
+    "with DROP OWNED BY, a role drops the policies that name it alone, restrictive ones too, from "
+    "tables that it does not own",
+    {15: 20, 16: 16, 17: 12, 18: 7},
+)
 # From the CVE records published by the PostgreSQL project; each has a page at
 # https://www.postgresql.org/support/security/<CVE>/. 18.5 was tagged but never released.
 VULNERABILITIES = (
@@ -51,14 +57,7 @@ VULNERABILITIES = (
         "a cached plan keeps using the policies from before a role was changed",
         {15: 19, 16: 15, 17: 11, 18: 6},
     ),
-    # Not an attack of verify: DROP OWNED locks every table with such a policy exclusively, one
-    # after another, and waits for each with the others locked. The version decides the outcome.
-    Vulnerability(
-        "CVE-2026-116311",
-        "with DROP OWNED BY, a role drops the policies that name it alone, restrictive ones too, "
-        "from tables that it does not own",
-        {15: 20, 16: 16, 17: 12, 18: 7},
-    ),
+    DROP_OWNED,
 )
 
 

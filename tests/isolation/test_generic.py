@@ -467,3 +467,18 @@ def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Proje
     assert sum(check.kind == "attack" and check.passed for check in verdict.checks) > 25
     leaking = clubs.prove("alter policy chair on clubs.log using (true)")
     assert "101_read_by_key" in {breach.proof for breach in leaking.breaches}
+
+
+@one_server
+def test_merge_upsert_and_drop_owned_are_tried(chain: Project) -> None:
+    verdict = chain.prove()
+    commands = {(cell.command, cell.where) for cell in verdict.cells}
+    assert {("merge", "own"), ("merge", "other"), ("upsert", "other")} <= commands
+    assert any("DROP OWNED" in warning for warning in verdict.warnings) == (
+        chain.connection.info.server_version < 180007
+    )
+    leaking = chain.prove(
+        "alter policy own on chain.books using (true) with check (true);"
+        "alter table chain.books add unique (isbn)"
+    )
+    assert {"merge", "upsert"} <= {c.command for c in leaking.cells if not c.passed}

@@ -57,7 +57,8 @@ class Findings:
         )
         self.cells.append(cell)
         if problem:
-            subject, cause, fix = self.cause(relation, command, caller)
+            needed = {"merge": "update", "upsert": "update"}.get(command, command)
+            subject, cause, fix = self.cause(relation, needed, caller)
             if isinstance(relation, Relation) and not caller.suspect and not fix:
                 found, fix = self._of_table(relation, cell, caller, outcome)
                 cause = found or cause

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+from psycopg import sql
+
+from runner.isolation.probes.execute import Attempt
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Made
 from runner.isolation.rows.fixture import template as template_row
 from runner.isolation.tenancy.objects import TENANT, Reference, Relation
+
+
+@dataclass(frozen=True)
+class Insert:
+    """A statement that inserts one row, and how to judge it."""
+
+    caller: Caller
+    relation: Relation
+    what: str
+    where: str  # "own", "other"
+    allowed: bool
+    attempt: Attempt
+    implied: bool = False  # a reference that the database does not check
+    key: str = ""  # a unique key that may tell of the other tenant's rows
+    command: str = "insert"
 
 
 class InsertRows:
@@ -111,3 +130,32 @@ class InsertRows:
             ),
             "",
         )
+
+    def insert(
+        self,
+        caller: Caller,
+        relation: Relation,
+        row: Mapping[str, str | None],
+        columns: Iterable[str],
+        *,
+        what: str = "row",
+        where: str = "own",
+        allowed: bool = False,
+        implied: bool = False,
+        key: str = "",
+    ) -> Insert:
+        """Return the statement that inserts some columns of a row."""
+        chosen = [c.name for c in relation.columns if c.name in set(columns) and c.name in row]
+        values = ", ".join(
+            "null" if (v := row[name]) is None else sql.Literal(v).as_string(None)
+            for name in chosen
+        )
+        listed = ", ".join(map(quoted, chosen))
+        text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
+        attempt = Attempt(caller.identity, text, watch=True)
+        return Insert(caller, relation, what, where, allowed, attempt, implied, key)
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-
-from psycopg import sql
+from collections.abc import Iterator
+from dataclasses import replace
 
 from runner.isolation.probes.effects import Effects
 from runner.isolation.probes.execute import Attempt, Outcome
 from runner.isolation.probes.identities import Caller
-from runner.isolation.probes.insert_rows import InsertRows
+from runner.isolation.probes.insert_rows import Insert, InsertRows, quoted
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import OTHER
-from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Key, Relation
 
 _UNTRIED = "row, by a trigger"
 _TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
-
-
-@dataclass(frozen=True)
-class _Insert:
-    caller: Caller
-    relation: Relation
-    what: str
-    where: str  # "own", "other"
-    allowed: bool
-    attempt: Attempt
-    implied: bool = False  # a reference that the database does not check
-    key: str = ""  # a unique key that may tell of the other tenant's rows
 
 
 def try_all(probe: Probe, effects: Effects) -> None:
@@ -66,7 +52,7 @@ class _Inserter:
 
     # --- statements --------------------------------------------------------------------------
 
-    def inserts(self, caller: Caller, relation: Relation) -> Iterator[_Insert]:
+    def inserts(self, caller: Caller, relation: Relation) -> Iterator[Insert]:
         usable = [
             c.name
             for c in relation.columns
@@ -77,7 +63,7 @@ class _Inserter:
         target = self._effects.target(relation)
         if target is None:
             if usable and caller.regular and relation.updatable & 8:
-                yield self._insert(caller, relation, {}, (), what=_UNTRIED)
+                yield self._rows.insert(caller, relation, {}, (), what=_UNTRIED)
             return
         declared = self._probe.rights.columns(relation, "insert", caller, caller.own)
         judged = self._probe.rights.judged(caller)
@@ -86,7 +72,7 @@ class _Inserter:
                 text = f"insert into {relation.qualified} default values"
                 attempt = Attempt(caller.identity, text)
                 allowed = bool(declared) and judged
-                yield _Insert(caller, relation, "row", "own", allowed, attempt)
+                yield Insert(caller, relation, "row", "own", allowed, attempt)
             return
         if caller.everywhere:
             if judged and relation.tenancy != SHARED:
@@ -110,7 +96,7 @@ class _Inserter:
         target: Relation,
         usable: list[str],
         declared: set[str],
-    ) -> Iterator[_Insert]:
+    ) -> Iterator[Insert]:
         row = self._rows.template(target, caller.own)
         if row is None:
             return
@@ -122,7 +108,7 @@ class _Inserter:
                 target, columns, explicit=self._probe.rights.named(relation, "insert", caller)
             )
             if base:
-                yield self._insert(caller, relation, signed, base, allowed=bool(declared))
+                yield self._rows.insert(caller, relation, signed, base, allowed=bool(declared))
         if not declared or not caller.regular:
             return
         other = self._rows.colleague(caller)
@@ -133,11 +119,13 @@ class _Inserter:
                     continue
                 signed = {**signed, name: self._rows.reference_to(target, name, other)}
             base = self._rows.chosen(target, columns, explicit=columns)
-            yield self._insert(caller, relation, signed, {*base, name}, what=f"row with {name}")
+            yield self._rows.insert(
+                caller, relation, signed, {*base, name}, what=f"row with {name}"
+            )
 
     def _other(
         self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
-    ) -> Iterator[_Insert]:
+    ) -> Iterator[Insert]:
         row = self._rows.template(target, OTHER[caller.own])
         if row is None:
             return
@@ -153,7 +141,7 @@ class _Inserter:
         users = [self._rows.user_of(caller), ""] if target.oid not in self._rows.persons else [""]
         for user in dict.fromkeys(users):
             signed = self._rows.signed(row, target, user) if user else row
-            yield self._insert(caller, relation, signed, columns, where="other", allowed=may)
+            yield self._rows.insert(caller, relation, signed, columns, where="other", allowed=may)
 
     def _links(
         self,
@@ -162,14 +150,12 @@ class _Inserter:
         target: Relation,
         usable: list[str],
         declared: set[str],
-    ) -> Iterator[_Insert]:
+    ) -> Iterator[Insert]:
         """Yield own rows that refer to a row of the other tenant."""
         row = self._rows.template(target, caller.own)
         if row is None or target is self._probe.fixture.tenants.people:
             return
-        columns = self._rows.chosen(
-            target, declared & set(usable), self._probe.rights.named(relation, "insert", caller)
-        )
+        columns = self._own_columns(caller, relation, target, usable, declared)
         for reference in self._rows.tenant_references(target):
             own = [name for name in reference.columns if name != target.tenant_column]
             parent = self._probe.fixture.tenants.relations[reference.oid]
@@ -187,7 +173,7 @@ class _Inserter:
                 continue
             linked = self._rows.signed(row, target, self._rows.user_of(caller))
             linked = {**linked, **{name: foreign.values[p] for name, p in places.items()}}
-            yield self._insert(
+            yield self._rows.insert(
                 caller,
                 relation,
                 linked,
@@ -204,76 +190,76 @@ class _Inserter:
         target: Relation,
         usable: list[str],
         declared: set[str],
-    ) -> Iterator[_Insert]:
-        """Yield own rows with a unique value of the other tenant."""
+    ) -> Iterator[Insert]:
+        """Yield own rows with a unique value of the other tenant, also to update its row."""
         row = self._rows.template(target, caller.own)
         if row is None or target.tenancy != TENANT or target is self._probe.fixture.tenants.tenant:
             return
-        columns = self._rows.chosen(
-            target, declared & set(usable), self._probe.rights.named(relation, "insert", caller)
-        )
-        referring = {name for reference in target.references for name in reference.columns}
+        columns = self._own_columns(caller, relation, target, usable, declared)
+        changed = next(iter(relation.usable(caller.role, "update")), "")
         own = self._probe.snapshot.of(target, caller.own)
         for key in target.keys:
-            kinds = {c.name: c.category for c in target.columns}
-            if (
-                key.primary
-                or not key.columns
-                or {target.tenant_column, *referring} & set(key.columns)
-                or not set(key.columns) <= set(usable)
-                or all(kinds[name] == "U" for name in key.columns)
-            ):
+            if not key.columns or not set(key.columns) <= set(usable):
                 continue
             taken = {r.shown(key.columns) for r in own}
-            for theirs in self._probe.snapshot.of(target, OTHER[caller.own]):
-                if theirs.shown(key.columns) not in taken and None not in theirs.shown(key.columns):
-                    signed = self._rows.signed(row, target, self._rows.user_of(caller))
-                    signed |= {name: theirs.values[name] for name in key.columns}
-                    yield self._insert(
-                        caller,
-                        relation,
-                        signed,
-                        columns | set(key.columns),
-                        what=f"row with the {', '.join(key.columns)} of another",
-                        where="other",
-                        key=key.name,
+            theirs = (
+                r
+                for r in self._probe.snapshot.of(target, OTHER[caller.own])
+                if r.shown(key.columns) not in taken and None not in r.shown(key.columns)
+            )
+            for other in list(theirs)[:1]:
+                signed = self._rows.signed(row, target, self._rows.user_of(caller))
+                insert = self._rows.insert(
+                    caller,
+                    relation,
+                    {**signed, **{name: other.values[name] for name in key.columns}},
+                    columns | set(key.columns),
+                    what=f"row with the {', '.join(key.columns)} of another",
+                    where="other",
+                    key=key.name,
+                )
+                if self._tells(target, key):
+                    yield insert
+                if changed:
+                    listed = ", ".join(map(quoted, key.columns))
+                    text = (
+                        f"{insert.attempt.sql} on conflict ({listed}) do update"
+                        f" set {quoted(changed)} = excluded.{quoted(changed)}"
                     )
-                    break
+                    attempt = Attempt(caller.identity, text, watch=True)
+                    yield replace(insert, attempt=attempt, command="upsert", key="")
 
-    def _shared(
-        self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
-    ) -> Iterator[_Insert]:
-        row = self._rows.template(target, "S")
-        if row is not None:
-            may = bool(self._probe.rights.columns(relation, "insert", caller, caller.own))
-            yield self._insert(caller, relation, row, usable, allowed=may)
+    @staticmethod
+    def _tells(target: Relation, key: Key) -> bool:
+        """Whether a value that is taken tells of another tenant: no random one, and no own one."""
+        kinds = {c.name: c.category for c in target.columns}
+        referring = {name for reference in target.references for name in reference.columns}
+        inside = {target.tenant_column, *referring} & set(key.columns)
+        return not (key.primary or inside or all(kinds[name] == "U" for name in key.columns))
 
-    def _insert(
+    def _own_columns(
         self,
         caller: Caller,
         relation: Relation,
-        row: Mapping[str, str | None],
-        columns: Iterable[str],
-        *,
-        what: str = "row",
-        where: str = "own",
-        allowed: bool = False,
-        implied: bool = False,
-        key: str = "",
-    ) -> _Insert:
-        chosen = [c.name for c in relation.columns if c.name in set(columns) and c.name in row]
-        values = ", ".join(
-            "null" if (v := row[name]) is None else sql.Literal(v).as_string(None)
-            for name in chosen
-        )
-        listed = ", ".join('"' + name.replace('"', '""') + '"' for name in chosen)
-        text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
-        attempt = Attempt(caller.identity, text, watch=True)
-        return _Insert(caller, relation, what, where, allowed, attempt, implied, key)
+        target: Relation,
+        usable: list[str],
+        declared: set[str],
+    ) -> set[str]:
+        """Return the columns to give in an own row."""
+        named = self._probe.rights.named(relation, "insert", caller)
+        return self._rows.chosen(target, declared & set(usable), named)
+
+    def _shared(
+        self, caller: Caller, relation: Relation, target: Relation, usable: list[str]
+    ) -> Iterator[Insert]:
+        row = self._rows.template(target, "S")
+        if row is not None:
+            may = bool(self._probe.rights.columns(relation, "insert", caller, caller.own))
+            yield self._rows.insert(caller, relation, row, usable, allowed=may)
 
     # --- judgement ---------------------------------------------------------------------------
 
-    def judge(self, insert: _Insert, outcome: Outcome, worked: bool) -> None:
+    def judge(self, insert: Insert, outcome: Outcome, worked: bool) -> None:
         """Record the cell of one insert."""
         name = insert.relation.qualified
         touched = self._effects.of(outcome).touched(OTHER[insert.caller.own])
@@ -286,16 +272,19 @@ class _Inserter:
         elif touched and not (insert.where == "other" and insert.allowed):
             problem = f"changes rows of another tenant in {', '.join(touched)}, by a {insert.what}"
             problem += f" in {name}"
+        elif insert.command == "upsert":
+            problem = ""  # an error of the key is judged for the insert alone
         elif insert.where == "other":
             problem = self._problem_of_other(insert, outcome)
         else:
             problem = self._problem_of_own(insert, outcome, worked)
         self._probe.findings.cell(
-            insert.relation, "insert", insert.caller, outcome, what=insert.what, where=insert.where,
+            insert.relation, insert.command, insert.caller, outcome, what=insert.what,
+            where=insert.where,
             statement=insert.attempt.sql, allowed=insert.allowed, problem=problem,
         )  # fmt: skip
 
-    def _problem_of_other(self, insert: _Insert, outcome: Outcome) -> str:
+    def _problem_of_other(self, insert: Insert, outcome: Outcome) -> str:
         name = insert.relation.qualified
         if insert.what.startswith("row that refers"):
             reached = not outcome.sqlstate and not insert.implied
@@ -303,7 +292,7 @@ class _Inserter:
         reached = _accepted(outcome) and not insert.allowed
         return f"inserts a row of another tenant into {name}" if reached else ""
 
-    def _problem_of_own(self, insert: _Insert, outcome: Outcome, worked: bool) -> str:
+    def _problem_of_own(self, insert: Insert, outcome: Outcome, worked: bool) -> str:
         name = insert.relation.qualified
         if insert.allowed:
             if worked or not insert.caller.regular:
@@ -313,7 +302,7 @@ class _Inserter:
             return f"inserts a {insert.what} into {name}, which no right allows"
         return ""
 
-    def _judged(self, insert: _Insert) -> bool:
+    def _judged(self, insert: Insert) -> bool:
         """Whether own rows are judged: rights are declared, and it is no row of oneself."""
         relation = insert.relation
         target = self._effects.target(relation)

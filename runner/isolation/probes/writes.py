@@ -12,6 +12,7 @@ from runner.isolation.probes.effects import Effect, Effects
 from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
+from runner.isolation.probes.write_rows import WriteRows
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.rows.snapshot import Row
 from runner.isolation.tenancy.objects import SHARED, Relation
@@ -40,6 +41,11 @@ class _Write:
     blind: bool = False
     rows: Sequence[Row] = field(default_factory=tuple)  # own rows that the statement names
 
+    @property
+    def needs(self) -> str:
+        """The command whose rights it needs."""
+        return "update" if self.command == "merge" else self.command
+
 
 def try_all(probe: Probe) -> None:
     """Update, delete and insert as each caller, and record the cells."""
@@ -65,6 +71,7 @@ class _Writer:
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
         self.effects = Effects(probe.snapshot, probe.fixture.tenants)
+        self._find = WriteRows(probe, self.effects)
         self._unmet: list[tuple[_Write, list[Row]]] = []  # declared, and did not work on all rows
         superuser = probe.findings.connection.info.parameter_status("is_superuser") == "on"
         self._replica = "set local session_replication_role = replica" if superuser else ""
@@ -91,7 +98,7 @@ class _Writer:
                     yield self._update(caller, relation, name, _name(name), what)
         readable = relation.usable(caller.role, "select")
         if caller.everywhere:
-            where = self._of_both(relation) if judged else ""
+            where = self._find.of_both(relation) if judged else ""
             for name in columns if where else ():
                 text = f"update {relation.qualified} as t set {_name(name)} = {_name(name)}"  # noqa: S608
                 attempt = Attempt(caller.identity, f"{text} where {where}", watch=True)
@@ -100,14 +107,16 @@ class _Writer:
         for name in columns if caller.regular or caller.rights.get(caller.own) else ():
             if name in readable:
                 yield self._update(caller, relation, name, _name(name), name)
-            elif value := self._constant(relation, name):
+            elif value := self._find.constant(relation, name):
                 yield self._update(caller, relation, name, value, name)
-        plain = [name for name in columns if self._is_plain(relation, name)]
+        plain = [name for name in columns if self._find.is_plain(relation, name)]
         for name in plain[:_BLIND]:
-            if value := self._constant(relation, name):
+            if value := self._find.constant(relation, name):
                 yield self._update(
                     caller, relation, name, value, f"{name}, without WHERE", blind=True
                 )
+        if relation.is_table and caller.rights.get(caller.own):
+            yield from self._merge(caller, relation, [n for n in columns if n in readable])
         tenant = None if caller.in_both else relation.tenant_column
         if tenant in columns and tenant and caller.own in self._probe.fixture.ids:
             ids = self._probe.fixture.ids
@@ -118,6 +127,23 @@ class _Writer:
             )
             attempt = Attempt(caller.identity, text, watch=True)
             yield _Write(caller, relation, "update", "move to the other tenant", attempt, tenant)
+
+    def _merge(self, caller: Caller, relation: Relation, columns: list[str]) -> Iterator[_Write]:
+        """Yield a MERGE that updates what it finds of both tenants."""
+        where = self._find.of_both(relation)
+        if (
+            not columns
+            or not where
+            or relation.tenant_column not in relation.usable(caller.role, "select")
+        ):
+            return
+        name = _name(columns[0])
+        text = (
+            f"merge into {relation.qualified} as t using (select 1) as s on {where}"
+            f" when matched then update set {name} = t.{name}"
+        )
+        attempt = Attempt(caller.identity, text, watch=True)
+        yield _Write(caller, relation, "merge", columns[0], attempt, columns[0])
 
     def _update(
         self,
@@ -150,7 +176,7 @@ class _Writer:
             allowed = {id(r) for r in self._probe.rights.rows(relation, "delete", caller)}
             rows = sorted(rows, key=lambda row: id(row) in allowed)
             for row in [*rows[: _OWN_ROWS // 2], *rows[_OWN_ROWS // 2 :][-_OWN_ROWS // 2 :]]:
-                if where := self._key(caller, relation, row):
+                if where := self._find.key(caller, relation, row):
                     text = f"delete from {relation.qualified} where {where}"  # noqa: S608
                     attempt = Attempt(caller.identity, text, watch=True)
                     yield _Write(caller, relation, "delete", "rows", attempt, rows=(row,))
@@ -159,36 +185,6 @@ class _Writer:
         text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
         attempt = Attempt(caller.identity, text, watch=True, before=self._replica)
         yield _Write(caller, relation, "delete", "rows, without WHERE", attempt, blind=True)
-
-    def _of_both(self, relation: Relation) -> str:
-        """Return the condition that a row `t` is one of the two tenants', or nothing."""
-        fixture = self._probe.fixture
-        found = [fixture.condition(relation, owner) for owner in fixture.ids]
-        return " or ".join(f"({each})" for each in found if each != "false")
-
-    def _key(self, caller: Caller, relation: Relation, row: Row) -> str:
-        """Return a condition that names one row, with columns that the caller may read."""
-        readable = relation.usable(caller.role, "select")
-        target = self.effects.target(relation)
-        key = relation.key or (target.key if target else [])
-        names = [name for name in key if name in readable]
-        if not key or len(names) < len(key):
-            names = [n for n in readable if row.values.get(n) is not None]
-        return " and ".join(f"{_name(n)}::text = {_literal(row.values[n] or '')}" for n in names)
-
-    def _is_plain(self, relation: Relation, name: str) -> bool:
-        """Whether a column is in no key, is no reference and not the tenant's."""
-        target = self.effects.target(relation) or relation
-        return not (
-            name == relation.tenant_column
-            or any(name in key.columns for key in target.keys)
-            or any(name in reference.columns for reference in target.references)
-        )
-
-    def _constant(self, relation: Relation, name: str) -> str:
-        rows = self._probe.snapshot.rows.get(relation.oid, [])
-        value = next((row.values[name] for row in rows if row.values.get(name) is not None), None)
-        return _literal(value) if value is not None else ""
 
     # --- judgement ---------------------------------------------------------------------------
 
@@ -206,7 +202,7 @@ class _Writer:
         caller, relation = write.caller, write.relation
         other = OTHER[caller.own]
         allowed = self.effects.base_rows(
-            relation, self._probe.rights.rows(relation, write.command, caller)
+            relation, self._probe.rights.rows(relation, write.needs, caller)
         )
         leaked = [
             (table, row)
@@ -233,7 +229,7 @@ class _Writer:
 
     def _may_share(self, write: _Write) -> bool:
         return write.relation.tenancy == SHARED and self._probe.rights.any(
-            write.relation, write.command, write.caller.role
+            write.relation, write.needs, write.caller.role
         )
 
     def _judge_own(self, write: _Write, outcome: Outcome, effect: Effect) -> None:
@@ -241,7 +237,7 @@ class _Writer:
         if relation.tenancy == SHARED:
             return
         target = self.effects.target(relation)
-        rows = self._probe.rights.rows(relation, write.command, caller, write.column)
+        rows = self._probe.rights.rows(relation, write.needs, caller, write.column)
         allowed = self.effects.base_rows(relation, rows)
         changed = {row.place for row in effect.changed(target, caller.own)} if target else set()
         named = self.effects.base_rows(relation, write.rows)
@@ -255,10 +251,10 @@ class _Writer:
         own = [row for row in rows if row.owner == caller.own]
         reached = changed & allowed
         if not problem and caller.regular and own and not reached and not write.blind:
-            if not write.rows:
+            if not write.rows and write.command != "merge":
                 self._unmet.append((write, own))
                 return
-            if write.rows[0] in own and outcome.sqlstate not in NOT_TRIED:
+            if write.rows and write.rows[0] in own and outcome.sqlstate not in NOT_TRIED:
                 self._unmet.append((write, own))
                 return
         self._record(write, outcome, "own", allowed=bool(allowed), problem=problem)
@@ -274,7 +270,7 @@ class _Writer:
             tries = [
                 Attempt(write.caller.identity, self._of_row(write, row))
                 for row in rows
-                if self._key(write.caller, write.relation, row)
+                if self._find.key(write.caller, write.relation, row)
             ]
             outcomes = list(self._probe.run(tries))
             worked = [o for o in outcomes if o.rows or o.sqlstate in _PASSED_POLICIES]
@@ -293,7 +289,7 @@ class _Writer:
             self._record(write, outcome, "own", allowed=True, problem=problem)
 
     def _of_row(self, write: _Write, row: Row) -> str:
-        where = self._key(write.caller, write.relation, row)
+        where = self._find.key(write.caller, write.relation, row)
         if write.command == "delete":
             return f"delete from {write.relation.qualified} where {where}"  # noqa: S608
         name = _name(write.column or "")
