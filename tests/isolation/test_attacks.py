@@ -136,7 +136,6 @@ WEAKENED = {
     "208": off("ai_agents"),
     "209": off("projects") + grant("insert on public.projects"),
     "210": off("projects") + grant("delete on public.projects"),
-    "212": grant("delete on public.projects"),
     "211": grant("truncate on public.audit_logs"),
     "251": ONE_COLUMN,
     "252": "alter policy insert_member on public.audit_logs"
@@ -179,7 +178,6 @@ WEAKENED = {
     "506": TEMPORARY + USES_CALLERS_SEARCH_PATH,
     "507": TEMPORARY + "alter function app.caller_org() set search_path = ''",
     "508": drop_trigger("guard_approval", "workflows"),  # PostgreSQL itself prevents the rest
-    "509": grant("update on public.projects"),
     "510": grant("select on pg_authid"),
     "511": grant("usage on schema yoyo"),
     "512": grant("create on schema app"),
@@ -303,7 +301,6 @@ def test_breach_names_actor_statement_and_cause(
         ("209", off("users") + grant("insert on public.users"), "grant insert on public.users"),
         ("211", grant("truncate on public.users"), "grant truncate on public.users"),
         ("301", drop_trigger("guard_roles", "users"), "no guard refused it"),
-        ("509", grant("delete, update on public.users"), "grant update on public.users"),
         ("731", drop_constraint("users_roles_check"), "of public.users refused it"),
     ],
 )

@@ -64,11 +64,22 @@ def run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
 
 
 def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
-    pgconn = connection.pgconn
     scripts = [_script(connection, attempt) for attempt in tried]
+    results = pipeline(connection, [text for script in scripts for text in script])
+    start = 0
+    for attempt, script in zip(tried, scripts, strict=True):
+        yield _outcome(attempt, script, results[start : start + len(script)])
+        start += len(script)
+
+
+def pipeline(connection: Connection, script: Sequence[str]) -> list[list[pq.abc.PGresult]]:
+    """Send messages at once and return their results; an empty one ends what an error skips.
+
+    Raises OperationalError when the connection is lost.
+    """
+    pgconn = connection.pgconn
     commands = [
         partial(pgconn.send_query_params, text.encode(), None) if text else pgconn.pipeline_sync
-        for script in scripts
         for text in script
     ]
     try:
@@ -81,10 +92,7 @@ def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
     except BaseException:
         connection.close()  # outstanding results would be mistaken for those of later statements
         raise
-    start = 0
-    for attempt, script in zip(tried, scripts, strict=True):
-        yield _outcome(attempt, script, results[start : start + len(script)])
-        start += len(script)
+    return list(results)
 
 
 def enter(connection: Connection, identity: Identity) -> str:
@@ -137,10 +145,7 @@ def _outcome(
     return Outcome(
         result.command_tuples or 0,
         columns=tuple((result.fname(n) or b"").decode() for n in range(result.nfields)),
-        data=tuple(
-            tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
-            for row in range(result.ntuples)
-        ),
+        data=rows(result),
         after=after,
         places=places,
     )
@@ -151,6 +156,14 @@ def _single(results: Sequence[pq.abc.PGresult]) -> str | None:
     if result is None or result.status != pq.ExecStatus.TUPLES_OK or not result.ntuples:
         return None
     return _text(result.get_value(0, 0)) or ""
+
+
+def rows(result: pq.abc.PGresult) -> tuple[tuple[str | None, ...], ...]:
+    """Return the rows of a result as text."""
+    return tuple(
+        tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
+        for row in range(result.ntuples)
+    )
 
 
 def _text(value: bytes | None) -> str | None:

@@ -145,12 +145,23 @@ def _judge_shared(probe: Probe, read: _Read, outcome: Outcome, seen: Sequence[Ro
         problem = f"reads values of another tenant in {relation.qualified}"
     elif seen and not may and probe.rights.declared(relation):
         problem = f"reads {relation.qualified}, which no right allows"
-    elif may and caller.regular and not seen and caller.name in names:
+    elif (
+        may
+        and caller.regular
+        and not seen
+        and caller.name in names
+        and not _refreshed(read, outcome)
+    ):
         problem = f"may read {relation.qualified}, but got {outcome}"
     probe.findings.cell(
         relation, "select", caller, outcome, what="rows", where="own",
         statement=read.attempt.sql, allowed=may, problem=problem, exposed=_sample(leaked),
     )  # fmt: skip
+
+
+def _refreshed(read: _Read, outcome: Outcome) -> bool:
+    """Whether it was read, and only a refresh could have put rows into it."""
+    return read.relation.kind == "m" and not outcome.sqlstate
 
 
 def _rights(probe: Probe, relation: Relation) -> Iterator[tuple[str, ...]]:

@@ -47,28 +47,30 @@ class Snapshot:
     def owner_of(self, values: Iterable[str | None], known: Iterable[str] = ()) -> str:
         """Return whose values these are, by the values that name a tenant; B first.
 
-        `known`: values that the caller had already.
+        `known`: values that the caller had already, also in another case or with other text.
         """
-        had = set(known)
-        owners = {self._owner(value) for value in values if value and value not in had}
+        had = {text.casefold() for text in known}
+        owners = {
+            self._owner(value, had) for value in values if value and value.casefold() not in had
+        }
         return next((owner for owner in (B, A, SHARED_ROWS) if owner in owners), "")
 
     def named(self, text: str, owner: str, known: Iterable[str] = ()) -> str:
         """Return a value within a text that names an owner; empty if there is none."""
-        had = " ".join(known)
+        had = " ".join(known).casefold()
         return next(
             (
                 v
                 for v, whose in self.markers.items()
-                if whose == owner and v in text and v not in had
+                if whose == owner and v in text and v.casefold() not in had
             ),
             "",
         )
 
-    def _owner(self, value: str) -> str:
+    def _owner(self, value: str, known: Iterable[str] = ()) -> str:
         whose = self.markers.get(value, "")
         if not whose and not value.isalnum() and len(value) < 100_000:
-            whose = B if self.named(value, B) else ""
+            whose = B if self.named(value, B, known) else ""
         return whose
 
 

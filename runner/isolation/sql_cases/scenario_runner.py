@@ -10,26 +10,19 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import psycopg
-from psycopg import pq, sql
-
 from runner.isolation.matrix.root_cause import RootCauses
-from runner.isolation.probes.execute import NOT_TRIED, Outcome, set_settings
+from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.reads import Probe
 from runner.isolation.project import Project
-from runner.isolation.rows.identity import B
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
-from runner.isolation.sql_cases.scenario import OF_AWAY, OWNER, Step, steps
+from runner.isolation.sql_cases.scenario import OF_AWAY, OWNER, Step
+from runner.isolation.sql_cases.step_runner import Steps
 from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.tenancy.objects import TENANT, Relation, TenantMap
-from runner.isolation.transactions import SEARCH_PATH
 from runner.isolation.verdict import Breach, Check
 
 KINDS = {"attacks": "attack", "invariants": "invariant"}
-
-_ID = re.compile(r"c[a-z0-9]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SAMPLE_ROWS = 3
 
 
 class _Table(NamedTuple):
@@ -74,6 +67,7 @@ class _Runner:
         self._connection, self._project, self._probe = probe.findings.connection, project, probe
         self._names = Substitution(probe.fixture, project)
         self._causes = RootCauses(self._connection)
+        self._steps = Steps(probe, project, self._names)
 
     def run(self, only: str | None) -> tuple[list[Check], list[Breach]]:
         """Run the scenarios that `only` names."""
@@ -120,81 +114,30 @@ class _Runner:
     def _tried(
         self, scenario: CaseFile, table: _Table
     ) -> Iterator[tuple[Step, str, Outcome | None]]:
-        """Run the steps; yield each with its statement and unexpected outcome."""
+        """Run the steps; yield each with its statement and unexpected outcome.
+
+        Those that no condition depends on are sent at once.
+        """
         connection = self._connection
         connection.execute("savepoint scenario; savepoint step")
         try:
             previous = ""
-            for step in steps(scenario, self._project):
-                statement = self._names.step(step, step.sql, table.qualified, table.key)
-                self._begin_step(step)
-                condition = self._names.step(step, step.condition, table.qualified, table.key)
-                if condition and self._is_true(condition):
+            for group in self._steps.groups(scenario, table.qualified, table.key):
+                condition = group[0].condition
+                if condition and self._steps.is_true(group[0]):
                     previous = ""
-                    yield step, statement, Outcome(rows=1, message="permitted; it was not run")
+                    permitted = Outcome(rows=1, message="permitted; it was not run")
+                    yield group[0].step, group[0].sql, permitted
                     continue
-                outcome, own, response = self._execute(statement)
-                expected = _is_expected(step.expected, outcome, own=own, same=response == previous)
-                yield step, statement, None if expected else outcome
-                previous = response
+                for ready, (outcome, own, response) in zip(
+                    group, self._steps.run(group), strict=True
+                ):
+                    same, previous = response == previous, response
+                    expected = _is_expected(ready.step.expected, outcome, own=own, same=same)
+                    yield ready.step, ready.sql, None if expected else outcome
         finally:
             if not connection.closed:
                 connection.execute("rollback to savepoint scenario; release savepoint scenario")
-
-    def _begin_step(self, step: Step) -> None:
-        """Switch to an actor's role and settings, as the API does.
-
-        A single message, because there are many steps and the server may be remote.
-        """
-        actor = self._names.actor(step)
-        role = sql.Identifier(actor.role) if actor else sql.SQL("none")
-        made = actor.settings if actor else dict.fromkeys(self._project.config.settings, "")
-        self._connection.execute(
-            sql.SQL(
-                "release savepoint step; set local role {}; set local search_path = {}; {};"
-                " savepoint step"
-            ).format(role, sql.SQL(SEARCH_PATH), set_settings(made))
-        )
-
-    def _execute(self, statement: str) -> tuple[Outcome, bool, str]:
-        """Run a step; return its outcome, whether all rows are own ones, and the response as text.
-
-        Ids in the text are replaced, so that responses of two steps can be compared.
-        """
-        connection = self._connection
-        try:
-            with connection.cursor() as cursor:
-                if re.match(r"copy\b.*\bto stdout", statement, re.IGNORECASE | re.DOTALL):
-                    with cursor.copy(statement.encode()) as copy:
-                        rows: list[tuple[object, ...]] = list(copy.rows())
-                    count = len(rows)
-                else:
-                    cursor.execute(statement.encode())
-                    while cursor.nextset():
-                        pass
-                    result = cursor.pgresult
-                    shown = result is not None and result.status == pq.ExecStatus.TUPLES_OK
-                    rows = cursor.fetchall() if shown else []
-                    count = max(cursor.rowcount, 0)
-        except psycopg.Error as error:
-            if connection.closed:
-                raise
-            connection.execute("rollback to savepoint step")
-            diag = error.diag
-            parts = [
-                *(diag.message_primary, diag.message_detail),
-                *(diag.message_hint, diag.constraint_name),
-            ]
-            outcome = Outcome(sqlstate=error.sqlstate or "?????", message=parts[0] or str(error))
-            return outcome, False, _ID.sub("…", repr([error.sqlstate, *parts]))
-        values = [str(value) for row in rows for value in row if value is not None]
-        own = bool(rows) and self._probe.snapshot.owner_of(values) != B
-        shown_rows = tuple(tuple(map(str, row)) for row in rows[:_SAMPLE_ROWS])
-        return Outcome(count, data=shown_rows), own, _ID.sub("…", repr(rows))
-
-    def _is_true(self, condition: str) -> bool:
-        outcome, *_ = self._execute(f"select 1 where {condition}")
-        return outcome.rows > 0
 
     def _breach(
         self,

@@ -6,7 +6,7 @@
 --   https://www.postgresql.org/docs/current/rules-privileges.html (leakproof)
 
 -- as: MEMBER
--- expect: done
+-- expect: done, 42501
 do $$
 declare
     condition text;

@@ -4,11 +4,11 @@
 -- source: sql/0009_enable_row_level_security.sql
 
 -- as: OWNER
--- expect: rows
+-- expect: rows, nothing, 42501
 update public.projects set name = 'All' where org_id in (:'org', :'away.org')
 
 -- as: OWNER
--- expect: rows
+-- expect: rows, nothing, 42501
 update public.ai_agents set type = 'all' where org_id in (:'org', :'away.org')
 
 -- as: owner

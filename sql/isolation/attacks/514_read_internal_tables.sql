@@ -1,9 +1,9 @@
 -- 514_read_internal_tables
--- An API role reads or writes the tables of schema app.
+-- A tenant's role reads or writes the tables of schema app.
 -- safe: Refused: they have no privileges on them.
 -- source: sql/0001_create_schemas_and_roles.sql
 
--- as: OWNER, service_role, anon
+-- as: OWNER, anon
 -- expect: nothing
 select c.relname from pg_class as c
 inner join pg_namespace as n on n.oid = c.relnamespace

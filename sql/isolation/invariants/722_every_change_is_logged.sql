@@ -70,7 +70,14 @@ where 1 <> (
     where a.org_id = :'org'
         and (a.action, a.target_type, a.target_id)
         = (wanted.action, wanted.target_type, wanted.target_id)
-        and a.meta = coalesce('{"columns": ["' || wanted.changed || '"]}', '{}')::jsonb
+        -- A generated column changes with the one that it is made of.
+        and a.meta - 'columns' = '{}'
+        and (a.meta -> 'columns') - array(
+            select c.attname::text
+            from pg_attribute as c
+            where c.attrelid = to_regclass('public.' || a.target_type) and c.attgenerated <> ''
+        ) is not distinct from
+            case when wanted.changed is not null then jsonb_build_array(wanted.changed) end
 )
 
 -- as: owner

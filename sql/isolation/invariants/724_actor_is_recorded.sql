@@ -6,7 +6,7 @@
 --   null)
 
 -- as: ADMIN
--- expect: rows
+-- expect: rows, 42501
 update public.projects set name = 'By admin' where org_id = :'org' and id = :'project'
 
 -- as: service_role
@@ -15,7 +15,7 @@ select set_config('request.jwt.claims', jsonb_build_object('sub', :'away.owner_u
 update public.projects set name = 'By a stranger' where org_id = :'org' and id = :'idle_project'
 
 -- as: ADMIN
--- expect: rows
+-- expect: rows, 42501
 insert into public.projects (org_id, name) values (:'org', 'Made by admin')
 
 -- as: service_role
@@ -32,11 +32,14 @@ where l.org_id = :'org' and l.action = 'insert' and p.name like 'Made by %'
     and l.actor_id is distinct from case p.name when 'Made by admin' then :'admin' end
 
 -- as: owner
--- expect: rows
+-- expect: nothing
 select 1
-from public.audit_logs as l
-inner join public.projects as p on p.org_id = l.org_id and p.id = l.target_id
-where l.org_id = :'org' and l.action = 'insert' and p.name = 'Made by admin'
+from public.projects as p
+where p.org_id = :'org' and p.name = 'Made by admin'
+    and not exists (
+        select from public.audit_logs as l
+        where l.org_id = p.org_id and l.action = 'insert' and l.target_id = p.id
+    )
 
 -- as: owner
 -- expect: nothing
@@ -45,6 +48,12 @@ where org_id = :'org' and action = 'update' and target_type = 'projects'
     and actor_id is distinct from case target_id when :'project' then :'admin' end
 
 -- as: owner
--- expect: rows
-select 1 from public.audit_logs
-where org_id = :'org' and action = 'update' and target_id = :'project' and actor_id = :'admin'
+-- expect: nothing
+select 1
+from public.projects as p
+where p.org_id = :'org' and p.name = 'By admin'
+    and not exists (
+        select from public.audit_logs as l
+        where l.org_id = p.org_id and l.action = 'update' and l.target_id = p.id
+            and l.actor_id = :'admin'
+    )

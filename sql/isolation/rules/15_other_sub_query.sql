@@ -1,5 +1,5 @@
 -- 15_other_sub_query
--- A tenant's policy with a sub-query other than "= (select app.helper(...))".
+-- A tenant's permissive policy with a sub-query other than (select app.helper(...)).
 -- source: sql/0009_enable_row_level_security.sql; CVE-2024-10976
 --   (https://www.postgresql.org/support/security/CVE-2024-10976/)
 -- why: It reads the rows of all tenants, recurses, or is planned for one role and run as another.
@@ -10,4 +10,5 @@ select
     c.fix as fix
 from written_condition as c
 where c.is_for_tenants
-    and regexp_replace(c.text, ' = \( SELECT app\.\w+\([^()]*\) AS \w+\)', '', 'g') ~ '\mSELECT\M'
+    and c.is_permissive  -- a restrictive one reads as the caller, and admits nothing
+    and regexp_replace(c.text, '\( SELECT app\.\w+\([^()]*\) AS \w+\)', '', 'g') ~ '\mSELECT\M'

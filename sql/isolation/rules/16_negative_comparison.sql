@@ -1,5 +1,5 @@
 -- 16_negative_comparison
--- A tenant's policy that compares with a helper by an operator other than "=".
+-- A tenant's permissive policy that compares with a helper by an operator other than "=".
 -- source: a decision of this schema: only positive comparisons with =
 -- why: "<>" and NOT admit the rows of all other tenants; "is not distinct from" makes null equal
 --   null.
@@ -10,6 +10,7 @@ select
     c.fix as fix
 from written_condition as c
 where c.is_for_tenants
+    and c.is_permissive
     and (
         c.text ~ '(<>|!=|<|>|<=|>=|DISTINCT FROM|~~?\*?) \( SELECT app\.'
         or c.text ~ 'NOT \([^()]* = \( SELECT app\.'

@@ -1,5 +1,5 @@
 -- 30_org_id_column
--- A table in an exposed schema without a column org_id of type text collate "C" not null.
+-- A table that a tenant's role may use, without a column org_id of type text collate "C" not null.
 -- source: a decision of this schema: org_id in every tenant table, text collate "C" not null
 -- why: A row without an organization matches no policy and no reference; collation C compares
 --   bytes.
@@ -22,7 +22,7 @@ select
             then format('alter table %s alter column %I set not null;', t.title, t.key)
         else format('alter table %s alter column %I type text collate "C";', t.title, t.key)
     end as fix
-from tenant_table as t
+from client_table as t
 left join pg_attribute as a on a.attrelid = t.oid and a.attnum = t.key_number
 where t.key_number is null
     or not a.attnotnull

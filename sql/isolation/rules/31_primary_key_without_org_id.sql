@@ -1,5 +1,5 @@
 -- 31_primary_key_without_org_id
--- A table whose primary key is missing, or does not begin with the organization.
+-- A table whose primary key is missing, or does not include the organization.
 -- source: sql/0003_create_organizations_and_users.sql (primary key (org_id, id));
 --   https://www.postgresql.org/docs/current/ddl-rowsecurity.html
 -- why: A global key reveals, by an error or by timing, whether another tenant's id exists.
@@ -14,6 +14,6 @@ select
         coalesce(' drop constraint ' || quote_ident(k.conname) || ',', ''),
         case t.key when 'id' then 'id' else format('%I, id', t.key) end
     ) as fix
-from tenant_table as t
+from client_table as t
 left join pg_constraint as k on k.conrelid = t.oid and k.contype = 'p'
-where k.conkey[1] is distinct from t.key_number
+where not coalesce(t.key_number = any (k.conkey), false)

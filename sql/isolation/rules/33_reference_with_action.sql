@@ -1,5 +1,5 @@
 -- 33_reference_with_action
--- A foreign key of a tenant table with an action: CASCADE, SET NULL, SET DEFAULT, RESTRICT.
+-- A foreign key of an audited table, or of the log, with an action: CASCADE, SET NULL, SET DEFAULT.
 -- source: a decision of this schema: NO ACTION everywhere, because a user who acted or approved is
 --   never deleted or moved
 -- why: An action runs as the table's owner, bypasses policies, and deletes or changes recorded
@@ -19,4 +19,8 @@ select
 from pg_constraint as k
 inner join tenant_table as t on t.oid = k.conrelid
 where k.contype = 'f'
-    and (k.confdeltype <> 'a' or k.confupdtype <> 'a')
+    and not (k.confdeltype in ('a', 'r') and k.confupdtype in ('a', 'r'))
+    and (
+        t.oid in (select a.oid from audited_table as a)
+        or t.oid = to_regclass('public.audit_logs')
+    )

@@ -4,6 +4,7 @@
 --   https://www.postgresql.org/docs/current/ddl-constraints.html (index the referencing columns)
 -- why: Changing a row of one organization scans the rows of all organizations to check the
 --   reference.
+-- level: warning
 
 select
     format('constraint %I on %s', k.conname, k.table_title) as object,

@@ -1,5 +1,6 @@
 -- 35_index_without_org_id
--- An index of a tenant table without the organization, except those of e-mail and account.
+-- A full btree index, or a unique one, of a tenant's table without the organization, except those of
+--   e-mail and account.
 -- source: a decision of this schema: every index of a tenant table includes org_id
 -- why: It is read before the policy applies: an error, or timing, reveals whether a row exists.
 
@@ -22,10 +23,13 @@ select
         )
     end as fix
 from pg_index as i
-inner join tenant_table as t on t.oid = i.indrelid
+inner join client_table as t on t.oid = i.indrelid
+inner join pg_class as x on x.oid = i.indexrelid
+inner join pg_am as m on m.oid = x.relam
 left join pg_constraint as k
     on k.conindid = i.indexrelid and k.conrelid = t.oid and k.contype in ('p', 'u', 'x')
 where not coalesce(t.key_number = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]), false)
+    and (i.indisunique or i.indisexclusion or (m.amname = 'btree' and i.indpred is null))
     -- The two keys of a user are unique across all organizations. No tenant's plan uses them: they
     -- have no order, and their expressions are not leakproof.
     and not (

@@ -41,8 +41,8 @@ from (
     ) as g (name, guard, event, level, bits, columns)
     where not t.is_child
         and case g.guard
-            when 'record_insert' then t.oid <> to_regclass('public.audit_logs')
-            when 'record_audit' then t.oid <> to_regclass('public.audit_logs')
+            when 'record_insert' then t.oid in (select a.oid from audited_table as a)
+            when 'record_audit' then t.oid in (select a.oid from audited_table as a)
             when 'touch_updated_at' then exists (
                 select from pg_attribute as a
                 where a.attrelid = t.oid and a.attname = 'updated_at' and not a.attisdropped

@@ -133,7 +133,11 @@ condition as (
     select
         p.*,
         part.clause,
-        regexp_replace(pg_get_expr(part.expression, p.table_oid), '\s+', ' ', 'g') as text
+        -- (select …) = column is printed as column = (select …).
+        regexp_replace(
+            regexp_replace(pg_get_expr(part.expression, p.table_oid), '\s+', ' ', 'g'),
+            '\(\( (SELECT [\w.]+\([^()]*\) AS \w+)\) = (\w+)\)', '(\2 = ( \1))', 'g'
+        ) as text
     from policy as p
     inner join pg_policy as raw on raw.oid = p.oid
     cross join lateral (
@@ -187,6 +191,12 @@ routine as (
         f.prosqlbody is not null as is_parsed,
         f.proleakproof as is_leakproof,
         f.proconfig as settings,
+        exists (
+            select from pg_depend as d
+            where d.classid in ('pg_policy'::regclass, 'pg_trigger'::regclass)
+                and d.refclassid = 'pg_proc'::regclass
+                and d.refobjid = f.oid
+        ) as decides,
         p.name as schema_name,
         p.exposed
     from pg_proc as f

@@ -1,0 +1,149 @@
+"""Run the steps of a scenario as their actors: many in one round trip, and each COPY alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import psycopg
+from psycopg import pq
+
+from runner.files import statements
+from runner.isolation.probes import execute
+from runner.isolation.probes.execute import Outcome
+from runner.isolation.probes.reads import Probe
+from runner.isolation.project import Project
+from runner.isolation.rows.identity import B
+from runner.isolation.sql_cases.case_file import CaseFile
+from runner.isolation.sql_cases.scenario import Step, steps
+from runner.isolation.sql_cases.substitution import Substitution
+from runner.isolation.transactions import SEARCH_PATH
+
+_ID = re.compile(r"c[a-z0-9]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TO_STDOUT = re.compile(r"copy\b.*\bto stdout", re.IGNORECASE | re.DOTALL)
+_SAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A step with the values inserted."""
+
+    step: Step
+    sql: str
+    condition: str
+
+    @property
+    def copies(self) -> bool:
+        """Whether it is a COPY."""
+        return self.sql[:4].lower() == "copy"
+
+    @property
+    def statements(self) -> list[str]:
+        """The statements, one a message."""
+        return [statement.text for statement in statements.split(self.sql)]
+
+
+class Steps:
+    """Runs steps in the open transaction, which has a savepoint `step`."""
+
+    def __init__(self, probe: Probe, project: Project, names: Substitution) -> None:
+        self._connection, self._snapshot = probe.findings.connection, probe.snapshot
+        self._project, self._names = project, names
+
+    def groups(self, scenario: CaseFile, table: str, key: str) -> Iterator[list[Ready]]:
+        """Yield the steps, ready to run; apart those with a condition, and COPY."""
+        group: list[Ready] = []
+        for step in steps(scenario, self._project):
+            insert = partial(self._names.step, step, table=table, key=key)
+            ready = Ready(step, insert(step.sql), insert(step.condition))
+            alone = bool(ready.condition) or ready.copies
+            if group and (alone or group[-1].copies):
+                yield group
+                group = []
+            group.append(ready)
+        yield group
+
+    def run(self, group: Sequence[Ready]) -> Iterator[tuple[Outcome, bool, str]]:
+        """Run steps, each as its actor; an error undoes its own step only.
+
+        Yield for each: the outcome, whether all rows are own ones, and the response as text, with
+        ids replaced, so that responses of two steps can be compared.
+        """
+        if group[0].copies:
+            yield self._copy(group[0])
+            return
+        script, ends = [], []
+        for ready in group:
+            script += [self._enter(ready.step), "savepoint step", "", *ready.statements, ""]
+            ends.append(len(script) - 1)
+            # After an error there is no second savepoint, so the first one is rolled back to.
+            script += ["savepoint step", "", "rollback to savepoint step", ""]
+        results = execute.pipeline(self._connection, script)
+        for ready, end in zip(group, ends, strict=True):
+            count = len(ready.statements)
+            entered, done = results[end - count - 3 : end - count], results[end - count : end]
+            if failed := _error(entered):
+                raise failed
+            if error := _error(done):
+                yield _failed(error)
+            else:
+                result = done[-1][-1]
+                yield self._succeeded(result.command_tuples or 0, execute.rows(result))
+
+    def _copy(self, ready: Ready) -> tuple[Outcome, bool, str]:
+        """Run a COPY, which no pipeline may contain."""
+        connection = self._connection
+        connection.execute(f"{self._enter(ready.step)}; savepoint step".encode())
+        try:
+            with connection.cursor() as cursor:
+                if not _TO_STDOUT.match(ready.sql):
+                    cursor.execute(ready.sql.encode())
+                    return self._succeeded(max(cursor.rowcount, 0), ())
+                with cursor.copy(ready.sql.encode()) as copy:
+                    rows = list(copy.rows())
+                return self._succeeded(len(rows), rows)
+        except psycopg.Error as error:
+            if connection.closed:
+                raise
+            connection.execute("rollback to savepoint step")
+            return _failed(error)
+
+    def _enter(self, step: Step) -> str:
+        """Return the statement that switches to an actor's role and settings, as the API does."""
+        actor = self._names.actor(step)
+        made = actor.settings if actor else dict.fromkeys(self._project.config.settings, "")
+        role = actor.role if actor else "none"
+        text = execute.set_settings({**made, "search_path": SEARCH_PATH, "role": role})
+        return text.as_string(self._connection)
+
+    def _succeeded(
+        self, count: int, rows: Sequence[Sequence[str | None]]
+    ) -> tuple[Outcome, bool, str]:
+        values = [value for row in rows for value in row if value is not None]
+        own = bool(rows) and self._snapshot.owner_of(values) != B
+        shown = tuple(tuple(map(str, row)) for row in rows[:_SAMPLE_ROWS])
+        return Outcome(count, data=shown), own, _ID.sub("…", repr(rows))
+
+    def is_true(self, ready: Ready) -> bool:
+        condition = ready.condition
+        asked = Ready(ready.step, f"select 1 where {condition}", "")
+        ((outcome, *_),) = self.run([asked])
+        return outcome.rows > 0
+
+
+def _error(results: Sequence[Sequence[pq.abc.PGresult]]) -> psycopg.Error | None:
+    """Return the first error of some messages."""
+    failed = (r for one in results for r in one if r.status == pq.ExecStatus.FATAL_ERROR)
+    return next((psycopg.errors.error_from_result(result, "utf-8") for result in failed), None)
+
+
+def _failed(error: psycopg.Error) -> tuple[Outcome, bool, str]:
+    diag = error.diag
+    parts = [
+        *(diag.message_primary, diag.message_detail),
+        *(diag.message_hint, diag.constraint_name),
+    ]
+    outcome = Outcome(sqlstate=error.sqlstate or "?????", message=parts[0] or str(error))
+    return outcome, False, _ID.sub("…", repr([error.sqlstate, *parts]))
