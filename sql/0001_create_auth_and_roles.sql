@@ -16,7 +16,8 @@ begin
     if current_setting('server_encoding') <> 'UTF8' then
         raise exception 'the encoding of the database must be UTF8; it is %',
             current_setting('server_encoding')
-            using hint = 'Create another one: create database … encoding ''UTF8'' template template0;';
+            using hint =
+                'Create another one: create database … encoding ''UTF8'' template template0;';
     end if;
 
     if needs_schema and not has_database_privilege(current_database(), 'create') then
