@@ -86,9 +86,9 @@ def test_two_tenants_get_different_rows_from_the_same_query(seeded: Checkout) ->
 
 @one_server
 def test_application_example_reads_one_tenants_rows(seeded: Checkout) -> None:
-    """The examples of "Connect your application"."""
-    page = section(README, "Connect your application")
-    [roles], [example] = blocks(page, "sql"), blocks(page, "python")
+    """The example of "Connect your application", with the login of docs/application.md."""
+    [example] = blocks(section(README, "Connect your application"), "python")
+    [roles] = blocks(section(ROOT / "docs" / "application.md", "The login"), "sql")
     assert seeded.database
     user_id = "0dd10af0-0000-4000-8000-000000000003"
     seeded.do(roles)

@@ -12,9 +12,7 @@ EXAMPLE = "new add_teams_to_projects"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="verb and object: add_teams")
-    parser.add_argument(
-        "--table", action="store_true", help="a table in the shape of isolation/new_table.sql"
-    )
+    parser.add_argument("--table", action="store_true", help="in the shape of new_table.sql")
 
 
 def run(context: Context) -> int:

@@ -15,7 +15,7 @@ _NEXT = """
 Next:
   python -m runner status   what is applied
   python -m runner psql     look around; \\d lists the tables
-  python -m runner url      its URL, as the superuser
+  python -m runner url      the URL for your application
   python -m runner down     stop the server; the data stays"""
 _NEXT_ELSEWHERE = "\nNext:\n  python -m runner status"
 
@@ -29,14 +29,17 @@ def run(context: Context) -> int:
     """Apply what is pending, and load the seeds. Safe to run again."""
     from runner.cli.commands.apply import apply_pending
     from runner.cli.commands.seed import load_seeds, refuse_remote
+    from runner.isolation import application_login
     from runner.migrate import seeds
 
     files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
+    roles = application_login.wanted(context.settings)
     start_with_port(context)
     with context.migrator() as migrator:
         refuse_remote(context)
         applied = apply_pending(context, migrator, files)
         tables = load_seeds(context, migrator, scripts)
+        application_login.create(migrator.connection, context.target, roles)
         context.console.note(_NEXT if context.settings.embedded else _NEXT_ELSEWHERE)
         return context.document(**applied, tables=tables)
 

@@ -1,4 +1,4 @@
-"""Print the database's URL for other programs."""
+"""Print the database's URL for your application, or for administration."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ EXAMPLE = "url --show-password"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--admin", action="store_true", help="embedded server: as its superuser")
     parser.add_argument("--show-password", action="store_true", help="do not mask the password")
 
 
 def run(context: Context) -> int:
     """Print the URL; the embedded server is started for that."""
+    from runner.isolation import application_login
     from runner.postgres.target import locate
 
     target = locate(context.settings, create=False, report=context.report)
+    if not context.options.admin:
+        target = application_login.target_of(target, context.console.note)
     url = target.url(show_password=context.options.show_password)
     context.say(url)
     return context.document(url=url)

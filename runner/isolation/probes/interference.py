@@ -140,7 +140,8 @@ def _without_other(probe: Probe) -> str:
     deletes = "".join(
         f"delete from {table.qualified} as t where {condition};"  # noqa: S608
         for table in sorted(probe.snapshot.tables, key=depth, reverse=True)
-        if table.tenancy in (TENANT, PERSON) and table.kind != "f"
+        if table.tenancy in (TENANT, PERSON)
+        and table.kind != "f"
         and (condition := probe.fixture.condition(table, B)) != "false"
     )
     replica = "set local session_replication_role = replica"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner.errors import PlanError, UsageError
 from runner.files import loader
+from runner.isolation import application_login
 from runner.isolation.surface import NAME, Surface, lock_file, take
 from runner.isolation.surface.comparison import Change, compare, platform, without
 from runner.isolation.surface.direction import Direction
@@ -66,7 +67,7 @@ def verify(migrator: Migrator, sql_dir: Path) -> Verdict:
             )
         )
     plan = _plan(migrator, sql_dir)
-    now = current(migrator.connection)
+    now = _without_our_login(migrator, sql_dir, current(migrator.connection), reviewed)
     absent = _of_absent_roles(migrator.connection, reviewed)
     changes = compare(tuple(fact for fact in reviewed if fact not in absent), now)
     narrower = [change for change in changes if change.direction is Direction.NARROWER]
@@ -102,7 +103,7 @@ def accept(migrator: Migrator, sql_dir: Path) -> Accepted:
             hint=f"The database is not what the files make. {not_clean[0].id}: "
             f"{ADVICE[not_clean[0].state]}.",
         )
-    now = current(migrator.connection)
+    now = _without_our_login(migrator, sql_dir, current(migrator.connection), reviewed or ())
     kept = _of_absent_roles(migrator.connection, reviewed or ())
     changes: list[Change] = []
     if reviewed is not None:
@@ -146,6 +147,21 @@ def _plan(migrator: Migrator, sql_dir: Path) -> Plan | None:
 def _states(plan: Plan, states: Sequence[State]) -> str:
     found = (f"{entry.id} is {entry.state.label}" for entry in plan.of(*states))
     return ", ".join(found)
+
+
+def _without_our_login(
+    migrator: Migrator, sql_dir: Path, now: Surface, reviewed: Surface
+) -> Surface:
+    """Return the surface without what `up` gives the login of applications, unless reviewed.
+
+    On the embedded server alone, which only the user who started it reaches, as any role.
+    """
+    if not (migrator.target and migrator.target.embedded):
+        return now
+    known = {(fact.kind, fact.name, fact.trait) for fact in reviewed}
+    members_of = application_login.roles(sql_dir)
+    ours = application_login.facts(migrator.connection, members_of) - known
+    return tuple(fact for fact in now if (fact.kind, fact.name, fact.trait) not in ours)
 
 
 def _of_absent_roles(connection: Connection, reviewed: Surface) -> tuple[Fact, ...]:
