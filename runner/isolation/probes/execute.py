@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import psycopg
 from psycopg import errors, generators, pq, sql
+from psycopg.abc import PQGen
 
 from runner.isolation.rows.identity import Identity
 from runner.isolation.rows.snapshot import STATE, state
@@ -64,7 +65,9 @@ def run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
 
 
 def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
-    scripts = [_script(connection, attempt) for attempt in tried]
+    entered = {id(a.identity): a.identity for a in tried}
+    enters = {key: enter(connection, identity) for key, identity in entered.items()}
+    scripts = [_script(enters[id(attempt.identity)], attempt) for attempt in tried]
     results = pipeline(connection, [text for script in scripts for text in script])
     start = 0
     for attempt, script in zip(tried, scripts, strict=True):
@@ -85,14 +88,23 @@ def pipeline(connection: Connection, script: Sequence[str]) -> list[list[pq.abc.
     try:
         with connection.lock:
             pgconn.enter_pipeline_mode()
-            results = connection.wait(generators.pipeline_communicate(pgconn, deque(commands)))
-            while len(results) < len(commands):
-                results.append(connection.wait(generators.fetch_many(pgconn)))
+            results = connection.wait(_communicate(pgconn, commands))
             pgconn.exit_pipeline_mode()
     except BaseException:
         connection.close()  # outstanding results would be mistaken for those of later statements
         raise
-    return list(results)
+    return results
+
+
+def _communicate(
+    pgconn: pq.abc.PGconn, commands: Sequence[Callable[[], None]]
+) -> PQGen[list[list[pq.abc.PGresult]]]:
+    results: list[list[pq.abc.PGresult]] = yield from generators.pipeline_communicate(
+        pgconn, deque(commands)
+    )
+    while len(results) < len(commands):
+        results.append((yield from generators.fetch_many(pgconn)))
+    return results
 
 
 def enter(connection: Connection, identity: Identity) -> str:
@@ -109,12 +121,12 @@ def set_settings(settings: Mapping[str, str]) -> sql.Composed:
     return sql.SQL("select {}").format(sql.SQL(", ").join(calls))
 
 
-def _script(connection: Connection, attempt: Attempt) -> list[str]:
+def _script(entering: str, attempt: Attempt) -> list[str]:
     """Return the messages of an attempt; an empty one ends what an error skips."""
     script = ["savepoint attempt"]
     if attempt.before:
         script.append(attempt.before)
-    script += [enter(connection, attempt.identity), attempt.sql, ""]
+    script += [entering, attempt.sql, ""]
     if attempt.after:
         script += [attempt.after, ""]
     if attempt.watch:

@@ -51,6 +51,7 @@ class Steps:
     def __init__(self, probe: Probe, project: Project, names: Substitution) -> None:
         self._connection, self._snapshot = probe.findings.connection, probe.snapshot
         self._project, self._names = project, names
+        self._entering: dict[str, str] = {}
 
     def groups(self, scenario: CaseFile, table: str, key: str) -> Iterator[list[Ready]]:
         """Yield the steps, ready to run; apart those with a condition, and COPY."""
@@ -112,11 +113,13 @@ class Steps:
 
     def _enter(self, step: Step) -> str:
         """Return the statement that switches to an actor's role and settings, as the API does."""
+        if entering := self._entering.get(step.actor_name):
+            return entering
         actor = self._names.actor(step)
         made = actor.settings if actor else dict.fromkeys(self._project.config.settings, "")
         role = actor.role if actor else "none"
         text = execute.set_settings({**made, "search_path": SEARCH_PATH, "role": role})
-        return text.as_string(self._connection)
+        return self._entering.setdefault(step.actor_name, text.as_string(self._connection))
 
     def _succeeded(
         self, count: int, rows: Sequence[Sequence[str | None]]
