@@ -1,5 +1,5 @@
 -- 735_names_can_be_seen
--- A name is set to an empty or blank string, or has characters that nobody can see.
+-- A name is set to an empty or blank string, or has characters that cannot be seen.
 -- safe: Refused.
 -- source: sql/0002_create_types_and_ids.sql (app.is_name); https://www.unicode.org/reports/tr36/
 
