@@ -1,6 +1,6 @@
 -- Changes of sql/ that open nothing: once declared, verify finds no breach.
 --
--- `-- declared:` lines belong to sections of isolation.toml; the lock is written again.
+-- `-- declared:` lines belong to sections of isolation.toml; `verify --accept` writes the lock.
 
 -- harmless: indexes that no tenant can learn from: of another method, or of some rows
 create index projects_config_idx on public.projects using gin (config);

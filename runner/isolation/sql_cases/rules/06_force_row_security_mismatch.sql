@@ -20,4 +20,7 @@ inner join pg_roles as o on o.oid = t.owner
 where t.is_secured
     and not t.is_child  -- access through the parent is subject to the parent's policies
     and t.is_forced <> (o.rolsuper or o.rolbypassrls)
-    and (t.is_forced or exists (select from policy as p where p.table_oid = t.oid and p.is_for_tenants))
+    and (
+        t.is_forced
+        or exists (select from policy as p where p.table_oid = t.oid and p.is_for_tenants)
+    )
