@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,27 @@ def test_the_linters_find_nothing(command: tuple[str, ...]) -> None:
     ]
     ran = subprocess.run([program, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_files_for_github_are_valid_and_name_commands_that_exist() -> None:
+    action = ROOT / ".github" / "actions" / "check" / "action.yml"
+    lines = re.findall(r"plainsql ([a-z]+)(.*)", action.read_text(encoding="utf-8"))
+    named = [(command, re.findall(r"--[a-z-]+", rest)) for command, rest in lines]
+    assert {"check", "plan", "verify", "report"} <= {command for command, _ in named}
+    for command, options in named:
+        known = _runner(ROOT, command, "--help").stdout
+        assert command in known
+        assert set(options) <= set(re.findall(r"--[a-z-]+", known))
+    program = Path(sys.executable).with_name("check-jsonschema")
+    if not program.exists():
+        pytest.skip("the YAML was not checked: check-jsonschema is not installed")
+    for schema, path in {
+        "workflows": action.parents[2] / "workflows/test.yml",
+        "actions": action,
+    }.items():
+        words = [str(program), "--builtin-schema", f"vendor.github-{schema}", str(path)]
+        ran = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stdout
 
 
 def _runner(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -64,7 +64,7 @@ def target_of(target: Target, note: Callable[[str], None]) -> Target:
         return target
     with connect(target) as connection, translate_errors():
         if connection.execute("select to_regrole(%s)", [NAME]).fetchone() == (None,):
-            note(f"As the superuser: there is no {NAME} yet, which `python -m runner up` makes.")
+            note(f"As the superuser: no {NAME} yet. `up` makes it if there is an {toml_file.NAME}.")
             return target
     parameters = {**target.parameters, "user": NAME}
     if password := _password(target):

@@ -148,7 +148,9 @@ async def _four_tenants(app: Any) -> None:
         await asyncio.gather(*map(work, owners))
 
         ada, bo = owners[:2]
-        pages, names, after = [], [], {}
+        pages: list[list[str]] = []
+        names: list[str] = []
+        after: dict[str, str] = {}
         while page := (await ada("GET", "/projects", **after))[1]:
             pages.append([project["name"] for project in page])
             names += pages[-1]
