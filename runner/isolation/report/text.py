@@ -81,8 +81,9 @@ def score_lines(score: Score, paint: Paint, *, verbose: bool) -> Iterator[str]:
         yield "The unchanged schema does not pass, so no mutant was tried:\n"
         yield from breach_lines(score.breaches, paint, verbose=verbose)
     result = (
-        f"{score.killed} / {score.all} killed, {len(score.equivalents)} equivalent (-v explains "
-        f"them), {len(score.survivors)} survived, in {score.seconds:.0f} s"
+        f"{score.killed} / {score.all} killed, {score.by_surface} of them by the reviewed surface "
+        f"alone, {len(score.equivalents)} equivalent (-v explains them), {len(score.survivors)} "
+        f"survived, in {score.seconds:.0f} s"
     )
     yield paint(result, "green" if score.passed else "red")
 

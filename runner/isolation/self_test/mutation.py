@@ -5,7 +5,8 @@ kind, name (what is weakened), object (what a breach must name), sql, and, for c
 cluster, undo. A project adds its own in isolation/mutants/, where equivalent.toml lists equivalent
 mutants with the layer that still holds.
 
-Each mutant is checked by all rules, and by all of verify only if no rule names the object.
+Each mutant is checked by all rules, then by the whole proof if no rule names the object, and last
+by the reviewed surface, if the project has a lock file.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from runner.isolation.proof import prove
 from runner.isolation.self_test import race
 from runner.isolation.self_test.score import Mutant, Score, Trial
 from runner.isolation.sql_cases import rule_runner
+from runner.isolation.surface import review
 from runner.isolation.tenancy.variables import substitute
 from runner.isolation.transactions import read
 from runner.isolation.verdict import Breach, Verdict
@@ -50,20 +52,22 @@ _UNMODIFIED = "unmodified"
 
 
 def generate(connection: Connection, project: Project) -> list[Mutant]:
-    """Return every mutant of a database's schema. Only reads the catalog."""
+    """Return every mutant of a database's schema. Changes nothing."""
     found: list[Mutant] = []
     packaged = sorted(
         (files("runner.isolation.self_test") / "mutants").iterdir(), key=lambda file: file.name
     )
-    texts = [*(file.read_text(encoding="utf-8") for file in packaged), *project.mutants]
+    by_name = {file.name: file.read_text(encoding="utf-8") for file in packaged}
+    definitions = by_name.pop("definitions.sql")
+    values = rule_runner.values(project)
     with (
         connection.transaction(force_rollback=True),
         connection.cursor(row_factory=dict_row) as cur,
     ):
         cur.execute("set local search_path = pg_catalog, pg_temp")  # names come schema-qualified
-        for text in texts:
-            table = project.config.tenant_table or ""
-            cur.execute(substitute(text, {"tenant_table": table}).encode())
+        cur.execute(substitute(definitions, values).encode())
+        for text in (*by_name.values(), *project.mutants):
+            cur.execute(substitute(text, values).encode())
             found += [Mutant(**row, equivalent=_equivalent(project, row["name"])) for row in cur]
     return found
 
@@ -98,6 +102,7 @@ def self_test(
         with _copy(server, "copy") as url, _connected(url) as connection:
             mutants = sample(generate(connection, project), limit)
             breaches = prove(connection, project).breaches
+            breaches += _check_surface(connection, project).breaches
         if breaches:
             return Score(name, breaches, (), (), time.monotonic() - started)
         with _copy(server, "copy") as url:
@@ -149,7 +154,7 @@ def _judge(project: Project, mutant: Mutant, url: str) -> Trial:
     breaches: Sequence[Breach] = ()
     try:
         with _connected(url) as connection:
-            for check in (_check_rules, prove):
+            for check in (_check_rules, prove, _check_surface):
                 breaches = check(connection, project).breaches
                 killed_by = dict.fromkeys(b.proof for b in breaches if names(b, mutant.object))
                 if killed_by:
@@ -173,6 +178,11 @@ def _check_rules(connection: Connection, project: Project) -> Verdict:
     )
     _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection, project))
     return Verdict(breaches=tuple(breaches))
+
+
+def _check_surface(connection: Connection, project: Project) -> Verdict:
+    """Compare with the reviewed surface; without a lock file there is nothing to compare with."""
+    return review.verify(Migrator(connection), Path(project.config.path).parent)
 
 
 def names(breach: Breach, object_: str) -> bool:

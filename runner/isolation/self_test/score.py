@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from runner.isolation import surface
 from runner.isolation.verdict import Breach, Check
 
 
@@ -55,6 +56,11 @@ class Score:
     def killed(self) -> int:
         """The number of mutants that verify detected and attributed to the right object."""
         return sum(trial.verdict == "killed" for trial in self.trials)
+
+    @property
+    def by_surface(self) -> int:
+        """Of the killed ones, how many only the reviewed surface named."""
+        return sum(trial.killed_by == (surface.NAME,) for trial in self.trials)
 
     @property
     def all(self) -> int:

@@ -73,11 +73,11 @@ def violations(
 
 def query(project: Project, rule: CaseFile) -> str:
     """Return a rule's complete query, to be run under search_path = pg_catalog."""
-    return substitute(f"{project.definitions}\n{rule.body}", _values(project))
+    return substitute(f"{project.definitions}\n{rule.body}", values(project))
 
 
 @lru_cache(maxsize=1)
-def _values(project: Project) -> dict[str, str]:
+def values(project: Project) -> dict[str, str]:
     config = project.config
     return {
         "file": config.path,

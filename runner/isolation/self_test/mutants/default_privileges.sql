@@ -5,10 +5,18 @@ select
     grantee.name as object,
     format('alter default privileges%s ', scope.clause)
     || format('grant %s to %s', kinds.sql, grantee.name) as sql
-from (values (''), (' in schema public')) as scope (clause)
+from (
+    select '' as clause
+    union all
+    select distinct format(' in schema %I', schema_name) from project_table
+) as scope
 cross join (
     values
     ('select on tables'), ('usage on sequences'), ('execute on functions')
 ) as kinds (sql)
-cross join (values ('anon'), ('authenticated'), ('public')) as grantee (name)
+cross join (
+    select quote_ident(name) as name from client_role
+    union all
+    select 'public'
+) as grantee
 order by name;

@@ -4,7 +4,7 @@ with
 policies as (
     select
         pol.polname as name,
-        rel.oid::regclass as relation,
+        rel.name as relation,
         pol.polpermissive as permissive,
         case pol.polcmd
             when 'r' then 'select'
@@ -20,8 +20,7 @@ policies as (
             from unnest(pol.polroles) as role
         ) as roles
     from pg_policy as pol
-    inner join pg_class as rel on rel.oid = pol.polrelid
-    where rel.relnamespace = 'public'::regnamespace
+    inner join project_table as rel on rel.oid = pol.polrelid
 )
 select
     'policy dropped' as kind,
@@ -66,12 +65,14 @@ where not permissive
 union all
 select
     'second permissive policy',
-    format('a second policy for %s on %s', added.command, relation),
+    format('a second policy for %s to %s on %s', added.command, role.name, relation),
     relation::text,
     format(
-        'create policy mutant on %s for %s to authenticated %s', relation, added.command, added.rest
+        'create policy mutant on %s for %s to %I %s',
+        relation, added.command, role.name, added.rest
     )
 from (select distinct relation from policies) as tenant
+cross join (select name from api_role where kind = 'member') as role
 cross join (
     values
     ('select', 'using (true)'),

@@ -4,8 +4,8 @@ with triggers as (
         trg.tgname as name,
         trg.tgrelid::regclass as relation
     from pg_trigger as trg
-    inner join pg_class as rel on rel.oid = trg.tgrelid
-    where rel.relnamespace = 'public'::regnamespace and not trg.tgisinternal
+    inner join project_table as rel on rel.oid = trg.tgrelid
+    where not trg.tgisinternal
 )
 select
     'trigger dropped' as kind,
