@@ -121,10 +121,12 @@ def test_sql_error_hint_has_advice_for_known_causes(
     assert "0001_a stays applied. No changes of 0002_b were kept." in error.state
 
 
-def test_file_with_only_comments_is_applied(checkout: Checkout) -> None:
-    checkout.write(_0001_a="-- nothing yet\n", _0002_b="")
-    checkout.apply()
-    assert checkout.applied() == ["0001_a", "0002_b"]
+@pytest.mark.parametrize("text", ["-- nothing yet\n", ""])
+def test_file_without_statements_is_refused(checkout: Checkout, text: str) -> None:
+    checkout.write(_0001_a=text)
+    with pytest.raises(FileError, match="contains no statements"):
+        checkout.apply()
+    assert checkout.applied() == []
 
 
 def test_percent_signs_and_colons_are_not_placeholders(checkout: Checkout) -> None:

@@ -124,8 +124,6 @@ def test_migrations_that_depend_on_data_fail_only_on_sample_rows(
         "create unique index on public.workflows (project_id, gate)": "23505",
         "create unique index on public.workflows (approver_id)": "23505",
         "create unique index on public.users (org_id, roles)": "23505",
-        "alter table public.projects alter description type int using description::int": "22P02",
-        "alter table public.audit_logs alter target_id type uuid using target_id::uuid": "22P02",
         "alter table public.projects alter name type varchar(10)": "22001",
         "alter table public.projects alter name type text using convert_to(name, 'latin1')::text": (
             "22P05"

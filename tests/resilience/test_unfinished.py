@@ -126,7 +126,10 @@ def test_rows_that_violate_a_unique_index_are_named(workspace: Workspace) -> Non
         "Duplicate keys: (1,X) 3 times, (2,X) 3 times, (3,X) 3 times, (4,X) 3 times, "
         "(5,X) 3 times and more.",
     ]
-    assert error.state == "0001_t stays applied. None of its statements ran."
+    assert error.state == (
+        "0001_t stays applied. None of its statements ran. It left the index public.t_n_idx, which "
+        "is not valid."
+    )
     assert workspace.query(VALID) == [(False,)]
     workspace.do(
         "delete from public.t where ctid not in (select min(ctid) from public.t group by n, m)"

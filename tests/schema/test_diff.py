@@ -55,13 +55,14 @@ BY_HAND = [
         True,
     ),
     (
-        "alter table public.users alter auth_user_id type text",
-        "column public.users.auth_user_id: type text here, uuid in the files",
+        "alter table public.projects alter created_at type timestamp",
+        "column public.projects.created_at: type timestamp without time zone here, "
+        "timestamp with time zone in the files",
         False,
     ),
     (
-        "alter table public.projects drop column description",
-        "column public.projects.description: in the files and not here",
+        "alter table public.projects drop column updated_at",
+        "column public.projects.updated_at: in the files and not here",
         True,
     ),
     (
@@ -71,7 +72,7 @@ BY_HAND = [
     ),
     (
         "drop table public.ai_agents",
-        "table public.ai_agents: in the files and not here, with 6 columns, 6 constraints, "
+        "table public.ai_agents: in the files and not here, with 6 columns, 8 constraints, "
         "1 index, 5 policies, 2 triggers",
         False,
     ),

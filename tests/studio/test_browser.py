@@ -218,9 +218,9 @@ def test_cell_of_the_matrix_links_to_its_statement(
         expect(page.locator(".verdict")).to_contain_text("Proven", timeout=120_000)
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
-        region = page.get_by_role("region", name="projects", exact=True)
+        region = page.get_by_role("region", name="public.projects", exact=True)
         region.get_by_role("link").first.click()
-        expect(page.get_by_text("select id from public.projects where").first).to_be_visible()
+        expect(page.get_by_text("from public.projects where").first).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

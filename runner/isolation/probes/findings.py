@@ -66,7 +66,8 @@ class Findings:
             needed = {"merge": "update", "upsert": "update"}.get(command, command)
             subject, cause, fix = self.cause(relation, needed, caller)
             if isinstance(relation, Relation) and not caller.suspect and not fix:
-                found, fix = self._of_table(relation, cell, caller, outcome)
+                of_privilege = replace(cell, command=needed)
+                found, fix = self._of_table(relation, of_privilege, caller, outcome)
                 cause = found or cause
             self.breaches.append(
                 Breach(
