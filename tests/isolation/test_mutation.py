@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import SQL_DIR, Database, Server
+from conftest import SQL_DIR, Database, Server, one_server
 from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -98,6 +98,7 @@ def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None
     assert kinds["row security disabled"] == kinds["force inverted"] == 6
 
 
+@one_server
 def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
         unmodified = state(conn)
@@ -201,7 +202,7 @@ def test_score_excludes_equivalent_mutants() -> None:
 def test_self_test_kills_a_sample_of_each_kind() -> None:
     """All mutants: `python -m runner verify --self-test`."""
     events: list[Event] = []
-    score = mutation.self_test(SQL_DIR, report=events.append, limit=2 * len(REQUIRED_KINDS))
+    score = mutation.self_test(SQL_DIR, report=events.append, limit=60)
     assert not score.breaches
     assert set(REQUIRED_KINDS) <= {trial.mutant.kind for trial in score.trials}
     assert not [(t.mutant.name, t.note) for t in score.survivors]

@@ -230,6 +230,7 @@ def assert_named(mistake: Mistake, found: tuple[Breach, ...]) -> None:
     assert not [b.fix for b in found if "psql" in b.fix or ".sql" in b.fix]
 
 
+@one_server
 @pytest.mark.parametrize("first", range(GROUPS))
 def test_mistakes_are_named_and_every_printed_fix_closes_them(
     database: Database, first: int

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from conftest import one_server
 from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -519,6 +520,7 @@ def test_fix_removes_the_violation(
     assert found(connection, number) == []
 
 
+@one_server
 @pytest.mark.parametrize(
     "planting",
     [

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from checkout import Checkout
-from conftest import Database
+from conftest import Database, one_server
 from yoyo import internalmigrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
@@ -382,6 +382,7 @@ LEFT_BEHIND = {
 }
 
 
+@one_server
 @pytest.mark.parametrize("what", LEFT_BEHIND)
 @pytest.mark.parametrize("header", ["", "-- transactional: false\n"])
 def test_session_state_does_not_leak_into_record_or_next_file(

