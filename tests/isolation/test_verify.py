@@ -388,7 +388,6 @@ def test_excess_grant_is_named_with_its_revoke(database: Database) -> None:
 
 
 @one_server
-@one_server
 @pytest.mark.parametrize(
     ("grant", "fix"),
     [
@@ -445,7 +444,6 @@ def test_refused_right_says_what_is_missing(
     assert missing in found.cause
 
 
-@one_server
 @one_server
 @pytest.mark.parametrize(
     ("make", "name", "cause"),
