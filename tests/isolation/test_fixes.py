@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 
 from runner.errors import ServerError
 from runner.isolation import drift
-from runner.isolation.fixes import order
+from runner.isolation.fixes import declare, order
 from runner.isolation.probes.generic import tried
 from runner.isolation.report import groups, text
 from runner.isolation.tenancy import config
@@ -115,9 +115,22 @@ def test_without_a_scratch_server_the_file_to_compare_with_is_named(
     assert fixes["policy public.ai_agents.select_member"].startswith("alter policy select_member")
     enable = "alter table public.users enable trigger guard_roles;"
     assert fixes["trigger public.users.guard_roles"] == enable
-    [declare] = {b.intended for b in breaches if b.fix.startswith("revoke update (email)")}
-    assert '[rights.users]\nupdate = { "OWNER ADMIN MEMBER" = ["email"] }' in declare
+    [lines] = {b.intended for b in breaches if b.fix.startswith("revoke update (email)")}
+    assert 'add to the rights of users\nupdate = { "OWNER ADMIN MEMBER" = ["email"] }' in lines
     assert not [fix for fix in fixes.values() if "psql" in fix]
+
+
+def test_what_is_declared_already_is_not_to_be_declared_again() -> None:
+    by_role = declare.actors(SQL_DIR)
+    for privilege in ("select on", "insert (org_id, name) on", "update (name) on"):
+        fix = f"revoke {privilege} public.projects from authenticated;"
+        assert declare.of_revokes(fix, by_role, SQL_DIR) == ""
+    lines = declare.of_revokes(
+        "revoke update (name, id) on public.projects from authenticated;", by_role, SQL_DIR
+    )
+    assert lines.endswith(
+        'add to the rights of projects\nupdate = { "OWNER ADMIN MEMBER" = ["name", "id"] }'
+    )
 
 
 @one_server

@@ -7,8 +7,11 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from runner.errors import UsageError
 from runner.isolation import toml_file
 from runner.isolation.fixes.order import parts
+from runner.isolation.tenancy import config
+from runner.isolation.tenancy.config import Right
 from runner.isolation.tenancy.objects import Relation
 
 COMMANDS = ("select", "insert", "update", "delete")
@@ -17,6 +20,7 @@ _REVOKE = re.compile(
 )
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
+Rights = Mapping[str, Sequence[Right]]  # by command
 Held = Mapping[str, Mapping[str, Sequence[str] | None]]  # columns by command and role; None: all
 
 
@@ -52,13 +56,62 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
             else:
                 of_command[role] = [*(of_command.get(role) or ()), *columns]
     file = sql_dir / toml_file.NAME
-    return "\n".join(lines(table, of_table, by_role, file) for table, of_table in held.items())
+    declared = _declared(file)
+    found = []
+    for table, of_table in held.items():
+        rights = declared.get(_short(table), declared.get(table.replace('"', "")))
+        missing = {
+            command: {
+                role: columns
+                for role, columns in by.items()
+                if not _covers(rights or {}, command, by_role[role], columns)
+            }
+            for command, by in of_table.items()
+        }
+        if any(missing.values()):
+            found.append(lines(table, missing, by_role, file, exists=rights is not None))
+    return "\n".join(found)
 
 
-def lines(table: str, held: Held, by_role: Mapping[str, list[str]], file: Path | str) -> str:
-    """Return the section of a table's rights, for every actor with one of these roles."""
-    name = table.replace('"', "").removeprefix("public.")
-    found = [f"# {file}", f"[rights.{name if _BARE.fullmatch(name) else quoted(name)}]"]
+def _declared(file: Path) -> Mapping[str, Rights]:
+    """Return the rights of the file by table; none of a malformed file, which is an error."""
+    try:
+        return config.read(file).rights
+    except UsageError:
+        return {}
+
+
+def _covers(
+    rights: Rights, command: str, actors: Iterable[str], columns: Sequence[str] | None
+) -> bool:
+    """Whether an actor has the right that a role needs this privilege for."""
+    of_role = [r for r in rights.get(command, ()) if set(r.actors) & set(actors)]
+    if any(right.columns is None for right in of_role):
+        return True
+    named = {column for right in of_role for column in right.columns or ()}
+    return columns is not None and {column.strip('"') for column in columns} <= named
+
+
+def _short(table: str) -> str:
+    return table.replace('"', "").removeprefix("public.")
+
+
+def lines(
+    table: str,
+    held: Held,
+    by_role: Mapping[str, list[str]],
+    file: Path | str,
+    *,
+    exists: bool = False,
+) -> str:
+    """Return the section of a table's rights, for every actor with one of these roles.
+
+    `exists`: the table has rights in the file, so these lines belong to them.
+    """
+    name = _short(table)
+    section = f"[rights.{name if _BARE.fullmatch(name) else quoted(name)}]"
+    found = [f"# {file}: add to the rights of {name}"] if exists else [f"# {file}", section]
+    known = len(found)
     for command in COMMANDS:
         rights = []
         everywhere = []
@@ -74,7 +127,7 @@ def lines(table: str, held: Held, by_role: Mapping[str, list[str]], file: Path |
         elif everywhere or rights:
             rights += [f"{quoted(' '.join(everywhere))} = true"] if everywhere else []
             found.append(f"{command} = {{ {', '.join(rights)} }}")
-    if len(found) == 2:
+    if len(found) == known:
         found.append("select = []")
     return "\n".join(found)
 
