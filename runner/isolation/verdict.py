@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from runner.errors import UsageError
 
 COMMANDS = ("select", "insert", "update", "delete", "truncate")  # in the order of a grid
+FORGED = " with forged "  # in the name of an actor, between the actor and the setting
 _ONE = {
     "cells": "cell",
     "files": "file",

@@ -24,8 +24,8 @@ from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerEr
 from runner.isolation import layers
 from runner.isolation.probes import execute
 from runner.isolation.proof import prove
-from runner.isolation.report import export
-from runner.isolation.verdict import Breach, Verdict
+from runner.isolation.report import export, summary
+from runner.isolation.verdict import Breach, Cell, Verdict
 from runner.migrate.migrator import Migrator
 from runner.migrate.seeds import load
 from runner.migrate.seeds import read as seeds
@@ -550,6 +550,13 @@ def test_matrix_fits_80_columns_without_color(checkout: Checkout, seeded: Databa
     assert re.search(r"^  OWNER +yes · +\S+ · +\S+ · +– ·$", result.out, re.MULTILINE)
     assert re.search(r"^  service_role +yes \+ ", result.out, re.MULTILINE)
     assert re.search(r"^\d{4} cells, .*0 breaches, in \d+\.\d s$", result.out, re.MULTILINE)
+
+
+def test_forged_settings_of_an_actor_share_a_line() -> None:
+    actors = ("A", "A with forged x", "A with forged y", "B with forged x")
+    cells = [Cell("t", "select", "rows", a, "other", False, "0 rows", True, "") for a in actors]
+    [line] = summary.grids(cells)["t"]
+    assert line.actors == "A, A with forged x, y, B with forged x"
 
 
 @one_server

@@ -19,6 +19,7 @@ from runner.isolation.rows.identity import (
 )
 from runner.isolation.rows.people import BOTH, FORMER, MIXED, STRANGER
 from runner.isolation.tenancy.config import Actor
+from runner.isolation.verdict import FORGED
 from runner.postgres.connection import Connection
 
 _SETTING = re.compile(r"current_setting\(\s*(?:E)?'([\w.]+\.[\w.-]+)'", re.IGNORECASE)
@@ -187,7 +188,7 @@ class _Callers:
                 for text in self._texts(base.settings.get(name, ""), keys, value):
                     bent = replace(
                         base,
-                        name=f"{actor.name} with forged {', '.join(keys) or name}",
+                        name=f"{actor.name}{FORGED}{', '.join(keys) or name}",
                         settings={**base.settings, name: text},
                     )
                     yield Caller(bent, {A: tuple(self._config.actors)}, suspect=suspect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.isolation.verdict import COMMANDS, Cell
+from runner.isolation.verdict import COMMANDS, FORGED, Cell
 
 LEGEND = (
     "yes: allowed",
@@ -67,7 +67,17 @@ def _lines(by_actor: dict[str, list[Cell]]) -> list[Line]:
     for actor, cells in by_actor.items():
         squares = tuple(_square([c for c in cells if c.command == name]) for name in COMMANDS)
         by_squares.setdefault(squares, []).append(actor)
-    return [Line(", ".join(actors), squares) for squares, actors in by_squares.items()]
+    return [Line(_joined(actors), squares) for squares, actors in by_squares.items()]
+
+
+def _joined(actors: Iterable[str]) -> str:
+    """Return the actors in one text; of several with forged settings, the actor is named once."""
+    found, last = [], ""
+    for actor in actors:
+        name, forged, setting = actor.partition(FORGED)
+        found.append(setting if forged and name == last else actor)
+        last = name if forged else ""
+    return ", ".join(found)
 
 
 def _square(cells: list[Cell]) -> Square | None:
