@@ -129,7 +129,7 @@ def test_what_is_declared_already_is_not_to_be_declared_again() -> None:
         "revoke update (name, id) on public.projects from authenticated;", by_role, SQL_DIR
     )
     assert lines.endswith(
-        'add to the rights of projects\nupdate = { "OWNER ADMIN MEMBER" = ["name", "id"] }'
+        'add to the rights of projects\nupdate = { "OWNER ADMIN" = ["name", "id"] }'
     )
 
 

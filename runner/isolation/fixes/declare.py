@@ -69,7 +69,7 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
             for command, by in of_table.items()
         }
         if any(missing.values()):
-            found.append(lines(table, missing, by_role, file, exists=rights is not None))
+            found.append(lines(table, missing, by_role, file, rights))
     return "\n".join(found)
 
 
@@ -101,22 +101,28 @@ def lines(
     held: Held,
     by_role: Mapping[str, list[str]],
     file: Path | str,
-    *,
-    exists: bool = False,
+    declared: Rights | None = None,
 ) -> str:
     """Return the section of a table's rights, for every actor with one of these roles.
 
-    `exists`: the table has rights in the file, so these lines belong to them.
+    `declared`: the rights that the table has in the file. Then the lines belong to them, and name
+    the actors that have the command already, because policies let no other use it.
     """
     name = _short(table)
     section = f"[rights.{name if _BARE.fullmatch(name) else quoted(name)}]"
-    found = [f"# {file}: add to the rights of {name}"] if exists else [f"# {file}", section]
+    found = (
+        [f"# {file}: add to the rights of {name}"]
+        if declared is not None
+        else [f"# {file}", section]
+    )
     known = len(found)
     for command in COMMANDS:
         rights = []
         everywhere = []
         for role, columns in held.get(command, {}).items():
-            names = " ".join(by_role.get(role, ()))
+            having = {actor for r in (declared or {}).get(command, ()) for actor in r.actors}
+            actors = by_role.get(role, ())
+            names = " ".join([actor for actor in actors if actor in having] or actors)
             if names and columns is None:
                 everywhere.append(names)
             elif names and columns:
