@@ -118,6 +118,7 @@ def checkout(tmp_path: Path, database: Database) -> Checkout:
 # --- passes -------------------------------------------------------------------------------------
 
 
+@one_server
 def test_seeded_database_passes(seeded: Database) -> None:
     verdict = verified(seeded)
     assert verdict.breaches == ()
@@ -156,6 +157,7 @@ def owned(
         yield made
 
 
+@one_server
 def test_each_kind_of_owner_can_verify(owned: tuple[Database, str]) -> None:
     database, owner = owned
     with connect(database, user=owner, password=PASSWORD) as conn:
@@ -286,7 +288,7 @@ def test_lock_is_retried_until_released(database: Database) -> None:
         other.execute("lock table public.projects in access exclusive mode")
         release = threading.Timer(0.7, other.rollback)
         release.start()
-        assert verified(database, only="projects", lock_timeout=0.1).proven
+        assert verified(database, only="projects", lock_timeout=0.3).proven
         release.join()
 
 

@@ -1,8 +1,8 @@
 """Interrupt a run at every point: the next run completes it, with the same result.
 
 Every statement that the runner sends, and every statement inside a file, has a point before and a
-point after it (`proxy`). At each point one run is killed, and another one loses its connection, in
-one of two ways in turn. Then one more run must succeed and leave the same catalog, rows and
+point after it (`proxy`). At each point one run is killed, and at two of three another one loses its
+connection, in one of two ways. Then one more run must succeed and leave the same catalog, rows and
 migration records as an uninterrupted run.
 """
 
@@ -111,7 +111,7 @@ def test_one_more_run_recovers_from_an_interruption_at_any_point(
     dropped = [n - 1 for n in pairs] if operation is server_stopped else pairs
     numbers = [n for n in numbers if n not in dropped]
     if operation is not runner_killed:
-        numbers = numbers[operation is server_stopped :: 2]
+        numbers = numbers[operation is server_stopped :: 3]
     helped = []
     for start in range(0, len(numbers), PARALLEL):
         batch = list(zip(workspaces, numbers[start:], strict=False))
