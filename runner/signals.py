@@ -57,11 +57,11 @@ def installed() -> Iterator[None]:
 @contextmanager
 def deferred() -> Iterator[bool]:
     """Defer signals: inside, only `check` raises one. Yields whether this is the outermost."""
-    _state.deferring += 1
+    _state.deferring += _in_main_thread()
     try:
         yield _state.deferring == 1
     finally:
-        _state.deferring -= 1
+        _state.deferring -= _in_main_thread()
 
 
 @contextmanager
@@ -80,15 +80,21 @@ def as_error(error: RunnerError | Interrupt) -> RunnerError:
 
 
 def check() -> None:
-    """Raise Interrupt if a signal was deferred."""
+    """Raise Interrupt if a signal was deferred; in another thread, if any has arrived."""
     if is_deferred():
-        _state.over = True
+        _state.over = _state.over or _in_main_thread()
         raise Interrupt(_state.number)
 
 
 def is_deferred() -> bool:
     """Return whether a signal has arrived that `check` would raise."""
+    if not _in_main_thread():
+        return bool(_state.count)
     return bool(_state.count and _state.deferring and not _state.over)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def sleep(seconds: float) -> None:

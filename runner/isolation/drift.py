@@ -8,7 +8,9 @@ files produce in an empty database on a scratch server.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +26,7 @@ from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
+from runner.schema.snapshot import Snapshot
 
 NAME = "drift"
 _SOURCE = "the files in sql/, applied to an empty database"
@@ -103,21 +106,36 @@ def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = si
     Read-only. Raises FileError or SqlError if the files do not apply to an empty database, and
     ServerError if no scratch server can be started.
     """
+    report(Working("drift: building the catalog from the files"))
+    with auditing(migrator, files) as finish:
+        return finish()
+
+
+@contextmanager
+def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callable[[], Audit]]:
+    """Build the catalog of the files in another thread; yield the function that awaits the audit.
+
+    It raises as `audit` does. A signal also ends the other thread.
+    """
     plan = compare(files, migrator.records())
     here = snapshot.take(migrator.connection)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        scratch_server(here.version, report) as scratch,
-    ):
-        report(Working("drift: building the catalog from the files"))
-        there = scratch.snapshot_of(_applied(migrator, plan, Path(folder)))
-    found, foreign = separate_foreign(here, there)
-    return Audit(
-        plan,
-        tuple(found),
-        tuple(foreign),
-        {e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration},
-    )
+
+    def finish() -> Audit:
+        found, foreign = separate_foreign(here, building.result())
+        edited = {
+            e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration
+        }
+        return Audit(plan, tuple(found), tuple(foreign), edited)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=1) as pool:
+        applied = _applied(migrator, plan, Path(folder))
+        building = pool.submit(_built, here.version, applied)
+        yield finish
+
+
+def _built(version: int, files: Sequence[Migration]) -> Snapshot:
+    with scratch_server(version) as scratch:
+        return scratch.snapshot_of(files)
 
 
 def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from runner.errors import ServerError, UsageError
+from runner.errors import RunnerError, ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
 from runner.isolation import (
@@ -67,34 +69,47 @@ def verify(
     """
     schemas = schemas or ("public",)
     if only in (drift.NAME, surface.NAME):
-        one = _drift(migrator, sql_dir, report) if only == drift.NAME else None
-        verdict = (one or review.verify(migrator, sql_dir)).with_more(
+        if only == drift.NAME:
+            verdict = _of(drift.audit(migrator, loader.read(sql_dir), report=report))
+        else:
+            verdict = review.verify(migrator, sql_dir)
+        verdict = verdict.with_more(
             Verdict(facts=preconditions.facts(migrator.connection, schemas))
         )
     else:
-        prove = prover(sql_dir)
-        verdict = Verdict()
-        if only is None:
-            try:
-                verdict = _drift(migrator, sql_dir, report)
-            except (UsageError, ServerError) as error:  # no files, or no server to run them on
-                verdict = Verdict(warnings=(f"The files were not compared: {error.message}",))
-            verdict = verdict.with_more(review.verify(migrator, sql_dir))
-        verdict = verdict.with_more(
-            prove(migrator.connection, only=only, schemas=schemas, report=report)
-        )
+        prove = partial(prover(sql_dir), migrator.connection, schemas=schemas, report=report)
+        verdict = prove(only=only) if only else _whole(migrator, sql_dir, prove)
     verdict = fixes.complete(verdict, migrator.connection, sql_dir)
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict
 
 
-def _drift(migrator: Migrator, sql_dir: Path, report: Report) -> Verdict:
+def _whole(migrator: Migrator, sql_dir: Path, prove: Callable[[], Verdict]) -> Verdict:
+    """Return the verdict on everything; the files are applied elsewhere during the proof."""
     started = time.monotonic()
-    audit = drift.audit(migrator, loader.read(sql_dir), report=report)
+    with ExitStack() as stack:
+        try:
+            audit = stack.enter_context(drift.auditing(migrator, loader.read(sql_dir)))
+        except UsageError as error:
+            compared = _not_compared(error)
+            proven = review.verify(migrator, sql_dir).with_more(prove())
+        else:
+            proven = review.verify(migrator, sql_dir).with_more(prove())
+            try:
+                compared = _of(audit())
+            except ServerError as error:  # no server to run the files on
+                compared = _not_compared(error)
+    return replace(compared.with_more(proven), seconds=time.monotonic() - started)
+
+
+def _not_compared(error: RunnerError) -> Verdict:
+    return Verdict(warnings=(f"The files were not compared: {error.message}",))
+
+
+def _of(audit: drift.Audit) -> Verdict:
     return Verdict(
         checks=tuple(audit.checks()),
         breaches=tuple(audit.breaches()),
         warnings=tuple(audit.warnings()),
-        seconds=time.monotonic() - started,
     )
