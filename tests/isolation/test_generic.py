@@ -273,6 +273,16 @@ def test_a_hole_in_the_setting_schema_is_named(chain: Project, change: str, name
             "current_setting('request.jwt.claims', true), '')::jsonb) as claims (c) $$",
             "clubs.me()",
         ),
+        (
+            "create function clubs.token() returns jsonb language sql stable as $$ select"
+            " nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;"
+            "create function clubs.claims() returns jsonb language sql stable as $$ select"
+            " clubs.token() $$;"
+            "grant execute on function clubs.token(), clubs.claims() to signed_in, visitor;"
+            "create or replace function clubs.me() returns uuid language sql stable as $$ select"
+            " coalesce(clubs.claims() ->> 'acts_for', clubs.claims() ->> 'sub')::uuid $$",
+            "clubs.token()",
+        ),
         ("alter policy change_own on clubs.posts using (author_id = clubs.me())", "clubs.posts"),
         (
             "alter policy mine on clubs.posts using (club_id in (select clubs.mine()))",
@@ -467,6 +477,22 @@ def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Proje
     assert sum(check.kind == "attack" and check.passed for check in verdict.checks) > 25
     leaking = clubs.prove("alter policy chair on clubs.log using (true)")
     assert "101_read_by_key" in {breach.proof for breach in leaking.breaches}
+
+
+@one_server
+def test_a_column_is_tried_alone_where_all_together_are_refused(chain: Project) -> None:
+    """The guard of one column would hide what another one changes in the other tenant."""
+    verdict = chain.prove("""
+        alter policy own on chain.books using (true);
+        create function chain.guard() returns trigger language plpgsql as $$ begin
+            if old.branch_id is distinct from chain.branch() then raise 'not yours'; end if;
+            return new; end $$;
+        create trigger guard before update of title, lost_at on chain.books
+            for each row execute function chain.guard();
+        """)
+    crossing = {b.proof for b in verdict.breaches if "changes rows of another" in b.summary}
+    written = {proof for proof in crossing if "update" in proof and "WHERE" not in proof}
+    assert len(written) == 1
 
 
 @one_server

@@ -17,6 +17,7 @@ from runner.isolation.rows.snapshot import STATE, state
 from runner.postgres.connection import Connection
 
 _BATCH = 40  # attempts sent before the first result is read
+_END = ("rollback to savepoint attempt", "release savepoint attempt", "")
 NOT_TRIED = {
     "55P03": "waited for a lock longer than the lock timeout",
     "57014": "took longer than the statement timeout",
@@ -68,8 +69,9 @@ def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
     entered = {id(a.identity): a.identity for a in tried}
     enters = {key: enter(connection, identity) for key, identity in entered.items()}
     scripts = [_script(enters[id(attempt.identity)], attempt) for attempt in tried]
-    results = pipeline(connection, [text for script in scripts for text in script])
-    start = 0
+    messages = ["savepoint attempt", *(text for script in scripts for text in script), *_END]
+    results = pipeline(connection, messages)
+    start = 1
     for attempt, script in zip(tried, scripts, strict=True):
         yield _outcome(attempt, script, results[start : start + len(script)])
         start += len(script)
@@ -123,22 +125,22 @@ def set_settings(settings: Mapping[str, str]) -> sql.Composed:
 
 def _script(entering: str, attempt: Attempt) -> list[str]:
     """Return the messages of an attempt; an empty one ends what an error skips."""
-    script = ["savepoint attempt"]
+    script = ["rollback to savepoint attempt"]
     if attempt.before:
         script.append(attempt.before)
-    script += [entering, attempt.sql, ""]
+    script += [entering, attempt.sql]
     if attempt.after:
-        script += [attempt.after, ""]
+        script += ["", attempt.after, ""]
     if attempt.watch:
-        script += ["select set_config('role', 'none', true)", f"execute {STATE}", ""]
-    return [*script, "rollback to savepoint attempt", "release savepoint attempt", ""]
+        script += ["select set_config('role', 'none', true)", f"execute {STATE}"]
+    return [*script, ""]
 
 
 def _outcome(
     attempt: Attempt, script: Sequence[str], results: Sequence[Sequence[pq.abc.PGresult]]
 ) -> Outcome:
-    place = script.index("")
-    for one in results[:place]:
+    place = 2 + bool(attempt.before)
+    for one in results[: place + 1]:
         for result in one:
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 error = errors.error_from_result(result, "utf-8")
@@ -147,12 +149,10 @@ def _outcome(
                     message=error.diag.message_primary or str(error),
                     constraint=error.diag.constraint_name or "",
                 )
-    result = results[place - 1][-1]
-    after, places = None, None
-    if attempt.after:
-        after = _single(results[place + 1])
-        place += 2
-    if attempt.watch and (text := _single(results[place + 2])) is not None:
+    result = results[place][-1]
+    after = _single(results[place + 2]) if attempt.after else None
+    places = None
+    if attempt.watch and (text := _single(results[-2])) is not None:
         places = state(text)
     return Outcome(
         result.command_tuples or 0,

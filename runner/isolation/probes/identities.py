@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from runner.isolation.rows.fixture import Fixture
@@ -19,12 +19,14 @@ from runner.isolation.rows.identity import (
 )
 from runner.isolation.rows.people import BOTH, FORMER, MIXED, STRANGER
 from runner.isolation.tenancy.config import Actor
+from runner.isolation.tenancy.objects import Function
 from runner.isolation.verdict import FORGED
 from runner.postgres.connection import Connection
 
 _SETTING = re.compile(r"current_setting\(\s*(?:E)?'([\w.]+\.[\w.-]+)'", re.IGNORECASE)
 _KEY = re.compile(r"->>?\s*'([\w-]+)'|#>>?\s*'\{([^}]*)\}'")
 _SIGNED = {"aud", "exp", "iat", "iss", "jti", "nbf", "app_metadata"}  # the server's, not the user's
+_JSON = ("json", "jsonb")
 _POLICIES = """
     select concat_ws(' ', pg_catalog.pg_get_expr(polqual, polrelid),
         pg_catalog.pg_get_expr(polwithcheck, polrelid))
@@ -40,7 +42,8 @@ class Caller:
     rights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # actors, by tenant
     own: str = A  # the tenant whose rows count as own
     regular: bool = False  # declared rights must also work
-    suspect: str = ""  # the function that reads what is bent
+    forged: bool = False  # with settings that the template lacks: own rows are not tried
+    suspect: str = ""  # the function that reads what is forged
     in_both: bool = False  # has the rights of a member in both tenants at once
 
     @property
@@ -85,10 +88,11 @@ def identity_of(
 
 class _Callers:
     def __init__(self, connection: Connection, fixture: Fixture) -> None:
-        self._connection, self._fixture, self._config = connection, fixture, fixture.config
+        self._fixture, self._config = fixture, fixture.config
         self._actors = list(self._config.actors.values())
         self._named = names_tenant(self._config)
         self._people = {p.name: p for p in fixture.people if p.user}
+        self._policies = [text for (text,) in connection.execute(_POLICIES)]
 
     def all(self) -> Iterator[Caller]:
         for actor in self._actors:
@@ -185,51 +189,70 @@ class _Callers:
         values = [self._fixture.ids.get(B, ""), *(p.user for p in self._of_other())]
         for name, keys, suspect in self._read():
             for value in dict.fromkeys(filter(None, values)):
-                for text in self._texts(base.settings.get(name, ""), keys, value):
+                for forged, text in self._texts(name, base.settings.get(name, ""), keys, value):
                     bent = replace(
                         base,
-                        name=f"{actor.name}{FORGED}{', '.join(keys) or name}",
+                        name=f"{actor.name}{FORGED}{forged}",
                         settings={**base.settings, name: text},
                     )
-                    yield Caller(bent, {A: tuple(self._config.actors)}, suspect=suspect)
+                    rights = {A: tuple(self._config.actors)}
+                    yield Caller(bent, rights, forged=True, suspect=suspect)
 
     def _of_other(self) -> list[Person]:
         return [p for p in self._fixture.people if set(p.roles) == {B} and p.user][-1:]
 
-    def _texts(self, base: str, keys: Sequence[str], value: str) -> Iterator[str]:
-        if not keys:
-            yield value
-            return
-        claims = json.loads(base) if base.startswith("{") else {}
-        more = dict.fromkeys(keys, value)
-        yield json.dumps({**claims, **more, "user_metadata": more})
+    def _texts(
+        self, name: str, base: str, keys: list[str], value: str
+    ) -> Iterator[tuple[str, str]]:
+        """Yield what is forged and its text: the setting as a whole, then the keys in it."""
+        if not base:
+            yield name, value
+        if keys:
+            claims = json.loads(base) if base.startswith("{") else {}
+            more = dict.fromkeys(keys, value)
+            yield ", ".join(keys), json.dumps({**claims, **more, "user_metadata": more})
+
+    def _sources(self, function: Function) -> Iterator[str]:
+        """Yield where keys of what a function returns are read: in it, and in who calls it."""
+        left = [function]
+        seen: set[int] = set()
+        while left:
+            each = left.pop()
+            seen.add(each.oid)
+            yield each.source
+            if each.returns in _JSON:
+                left += [f for f in self._callers_of(each) if f.oid not in seen]
+                yield from (p for p in self._policies if _calls(p, each))
+
+    def _callers_of(self, function: Function) -> list[Function]:
+        return [f for f in self._fixture.tenants.functions if _calls(f.source, function)]
 
     def _read(self) -> list[tuple[str, list[str], str]]:
         """Return the settings that the database reads, with keys in them, and who reads them."""
-        functions = self._fixture.tenants.functions
-        sources = [(f.signature, f.name, f.source) for f in functions]
-        sources += [("", "", text) for (text,) in self._connection.execute(_POLICIES)]
         found: dict[str, tuple[set[str], list[str]]] = {}
-        for signature, name, source in sources:
-            for setting in _SETTING.findall(source):
-                readers = [signature] + [
-                    s for s, _, text in sources if name and re.search(rf"\b{name}\s*\(", text)
-                ]
-                texts = [source] + [t for s, _, t in sources if s in readers or f"{name}(" in t]
-                keys = {
-                    key.strip()
-                    for text in texts
-                    for match in _KEY.finditer(text)
-                    for key in (match[1] or match[2]).split(",")
-                }
-                of_setting = found.setdefault(setting, (set(), []))
-                of_setting[0].update(keys)
-                of_setting[1].extend(s for s in readers if s and s not in of_setting[1])
+        for function in self._fixture.tenants.functions:
+            for setting in _SETTING.findall(function.source):
+                keys, readers = found.setdefault(setting, (set(), []))
+                keys.update(*map(_keys, self._sources(function)))
+                readers += [f.signature for f in (function, *self._callers_of(function))]
+        for policy in self._policies:
+            for setting in _SETTING.findall(policy):
+                found.setdefault(setting, (set(), []))[0].update(_keys(policy))
         result = []
         for setting, (keys, readers) in found.items():
             template = self._config.settings.get(setting)
             known = {key for key in keys if template and f'"{key}"' in template} | _SIGNED
             left = sorted(keys - known - {"user_metadata"})
             if template is None or ('"' in template and left):
-                result.append((setting, left, ", ".join(readers)))
+                result.append((setting, left, ", ".join(dict.fromkeys(readers))))
         return result
+
+
+def _calls(text: str, function: Function) -> bool:
+    return re.search(rf"\b{re.escape(function.name)}\s*\(", text) is not None
+
+
+def _keys(text: str) -> Iterator[str]:
+    """Yield the keys of JSON values that a text reads."""
+    for match in _KEY.finditer(text):
+        yield from (key.strip() for key in (match[1] or match[2]).split(","))

@@ -13,6 +13,7 @@ from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Made
 from runner.isolation.rows.fixture import template as template_row
 from runner.isolation.tenancy.objects import TENANT, Reference, Relation
+from runner.isolation.tenancy.variables import quoted
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,3 @@ class InsertRows:
         text = f"insert into {relation.qualified} ({listed}) values ({values})"  # noqa: S608
         attempt = Attempt(caller.identity, text, watch=True)
         return Insert(caller, relation, what, where, allowed, attempt, implied, key)
-
-
-def quoted(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -8,10 +8,11 @@ from dataclasses import replace
 from runner.isolation.probes.effects import Effects
 from runner.isolation.probes.execute import Attempt, Outcome
 from runner.isolation.probes.identities import Caller
-from runner.isolation.probes.insert_rows import Insert, InsertRows, quoted
+from runner.isolation.probes.insert_rows import Insert, InsertRows
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Key, Relation
+from runner.isolation.tenancy.variables import quoted
 
 _UNTRIED = "row, by a trigger"
 _TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
@@ -81,7 +82,8 @@ class _Inserter:
         if relation.tenancy == SHARED:
             yield from self._shared(caller, relation, target, usable)
             return
-        yield from self._own(caller, relation, target, usable, declared)
+        if not caller.forged:
+            yield from self._own(caller, relation, target, usable, declared)
         if caller.in_both:
             return
         yield from self._other(caller, relation, target, usable)

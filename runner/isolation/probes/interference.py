@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
 from runner.isolation.probes.arguments import Arguments
 from runner.isolation.probes.execute import Attempt, Outcome
@@ -17,6 +16,7 @@ from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import A, B
 from runner.isolation.tenancy.objects import PERSON, TENANT, Function, Relation
+from runner.isolation.tenancy.variables import literal, quoted
 from runner.postgres.connection import Connection
 
 # An index would leave out the other tenant's rows before the condition sees them.
@@ -98,7 +98,7 @@ def _questions(probe: Probe, caller: Caller) -> Iterator[_Question]:
         columns = view.usable(caller.role, "select")
         if view.kind != "v" or view.tenancy not in (TENANT, PERSON) or not columns:
             continue
-        listed = ", ".join(map(_name, columns))
+        listed = ", ".join(map(quoted, columns))
         if view.tenant_column not in columns:
             yield _Question(
                 caller,
@@ -107,11 +107,11 @@ def _questions(probe: Probe, caller: Caller) -> Iterator[_Question]:
             )
         if not view.invoker:
             for column in (c.name for c in view.columns if c.category == "S" and c.name in columns):
-                own = ", ".join(map(_literal, _own_values(probe, view, column))) or "null"
-                where = f"{_name(column)}::text in ({own})"
+                own = ", ".join(map(literal, _own_values(probe, view, column))) or "null"
+                where = f"{quoted(column)}::text in ({own})"
                 text = (
                     f"select count(*) from {view.qualified} where "  # noqa: S608
-                    f"(case when {where} then '0' else {_name(column)}::text end)::int is not null"
+                    f"(case when {where} then '0' else {quoted(column)}::text end)::int is not null"
                 )
                 yield _Question(caller, view, text, leaky=True)
 
@@ -185,11 +185,3 @@ def _shown(outcome: Outcome) -> str:
 
 def _plain(value: str | None) -> str:
     return str(value) if value in (None, "t", "f") or value.lstrip("-").isdigit() else "…"
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return sql.Literal(text).as_string(None)

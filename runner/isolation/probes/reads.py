@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from runner.isolation.probes.execute import Attempt, Outcome, run
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.identities import Caller
@@ -15,6 +13,7 @@ from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
 from runner.isolation.rows.identity import OTHER, B
 from runner.isolation.rows.snapshot import Row, Snapshot
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, Relation
+from runner.isolation.tenancy.variables import literal, quoted
 from runner.postgres.connection import Connection
 
 _LIMIT = 1_000  # rows that a caller may get back
@@ -66,7 +65,7 @@ def _read(probe: Probe, caller: Caller, relation: Relation) -> _Read | None:
     columns = relation.usable(caller.role, "select")
     if not columns and not caller.regular:
         return None  # the privilege is the role's, and a regular caller with it is tried
-    listed = ", ".join(_name(name) for name in columns) or "*"
+    listed = ", ".join(quoted(name) for name in columns) or "*"
     text = f"select {listed} from {relation.qualified}"  # noqa: S608
     if where := _where(probe, relation, columns):
         text += f" where {where}"
@@ -78,14 +77,14 @@ def _where(probe: Probe, relation: Relation, columns: Sequence[str]) -> str:
     ids = list(probe.fixture.ids.values())
     column = relation.tenant_column
     if column in columns and column:
-        listed = ", ".join(map(_literal, ids))
-        return f"({_name(column)} in ({listed}) or {_name(column)} is null)"
+        listed = ", ".join(map(literal, ids))
+        return f"({quoted(column)} in ({listed}) or {quoted(column)} is null)"
     key = relation.key[0] if len(relation.key) == 1 else None
     if relation.is_table and relation.tenancy in (TENANT, PERSON) and key in columns and key:
         values = {row.values[key] for row in probe.snapshot.rows.get(relation.oid, [])}
         values |= {p.user for p in probe.fixture.people if relation.oid in _persons(probe)}
-        listed = ", ".join(_literal(value) for value in sorted(filter(None, values)))
-        return f"{_name(key)} in ({listed})" if listed else ""
+        listed = ", ".join(literal(value) for value in sorted(filter(None, values)))
+        return f"{quoted(key)} in ({listed})" if listed else ""
     return ""
 
 
@@ -243,11 +242,3 @@ def _sample(rows: Sequence[Row]) -> str:
         for row in rows[:_SHOWN]
     )
     return f"{len(rows)} row{'' if len(rows) == 1 else 's'}: {shown}" if rows else ""
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return sql.Literal(text).as_string(None)

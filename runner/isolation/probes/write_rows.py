@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from runner.isolation.probes.effects import Effects
 from runner.isolation.probes.identities import Caller
-from runner.isolation.probes.insert_rows import quoted
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.snapshot import Row
 from runner.isolation.tenancy.objects import Relation
-from runner.isolation.tenancy.variables import literal
+from runner.isolation.tenancy.variables import literal, quoted
 
 
 class WriteRows:

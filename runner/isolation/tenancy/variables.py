@@ -27,6 +27,11 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: literal(values[match[1]]), text)
 
 
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def literal(value: str) -> str:
     """Return a value as an SQL literal."""
     return "'" + value.replace("'", "''") + "'"

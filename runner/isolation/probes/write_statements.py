@@ -1,0 +1,188 @@
+"""The updates and deletes of every relation as every caller; writes.py judges what they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from runner.isolation.probes.effects import Effects
+from runner.isolation.probes.execute import Attempt
+from runner.isolation.probes.identities import Caller
+from runner.isolation.probes.reads import Probe
+from runner.isolation.probes.write_rows import WriteRows
+from runner.isolation.rows.identity import OTHER
+from runner.isolation.rows.snapshot import Row
+from runner.isolation.tenancy.objects import Relation
+from runner.isolation.tenancy.variables import literal, quoted
+
+MOST = 200  # rows that a statement without WHERE may change before it is ended
+_STOP = (
+    f"{MOST} / ({MOST} - set_config('isolation.rows', (coalesce(nullif(current_setting("
+    "'isolation.rows', true), ''), '0')::int + 1)::text, true)::int) > 0"
+)
+_BLIND = 3  # columns that are updated without WHERE, since a check may refuse a value
+_OWN_ROWS = 8  # that are deleted one by one
+
+
+@dataclass(frozen=True)
+class Write:
+    """A statement, and how to judge it."""
+
+    caller: Caller
+    relation: Relation
+    command: str
+    what: str
+    attempt: Attempt
+    column: str | None = None
+    blind: bool = False
+    rows: Sequence[Row] = field(default_factory=tuple)  # own rows that the statement names
+    parts: Sequence[Write] = ()  # the same for one column each, if this is for all of them
+
+    @property
+    def needs(self) -> str:
+        """The command whose rights it needs."""
+        return "update" if self.command == "merge" else self.command
+
+
+class WriteStatements:
+    """Builds the updates and deletes."""
+
+    def __init__(self, probe: Probe, effects: Effects) -> None:
+        self._probe, self.effects = probe, effects
+        self.find = WriteRows(probe, effects)
+        superuser = probe.findings.connection.info.parameter_status("is_superuser") == "on"
+        self._replica = "set local session_replication_role = replica" if superuser else ""
+
+    def updates(self, caller: Caller, relation: Relation) -> Iterator[Write]:
+        """Yield an update of each column that the role may write; one more without reading."""
+        columns = [
+            c.name
+            for c in relation.columns
+            if not c.generated
+            and caller.role in c.roles("update")
+            and caller.role in relation.users
+        ]
+        judged = self._probe.rights.judged(caller)
+        if caller.regular and judged:
+            declared = self._probe.rights.columns(relation, "update", caller, caller.own)
+            named = self._probe.rights.named(relation, "update", caller)
+            first = next((c.name for c in relation.columns), "")
+            for name in sorted(named - set(columns)) or [first] * (not columns):
+                if name:  # without the privilege
+                    what = name if name in declared else "no column"
+                    yield self._update(caller, relation, name, quoted(name), what)
+        readable = relation.usable(caller.role, "select")
+        if caller.everywhere:
+            where = self.find.of_both(relation) if judged else ""
+            for name in columns if where else ():
+                text = f"update {relation.qualified} as t set {quoted(name)} = {quoted(name)}"  # noqa: S608
+                attempt = Attempt(caller.identity, f"{text} where {where}", watch=True)
+                yield Write(caller, relation, "update", name, attempt, name)
+            return
+        tried = columns if caller.regular or caller.rights.get(caller.own) else []
+        read = {name: quoted(name) for name in tried if name in readable}
+        yield from self._together(caller, relation, read)
+        unread = {name: self.find.constant(relation, name) for name in tried if name not in read}
+        yield from self._together(caller, relation, unread)
+        plain = [name for name in columns if self.find.is_plain(relation, name)][:_BLIND]
+        constants = {name: self.find.constant(relation, name) for name in plain}
+        yield from self._together(caller, relation, constants, blind=True)
+        if relation.is_table and caller.regular and caller.rights.get(caller.own):
+            yield from self._merge(caller, relation, [n for n in columns if n in readable])
+        tenant = None if caller.in_both else relation.tenant_column
+        if tenant in columns and tenant and caller.own in self._probe.fixture.ids:
+            ids = self._probe.fixture.ids
+            text = (
+                f"update {relation.qualified} set {quoted(tenant)} = "  # noqa: S608
+                f"{literal(ids[OTHER[caller.own]])} where {quoted(tenant)} = "
+                f"{literal(ids[caller.own])}"
+            )
+            attempt = Attempt(caller.identity, text, watch=True)
+            yield Write(caller, relation, "update", "move to the other tenant", attempt, tenant)
+
+    def _merge(self, caller: Caller, relation: Relation, columns: list[str]) -> Iterator[Write]:
+        """Yield a MERGE that updates what it finds of both tenants."""
+        where = self.find.of_both(relation)
+        if (
+            not columns
+            or not where
+            or relation.tenant_column not in relation.usable(caller.role, "select")
+        ):
+            return
+        name = quoted(columns[0])
+        text = (
+            f"merge into {relation.qualified} as t using (select 1) as s on {where}"
+            f" when matched then update set {name} = t.{name}"
+        )
+        attempt = Attempt(caller.identity, text, watch=True)
+        yield Write(caller, relation, "merge", columns[0], attempt, columns[0])
+
+    def _together(
+        self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool = False
+    ) -> Iterator[Write]:
+        """Yield one update of all columns with the same rights; its parts are one of each."""
+        groups: dict[frozenset[str], list[Write]] = {}
+        suffix = ", without WHERE" if blind else ""
+        for name, value in values.items():
+            if value:
+                write = self._update(caller, relation, name, value, name + suffix, blind=blind)
+                groups.setdefault(frozenset(self.allowed(write)), []).append(write)
+        for parts in groups.values():
+            if len(parts) == 1:
+                yield parts[0]
+                continue
+            written = {part.column or "": values[part.column or ""] for part in parts}
+            attempt = self._update_of(caller, relation, written, blind=blind)
+            yield replace(parts[0], attempt=attempt, parts=parts)
+
+    def _update(
+        self,
+        caller: Caller,
+        relation: Relation,
+        column: str,
+        value: str,
+        what: str,
+        *,
+        blind: bool = False,
+    ) -> Write:
+        attempt = self._update_of(caller, relation, {column: value}, blind=blind)
+        return Write(caller, relation, "update", what, attempt, column, blind)
+
+    def _update_of(
+        self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool
+    ) -> Attempt:
+        made = ", ".join(f"{quoted(column)} = {value}" for column, value in values.items())
+        text = f"update {relation.qualified} set {made} where {_STOP}"  # noqa: S608
+        before = self._replica if blind else ""  # a trigger might refuse one row of many
+        return Attempt(caller.identity, text, watch=True, before=before)
+
+    def deletes(self, caller: Caller, relation: Relation) -> Iterator[Write]:
+        """Yield a delete of each own row by its key, and one of all rows without WHERE."""
+        if not relation.holds(caller.role, "delete"):
+            if caller.regular:
+                text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
+                attempt = Attempt(caller.identity, text, watch=True)
+                yield Write(caller, relation, "delete", "rows", attempt)
+            return
+        judged = self._probe.rights.judged(caller)
+        if not judged or caller.in_both:
+            return
+        if caller.regular:
+            rows = self._probe.snapshot.of(relation, caller.own)
+            allowed = {id(r) for r in self._probe.rights.rows(relation, "delete", caller)}
+            rows = sorted(rows, key=lambda row: id(row) in allowed)
+            for row in [*rows[: _OWN_ROWS // 2], *rows[_OWN_ROWS // 2 :][-_OWN_ROWS // 2 :]]:
+                if where := self.find.key(caller, relation, row):
+                    text = f"delete from {relation.qualified} where {where}"  # noqa: S608
+                    attempt = Attempt(caller.identity, text, watch=True)
+                    yield Write(caller, relation, "delete", "rows", attempt, rows=(row,))
+        if caller.everywhere:
+            return
+        text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
+        attempt = Attempt(caller.identity, text, watch=True, before=self._replica)
+        yield Write(caller, relation, "delete", "rows, without WHERE", attempt, blind=True)
+
+    def allowed(self, write: Write) -> set[str]:
+        """Return the places of the rows that a caller may write so."""
+        rows = self._probe.rights.rows(write.relation, write.needs, write.caller, write.column)
+        return self.effects.base_rows(write.relation, rows)
