@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from runner.events import Report, Working, silent
@@ -46,8 +47,9 @@ class ScratchServer:
             "create database {}" + (" template {}" if of else ""), name, *([of] if of else [])
         )
         try:
-            if of:  # a copy does not have the privileges on the database itself
-                self._execute("revoke temporary on database {} from public", name)
+            if of:
+                with connect(self.target("postgres")) as admin:
+                    copy_privileges(admin, of, name)
             with connect(self.target(name)) as connection:
                 yield Migrator(connection, fingerprints=False)
         finally:
@@ -76,6 +78,17 @@ def scratch_server(
     report(Working(f"starting a scratch server, PostgreSQL {closest}"))
     with temporary_server(closest, settings=settings) as server:
         yield ScratchServer(server)
+
+
+def copy_privileges(admin: psycopg.Connection[Any], source: str, copy: str) -> None:
+    """Give a copy the privileges of its source on the database itself, which it lacks.
+
+    Only TEMPORARY, which PUBLIC has in a new database; who may connect is not compared.
+    """
+    has = "select pg_catalog.has_database_privilege('public', %s, 'temporary')"
+    if admin.execute(has, [source]).fetchone() != (True,):
+        revoke = sql.SQL("revoke temporary on database {} from public")
+        admin.execute(revoke.format(sql.Identifier(copy)))
 
 
 def apply(migrator: Migrator, files: Sequence[Migration]) -> None:

@@ -17,9 +17,12 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.events import Event, Working
+from runner.files import loader
 from runner.isolation.self_test import mutation, race
 from runner.isolation.self_test.score import Mutant, Score, Trial
+from runner.isolation.surface import review
 from runner.isolation.verdict import Breach, Check
+from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.preflight.temporary_server import temporary_server
 
@@ -46,7 +49,7 @@ REQUIRED_KINDS = (
     "restrictive made permissive",
     "policy to public",
     "row security disabled",
-    "force inverted",
+    "row security not forced",
     "table privilege",
     "column privilege",
     "schema privilege",
@@ -95,7 +98,7 @@ def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None
     assert len({mutant.name for mutant in found}) == len(found)
     assert set(REQUIRED_KINDS) <= set(kinds)
     assert kinds["policy dropped"] == 28
-    assert kinds["row security disabled"] == kinds["force inverted"] == 6
+    assert kinds["row security disabled"] == kinds["row security not forced"] == 6
 
 
 @one_server
@@ -208,6 +211,25 @@ def test_self_test_kills_a_sample_of_forty_kinds() -> None:
     assert not [(t.mutant.name, t.note) for t in score.survivors]
     assert score.passed
     assert Working in {type(event) for event in events}
+
+
+@one_server
+def test_the_mutants_of_another_schema_are_killed(server: Server, tmp_path: Path) -> None:
+    """By the short file and the reviewed surface: one of each kind, and no change of nothing."""
+    for file, name in (
+        ("setting.sql", "0001_create_chain.sql"),
+        ("setting.toml", "isolation.toml"),
+    ):
+        shutil.copyfile(Path(__file__).parent / "schemas" / file, tmp_path / name)
+    with server.database() as database, database.connect(autocommit=True) as conn:
+        migrator = Migrator(conn)
+        with migrator.lock():
+            migrator.apply(loader.read(tmp_path))
+        review.accept(migrator, tmp_path)
+    score = mutation.self_test(tmp_path, limit=18)
+    assert not score.breaches
+    assert len({trial.mutant.kind for trial in score.trials}) == 18
+    assert not [(t.mutant.name, t.note) for t in score.survivors]
 
 
 def test_schema_with_breaches_is_not_mutated(tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ def _surface(context: Context) -> int:
 def _self_test(context: Context) -> int:
     from runner.isolation.report import text
     from runner.isolation.self_test import mutation
+    from runner.isolation.surface import lock_file, review
 
     settings, console = context.settings, context.console
     version = settings.embedded_version
@@ -168,6 +169,8 @@ def _self_test(context: Context) -> int:
         colalign=("left", "right", "right"),
     )
     context.say("", *text.score_lines(score, console.paint, verbose=console.verbose))
+    if score.survivors and not (settings.sql_dir / lock_file.FILE).exists():
+        console.note(f"Many of them change the surface, which is not reviewed yet: {review.ACCEPT}")
     return context.document(
         DONE if score.passed else PROOF_FAILED,
         server=score.server,

@@ -46,6 +46,7 @@ from runner.isolation.verdict import Breach, Verdict
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import Connection
+from runner.preflight.scratch import copy_privileges
 from runner.preflight.temporary_server import temporary_server
 
 _UNMODIFIED = "unmodified"
@@ -222,8 +223,7 @@ def _copy(server: embedded.Server, name: str) -> Iterator[str]:
     with _connected(server.url("postgres")) as admin:
         admin.execute(sql.SQL("create database {} template {}").format(*names))
         try:
-            # A copy has the default privileges of a new database, so repeat the revoke of 0001.
-            admin.execute(sql.SQL("revoke temporary on database {} from public").format(names[0]))
+            copy_privileges(admin, _UNMODIFIED, name)
             yield server.url(name)
         finally:
             admin.execute(sql.SQL("drop database {} with (force)").format(names[0]))

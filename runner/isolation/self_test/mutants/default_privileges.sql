@@ -19,4 +19,13 @@ cross join (
     union all
     select 'public'
 ) as grantee
+-- PostgreSQL's own default, until it is revoked
+where not (
+    (scope.clause, kinds.sql, grantee.name) = ('', 'execute on functions', 'public')
+    and not exists (
+        select from pg_default_acl as acl
+        where acl.defaclnamespace = 0 and acl.defaclobjtype = 'f'
+            and acl.defaclrole = current_user::regrole
+    )
+)
 order by name;

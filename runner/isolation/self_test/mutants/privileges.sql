@@ -93,13 +93,14 @@ from api_role as role
 union all
 select
     'database privilege',
-    format('grant %s on the database to %s', verb.name, grantee.name),
+    format('grant %s on the database to %s', verb.name, quote_ident(grantee.name)),
     concat_ws(' or ', 'database', 'role ' || nullif(grantee.name, 'public')),
     format(
         'do $do$ begin execute format('
         '''grant %s on database %%I to %s'', current_database()); end $do$',
-        verb.name, grantee.name
+        verb.name, quote_ident(grantee.name)
     )
 from (values ('temporary'), ('create')) as verb (name)
-cross join (select quote_ident(name) as name from api_role union all select 'public') as grantee
+cross join (select name from api_role union all select 'public') as grantee
+where not has_database_privilege(grantee.name, current_database(), verb.name)
 order by kind, name;

@@ -1,4 +1,4 @@
--- Row-level security disabled, forced where it must not be, or not forced where it must be.
+-- Row-level security disabled, or no longer forced.
 select
     'row security disabled' as kind,
     format('row-level security disabled on %s', name) as name,
@@ -7,19 +7,13 @@ select
 from project_table
 where is_secured
 union all
--- It must be forced exactly if the owner is superuser or has BYPASSRLS.
 select
-    'force inverted',
-    format(
-        '%s row-level security on %s', case when is_forced then 'not forced' else 'forced' end, name
-    ),
+    'row security not forced',
+    format('row-level security not forced on %s', name),
     name::text,
-    format(
-        'alter table %s %s row level security',
-        name, case when is_forced then 'no force' else 'force' end
-    )
+    format('alter table %s no force row level security', name)
 from project_table
-where is_secured
+where is_secured and is_forced
 union all
 select
     'table owned by the API',
