@@ -43,6 +43,7 @@ def try_permissive_alone(probe: Probe, lock_timeout: float, report: Report) -> N
         if not is_owner:
             reason = "only the table's owner may do that."
         else:
+            execute.give_way(connection)
             report(Working(f"{relation.qualified} without its restrictive policies"))
             try:
                 _try(probe, relation, _Exclusive(drop, lock_timeout, backoff))
@@ -149,7 +150,7 @@ class _Exclusive:
         try:
             while len(found) < len(tried) and time.monotonic() < end:
                 batch = tried[len(found) : len(found) + limits.batch_size]
-                found += execute.run(connection, batch)
+                found += execute.run(connection, batch, gives_way=False)
             connection.execute("rollback to savepoint exclusive; release savepoint exclusive")
         except psycopg.OperationalError as error:
             if not connection.closed:

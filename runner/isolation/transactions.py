@@ -30,6 +30,17 @@ LOCK_ERRORS = (
 Result = TypeVar("Result")
 
 
+class Awaited(LockTimeout):
+    """Another session waits for a lock that this transaction holds."""
+
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"Another session changes the schema again and again: {session}",
+            hint="It had to wait for verify, which therefore began anew. Run verify again when it "
+            "has ended.",
+        )
+
+
 @dataclass(frozen=True)
 class TransactionLimits:
     """How long a transaction may wait, run and be idle, in seconds."""

@@ -21,6 +21,7 @@ from markupsafe import escape
 from promises import PROJECT
 
 from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
+from runner.events import Event
 from runner.isolation import layers
 from runner.isolation.probes import execute
 from runner.isolation.proof import prove
@@ -270,11 +271,11 @@ def test_session_of_stalled_program_is_ended(
     """While it holds an exclusive lock, so that other sessions do not wait for it."""
     run = execute.run
 
-    def slow(*words: Any) -> Any:
+    def slow(*words: Any, **more: Any) -> Any:
         time.sleep(0.5)
-        return run(*words)
+        return run(*words, **more)
 
-    monkeypatch.setattr(layers, "execute", SimpleNamespace(run=slow))
+    monkeypatch.setattr(layers, "execute", SimpleNamespace(run=slow, give_way=lambda _: None))
     with pytest.raises(DatabaseUnreachable, match="connection was lost") as error:
         verified(database, only="projects", lock_timeout=0.3)
     assert "stalled for 210 ms" in error.value.hint
@@ -290,6 +291,33 @@ def test_lock_is_retried_until_released(database: Database) -> None:
         release.start()
         assert verified(database, only="projects", lock_timeout=0.3).proven
         release.join()
+
+
+@one_server
+def test_verify_gives_way_to_a_schema_change(database: Database) -> None:
+    """At any point, and begins anew: neither the change nor the writers behind it wait for it."""
+    points = ["writing", "attacks and invariants"]
+    working: list[str] = []
+    changes: list[threading.Thread] = []
+
+    def change() -> None:
+        with connect(database) as other:
+            other.execute("alter table public.projects alter column description set storage main")
+
+    def report(event: Event) -> None:
+        working.append(str(getattr(event, "text", "")))
+        if points and working[-1] == points[0]:
+            del points[0]
+            changes.append(threading.Thread(target=change))
+            changes[-1].start()
+            with connect(database) as watcher:
+                while not watcher.execute("select from pg_locks where not granted").fetchall():
+                    assert changes[-1].is_alive(), "it did not have to wait"
+
+    verdict = verified(database, report=report)
+    assert not any(each.is_alive() for each in changes)
+    assert working.count("rows of two tenants") == 3
+    assert verdict.proven
 
 
 @one_server

@@ -10,7 +10,7 @@ from runner.cli.context import Context, plural
 from runner.errors import DONE, PROOF_FAILED, UsageError
 
 EXAMPLE = "verify --html proof.html"
-EXIT_CODES = "4 a proof failed, "
+EXIT_CODES = "3 a lock was held, 4 a proof failed, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

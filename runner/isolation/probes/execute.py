@@ -14,10 +14,13 @@ from psycopg.abc import PQGen
 
 from runner.isolation.rows.identity import Identity
 from runner.isolation.rows.snapshot import STATE, state
+from runner.isolation.transactions import Awaited
 from runner.postgres.connection import Connection
+from runner.queries import query
 
 _BATCH = 40  # attempts sent before the first result is read
 _END = ("rollback to savepoint attempt", "release savepoint attempt", "")
+_FRESH = "select pg_catalog.pg_stat_clear_snapshot()"  # else sessions are as first seen
 NOT_TRIED = {
     "55P03": "waited for a lock longer than the lock timeout",
     "57014": "took longer than the statement timeout",
@@ -55,26 +58,39 @@ class Outcome:
         return f"{self.rows} row{'' if self.rows == 1 else 's'}"
 
 
-def run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
+def run(
+    connection: Connection, tried: Sequence[Attempt], *, gives_way: bool = True
+) -> Iterator[Outcome]:
     """Execute each attempt in a savepoint of the open transaction and undo it.
 
-    Raises OperationalError when the connection is lost.
+    Raises OperationalError when the connection is lost and, if it `gives_way`, Awaited when another
+    session waits for a lock that this transaction holds.
     """
     remaining = iter(tried)
     while batch := list(islice(remaining, _BATCH)):
-        yield from _run(connection, batch)
+        yield from _run(connection, batch, gives_way=gives_way)
 
 
-def _run(connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
+def _run(connection: Connection, tried: Sequence[Attempt], *, gives_way: bool) -> Iterator[Outcome]:
     entered = {id(a.identity): a.identity for a in tried}
     enters = {key: enter(connection, identity) for key, identity in entered.items()}
     scripts = [_script(enters[id(attempt.identity)], attempt) for attempt in tried]
     messages = ["savepoint attempt", *(text for script in scripts for text in script), *_END]
-    results = pipeline(connection, messages)
+    waiting = [_FRESH, query("isolation/waiting_session"), ""] if gives_way else []
+    results = pipeline(connection, [*messages, *waiting])
+    if waiting and (session := _single(results[-2])):
+        raise Awaited(session)
     start = 1
     for attempt, script in zip(tried, scripts, strict=True):
         yield _outcome(attempt, script, results[start : start + len(script)])
         start += len(script)
+
+
+def give_way(connection: Connection) -> None:
+    """Raise Awaited if another session waits for a lock that this transaction holds."""
+    connection.execute(_FRESH)
+    for (session,) in connection.execute(query("isolation/waiting_session")):
+        raise Awaited(session)
 
 
 def pipeline(connection: Connection, script: Sequence[str]) -> list[list[pq.abc.PGresult]]:

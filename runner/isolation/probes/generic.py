@@ -16,10 +16,11 @@ from runner.isolation.probes.rights import Rights
 from runner.isolation.rows import maker, snapshot
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
-from runner.isolation.transactions import TransactionLimits, rolled_back, setup_backoff
+from runner.isolation.transactions import Awaited, TransactionLimits, rolled_back, setup_backoff
 from runner.postgres.connection import Connection
 
 LOCK_TIMEOUT = 1.0  # seconds: the longest that it may block a writer
+_MOST = 5  # times that it begins because another session waits
 
 
 def on_rows(
@@ -32,12 +33,13 @@ def on_rows(
 ) -> Probe:
     """Run `work` in a transaction that contains the rows, and roll it back; return the findings.
 
-    `lock_timeout`: seconds. The rows are tried again while a lock blocks them. Raises UsageError if
-    the file does not fit the database, LockTimeout, naming the holders, and ProofError if no rows
-    can be made.
+    `lock_timeout`: seconds. The rows are tried again while a lock blocks them, and everything is
+    while another session waits for this one, as a schema change does. Raises UsageError if the file
+    does not fit the database, LockTimeout, naming the holders, and ProofError if no rows can be
+    made.
     """
     limits = TransactionLimits.shared(lock_timeout)
-    backoff = setup_backoff(lock_timeout)
+    backoff, given_way = setup_backoff(lock_timeout), 0
     while True:
         ready: list[Probe] = []
         try:
@@ -45,6 +47,10 @@ def on_rows(
                 ready.append(prepared(connection, config, report))
                 work(ready[0])
                 return ready[0]
+        except Awaited:
+            given_way += 1
+            if given_way == _MOST:
+                raise
         except LockTimeout:
             if ready or backoff.exhausted:
                 raise

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from runner.isolation.matrix.root_cause import RootCauses
+from runner.isolation.probes import execute
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.reads import Probe
 from runner.isolation.project import Project
@@ -74,6 +75,7 @@ class _Runner:
         checks, breaches = [], []
         tables = [table for table in _tables(self._probe.fixture.tenants) if not self._open(table)]
         for scenario in case_file.select(self._project.scenarios, only):
+            execute.give_way(self._connection)
             count, failed, outcome_text = 0, [], scenario.fields["safe"]
             for table in tables if "each" in scenario.fields else [_Table()]:
                 previous = None
