@@ -24,7 +24,11 @@ from runner.isolation.verdict import FORGED
 from runner.postgres.connection import Connection
 
 _SETTING = re.compile(r"current_setting\(\s*(?:E)?'([\w.]+\.[\w.-]+)'", re.IGNORECASE)
+_AS_JSON = (
+    r"current_setting\(\s*(?:E)?'%s'(?:(?!current_setting).){0,60}?::\s*(?:pg_catalog\.)?json"
+)
 _KEY = re.compile(r"->>?\s*'([\w-]+)'|#>>?\s*'\{([^}]*)\}'")
+_CLAIM = re.compile(r'"([\w-]+)"\s*:')
 _SIGNED = {"aud", "exp", "iat", "iss", "jti", "nbf", "app_metadata"}  # the server's, not the user's
 _JSON = ("json", "jsonb")
 _POLICIES = """
@@ -92,6 +96,7 @@ class _Callers:
         self._actors = list(self._config.actors.values())
         self._named = names_tenant(self._config)
         self._people = {p.name: p for p in fixture.people if p.user}
+        self._claims = set(_CLAIM.findall(" ".join(self._config.settings.values())))
         self._policies = [text for (text,) in connection.execute(_POLICIES)]
 
     def all(self) -> Iterator[Caller]:
@@ -204,8 +209,8 @@ class _Callers:
     def _texts(
         self, name: str, base: str, keys: list[str], value: str
     ) -> Iterator[tuple[str, str]]:
-        """Yield what is forged and its text: the setting as a whole, then the keys in it."""
-        if not base:
+        """Yield what is forged and its text: the setting as a whole, or the keys in it."""
+        if not base and not self._claims & set(keys):
             yield name, value
         if keys:
             claims = json.loads(base) if base.startswith("{") else {}
@@ -231,9 +236,13 @@ class _Callers:
         """Return the settings that the database reads, with keys in them, and who reads them."""
         found: dict[str, tuple[set[str], list[str]]] = {}
         for function in self._fixture.tenants.functions:
-            for setting in _SETTING.findall(function.source):
+            read = set(_SETTING.findall(function.source))
+            for setting in read:
                 keys, readers = found.setdefault(setting, (set(), []))
-                keys.update(*map(_keys, self._sources(function)))
+                if _is_json(setting, function.source):
+                    keys.update(self._claims, *map(_keys, self._sources(function)))
+                elif len(read) == 1:
+                    keys.update(*map(_keys, self._sources(function)))
                 readers += [f.signature for f in (function, *self._callers_of(function))]
         for policy in self._policies:
             for setting in _SETTING.findall(policy):
@@ -250,6 +259,11 @@ class _Callers:
 
 def _calls(text: str, function: Function) -> bool:
     return re.search(rf"\b{re.escape(function.name)}\s*\(", text) is not None
+
+
+def _is_json(setting: str, text: str) -> bool:
+    """Whether a setting is cast to JSON in a text that reads several."""
+    return re.search(_AS_JSON % re.escape(setting), text, re.IGNORECASE | re.DOTALL) is not None
 
 
 def _keys(text: str) -> Iterator[str]:
