@@ -114,8 +114,12 @@ def _erase(
         report(Working("reading the rows of others"))
         before = tenant.digest(connection)
         order = _order(connection, tenant)
-        for _ in range(_PASSES):
-            if not sum(_delete(connection, tenant, relation, report) for relation in order):
+        for number in range(_PASSES):
+            done = [_delete(connection, tenant, relation, report) for relation in order]
+            refused = next((error for _, error in done if error), None)
+            if refused and number == _PASSES - 1:
+                raise refused
+            if not refused and not sum(count for count, _ in done):
                 break
         _run(connection, "set constraints all immediate", "The tenant's rows")
     if left := tenant.counts(connection):
@@ -171,20 +175,35 @@ def _order(connection: Connection, tenant: Tenant) -> list[Relation]:
     return order
 
 
-def _delete(connection: Connection, tenant: Tenant, relation: Relation, report: Report) -> int:
+def _delete(
+    connection: Connection, tenant: Tenant, relation: Relation, report: Report
+) -> tuple[int, RunnerError | None]:
+    """Return the row count, or the error if rows that a trigger wrote still refer to these."""
     report(Working(f"erasing {relation.qualified}"))
     text = f"delete from {rows.source(relation)} as t where {tenant.condition(relation)}"
-    return _run(connection, text, relation.qualified)
-
-
-def _run(connection: Connection, text: str, what: str) -> int:
-    """Run statements and return the row count. Raises RunnerError, naming `what`."""
     try:
-        return connection.execute(text.encode()).rowcount
+        with connection.transaction():
+            return connection.execute(text.encode()).rowcount, None
+    except psycopg.errors.ForeignKeyViolation as error:
+        return 0, _refused(error, relation.qualified)
     except psycopg.Error as error:
         if error.sqlstate is None or error.sqlstate.startswith(_ELSEWHERE):
             raise
-        detail = f"{error.diag.message_detail}\n" if error.diag.message_detail else ""
-        raise RunnerError(
-            f"{what}: {error.diag.message_primary}", hint=detail + _PERMIT, state=NO_CHANGES
-        ) from None
+        raise _refused(error, relation.qualified) from None
+
+
+def _run(connection: Connection, text: str, what: str) -> None:
+    """Run statements. Raises RunnerError, naming `what`."""
+    try:
+        connection.execute(text.encode())
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate.startswith(_ELSEWHERE):
+            raise
+        raise _refused(error, what) from None
+
+
+def _refused(error: psycopg.Error, what: str) -> RunnerError:
+    detail = f"{error.diag.message_detail}\n" if error.diag.message_detail else ""
+    return RunnerError(
+        f"{what}: {error.diag.message_primary}", hint=detail + _PERMIT, state=NO_CHANGES
+    )

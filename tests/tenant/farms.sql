@@ -63,7 +63,7 @@ create table farms.photos (  -- of a field, or of a visit
     title text not null,
     check (num_nonnulls(field_id, visit_id) = 1)
 );
-create table farms.journal (farm_id int not null, entry text not null, at timestamptz not null default now());
+create table farms.journal (farm_id int not null references farms.farms (id), entry text not null, at timestamptz not null default now());
 
 create function farms.record() returns trigger language plpgsql as $$
 begin

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from checkout import ROOT, Checkout
 from conftest import Database, Server, one_server
-from docs.test_json import EXAMPLES, shape
 
 from runner import settings
 from runner.errors import NO_CHANGES, RunnerError
@@ -94,18 +93,6 @@ def exported(checkout: Checkout, tenant: str) -> Path:
 
 def test_round_trip_leaves_every_other_row_as_it_was(ours: Checkout) -> None:
     _round_trip(ours, ODD_LOAF, "Odd Loaf", "coddloaf")
-
-
-@one_server
-def test_json_examples_have_the_keys_and_types_that_are_printed(ours: Checkout) -> None:
-    for words in (
-        ("export", ODD_LOAF, "--out", "out"),
-        ("erase", ODD_LOAF, "--yes-erase", "Odd Loaf"),
-        ("import", "out"),
-    ):
-        result = ours.runner("tenant", *words, "--json")
-        assert result.code == 0, result.out
-        assert shape(result.document) == shape(EXAMPLES[f"tenant {words[0]}"])
 
 
 def test_round_trip_on_another_schema_leaves_every_other_row_as_it_was(farms: Checkout) -> None:
@@ -221,7 +208,8 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
     ("change", "hook", "error"),
     [
         (
-            "create rule kept as on delete to farms.journal do instead nothing",
+            "alter table farms.journal drop constraint journal_farm_id_fkey;"
+            " create rule kept as on delete to farms.journal do instead nothing",
             "",
             "Rows of the tenant remain in farms.journal",
         ),
