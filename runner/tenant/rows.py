@@ -23,8 +23,9 @@ from runner.queries import query
 
 # One form of every value as text, whatever the settings of role, database and server are.
 _FORMATS = (
-    "set local search_path = pg_catalog; set local row_security = off; set local timezone = 'UTC';"
-    " set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres';"
+    "set local search_path = pg_catalog; set local row_security = off; set local jit = off;"
+    " set local timezone = 'UTC'; set local datestyle = 'ISO, YMD';"
+    " set local intervalstyle = 'postgres';"
     " set local extra_float_digits = 1; set local bytea_output = 'hex';"
     " set local xmloption = content; set local lc_monetary = 'C'"
 )
