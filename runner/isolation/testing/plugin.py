@@ -12,10 +12,10 @@ import pytest
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:
+    from runner.isolation.testing.databases import Database, Fill, Template
     from runner.postgres.connection import Connection
-    from runner.testing.databases import Database, Fill, Template
 
-_HERE = "runner/testing/plugin.py"
+_HERE = "runner/isolation/testing/plugin.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,8 +43,8 @@ def plainsql_fill() -> Fill:
 @pytest.fixture(scope="session")
 def plainsql_template(request: pytest.FixtureRequest, plainsql_fill: Fill) -> Iterator[Template]:
     """The template database: migrations, seeds and `plainsql_fill`, made once in a session."""
+    from runner.isolation.testing import databases
     from runner.postgres.target import Target, parse
-    from runner.testing import databases
 
     config = request.config
     project = databases.Project(

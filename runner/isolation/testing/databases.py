@@ -129,7 +129,9 @@ class Template:
             names = map(sql.Identifier, (name, self._name))
             admin.execute(sql.SQL("create database {} template {}").format(*names))
             given = {"copy": name, "template": self._name}
-            for (text,) in admin.execute(query("testing/database_properties"), given).fetchall():
+            for (text,) in admin.execute(
+                query("isolation/testing/database_properties"), given
+            ).fetchall():
                 admin.execute(text.encode())
             try:
                 yield Database(_of(self._server, name), self._project)

@@ -108,7 +108,8 @@ def test_another_repository_uses_the_plugin_by_wheel(tmp_path: Path, installed: 
         def test_nothing_is_loaded_yet():
             assert "psycopg_pool" not in sys.modules
             ours = {name for name in sys.modules if name.split(".")[0] == "runner"}
-            assert ours == {"runner", "runner.errors", "runner.testing", "runner.testing.plugin"}
+            testing = {"runner.isolation" + name for name in ("", ".testing", ".testing.plugin")}
+            assert ours == {"runner", "runner.errors", *testing}
 
         @pytest.mark.parametrize("again", range(2))
         def test_each_test_has_its_own_copy(plainsql_database, act_as, again):
