@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,26 +75,6 @@ def test_contributing_states_the_size_of_the_core() -> None:
         for name, n in counts.items()
     )
     assert rows in page, f"the table should be:\n{rows}"
-
-
-def test_wheel_contains_every_file_of_the_package(tmp_path: Path) -> None:
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"),
-            *("--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    [wheel] = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = set(archive.namelist())
-    expected = {
-        str(path.relative_to(ROOT))
-        for path in RUNNER.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    assert not expected - names
 
 
 def test_project_script_is_the_command_line() -> None:

@@ -13,6 +13,7 @@ from conftest import Database, one_server
 
 from runner import errors
 from runner.cli.commands import NAMES
+from runner.migrate import seeds
 
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -114,6 +115,25 @@ def test_verify_and_report_examples_have_the_keys_and_types_that_are_printed(
     for command, args in {"verify": (), "report": ("--out", "report")}.items():
         document = checkout.runner(command, "--json", *args).document
         assert fits(shape(document), shape(EXAMPLES[command])), (command, shape(document))
+
+
+@one_server
+def test_tenant_examples_have_the_keys_and_types_that_are_printed(
+    tmp_path: Path, database: Database
+) -> None:
+    checkout = Checkout(tmp_path, database)
+    for name in ("sql", "seeds"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    with checkout.migrator() as migrator:
+        seeds.load(migrator, seeds.read(tmp_path / "seeds"))
+    tenant = "coddloaf00000000000000000"
+    for words in (
+        ("export", tenant, "--out", "out"),
+        ("erase", tenant, "--yes-erase", "Odd Loaf"),
+        ("import", "out"),
+    ):
+        document = checkout.runner("tenant", *words, "--json").document
+        assert shape(document) == shape(EXAMPLES[f"tenant {words[0]}"])
 
 
 @one_server

@@ -22,7 +22,7 @@ from promises import PROJECT
 
 from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
 from runner.events import Event
-from runner.isolation import layers
+from runner.isolation import layers, transactions
 from runner.isolation.probes import execute
 from runner.isolation.proof import prove
 from runner.isolation.report import export, summary
@@ -704,3 +704,11 @@ def test_self_test_rejects_other_options(checkout: Checkout) -> None:
     result = checkout.runner("verify", "--self-test", "--only", "users")
     assert result.code == 64
     assert "--self-test takes no --only" in result.err
+
+
+@one_server
+def test_transactions_of_verify_compile_no_statement(empty_database: Database) -> None:
+    """Compiling a catalog query takes seconds, more than a statement may take here."""
+    limits = transactions.TransactionLimits.reading(1)
+    with empty_database.connect(autocommit=True) as conn, transactions.rolled_back(conn, limits):
+        assert conn.execute("show jit").fetchone() == ("off",)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
 from runner.cli.context import Context, plural
@@ -117,32 +116,14 @@ def _init(context: Context) -> int:
 
 
 def _accept(context: Context) -> int:
+    from runner.isolation.report import text
     from runner.isolation.surface import lock_file, review
 
     path = context.settings.sql_dir / lock_file.FILE
     with context.migrator(create=False, log=False) as migrator:
         accepted = review.accept(migrator, context.settings.sql_dir)
-        for change in accepted.changes:
-            color = {"wider": "red", "narrower": "green"}.get(change.direction, "yellow")
-            context.say(context.console.paint(change.summary, color))
-            context.say(*(f"  {line}" for line in change.diff), "")
-        if accepted.kept:
-            context.say("kept, because this server does not have these roles:")
-            context.say(*(f"  {lock_file.line(fact)}" for fact in accepted.kept), "")
-        directions = Counter(change.direction.value for change in accepted.changes)
-        counted = [f"{count} {name}" for name, count in sorted(directions.items(), reverse=True)]
-        otherwise = "all to be reviewed" if accepted.is_new else "no change"
-        count = f"{plural(len(accepted.surface), 'fact')}, {', '.join(counted) or otherwise}"
-        context.say(f"{path}: {count}. Nothing was proven: run verify without --accept.")
-        return context.document(
-            file=str(path),
-            facts=len(accepted.surface),
-            changes=[
-                {"object": c.object, "direction": c.direction, "summary": c.summary, "diff": c.diff}
-                for c in accepted.changes
-            ],
-            kept=[lock_file.line(fact) for fact in accepted.kept],
-        )
+        context.say(*text.accepted_lines(accepted, path, context.console.paint))
+        return context.document(file=str(path), **text.accepted_document(accepted))
 
 
 def _surface(context: Context) -> int:

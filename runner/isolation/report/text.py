@@ -5,10 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from runner.isolation import surface
 from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
+from runner.isolation.surface import lock_file
+from runner.isolation.surface.review import Accepted
 from runner.isolation.verdict import COMMANDS, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
@@ -149,3 +153,32 @@ def _field(name: str, value: str) -> str:
 
 def _wrapped(text: str, indent: str) -> str:
     return textwrap.fill(text, 79, subsequent_indent=indent, break_long_words=False)
+
+
+def accepted_lines(accepted: Accepted, path: Path, paint: Paint) -> Iterator[str]:
+    """Yield what became part of the reviewed surface, and what was kept of it."""
+    for change in accepted.changes:
+        color = {"wider": "red", "narrower": "green"}.get(change.direction, "yellow")
+        yield paint(change.summary, color)
+        yield from (f"  {line}" for line in change.diff)
+        yield ""
+    if accepted.kept:
+        yield "kept, because this server does not have these roles:"
+        yield from (f"  {lock_file.line(fact)}" for fact in accepted.kept)
+        yield ""
+    directions = Counter(change.direction.value for change in accepted.changes)
+    counted = [f"{count} {name}" for name, count in sorted(directions.items(), reverse=True)]
+    otherwise = "all to be reviewed" if accepted.is_new else "no change"
+    facts = len(accepted.surface)
+    count = f"{facts} fact{'' if facts == 1 else 's'}, {', '.join(counted) or otherwise}"
+    yield f"{path}: {count}. Nothing was proven: run verify without --accept."
+
+
+def accepted_document(accepted: Accepted) -> dict[str, Any]:
+    """Return the same for JSON."""
+    names = ("object", "direction", "summary", "diff")
+    return {
+        "facts": len(accepted.surface),
+        "changes": [{name: getattr(c, name) for name in names} for c in accepted.changes],
+        "kept": [lock_file.line(fact) for fact in accepted.kept],
+    }
