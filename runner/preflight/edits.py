@@ -93,7 +93,7 @@ def accept(
     report(Working(f"dry run of {edited.id}"))
     _refuse_changes(edited, _effects_here(migrator, edited), "run on this database")
     version = migrator.connection.info.server_version // 10000
-    before = [file for file in files if file.number < edited.number]
+    before = files[: files.index(edited)]
     with tempfile.TemporaryDirectory() as folder, scratch_server(version, report) as scratch:
         old = Migration(Path(folder) / edited.path.name, edited.id, edited.number)
         old.path.write_text(applied, encoding="utf-8")
