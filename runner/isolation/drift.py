@@ -19,7 +19,7 @@ from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
-from runner.preflight import edits
+from runner.preflight import edits, foreign
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
@@ -111,11 +111,12 @@ def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = si
     ):
         report(Working("drift: building the catalog from the files"))
         there = scratch.snapshot_of(_applied(migrator, plan, Path(folder)))
-    found, foreign = separate_foreign(here, there)
+    tables = foreign.tables(migrator.connection)
+    found, of_others = separate_foreign(tables, here, there)
     return Audit(
         plan,
         tuple(found),
-        tuple(foreign),
+        tuple(of_others),
         {e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration},
     )
 

@@ -11,7 +11,8 @@ from runner.errors import PlanError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
-from runner.preflight.foreign import foreign_advice, separate_foreign
+from runner.preflight import foreign as other_tools
+from runner.preflight.foreign import ForeignTable, foreign_advice, separate_foreign
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.schema import snapshot
 from runner.schema.diff import Difference
@@ -34,12 +35,13 @@ def baseline(
     """
     last = to or files[-1]
     chosen = files[: files.index(last) + 1]
+    tables = other_tools.tables(migrator.connection)
     here = snapshot.take(migrator.connection)
     with scratch_server(here.version, report) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
-        differences, foreign = separate_foreign(here, scratch.snapshot_of(chosen))
+        differences, foreign = separate_foreign(tables, here, scratch.snapshot_of(chosen))
         if differences:
-            raise _mismatch(last, differences, _last_match(here, scratch, chosen, report))
+            raise _mismatch(last, differences, _last_match(tables, here, scratch, chosen, report))
     if foreign:
         report(Note(foreign_advice(foreign)))
     known = migrator.records()
@@ -50,7 +52,11 @@ def baseline(
 
 
 def _last_match(
-    here: Snapshot, scratch: ScratchServer, files: Sequence[Migration], report: Report
+    tables: Sequence[ForeignTable],
+    here: Snapshot,
+    scratch: ScratchServer,
+    files: Sequence[Migration],
+    report: Report,
 ) -> str:
     """Return the id of the last file after which the catalog is equal; empty if there is none."""
     match = ""
@@ -58,7 +64,7 @@ def _last_match(
         for file in files:
             report(Working(f"baseline: {file.id}"))
             apply(made, [file])
-            if not separate_foreign(here, snapshot.take(made.connection))[0]:
+            if not separate_foreign(tables, here, snapshot.take(made.connection))[0]:
                 match = file.id
     return match
 

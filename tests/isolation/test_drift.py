@@ -253,7 +253,8 @@ def test_baseline_records_database_created_by_stock_yoyo(
 # Tables of other migration tools; removing them is left to the user.
 OTHER_TOOLS = {
     "Prisma": (
-        "create table public._prisma_migrations (id varchar(36) primary key)",
+        "create table public._prisma_migrations"
+        " (migration_name text, finished_at date, rolled_back_at date)",
         "public._prisma_migrations: records of another migration tool",
     ),
     "the Supabase CLI": (
