@@ -1,5 +1,5 @@
 -- The catalog as facts: one row for each property of each object that is not built in. Run it under
--- search_path = pg_catalog, so that every name is qualified.
+-- the settings of snapshot.py, so that every name is qualified.
 --
 --   kind, name   the object: 'column', 'public.notes.status'
 --   of           the table it belongs to and is dropped with, if any
@@ -914,7 +914,7 @@ select kind, name, trait, value, of, make, unmake
 from facts
 -- Of the migration tables, only what was granted or added to them.
 where not (
-    name ~ '^(supabase_migrations|yoyo)(\.|$)'
+    name ~ '^(supabase_migrations|yoyo)([.]|$)'
     and kind in ('column', 'constraint', 'index', 'schema', 'sequence', 'table', 'type')
     and trait !~ ' to '
 )
