@@ -107,10 +107,11 @@ def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = si
     here = snapshot.take(migrator.connection)
     with (
         tempfile.TemporaryDirectory() as folder,
-        scratch_server(here.version, report) as scratch,
+        scratch_server(here.version, report, other=True) as scratch,
     ):
         report(Working("drift: building the catalog from the files"))
-        there = scratch.snapshot_of(_applied(migrator, plan, Path(folder)))
+        files = _applied(migrator, plan, Path(folder))
+        there = scratch.snapshot_of(files, like=migrator.connection)
     tables = foreign.tables(migrator.connection)
     found, of_others = separate_foreign(tables, here, there)
     return Audit(

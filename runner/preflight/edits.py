@@ -94,11 +94,15 @@ def accept(
     _refuse_changes(edited, _effects_here(migrator, edited), "run on this database")
     version = migrator.connection.info.server_version // 10000
     before = files[: files.index(edited)]
-    with tempfile.TemporaryDirectory() as folder, scratch_server(version, report) as scratch:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        scratch_server(version, report, other=True) as scratch,
+    ):
         old = Migration(Path(folder) / edited.path.name, edited.id, edited.number)
         old.path.write_text(applied, encoding="utf-8")
         found = difference(
-            scratch.snapshot_of([*before, old]), scratch.snapshot_of([*before, edited])
+            scratch.snapshot_of([*before, old], like=migrator.connection),
+            scratch.snapshot_of([*before, edited], like=migrator.connection),
         )
     _refuse_changes(edited, found, "run in place of the applied content")
     migrator.record(edited, "edit")

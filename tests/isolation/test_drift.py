@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
-from conftest import SQL_DIR, Database, one_server
+from conftest import SQL_DIR, Database, Server, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.errors import PlanError
+from runner.errors import PlanError, SqlError
 from runner.events import Event, Note
 from runner.files import loader
 from runner.files.loader import Migration
@@ -80,7 +83,7 @@ def scratch() -> Iterator[ScratchServer]:
 def _one_scratch_server(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Share one server, because starting it takes longer than the tests."""
     for module in (drift, baseline):
-        monkeypatch.setattr(module, "scratch_server", lambda *_: nullcontext(scratch))
+        monkeypatch.setattr(module, "scratch_server", lambda *_, **__: nullcontext(scratch))
 
 
 @pytest.fixture
@@ -208,6 +211,64 @@ def test_edit_of_comments_only_is_a_warning(project: Project) -> None:
     audit = project.audit()
     assert audit.breaches() == []
     assert [text for text in audit.warnings() if "comments or white space" in text]
+
+
+def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_database(
+    project: Project, empty_database: Database
+) -> None:
+    """The files name no schema, and need what another server has."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own cannot be read by root's server
+    folder.chmod(0o755)
+    extension = folder / "extension"
+    extension.mkdir()
+    (extension / "shouts.control").write_text("default_version = '2.5'\nrelocatable = true\n")
+    (extension / "shouts--2.5.sql").write_text(
+        "create function shout(text, int default 1) returns text immutable strict language sql"
+        " as 'select upper($1)'; create function same(text, text) returns boolean language sql"
+        " as 'select true'; create operator ~~~~ (leftarg = text, rightarg = text, function = same)"
+    )
+    project.write(
+        _0001_shops="create schema extra; create extension shouts schema extra;"
+        "create table notes (id int default 1, body text default extra.shout('x'));"
+        "create view v as select id from notes where body operator(extra.~~~~) 'x';",
+        _0002_mood="grant select on notes to reader_of_drift;",
+    )
+    name = empty_database.name
+    project.connection.execute(
+        f"create role reader_of_drift; create schema app; alter database {name} set search_path"
+        f" = app; alter database {name} set extension_control_path = '{folder}:$system'".encode()
+    )
+    with empty_database.connect(autocommit=True) as connection:
+        there = Project(project.folder, connection)
+        apply(there.migrator, there.files)
+        shutil.rmtree(folder)
+        assert differences(there.audit()) == []
+        connection.execute("alter table app.notes alter id set default 2")
+        [found] = differences(there.audit())
+        assert found == "column app.notes.id: default 2 here, 1 in the files"
+        # What no server has is said of the scratch server, not of the database.
+        there.write(_0003_more="create extension if not exists of_nobody;")
+        connection.execute("insert into yoyo._yoyo_migration values ('x', '0003_more', now())")
+        with pytest.raises(SqlError) as caught:
+            there.audit()
+    assert "That was on a scratch server, from the wheel. No changes" in caught.value.state
+    assert "RUNNER_SCRATCH_URL=postgresql://" in caught.value.hint
+
+
+def test_scratch_server_may_be_another_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RUNNER_SCRATCH_URL", server.conninfo(server.maintenance))
+    monkeypatch.chdir(tmp_path)
+    with scratch_server(18, other=True) as other, other.database() as made:
+        ((name, directory),) = made.connection.execute(
+            "select current_database(), current_setting('data_directory')"
+        )
+        assert name.startswith("scratch_")
+    with psycopg.connect(server.conninfo(server.maintenance)) as conn:
+        assert conn.execute("show data_directory").fetchone() == (directory,)
+        names = conn.execute("select from pg_database where datname = %s", [name]).fetchall()
+        assert names == []
 
 
 # --- baseline -----------------------------------------------------------------------------------
