@@ -21,7 +21,7 @@ from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.preflight import edits, foreign
 from runner.preflight.foreign import foreign_advice, separate_foreign
-from runner.preflight.scratch import scratch_server
+from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import snapshot
 from runner.schema.diff import Difference
 
@@ -107,7 +107,7 @@ def audit(migrator: Migrator, files: Sequence[Migration], *, report: Report = si
     here = snapshot.take(migrator.connection)
     with (
         tempfile.TemporaryDirectory() as folder,
-        scratch_server(here.version, report, other=True) as scratch,
+        scratch_server(version_like(here), report, other=True) as scratch,
     ):
         report(Working("drift: building the catalog from the files"))
         files = _applied(migrator, plan, Path(folder))

@@ -13,7 +13,7 @@ from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.preflight import foreign as other_tools
 from runner.preflight.foreign import foreign_advice, separate_foreign
-from runner.preflight.scratch import ScratchServer, apply, scratch_server
+from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
 from runner.schema import snapshot
 from runner.schema.diff import Difference
 from runner.schema.snapshot import Snapshot
@@ -37,7 +37,7 @@ def baseline(
     chosen = files[: files.index(last) + 1]
     tables = other_tools.tables(migrator.connection)
     here = snapshot.take(migrator.connection)
-    with scratch_server(here.version, report, other=True) as scratch:
+    with scratch_server(version_like(here), report, other=True) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
         there = scratch.snapshot_of(chosen, like=migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)

@@ -17,7 +17,7 @@ from runner.schema import snapshot
 _DEFAULT_PATH = '"$user", public'
 _ROLE = re.compile(r'role "(.+)" does not exist')
 _EXTENSION = re.compile(r'extension "(.+)" is not available')
-_FOLDER_SETTING = 18  # the first version with extension_control_path
+FOLDER_SETTING = 18  # the first version with extension_control_path
 
 
 def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> None:
@@ -46,7 +46,7 @@ def supply(error: SqlError, admin: Connection, like: Connection, data_dir: Path 
         admin.execute(sql.SQL("create role {}").format(sql.Identifier(role[1])))
         return True
     found = _EXTENSION.search(error.message)
-    if not found or data_dir is None or admin.info.server_version // 10000 < _FOLDER_SETTING:
+    if not found or data_dir is None or admin.info.server_version // 10000 < FOLDER_SETTING:
         return False
     version = _has(like, "pg_extension", "extname", found[1], "extversion")
     folder = data_dir / "stubs" / "extension"

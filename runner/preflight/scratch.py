@@ -152,6 +152,15 @@ def scratch_server(
         yield ScratchServer(server)
 
 
+def version_like(here: Snapshot) -> int:
+    """Return the version of a scratch server to compare a database with.
+
+    Only from 18 on an extension can be replaced; catalogs of different versions compare as equal.
+    """
+    extensions = any(fact.kind == "extension" for fact in here.facts)
+    return max(here.version, lacking.FOLDER_SETTING) if extensions else here.version
+
+
 def apply(migrator: Migrator, files: Sequence[Migration]) -> None:
     """Apply files to a scratch database, under its lock."""
     with migrator.lock():
