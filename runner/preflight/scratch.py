@@ -29,7 +29,6 @@ from runner.schema.snapshot import Snapshot
 from runner.settings import EMBEDDED_VERSIONS
 
 _OWNER = "postgres"
-_VARIABLE = "RUNNER_SCRATCH_URL"
 _LACKS = ("0A000", "42704", "58P01")  # no such extension, collation provider, role or library
 
 
@@ -108,10 +107,10 @@ class ScratchServer:
     def _explained(self, error: SqlError) -> SqlError:
         """Say which server an error is about: it reads as if the database had lost something."""
         other = isinstance(self.server, OtherServer)
-        which = f"the server of {_VARIABLE}" if other else "from the wheel"
+        which = f"the server of {environment.SCRATCH_URL}" if other else "from the wheel"
         error.state = f"That was on a scratch server, {which}. {NO_CHANGES}"
         if error.sqlstate in _LACKS:
-            server = f"To use a server that has what the files need: {_VARIABLE}=postgresql://…"
+            server = f"To use a server that has what the files need: {environment.SCRATCH_URL}=postgresql://…"
             error.hint = f"{error.hint}\n{server}".strip()
         return error
 
@@ -139,9 +138,9 @@ def scratch_server(
         settings: PostgreSQL's own, for all of its sessions.
         other: use the server of RUNNER_SCRATCH_URL instead, if it is set.
     """
-    url = environment.load().environ.get(_VARIABLE) if other else None
+    url = environment.load().environ.get(environment.SCRATCH_URL) if other else None
     if url:
-        address = Target(parse(url), _VARIABLE, embedded=False)
+        address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
         with connect(address) as connection:
             found = connection.info.server_version // 10000
         yield ScratchServer(OtherServer(address, found))

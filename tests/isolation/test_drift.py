@@ -222,19 +222,20 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
     extension = folder / "extension"
     extension.mkdir()
     (extension / "shouts.control").write_text("default_version = '2.5'\nrelocatable = true\n")
+    internal = "immutable strict language internal as"
     (extension / "shouts--2.5.sql").write_text(
         "create function shout(text, int default 1) returns text immutable strict language sql"
         " as 'select upper($1)'; create function same(text, text) returns boolean language sql"
         " as 'select true'; create operator ~~~~ (leftarg = text, rightarg = text, function = same);"
-        "create type loud; create function loud_in(cstring) returns loud immutable strict language"
-        " internal as 'textin'; create function loud_out(loud) returns cstring immutable strict"
-        " language internal as 'textout'; create type loud (input = loud_in, output = loud_out,"
-        " like = text); create cast (text as loud) without function as implicit;"
-        "create function loud_cmp(loud, loud) returns int immutable strict language internal as"
-        " 'bttextcmp'; create function loud_eq(loud, loud) returns boolean immutable strict language"
-        " internal as 'texteq'; create operator = (leftarg = loud, rightarg = loud,"
-        " function = loud_eq); create operator class loud_ops default for type loud using btree as"
-        " operator 3 =, function 1 loud_cmp(loud, loud)"
+        f"create type loud; create function loud_in(cstring) returns loud {internal} 'textin';"
+        f"create function loud_out(loud) returns cstring {internal} 'textout';"
+        "create type loud (input = loud_in, output = loud_out, like = text);"
+        "create cast (text as loud) without function as implicit;"
+        f"create function loud_cmp(loud, loud) returns int {internal} 'bttextcmp';"
+        f"create function loud_eq(loud, loud) returns boolean {internal} 'texteq';"
+        "create operator = (leftarg = loud, rightarg = loud, function = loud_eq);"
+        "create operator class loud_ops default for type loud using btree as operator 3 =,"
+        " function 1 loud_cmp(loud, loud)"
     )
     project.write(
         _0001_shops="create schema extra; create extension shouts schema extra;"
