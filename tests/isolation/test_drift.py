@@ -226,7 +226,8 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
     (extension / "shouts--2.5.sql").write_text(
         "create function shout(text, int default 1) returns text immutable strict language sql"
         " as 'select upper($1)'; create function same(text, text) returns boolean language sql"
-        " as 'select true'; create operator ~~~~ (leftarg = text, rightarg = text, function = same);"
+        " as 'select true'; create operator ~~~~ (leftarg = text, rightarg = text,"
+        " function = same);"
         f"create type loud; create function loud_in(cstring) returns loud {internal} 'textin';"
         f"create function loud_out(loud) returns cstring {internal} 'textout';"
         "create type loud (input = loud_in, output = loud_out, like = text);"
