@@ -8,22 +8,23 @@ files produce in an empty database on a scratch server.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
+from runner.isolation.fixes import order
 from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.preflight import edits, foreign
+from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import snapshot
-from runner.schema.diff import Difference
 
 NAME = "drift"
 _SOURCE = "the files in sql/, applied to an empty database"
@@ -65,13 +66,13 @@ class Audit:
 
     def breaches(self) -> list[Breach]:
         """Return one breach per edited migration and per object that differs."""
-        return [
-            *(self._edited(entry) for entry in self.plan.of(State.EDITED)),
-            *(
-                _differs(list(of_object))
-                for _, of_object in groupby(self.differences, lambda d: d.object)
-            ),
+        views = {d.name for d in self.differences if d.kind.endswith("view")}
+        differ = [
+            _differs(list(of_object), views)
+            for _, of_object in groupby(self.differences, lambda d: d.object)
         ]
+        differ.sort(key=lambda breach: order.rank_of_fix(breach.fix))
+        return [*(self._edited(entry) for entry in self.plan.of(State.EDITED)), *differ]
 
     def warnings(self) -> list[str]:
         """Return differences that are not breaches: pending or missing files, other tools."""
@@ -139,9 +140,10 @@ def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
     return files
 
 
-def _differs(of_object: Sequence[Difference]) -> Breach:
-    """Return one breach for all differences of one object."""
+def _differs(of_object: Sequence[Difference], views: Collection[str]) -> Breach:
+    """Return one breach for all differences of one object; columns of `views` have no fix."""
     first = of_object[0]
+    fixes = [d.fix or ("" if d.of in views else _statement(d)) for d in of_object]
     details = [d.as_drift().removeprefix(f"{first.object}: ") for d in of_object]
     return Breach(
         proof=NAME,
@@ -150,7 +152,7 @@ def _differs(of_object: Sequence[Difference]) -> Breach:
         exposed="\n".join(line for d in of_object for line in d.lines()),
         cause=_CAUSE,
         intended=_WRITE,
-        fix="\n".join(dict.fromkeys(filter(None, (d.fix or _statement(d) for d in of_object)))),
+        fix="\n".join(dict.fromkeys(filter(None, fixes))),
     )
 
 

@@ -12,10 +12,10 @@ from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.preflight import foreign as other_tools
+from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
 from runner.schema import snapshot
-from runner.schema.diff import Difference
 from runner.schema.snapshot import Snapshot
 
 _SHOWN = 20  # differences that an error shows

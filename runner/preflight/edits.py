@@ -15,9 +15,9 @@ from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan, State, compare
 from runner.preflight import renumbered
+from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
-from runner.schema.diff import Difference, difference
 
 _LOCK_TIMEOUT = "2s"  # other sessions queue behind the dry run
 _SHOWN = 40  # lines of a diff that an error shows

@@ -15,8 +15,8 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate.plan import Plan, State
 from runner.postgres.connection import Connection
+from runner.preflight.diff import Difference, difference
 from runner.queries import query
-from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
 
 _UP_TO = ".."  # before a number: this one and all below it

@@ -24,9 +24,12 @@ from runner.files.loader import Migration
 from runner.isolation import drift
 from runner.isolation.drift import Audit
 from runner.migrate.migrator import Migrator
+from runner.migrate.plan import compare
 from runner.postgres.target import Target, parse
 from runner.preflight import baseline
+from runner.preflight.diff import difference
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
+from runner.schema import snapshot
 
 pytestmark = one_server  # differences between versions: see test_diff.py
 
@@ -281,6 +284,71 @@ def test_scratch_server_may_be_another_one(
         assert conn.execute("show data_directory").fetchone() == (directory,)
         names = conn.execute("select from pg_database where datname = %s", [name]).fetchall()
         assert names == []
+
+
+VARIED = """
+create table public.customers (id int primary key);
+create table public.readings (id int, region text, note text, customer int references customers,
+    primary key (id, region)) partition by list (region);
+create table public.readings_north partition of public.readings for values in ('n');
+create index readings_note on public.readings (note);
+create function public.nothing() returns trigger language plpgsql as 'begin return new; end';
+revoke execute on function public.nothing() from public;
+create trigger stamp before insert on public.readings for each row execute function nothing();
+create constraint trigger late after insert on public.customers deferrable initially deferred
+    for each row execute function nothing();
+create table public.animals (id int constraint positive check (id > 0));
+create table public.dogs () inherits (public.animals);
+create view public.names as select id from public.customers;
+create view public.long_names as select id from public.names;
+create materialized view public.counted as select id from public.customers;
+create unique index counted_id on public.counted (id);
+comment on materialized view public.counted is 'Counted.';
+create function public.twice(n int) returns int language sql as 'select n * 2';
+revoke execute on function public.twice(int) from public;
+"""
+# Changes by hand, and how many objects are still different after the fixes: those without one.
+UNDONE = {
+    "drop index readings_note": 0,
+    "create index extra on readings (note)": 0,
+    "alter table readings drop constraint readings_customer_fkey": 0,
+    "alter table readings drop column note": 0,
+    "alter table readings add constraint extra unique (id, region, note)": 0,
+    "alter table readings alter column note set not null": 0,
+    "alter table readings_north disable trigger stamp": 0,
+    "drop trigger late on customers; create constraint trigger late after insert on customers"
+    " deferrable for each row execute function nothing()": 0,
+    "alter table customers rename constraint customers_pkey to other": 0,
+    "alter table animals drop constraint positive": 0,
+    "alter table animals add column extra int, add constraint small check (id < 9)": 0,
+    "create or replace view names as select id + 0 as id from customers": 0,
+    "create or replace view names as select id, 1 as extra from customers": 2,
+    "drop materialized view counted": 0,
+    "drop materialized view counted; create materialized view counted as select 1 as id": 0,
+    "drop function twice": 0,
+    "create type wide as range (subtype = int8)": 0,
+    "create function helper() returns int language sql as 'select 1'; alter table animals alter id"
+    " set default helper()": 0,
+    "create type extra as enum ('a'); alter table dogs add column e extra": 1,
+    "drop table customers cascade": 5,
+}
+
+
+def test_fixes_can_be_run_in_the_order_printed_and_leave_no_difference(
+    project: Project,
+) -> None:
+    connection = project.connection
+    connection.execute(VARIED.encode())
+    files = snapshot.take(connection)
+    for change, left in UNDONE.items():
+        with connection.transaction(force_rollback=True):
+            connection.execute(change.encode())
+            found = difference(snapshot.take(connection), files)
+            assert found, change
+            for breach in Audit(compare([], {}), tuple(found), (), {}).breaches():
+                connection.execute(breach.fix.encode())
+            remaining = difference(snapshot.take(connection), files)
+            assert len({d.object for d in remaining}) == left, (change, remaining)
 
 
 # --- baseline -----------------------------------------------------------------------------------

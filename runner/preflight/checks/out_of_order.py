@@ -13,8 +13,8 @@ from runner.errors import FileError, Interrupted, RunnerError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.preflight.checks.finding import Finding
+from runner.preflight.diff import difference
 from runner.preflight.scratch import ScratchServer
-from runner.schema.diff import difference
 
 NAME = "out-of-order files"
 

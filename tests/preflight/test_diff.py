@@ -11,9 +11,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.files import loader
+from runner.preflight import diff
+from runner.preflight.diff import Difference
 from runner.preflight.scratch import scratch_server
-from runner.schema import diff, snapshot
-from runner.schema.diff import Difference
+from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 
