@@ -14,6 +14,7 @@ from typing import Any
 from runner.errors import UsageError
 
 EMBEDDED_VERSIONS = (18, 16)
+SCRATCH_URL = "RUNNER_SCRATCH_URL"  # read by preflight
 _LONGEST_WAIT = 2_000_000  # seconds, 23 days: PostgreSQL's own limit is 2^31 ms
 FLAGS = (
     *("database_url", "sql_dir", "seeds_dir", "env_file", "log"),

@@ -25,6 +25,7 @@ from runner.files import loader
 from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
 from runner.postgres.connection import translate_errors
+from runner.preflight import foreign
 from runner.preflight.confirmation import require_to_roll_back
 
 _MARKED = "Marked without a look at the database. To compare it first: python -m runner baseline"
@@ -76,6 +77,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
     def apply_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
         _refuse(force, migration_list)
+        plan = self._plan(migration_list)
+        foreign.refuse(self.migrator.connection, plan, report=self._console.report)
         self.migrator.apply(_files(migration_list))
         self._summary("applied", len(migration_list))
 

@@ -6,6 +6,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.console import Console
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from psycopg.errors import Diagnostic
 
     from runner.files.loader import Migration
+    from runner.files.sql_file import SqlFile
     from runner.migrate.migrator import Migrator
     from runner.postgres.target import Target
     from runner.settings import Settings
@@ -38,6 +40,13 @@ class Context:
         from runner.files import loader  # noqa: PLC0415 - not needed by every command
 
         return loader.read(self.settings.sql_dir)
+
+    def seeds(self) -> list[SqlFile]:
+        """Return the seed files, none without the usual folder. Raises UsageError."""
+        from runner.migrate import seeds  # noqa: PLC0415
+
+        folder = self.settings.seeds_dir
+        return seeds.read(folder, optional=folder == Path("seeds"))
 
     def find(self, files: list[Migration], name: str | None) -> Migration | None:
         """Return the migration that an option names, None without that option."""

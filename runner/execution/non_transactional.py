@@ -1,12 +1,14 @@
 """Run one SQL file outside a transaction: each statement once, invalid indexes dropped and rebuilt.
 
 A statement and the note that it is done are one transaction wherever PostgreSQL lets it run in
-one. Others, such as `create index concurrently`, may run a second time after a crash.
+one. Others, such as `create index concurrently`, may run a second time after a crash. As in psql,
+what a statement sets in the session holds for the statements after it, also when a file resumes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +20,7 @@ from runner.execution import concurrent_indexes
 from runner.execution.concurrent_indexes import Index
 from runner.execution.lock_waits import LockWait
 from runner.execution.sql_errors import own_sql_error, sql_error
-from runner.execution.transactional import RESET_SESSION, check_encoding, send
+from runner.execution.transactional import check_encoding, send
 from runner.files import statements
 from runner.files.sql_file import SqlFile
 from runner.files.statements import Statement
@@ -27,6 +29,15 @@ from runner.postgres.connection import Connection
 # Not allowed in a transaction, or only in one that must not write the note.
 _ONLY_ALONE = ("25001", "25006")
 _MAY_COMMIT = ("call", "do")
+# For the note alone: whatever role and settings the file has set are back after the transaction.
+_OWN_SETTINGS = (
+    "set local session authorization default; set local role none; "
+    "set local search_path = pg_catalog, pg_temp; set local standard_conforming_strings = on"
+)
+# What a new session needs to go on. A temporary table would need its rows, too.
+_SETS = ("set", "reset", "prepare", "deallocate", "discard", "load")
+_SETS_CONFIG = re.compile(r"(?i)select (?:pg_catalog\.)?set_config ?\(")
+_TEMPORARY = re.compile(r"(?i)create (?:or replace )?(?:(?:local|global) )?temp(?:orary)?\b")
 
 
 def run(
@@ -49,12 +60,9 @@ def run(
 
     Raises:
         SqlError: with the place, for what PostgreSQL rejects.
-        FileError: a completed statement was edited since.
+        FileError: a completed statement was edited since, or made a temporary table.
     """
-    settings: list[str] = []  # the session is reset after each statement, so they are repeated
     for number, statement in enumerate(script.statements):
-        if statement.words[:1] == ["set"]:
-            settings.append(statement.text)
         digest = hashlib.sha256(statement.text.encode()).hexdigest()
         if number < len(done):
             if done[number] != digest:
@@ -65,14 +73,32 @@ def run(
                     hint="Restore that statement; add new ones after the last one.",
                     state=f"{state} {progress(len(done))}".strip(),
                 )
+            _restore(connection, script, statement, f"{state} {progress(len(done))}".strip())
             continue
         kept = f"{state} {progress(number)}".strip()
         one = _Execution(connection, script, statement, lock_wait, kept)
         lock_wait.retry(
-            partial(one.run, settings, record(number, digest)),
-            on_failure=partial(send, connection, f"rollback; {RESET_SESSION}"),
+            partial(one.run, record(number, digest)),
+            on_failure=partial(send, connection, "rollback"),
         )
         yield number + 1
+
+
+def _restore(connection: Connection, script: SqlFile, done: Statement, state: str) -> None:
+    """Repeat a completed statement of an earlier session, if all it did was to set something."""
+    code = " ".join(statements.code(done.text))
+    if _TEMPORARY.match(code):
+        raise FileError(
+            f"{script} was interrupted, and the temporary table that it made is gone",
+            place=statements.place(script.text, done.start, str(script)),
+            hint="Make an ordinary table in another file, or undo its statements by hand and "
+            "delete its rows of yoyo.progress.",
+            state=state,
+        )
+    if (done.words[:1] and done.words[0] in _SETS) or _SETS_CONFIG.match(code):
+        _, error = send(connection, done.text)
+        if error:
+            raise sql_error(error, script, done, state=state, sent_from=done.start)
 
 
 @dataclass(frozen=True)
@@ -83,13 +109,14 @@ class _Execution:
     lock_wait: LockWait
     state: str
 
-    def run(self, settings: list[str], record: str) -> None:
+    def run(self, record: str) -> None:
         """Run it in one transaction with its record, or alone where it has to be."""
         index = concurrent_indexes.built_by(self.statement.text)
         if index and (invalid := self._invalid(index)):
             self._drop(invalid)
-        for setting in (self.lock_wait.statement_settings(self.statement.text), *settings):
-            send(self.connection, setting)
+        before = slice(self.script.statements[0].start, self.statement.start)
+        if "lock_timeout" not in self.statement.file[before]:  # unless the file has set its own
+            send(self.connection, self.lock_wait.statement_settings(self.statement.text))
         if not index and not set(self.statement.words[:1]) & set(_MAY_COMMIT):
             error = self._with_record(record)
             if not error:
@@ -104,8 +131,7 @@ class _Execution:
                 f"the index {invalid} was created but is not valid",
                 hint="The next run drops it and builds it again.",
             )
-        send(self.connection, RESET_SESSION)
-        self._send(record)
+        self._send(f"begin read write; {_OWN_SETTINGS}; {record}; commit")
 
     def _send(self, text: str, index: Index | None = None) -> None:
         _, error = send(self.connection, text, self.lock_wait)
@@ -113,7 +139,7 @@ class _Execution:
             raise self._error(error, index)
 
     def _with_record(self, record: str) -> psycopg.Error | None:
-        for text in ("begin", self.statement.text, f"{RESET_SESSION}; {record}; commit"):
+        for text in ("begin", self.statement.text, f"{_OWN_SETTINGS}; {record}; commit"):
             _, error = send(self.connection, text, self.lock_wait)
             if error:
                 return error

@@ -11,9 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from runner.errors import FileError, UsageError
+from runner.files import other_tools
 from runner.files.sql_file import SqlFile
 
-_NAME = re.compile(r"(?P<number>[0-9]+)[_.-](?P<rest>[\w.-]+)\Z")
+# A number, or yoyo's own: 20261128_01_ab3xz-create-table, with a second number for each day.
+NUMBER = r"[0-9]{8}_[0-9]{2,}(?=_[A-Za-z0-9]{5}(?:[-.]|\Z))|[0-9]+"
+DATE = re.compile(r"(?:19|20)[0-9]{2}[01][0-9][0-3][0-9]")
+_NAME = re.compile(rf"(?P<number>{NUMBER})[_.-](?P<rest>[\w.-]+)\Z")
 _NOT_IN_NAME = re.compile(r"[^\w.-]")
 _ROLLBACK = ".rollback.sql"
 _LONGEST_ID = 255  # yoyo's column
@@ -99,7 +103,7 @@ def read(folder: Path) -> list[Migration]:
 def find(migrations: Iterable[Migration], name: str) -> Migration:
     """Return the migration with this id, number or unambiguous prefix. Raises UsageError."""
     known = list(migrations)
-    number = int(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
+    number = number_of(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
     exact = [m for m in known if name == m.id or number == m.number]
     matches = exact or [m for m in known if m.id.startswith(name)]
     if len(matches) == 1:
@@ -112,22 +116,16 @@ def find(migrations: Iterable[Migration], name: str) -> Migration:
     )
 
 
-def next_name(folder: Path, words: str) -> str:
-    """Return the id of a new migration: the next number, and the words in snake case."""
-    slug = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
-    if not slug:
-        raise UsageError(
-            f"{words!r} contains no letters or digits",
-            hint="Say what it does: new add_teams_to_projects",
-        )
-    names = [path.name for path in folder.glob("*.sql")] if folder.is_dir() else []
-    found = [match["number"] for name in names if (match := _NAME.match(Path(name).stem))]
-    numbers = found or ["0000"]
-    return f"{max(map(int, numbers)) + 1:0{max(map(len, numbers))}d}_{slug}"
+def number_of(text: str) -> int:
+    """Return the number of a name; dates of different precision compare as their texts do."""
+    digits = text.replace("_", "")
+    return int(digits.ljust(14, "0") if DATE.match(digits) else digits)
 
 
 def _migration(path: Path) -> Migration:
     id_ = path.stem
+    if foreign := other_tools.of_name(id_):
+        raise FileError(f"{path} has a name of {foreign[0]}", hint=foreign[1])
     match = _NAME.match(id_)
     if not match:
         odd = _NOT_IN_NAME.search(id_)
@@ -140,7 +138,7 @@ def _migration(path: Path) -> Migration:
         raise FileError(
             f"{path} has a name of more than {_LONGEST_ID} characters", hint="Shorten it."
         )
-    return Migration(path, id_, int(match["number"]))
+    return Migration(path, id_, number_of(match["number"]))
 
 
 def _require_file(path: Path) -> None:
@@ -162,17 +160,21 @@ def _named(character: str) -> str:
 
 def _check_numbers(found: list[Migration]) -> None:
     # Sorted by name: where two equal numbers are not neighbors, one between them is out of order.
+    # On one day the name decides, as in yoyo; else two files of a number may be of two branches.
     for earlier, later in pairwise(found):
         if earlier.number > later.number:
             raise FileError(
                 f"{earlier.path.name} sorts before {later.path.name}, though its number is higher",
                 hint="Pad the numbers to the same width, so that every tool uses the same order.",
             )
-        if earlier.number == later.number:
+        if earlier.number == later.number and not (
+            DATE.match(later.id) or earlier.id in later.header.depends
+        ):
             raise FileError(
                 f"Two migrations have the number {later.number}: "
                 f"{earlier.path.name} and {later.path.name}",
-                hint="Give the newer one the next free number.",
+                hint="Give one that is applied nowhere the next free number. If both are applied, "
+                f"state their order in {later.path.name}: -- depends: {earlier.id}",
             )
 
 

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from runner.errors import FileError, Place
-from runner.files import statements
-
-# Common words before a colon in a header that are no directives.
-_PROSE = ("author", "date", "description", "issue", "name", "note", "purpose", "see", "ticket")
+from runner.files import other_tools, statements
 
 _DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>us|ms|s|min|h|d)?")
 _IN_MS = {"us": 0.001, "ms": 1, None: 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LONGEST = 2**31 - 1  # milliseconds: what PostgreSQL takes
 
-_DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z_-]*)\s*:\s*(?P<value>.*)\Z")
+_DIRECTIVE = re.compile(r"--\s*(?P<word>[a-z][a-z _-]*?)\s*:\s*(?P<value>.*)\Z")
 _HEADER = re.compile(r"(?:[ \t]*+(?:--[^\r\n]*+)?[\r\n])*+(?:[ \t]*+--[^\r\n]*+\Z)?")
 _BOM = b"\xef\xbb\xbf"
 _BLOCK = 2**16  # bytes hashed at a time
@@ -77,7 +74,7 @@ class SqlFile:
                     hint=f"Write `-- {like['word'].lower()}: …`, in lower case and with a colon. "
                     "If it is prose, reword it.",
                 )
-            if not match or match["word"] in _PROSE:
+            if not match or not (match["word"] in DIRECTIVES or _nearly_one(match["word"])):
                 continue
             word, value = match["word"], match["value"].strip()
             if word in values:
@@ -159,16 +156,20 @@ class SqlFile:
         )
         header = _HEADER.match(self.text)
         like = list(_LIKE_ONE.finditer(self.text, header.end() if header else 0))
+        like += other_tools.MARK.finditer(self.text)
         comments = statements.parts(self.text, statements.COMMENTS) if like else ()
         starts = {start for start, _ in comments}
-        for start in sorted(starts.intersection(match.start() for match in like)):
-            line = max(self.text.rfind("\n", 0, start), self.text.rfind("\r", 0, start)) + 1
-            if not self.text[line:start].strip():
-                raise FileError(
-                    f"{self} has a directive below its header, where it has no effect",
-                    place=statements.place(self.text, start, str(self)),
-                    hint="Directives belong in the `--` lines at the top of the file.",
-                )
+        for match in like:
+            place = statements.place(self.text, match.start(), str(self))
+            if match.start() not in starts or place.text[: (place.column or 1) - 1].strip():
+                continue
+            if match.re is other_tools.MARK:
+                tool, hint = other_tools.of_mark(match, self.path.stem)
+                what = f"is a file of {tool}: what undoes it would run, too"
+            else:
+                what = "has a directive below its header, where it has no effect"
+                hint = "Directives belong in the `--` lines at the top of the file."
+            raise FileError(f"{self} {what}", place=place, hint=hint)
         return found
 
     @cached_property
@@ -212,6 +213,14 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
             block = b"\n".join(line.rstrip(b" \t") for line in block.split(b"\n"))
         yield block
         block = file.read(_BLOCK)
+
+
+def _nearly_one(word: str) -> bool:
+    """Return whether a word of a header was probably meant as a directive."""
+    import difflib  # noqa: PLC0415 - only for such a word
+
+    known = (*DIRECTIVES, "dependencies", "timeout")
+    return bool(difflib.get_close_matches(re.sub("[ -]", "_", word), known, 1, 0.8))
 
 
 def _milliseconds(value: str) -> int | None:

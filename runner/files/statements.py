@@ -51,8 +51,9 @@ _WORD = re.compile(rf"{_LETTER}{_IN_NAME}*+")
 _BODY_WORD = re.compile(rf"(?i)(?<!{_IN_NAME})(?:(begin)\s+atomic|(case)|end)(?!{_IN_NAME})")
 
 _TRANSACTION_WORDS = ("begin", "commit", "end", "rollback", "abort", "savepoint", "release")
-_WATCHED_WORDS = (*_TRANSACTION_WORDS, "start", "prepare", "copy", "discard")
+_WATCHED_WORDS = (*_TRANSACTION_WORDS, "start", "prepare", "copy", "discard", "set")
 _WATCHED = re.compile(rf"(?i)(?:{'|'.join(_WATCHED_WORDS)})(?!{_IN_NAME})")
+_UNQUOTES = re.compile(r"(?i)\bstandard_conforming_strings\s*(?:=|\bto\b)\s*'?(?:of|f|n|0)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,10 @@ def _problem(statement: Statement, transactional: bool) -> tuple[str, str] | Non
     if words[:2] == ["discard", "all"]:
         hint = "Remove it: the session is reset after each file anyway."
         return "discards the whole session, including the lock of this run", hint
+    if words[0] == "set" and _UNQUOTES.search(statement.text):
+        hint = "It has no effect on this file, which PostgreSQL reads before it runs.\nRemove it, "
+        hint += r"and write a string that has escapes as E'it\'s'."
+        return "turns standard_conforming_strings off", hint
     return None
 
 

@@ -8,24 +8,28 @@ files produce in an empty database on a scratch server.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import psycopg
+
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
+from runner.isolation.fixes import order
 from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
-from runner.preflight import edits
+from runner.postgres.connection import Connection, open_second
+from runner.preflight import edits, foreign
+from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
-from runner.preflight.scratch import scratch_server
+from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import snapshot
-from runner.schema.diff import Difference
 from runner.schema.snapshot import Snapshot
 
 NAME = "drift"
@@ -68,13 +72,13 @@ class Audit:
 
     def breaches(self) -> list[Breach]:
         """Return one breach per edited migration and per object that differs."""
-        return [
-            *(self._edited(entry) for entry in self.plan.of(State.EDITED)),
-            *(
-                _differs(list(of_object))
-                for _, of_object in groupby(self.differences, lambda d: d.object)
-            ),
+        views = {d.name for d in self.differences if d.kind.endswith("view")}
+        differ = [
+            _differs(list(of_object), views)
+            for _, of_object in groupby(self.differences, lambda d: d.object)
         ]
+        differ.sort(key=lambda breach: order.rank_of_fix(breach.fix))
+        return [*(self._edited(entry) for entry in self.plan.of(State.EDITED)), *differ]
 
     def warnings(self) -> list[str]:
         """Return differences that are not breaches: pending or missing files, other tools."""
@@ -119,23 +123,38 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
     """
     plan = compare(files, migrator.records())
     here = snapshot.take(migrator.connection)
+    tables = foreign.tables(migrator.connection)
+    version = version_like(here)
 
     def finish() -> Audit:
-        found, foreign = separate_foreign(here, building.result())
+        found, of_others = separate_foreign(tables, here, building.result())
         edited = {
             e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration
         }
-        return Audit(plan, tuple(found), tuple(foreign), edited)
+        return Audit(plan, tuple(found), tuple(of_others), edited)
 
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max_workers=1) as pool:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _second(migrator.connection) as second,
+        ThreadPoolExecutor(max_workers=1) as pool,
+    ):
         applied = _applied(migrator, plan, Path(folder))
-        building = pool.submit(_built, here.version, applied)
+        building = pool.submit(_built, version, applied, second or migrator.connection)
+        if second is None:
+            building.exception()  # waits, because both need the one connection
         yield finish
 
 
-def _built(version: int, files: Sequence[Migration]) -> Snapshot:
-    with scratch_server(version) as scratch:
-        return scratch.snapshot_of(files)
+def _second(connection: Connection) -> AbstractContextManager[Connection | None]:
+    try:
+        return open_second(connection)
+    except psycopg.Error:  # the server or the role has no connection left
+        return nullcontext()
+
+
+def _built(version: int, files: Sequence[Migration], like: Connection) -> Snapshot:
+    with scratch_server(version, other=True) as scratch:
+        return scratch.snapshot_of(files, like=like)
 
 
 def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
@@ -155,9 +174,10 @@ def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
     return files
 
 
-def _differs(of_object: Sequence[Difference]) -> Breach:
-    """Return one breach for all differences of one object."""
+def _differs(of_object: Sequence[Difference], views: Collection[str]) -> Breach:
+    """Return one breach for all differences of one object; columns of `views` have no fix."""
     first = of_object[0]
+    fixes = [d.fix or ("" if d.of in views else _statement(d)) for d in of_object]
     details = [d.as_drift().removeprefix(f"{first.object}: ") for d in of_object]
     return Breach(
         proof=NAME,
@@ -166,7 +186,7 @@ def _differs(of_object: Sequence[Difference]) -> Breach:
         exposed="\n".join(line for d in of_object for line in d.lines()),
         cause=_CAUSE,
         intended=_WRITE,
-        fix="\n".join(dict.fromkeys(filter(None, (d.fix or _statement(d) for d in of_object)))),
+        fix="\n".join(dict.fromkeys(filter(None, fixes))),
     )
 
 

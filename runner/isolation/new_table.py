@@ -11,6 +11,7 @@ from runner.errors import UsageError
 from runner.files import loader
 from runner.generate import output
 from runner.isolation import toml_file
+from runner.preflight import new_migration
 
 TEMPLATE = "isolation/new_table"  # .sql, .rollback.sql and .toml, in the folder of migrations
 _ID, _NAME, _WORDS = "0000_create_new_things", "new_things", "new things"
@@ -47,7 +48,7 @@ def write(sql_dir: Path, name: str, known: Sequence[loader.Migration]) -> list[P
             hint="Use the letters a to z, digits and underscores, and begin with a letter, as in\n"
             "new teams --table. The template says in which schema the table lies.",
         )
-    id_ = loader.next_name(sql_dir, name if name != table else f"create_{table}")
+    id_ = new_migration.next_name(sql_dir, name if name != table else f"create_{table}")
     depends = f"-- depends: {known[-1].id}\n" if known else ""
     forward, rollback, rights = (
         _filled(sql_dir, ending, id_, table) for ending in (".sql", ".rollback.sql", ".toml")

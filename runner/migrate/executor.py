@@ -163,7 +163,7 @@ class Executor:
         script: SqlFile | None = None,
         state: str = NO_CHANGES,
         *,
-        begin: str = "begin; ",
+        begin: str = "begin read write; ",  # whatever the file has set
         durable: bool = True,
     ) -> None:
         """Commit a record, in the open transaction if `begin` is empty; report what is durable."""

@@ -39,8 +39,13 @@ class TableCount:
     unchanged: int
 
 
-def read(folder: Path) -> list[SqlFile]:
-    """Return the seed files in the order of their names. Raises UsageError when there is none."""
+def read(folder: Path, *, optional: bool = False) -> list[SqlFile]:
+    """Return the seed files in the order of their names. Raises UsageError when there is none.
+
+    `optional`: the folder need not exist.
+    """
+    if optional and not folder.exists():
+        return []
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [p for p in names if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
     if not files:

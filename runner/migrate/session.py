@@ -54,7 +54,7 @@ def migrator_for(
         if write:
             connection.execute(ENABLE_CLIENT_CONNECTION_CHECK)
         if not log:  # a command that reads, or that rolls back what it does
-            connection.execute("set lock_timeout = '2s'")
+            connection.execute("set lock_timeout = '2s'; set quote_all_identifiers = off")
         if log:
             facts = {
                 "server_version": connection.info.parameter_status("server_version") or "",

@@ -11,10 +11,11 @@ from runner.errors import PlanError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
+from runner.preflight import foreign as other_tools
+from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
-from runner.preflight.scratch import ScratchServer, apply, scratch_server
+from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
 from runner.schema import snapshot
-from runner.schema.diff import Difference
 from runner.schema.snapshot import Snapshot
 
 _SHOWN = 20  # differences that an error shows
@@ -34,12 +35,15 @@ def baseline(
     """
     last = to or files[-1]
     chosen = files[: files.index(last) + 1]
+    tables = other_tools.tables(migrator.connection)
     here = snapshot.take(migrator.connection)
-    with scratch_server(here.version, report) as scratch:
+    with scratch_server(version_like(here), report, other=True) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
-        differences, foreign = separate_foreign(here, scratch.snapshot_of(chosen))
+        there = scratch.snapshot_of(chosen, like=migrator.connection)
+        differences, foreign = separate_foreign(tables, here, there)
         if differences:
-            raise _mismatch(last, differences, _last_match(here, scratch, chosen, report))
+            match = _last_match(migrator, here, scratch, chosen)
+            raise _mismatch(last, differences, match)
     if foreign:
         report(Note(foreign_advice(foreign)))
     known = migrator.records()
@@ -50,15 +54,16 @@ def baseline(
 
 
 def _last_match(
-    here: Snapshot, scratch: ScratchServer, files: Sequence[Migration], report: Report
+    migrator: Migrator, here: Snapshot, scratch: ScratchServer, files: Sequence[Migration]
 ) -> str:
     """Return the id of the last file after which the catalog is equal; empty if there is none."""
+    tables = other_tools.tables(migrator.connection)
     match = ""
-    with scratch.database() as made:
+    with scratch.database(like=migrator.connection, files=files) as made:
         for file in files:
-            report(Working(f"baseline: {file.id}"))
+            migrator.report(Working(f"baseline: {file.id}"))
             apply(made, [file])
-            if not separate_foreign(here, snapshot.take(made.connection))[0]:
+            if not separate_foreign(tables, here, snapshot.take(made.connection))[0]:
                 match = file.id
     return match
 

@@ -14,10 +14,10 @@ from runner.events import Note, Report, Working, silent
 from runner.postgres import embedded
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
+from runner.preflight.diff import difference
 from runner.preflight.scratch import ScratchServer
 from runner.queries import query
 from runner.schema import snapshot
-from runner.schema.diff import difference
 
 _DATABASE = "clone"
 # Schemas that a platform such as Supabase manages. Not auth: policies call its functions.

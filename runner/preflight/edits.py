@@ -15,9 +15,9 @@ from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan, State, compare
 from runner.preflight import renumbered
+from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
-from runner.schema.diff import Difference, difference
 
 _LOCK_TIMEOUT = "2s"  # other sessions queue behind the dry run
 _SHOWN = 40  # lines of a diff that an error shows
@@ -93,12 +93,16 @@ def accept(
     report(Working(f"dry run of {edited.id}"))
     _refuse_changes(edited, _effects_here(migrator, edited), "run on this database")
     version = migrator.connection.info.server_version // 10000
-    before = [file for file in files if file.number < edited.number]
-    with tempfile.TemporaryDirectory() as folder, scratch_server(version, report) as scratch:
+    before = files[: files.index(edited)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        scratch_server(version, report, other=True) as scratch,
+    ):
         old = Migration(Path(folder) / edited.path.name, edited.id, edited.number)
         old.path.write_text(applied, encoding="utf-8")
         found = difference(
-            scratch.snapshot_of([*before, old]), scratch.snapshot_of([*before, edited])
+            scratch.snapshot_of([*before, old], like=migrator.connection),
+            scratch.snapshot_of([*before, edited], like=migrator.connection),
         )
     _refuse_changes(edited, found, "run in place of the applied content")
     migrator.record(edited, "edit")

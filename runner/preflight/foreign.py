@@ -1,23 +1,123 @@
-"""Recognize the record tables of other migration tools, which are not drift."""
+"""Recognize the records of other migration tools: what they applied must not run again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from runner.schema.diff import Difference, difference
+import psycopg
+
+from runner.errors import PlanError
+from runner.events import Note, Report, silent
+from runner.files import loader
+from runner.files.loader import Migration
+from runner.migrate.plan import Plan, State
+from runner.postgres.connection import Connection
+from runner.preflight.diff import Difference, difference
+from runner.queries import query
 from runner.schema.snapshot import Snapshot
 
-FOREIGN = tuple(
-    f"public.{name}"
-    for name in ("_prisma_migrations", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock")
-)
+_UP_TO = ".."  # before a number: this one and all below it
+_NUMBER = re.compile(r"[VU]?([0-9][0-9_]*)")
+_SHOWN = 8  # ids in a message
 
 
-def separate_foreign(here: Snapshot, there: Snapshot) -> tuple[list[Difference], list[str]]:
-    """Return the differences of a database from its files, and other tools' record tables."""
-    found = difference(here, there)
-    foreign = [d for d in found if d.after is None and d.name in FOREIGN]
-    return [d for d in found if d not in foreign], [d.name for d in foreign]
+@dataclass(frozen=True)
+class ForeignTable:
+    """A table of another migration tool."""
+
+    tool: str
+    name: str  # with its schema, quoted
+    schema: str | None  # the schema, if it belongs to the tool alone
+    applied: tuple[str, ...]  # the names or numbers that it records
+
+    def contains(self, name: str) -> bool:
+        """Return whether an object is this table, or is in the tool's own schema."""
+        own = self.schema
+        return name == self.name or (own is not None and f"{name}.".startswith(f"{own}."))
+
+    def of(self, files: Sequence[Migration], *, by_number: bool) -> list[Migration]:
+        """Return the files that it records, by their names, or also by their numbers."""
+        names = {PurePosixPath(name).name.removesuffix(".sql") for name in self.applied}
+        numbers = {
+            loader.number_of(match[1].rstrip("_"))
+            for name in names
+            if by_number and (match := _NUMBER.match(name))
+        }
+        last = [name.removeprefix(_UP_TO) for name in names if name.startswith(_UP_TO)]
+        newest = max(map(loader.number_of, last), default=-1) if by_number else -1
+        return [f for f in files if f.id in names or f.number in numbers or f.number <= newest]
+
+
+def tables(connection: Connection) -> list[ForeignTable]:
+    """Return the tables of other tools, without records where these may not be read."""
+    found = connection.execute(query("preflight/foreign_records")).fetchall()
+    return [
+        ForeignTable(tool, name, schema, tuple(_applied(connection, text)))
+        for tool, name, schema, text in found
+    ]
+
+
+def _applied(connection: Connection, text: str | None) -> Iterator[str]:
+    if text:
+        try:
+            with connection.transaction():
+                rows = connection.execute(text.encode()).fetchall()
+        except psycopg.errors.InsufficientPrivilege:
+            return
+        yield from (str(name) for (name,) in rows)
+
+
+def recorded(connection: Connection, plan: Plan) -> list[tuple[ForeignTable, list[Migration]]]:
+    """Return each table of records of another tool, with the pending files that it names.
+
+    A number alone says so only in a database that has no records of the runner.
+    """
+    pending = [e.migration for e in plan.of(State.PENDING, State.OUT_OF_ORDER) if e.migration]
+    if not pending:
+        return []
+    by_number = not plan.applied()
+    found = [(table, table.of(pending, by_number=by_number)) for table in tables(connection)]
+    return [(table, files) for table, files in found if files or (by_number and table.applied)]
+
+
+def refuse(connection: Connection, plan: Plan, *, report: Report = silent) -> None:
+    """Raise PlanError if another tool has applied a pending file: it would run a second time."""
+    for table, files in recorded(connection, plan):
+        if files:
+            raise PlanError(
+                sentence(table, files),
+                hint="They would run a second time. To record them here, if the database is what "
+                f"they make: python -m runner baseline --to {files[-1].id}\nIf the records belong "
+                "to another project, in this database: python -m runner apply --ignore-records",
+            )
+        report(Note(sentence(table, files)))
+
+
+def sentence(table: ForeignTable, files: Sequence[Migration]) -> str:
+    """Say what a table of another tool records."""
+    if not files:
+        return f"{table.name} has the records of {table.tool}; none has the name of a file here"
+    ids = [file.id for file in files]
+    if len(ids) > _SHOWN:
+        ids[1:-1] = ["…"]
+    return f"{table.tool} has applied {', '.join(ids)}, as {table.name} says"
+
+
+def separate_foreign(
+    foreign: Sequence[ForeignTable], here: Snapshot, there: Snapshot
+) -> tuple[list[Difference], list[str]]:
+    """Return the differences of a database from its files, and which of them are `foreign`."""
+    kept, names = [], []
+    for one in difference(here, there):
+        table = next((t for t in foreign if t.contains(one.name)), None)
+        if one.after is not None or not one.is_whole or not table:
+            kept.append(one)
+        elif one.kind == "table":
+            names.append(one.name)
+    return kept, names
 
 
 def foreign_advice(names: Sequence[str]) -> str:

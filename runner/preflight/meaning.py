@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from runner.schema.diff import Difference
+from runner.preflight.diff import Difference
 from runner.schema.snapshot import Snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import re
+import string
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.errors import UsageError
 from runner.files import loader
+
+_NUMBER = re.compile(rf"(?:{loader.NUMBER})(?=[_.-])")
+_PRECISIONS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 _HEADER = """\
 -- {id}
@@ -19,10 +27,39 @@ def write(sql_dir: Path, name: str, known: Sequence[loader.Migration]) -> list[P
 
     `known`: the migrations of the folder, in order. Raises OSError.
     """
-    id_ = loader.next_name(sql_dir, name)
+    id_ = next_name(sql_dir, name)
     depends = f"-- depends: {known[-1].id}\n" if known else ""
     files = [sql_dir / f"{id_}.sql", sql_dir / f"{id_}.rollback.sql"]
     for path, title, line in zip(files, (id_, f"{id_}: rollback"), (depends, ""), strict=True):
         with path.open("x", encoding="utf-8") as file:
             file.write(_HEADER.format(id=title, depends=line))
     return files
+
+
+def next_name(folder: Path, words: str, now: datetime | None = None) -> str:
+    """Return the id of a new migration, numbered as the newest of the folder is.
+
+    That is the next number; or the time, UTC, to the same precision; or a name as yoyo's `new`
+    writes it. `now`: instead of the clock's time. Raises UsageError.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    if not slug:
+        raise UsageError(
+            f"{words!r} contains no letters or digits",
+            hint="Say what it does: new add_teams_to_projects",
+        )
+    names = [path.name for path in folder.glob("*.sql")] if folder.is_dir() else []
+    found = [match.group() for name in names if (match := _NUMBER.match(name))] or ["0000"]
+    newest = max(found, key=loader.number_of)
+    day, _, of_day = newest.partition("_")
+    if not loader.DATE.match(newest) or len(day) not in _PRECISIONS:
+        return f"{int(newest) + 1:0{max(map(len, found))}d}_{slug}"
+    time = (now or datetime.now(UTC)).strftime(_PRECISIONS[len(day)])
+    time = max(day, time)  # also where a clock is slow
+    if of_day:
+        number = int(of_day) + 1 if time == day else 1
+        noise = "".join(random.choices(string.ascii_lowercase + string.digits, k=5))  # noqa: S311
+        return f"{time}_{number:02}_{noise}-{slug.replace('_', '-')}"
+    if time == day and len(day) > min(_PRECISIONS):
+        time = str(int(day) + 1)
+    return f"{time}_{slug}"

@@ -10,7 +10,7 @@ from runner.files.loader import Migration
 from runner.migrate import recorder
 from runner.migrate.plan import Entry, Plan, State
 from runner.postgres.connection import Connection
-from runner.preflight import renumbered
+from runner.preflight import foreign, renumbered
 
 _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
 
@@ -21,6 +21,9 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
         missing.id: f"is {file.id} now, with the same code: python -m runner apply --renumbered"
         for missing, file in renumbered.pairs(plan)
     }
+    for table, files in foreign.recorded(connection, plan):
+        said = f"applied by {table.tool}, as {table.name} says: python -m runner baseline"
+        found |= dict.fromkeys((file.id for file in files), said)
     pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
     outside = [file for file in pending if file and not file.header.transactional]
     begun = recorder.unfinished(connection) if outside else {}

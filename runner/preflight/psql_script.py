@@ -35,6 +35,7 @@ def script(connection: Connection, files: Sequence[Migration], target: str) -> s
 
 def _files(connection: Connection, files: Sequence[Migration]) -> Iterator[str]:
     for file in files:
+        _ = file.statements  # raises FileError for what apply refuses
         record = (
             f"{transactional.RESET_SESSION};\n{recorder.sql_of(connection, file, 'apply', None)};"
         )

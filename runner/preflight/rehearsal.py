@@ -22,11 +22,11 @@ from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
 from runner.postgres.connection import Connection
+from runner.preflight.diff import difference
 from runner.preflight.meaning import widening, with_renames
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.queries import query
 from runner.schema import snapshot
-from runner.schema.diff import difference
 from runner.settings import Timeouts
 
 # From the weakest: PostgreSQL's name, the name in its manual, and what the lock blocks.

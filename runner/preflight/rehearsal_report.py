@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from runner.errors import RunnerError
-from runner.schema.diff import Difference
+from runner.preflight.diff import Difference
 
 _MANY_ROWS = 10_000
 _BYTES_PER_SECOND = 100 * 1024 * 1024  # conservative guess for reading or writing a table

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from runner.preflight.diff import Difference
 from runner.preflight.rehearsal_report import Rehearsal, Step, describe, warnings
-from runner.schema.diff import Difference
 
 Paint = Callable[[str, str], str]  # text and color
 

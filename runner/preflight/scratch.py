@@ -1,79 +1,152 @@
-"""Create and drop scratch databases on a temporary server of the embedded PostgreSQL."""
+"""Create and drop scratch databases on a temporary server of the embedded PostgreSQL.
+
+RUNNER_SCRATCH_URL names another server for them, which has extensions that the embedded one lacks.
+"""
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from runner import settings as environment
+from runner.errors import NO_CHANGES, SqlError
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
-from runner.postgres.connection import connect
+from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target, parse
+from runner.preflight import lacking
 from runner.preflight.temporary_server import temporary_server
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 from runner.settings import EMBEDDED_VERSIONS
 
 _OWNER = "postgres"
+_LACKS = ("0A000", "42704", "58P01")  # no such extension, collation provider, role or library
+
+
+@dataclass(frozen=True)
+class OtherServer:
+    """The server of RUNNER_SCRATCH_URL."""
+
+    address: Target
+    version: int
+    data_dir: None = None
 
 
 class ScratchServer:
     """A temporary server, with a separate database for each use."""
 
-    def __init__(self, server: embedded.Server) -> None:
+    def __init__(self, server: embedded.Server | OtherServer) -> None:
         self.server = server
         self._numbers = itertools.count(1)
 
     def target(self, name: str, user: str = _OWNER) -> Target:
         """Return the address of one of its databases, for one of its roles."""
+        if isinstance(self.server, OtherServer):
+            address = self.server.address
+            return replace(address, parameters={**address.parameters, "dbname": name})
         url = self.server.url(name, user=user)
         return Target(parse(url), "a scratch server", embedded=False)
 
     @contextmanager
-    def database(self, *, of: str | None = None) -> Iterator[Migrator]:
+    def database(
+        self,
+        *,
+        of: str | None = None,
+        like: Connection | None = None,
+        files: Sequence[Migration] = (),
+    ) -> Iterator[Migrator]:
         """Create a database, yield a migrator for it, and drop it.
 
-        It is empty, or a copy of the database `of`, to which no session may be connected.
+        It is empty, or a copy of the database `of`, to which no session may be connected. For files
+        without the names of schemas it has the search_path of `like`.
         """
-        name = f"scratch_{next(self._numbers)}"
+        name = f"scratch_{os.getpid()}_{next(self._numbers)}"
         self._execute(
             "create database {}" + (" template {}" if of else ""), name, *([of] if of else [])
         )
         try:
             if of:
-                with connect(self.target("postgres")) as admin:
+                with connect(self.target(self._maintenance)) as admin:
                     copy_privileges(admin, of, name)
+            if like:
+                with connect(self.target(name)) as made:
+                    lacking.set_path(made, like, files)
             with connect(self.target(name)) as connection:
                 yield Migrator(connection, fingerprints=False)
         finally:
             self._execute("drop database if exists {} with (force)", name)
 
-    def snapshot_of(self, files: Sequence[Migration]) -> Snapshot:
-        """Return the schema that files produce. Raises FileError or SqlError for a bad file."""
-        with self.database() as migrator:
-            apply(migrator, files)
-            return snapshot.take(migrator.connection)
+    def snapshot_of(
+        self, files: Sequence[Migration], *, like: Connection | None = None
+    ) -> Snapshot:
+        """Return the schema that files produce. Raises FileError or SqlError for a bad file.
+
+        `like`: a database that has roles, extensions or a search_path which they may need.
+        """
+        while True:
+            with self.database(like=like, files=files) as migrator:
+                try:
+                    apply(migrator, files)
+                    return snapshot.take(migrator.connection)
+                except SqlError as error:
+                    if not (like and self._supply(error, like)):
+                        raise self._explained(error) from None
+
+    def _supply(self, error: SqlError, like: Connection) -> bool:
+        with connect(self.target(self._maintenance)) as admin:
+            return lacking.supply(error, admin, like, self.server.data_dir)
+
+    def _explained(self, error: SqlError) -> SqlError:
+        """Say which server an error is about: it reads as if the database had lost something."""
+        other = isinstance(self.server, OtherServer)
+        which = f"the server of {environment.SCRATCH_URL}" if other else "from the wheel"
+        error.state = f"That was on a scratch server, {which}. {NO_CHANGES}"
+        if error.sqlstate in _LACKS:
+            server = f"To use a server that has what the files need: {environment.SCRATCH_URL}=postgresql://…"
+            error.hint = f"{error.hint}\n{server}".strip()
+        return error
+
+    @property
+    def _maintenance(self) -> str:
+        name = self.server.address.name if isinstance(self.server, OtherServer) else ""
+        return name or "postgres"
 
     def _execute(self, statement: Any, *names: str) -> None:
-        with connect(self.target("postgres")) as admin:
+        with connect(self.target(self._maintenance)) as admin:
             admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextmanager
 def scratch_server(
-    version: int, report: Report = silent, settings: Mapping[str, str] | None = None
+    version: int,
+    report: Report = silent,
+    settings: Mapping[str, str] | None = None,
+    *,
+    other: bool = False,
 ) -> Iterator[ScratchServer]:
     """Start a server with the embedded version closest to PostgreSQL `version`, and stop it.
 
-    `settings`: PostgreSQL's own, for all of its sessions.
+    Args:
+        settings: PostgreSQL's own, for all of its sessions.
+        other: use the server of RUNNER_SCRATCH_URL instead, if it is set.
     """
+    url = environment.load().environ.get(environment.SCRATCH_URL) if other else None
+    if url:
+        address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
+        with connect(address) as connection:
+            found = connection.info.server_version // 10000
+        yield ScratchServer(OtherServer(address, found))
+        return
     closest = min(EMBEDDED_VERSIONS, key=lambda major: (abs(major - version), major))
     report(Working(f"starting a scratch server, PostgreSQL {closest}"))
     with temporary_server(closest, settings=settings) as server:
@@ -89,6 +162,15 @@ def copy_privileges(admin: psycopg.Connection[Any], source: str, copy: str) -> N
     if admin.execute(has, [source]).fetchone() != (True,):
         revoke = sql.SQL("revoke temporary on database {} from public")
         admin.execute(revoke.format(sql.Identifier(copy)))
+
+
+def version_like(here: Snapshot) -> int:
+    """Return the version of a scratch server to compare a database with.
+
+    Only from 18 on an extension can be replaced; catalogs of different versions compare as equal.
+    """
+    extensions = any(fact.kind == "extension" for fact in here.facts)
+    return max(here.version, lacking.FOLDER_SETTING) if extensions else here.version
 
 
 def apply(migrator: Migrator, files: Sequence[Migration]) -> None:

@@ -17,7 +17,7 @@ from runner.schema import snapshot
 def store_sql() -> str:
     """Return the statements that store the fingerprint with the newest log entry."""
     keep = query("schema/store_fingerprint").replace("{fingerprint}", snapshot.fingerprint_sql())
-    return f"{snapshot.PATH}; {keep}"
+    return f"{snapshot.PIN}; {keep}; {snapshot.UNPIN}"  # deferred triggers run after this
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,19 @@ from runner.errors import NO_CHANGES, LockTimeout
 from runner.postgres.connection import Connection
 from runner.queries import query
 
-PATH = "set local search_path = pg_catalog, pg_temp"
+# What changes how PostgreSQL writes names, constants and definitions.
+_PINNED = {
+    "search_path": "pg_catalog, pg_temp",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "timezone": "'UTC'",
+    "datestyle": "'ISO, MDY'",
+    "intervalstyle": "'postgres'",
+    "bytea_output": "'hex'",
+    "extra_float_digits": "1",
+}
+PIN = "; ".join(f"set local {name} = {value}" for name, value in _PINNED.items())
+UNPIN = "; ".join(f"reset {name}" for name in _PINNED)
 
 _LOCK_TIMEOUT = "2s"  # of reading the catalog: a definition may need a table that is locked
 OF_OTHERS = " of another role"  # ends the kind of what files do not make
@@ -89,14 +101,14 @@ def fingerprint(connection: Connection) -> str:
 
 
 def fingerprint_sql() -> str:
-    """Return a query for the fingerprint, to be run under the search_path of `PATH`."""
+    """Return a query for the fingerprint, to be run after `PIN`."""
     return scoped(query("schema/fingerprint").replace("{catalog}", query("schema/catalog")))
 
 
 def _rows(connection: Connection, text: str) -> list[tuple[Any, ...]]:
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"{PATH}; set local lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+            connection.execute(f"{PIN}; set local lock_timeout = '{_LOCK_TIMEOUT}'".encode())
             return connection.execute(text.encode()).fetchall()
     except psycopg.errors.LockNotAvailable:
         locked = connection.execute(query("schema/exclusive_locks")).fetchall()

@@ -45,6 +45,7 @@ def test_defaults_are_those_of_the_runner(tmp_path: Path, monkeypatch: pytest.Mo
         "RUNNER_BUSY_WAIT": f"{found.timeouts.busy:g}",
         "RUNNER_HOME": found.home,
         "RUNNER_POSTGRES": found.embedded_version,
+        "RUNNER_SCRATCH_URL": "",
     }
     rows = table_rows(section(PAGE, "The runner"))
     documented = {row[0].strip("`"): row[2].strip("`") for row in rows if "RUNNER_" in row[0]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from conftest import Database
 
 from runner.errors import DatabaseUnreachable, FileError, RunnerError, SqlError
 from runner.execution import transactional
+from runner.postgres import embedded
 
 
 @pytest.fixture
@@ -227,6 +230,70 @@ def test_non_transactional_file_resumes_where_it_stopped(checkout: Checkout) -> 
     assert checkout.rows("select n from b") == [(1,)]
     assert checkout.applied() == ["0001_a"]
     assert checkout.rows("select * from yoyo.progress") == []
+
+
+# What a session keeps from one statement to the next, with a statement that runs alone in between.
+KEEPS_SESSION = """-- transactional: false
+create schema s;
+grant all on schema s to pg_monitor;
+create table s.seen (id serial, who text default current_user, path text, n bigint);
+grant all on all tables in schema s to pg_monitor;
+grant all on all sequences in schema s to pg_monitor;
+create temp table aside as select 7 as n;
+select set_config('search_path', 's, pg_catalog', false), set_config('my.n', '8', false);
+prepare see (bigint) as insert into seen (path, n) values (current_setting('search_path'), $1);
+execute see (1);
+vacuum seen;
+execute see (currval('seen_id_seq'));
+insert into seen (n) select n from aside;
+set role pg_monitor;
+execute see (current_setting('my.n')::int);
+create table of_monitor ();
+reset role;
+set default_transaction_read_only = on;
+select 1;
+reset all;
+deallocate see;
+insert into s.seen (path, n) select current_setting('search_path'), (tableowner = 'pg_monitor')::int
+from pg_tables where tablename = 'of_monitor';
+"""
+
+
+def test_session_outside_a_transaction_is_that_of_psql(
+    checkout: Checkout, new_database: Callable[..., Database]
+) -> None:
+    checkout.write(_0001_a=KEEPS_SESSION)
+    by_psql = new_database()
+    psql = [str(embedded.program("psql")), "-Xq", "-v", "ON_ERROR_STOP=1", "-d", by_psql.conninfo()]
+    file = checkout.folder / "sql/0001_a.sql"
+    subprocess.run([*psql, "-f", file], check=True, capture_output=True)
+    checkout.apply()
+    seen = "select id, who = current_user, path, n from s.seen order by id"
+    with by_psql.connect() as conn:
+        assert checkout.rows(seen) == conn.execute(seen).fetchall()
+    assert [row[3] for row in checkout.rows(seen)] == [1, 1, 7, 8, 1]
+
+
+def test_session_of_an_interrupted_file_is_restored(checkout: Checkout) -> None:
+    text = f"""{NON_TRANSACTIONAL}
+        create table public.seen (who text default current_user, path text, n int);
+        grant all on public.seen to pg_monitor;
+        select set_config('search_path', 'pg_catalog', false);
+        prepare see (int) as insert into public.seen values (default, 'x', $1);
+        set role pg_monitor;
+        {{}}
+        execute see (1);
+        """
+    checkout.write(_0001_a=text.format("select 1/0;"))
+    sql_error(checkout)
+    checkout.write(_0001_a=text.format("select 1;"))
+    checkout.apply()
+    assert checkout.rows("select * from public.seen") == [("pg_monitor", "x", 1)]
+    checkout.write(_0002_b=NON_TRANSACTIONAL + "create temp table t (n int);\nselect 1/0;")
+    sql_error(checkout)
+    error = failed(checkout)
+    assert "the temporary table that it made is gone" in error.message
+    assert "Its first statement is done." in error.state
 
 
 def test_failed_statement_may_be_edited_but_completed_one_may_not(checkout: Checkout) -> None:

@@ -36,9 +36,43 @@ def test_files_are_ordered_by_number(folder: Path) -> None:
     assert [m.number for m in loader.read(folder)] == [1, 2, 3, 10]
 
 
-def test_numbers_may_be_timestamps(folder: Path) -> None:
-    write_files(folder, "20240102030405_b", "20230102030405_a")
-    assert ids(folder) == ["20230102030405_a", "20240102030405_b"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["20230102030405_a", "20240102030405_b"],
+        ["20261128_01_ab3Xz-create-table", "20261128_02_0aaaa", "20261129_01_zzzzz-drop-table"],
+        ["0001.create-x", "0002-drop-x", "20261128_01_ab3xz-create-table"],
+        ["20251129101500_x", "20261128_01_ab3xz-y", "20261128_10_ab3xz-z", "20261129_w"],
+        ["20261128_a", "20261128_b"],
+    ],
+)
+def test_order_of_timestamps_and_of_names_that_yoyo_writes_is_that_of_yoyo(
+    folder: Path, names: list[str]
+) -> None:
+    write_files(folder, *reversed(names))
+    assert ids(folder) == names
+    [*_, newest] = loader.read(folder)
+    assert loader.find([newest], names[-1].partition("_")[0]) == newest
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("0001_a.up", "Rename NAME.up.sql to NAME.sql"),
+        ("0001_a.down", "NAME.down.sql to NAME.rollback.sql"),
+        ("V1__a", "Rename V2__NAME.sql to 0002_NAME.sql"),
+        ("V1.2.3__a", "0002_NAME"),
+        ("R__a", "R__NAME.sql into a new migration"),
+        ("001.undo.a", "001_NAME.rollback.sql"),
+    ],
+)
+def test_name_of_another_tool_is_refused_with_the_way_to_convert_it(
+    folder: Path, name: str, advice: str
+) -> None:
+    write_files(folder, name)
+    with pytest.raises(FileError, match="has a name of ") as caught:
+        loader.read(folder)
+    assert advice in caught.value.hint
 
 
 def test_other_files_are_ignored(folder: Path) -> None:
@@ -100,6 +134,9 @@ def test_duplicate_number_is_refused_with_both_names(folder: Path, one: str, oth
         loader.read(folder)
     assert f"{one}.sql" in caught.value.message
     assert f"{other}.sql" in caught.value.message
+    assert f"-- depends: {one}" in caught.value.hint  # an applied file keeps its name
+    write_files(folder, **{f"_{other}": f"depends: {one}"})
+    assert ids(folder) == [one, other]
 
 
 def test_numbers_whose_text_order_differs_are_refused(folder: Path) -> None:
@@ -180,17 +217,6 @@ def test_find_refuses_unknown_or_ambiguous_name_with_the_list(
     with pytest.raises(UsageError, match=problem) as caught:
         loader.find(loader.read(folder), name)
     assert caught.value.hint == "Migrations: 0001_a, 0002_b"
-
-
-def test_next_name_uses_next_number_in_current_width(folder: Path) -> None:
-    assert loader.next_name(folder / "none", "Create Users!") == "0001_create_users"
-    write_files(folder, "009_a", "009_a.rollback")
-    assert loader.next_name(folder, "Add  teams, to-projects") == "010_add_teams_to_projects"
-
-
-def test_next_name_without_letters_or_digits_is_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="contains no letters or digits"):
-        loader.next_name(folder, "../…")
 
 
 @given(st.lists(st.text("0129_.-ab Ä%;'\"", min_size=1, max_size=9), max_size=6, unique=True))

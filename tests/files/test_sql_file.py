@@ -148,17 +148,64 @@ def test_invalid_timeout_directive_is_refused_with_its_line(path: Path, value: s
         "-- see https://example.com",
         "-- the enum: its values",
         "-- author: us",
+        "-- users: who may sign in",
+        "-- https://example.test",
+        "--safety-assured:start",
+        "-- transition: from one to the other",
+        "-- the transactional tables: two",
     ],
 )
 def test_comment_with_colon_is_not_a_directive(path: Path, prose: str) -> None:
     assert sql_file(path, f"{prose}\nselect 1;").header == Header()
 
 
-def test_unknown_directive_is_refused_with_its_line(path: Path) -> None:
-    with pytest.raises(FileError, match="unknown directive: transaction") as caught:
-        _ = sql_file(path, "-- x\n-- transaction: false\nselect 1;").header
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("transaction", "dependz", "depends on", "dependencies", "reversible"),
+        *("lock-timeout", "lock timeout", "timeout", "statement_timeuot"),
+    ],
+)
+def test_misspelled_directive_is_refused_with_its_line(path: Path, word: str) -> None:
+    with pytest.raises(FileError, match=f"unknown directive: {word}") as caught:
+        _ = sql_file(path, f"-- x\n-- {word}: false\nselect 1;").header
     assert str(caught.value.place) == f"{path}:2:1"
     assert "Known: depends, idle_in_transaction_session_timeout, " in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("tool", "mark"),
+    [
+        ("goose", "-- +goose Up"),
+        ("goose", "-- +goose NO TRANSACTION"),
+        ("dbmate", "/* people */\n  -- migrate:up transaction:false"),
+        ("dbmate", "--migrate:down"),
+        ("sql migrate", "-- +migrate Up"),
+        ("tern", "create table a ();\n\n---- create above / drop below ----"),
+        ("MyBatis", "-- //@UNDO"),
+        ("Liquibase", "--liquibase formatted sql"),
+        ("Liquibase", "--changeset bob:1 labels:x"),
+        ("node pg migrate", "-- Up Migration"),
+        ("rambler", "-- rambler up"),
+        ("another migration tool", "-- ==== DOWN ===="),
+        ("another migration tool", "/* down */"),
+        ("another migration tool", "select 1;\r-- @DOWN\rselect 2;"),
+    ],
+)
+def test_file_that_contains_its_rollback_as_other_tools_do_is_refused(
+    path: Path, tool: str, mark: str
+) -> None:
+    with pytest.raises(FileError, match=f"is a file of {tool}: what undoes it") as caught:
+        _ = sql_file(path, f"{mark}\ncreate table b ();").statements
+    assert f"{path.stem}.rollback.sql" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-- go down\n", "select 1; -- down\n", "select '\n-- +goose Up\n';\n", "/*\n-- down\n*/"],
+)
+def test_text_that_only_looks_like_a_mark_of_another_tool_passes(path: Path, text: str) -> None:
+    assert sql_file(path, f"{text}select 1;").statements
 
 
 def test_invalid_directive_value_is_refused_with_its_line(path: Path) -> None:

@@ -312,7 +312,7 @@ def test_class_names_are_unique_and_not_reserved(zoo: Database) -> None:
     text = written(zoo)
     assert classes(text) == [
         *("PublicMood", "Nothing", "FarMood"),
-        *("Beasts", "InnerPair", "Pair"),
+        *("BeastRow", "InnerPair", "Pair"),
         *("Row", "Row2fa", "OrderItem", "Address", "Beast", "Connections", "MoodD", "News"),
         *("None_", "OddName", "Pen", "Status", "Statuses"),
     ]
@@ -328,6 +328,24 @@ def test_class_names_are_unique_and_not_reserved(zoo: Database) -> None:
         "VALUE_": "+",
         "VALUE__": "→",
     }
+
+
+@one_server
+def test_view_of_a_whole_row_does_not_rename_the_class_of_its_table(
+    empty_database: Database,
+) -> None:
+    view = "create view public.near as select a.id, b as other from public.address a, address b"
+    with empty_database.connect(autocommit=True) as conn:
+        conn.execute("create table public.address (id int primary key, street text not null)")
+        before = written(empty_database), written(empty_database, "typescript")
+        conn.execute(view)
+    after = written(empty_database), written(empty_database, "typescript")
+    assert classes(before[0]) == ["Address"]
+    assert sorted(classes(after[0])) == ["Address", "AddressRow", "Near"]
+    for old, new in zip(before, after, strict=True):
+        whole = old[old.index("@dataclass") if "@dataclass" in old else old.index("export") :]
+        assert whole.strip() in new
+    assert "other: AddressRow | None" in after[0]
 
 
 def test_comments_come_from_the_catalog(zoo: Database) -> None:

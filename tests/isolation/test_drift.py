@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
-from conftest import SQL_DIR, Database, one_server
+from conftest import SQL_DIR, Database, Server, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.errors import PlanError
+from runner.errors import PlanError, SqlError
 from runner.events import Event, Note
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.isolation import drift
 from runner.isolation.drift import Audit
 from runner.migrate.migrator import Migrator
+from runner.migrate.plan import compare
 from runner.postgres.target import Target, parse
 from runner.preflight import baseline
+from runner.preflight.diff import difference
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
+from runner.schema import snapshot
 
 pytestmark = one_server  # differences between versions: see test_diff.py
 
@@ -80,7 +86,7 @@ def scratch() -> Iterator[ScratchServer]:
 def _one_scratch_server(scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Share one server, because starting it takes longer than the tests."""
     for module in (drift, baseline):
-        monkeypatch.setattr(module, "scratch_server", lambda *_: nullcontext(scratch))
+        monkeypatch.setattr(module, "scratch_server", lambda *_, **__: nullcontext(scratch))
 
 
 @pytest.fixture
@@ -210,6 +216,141 @@ def test_edit_of_comments_only_is_a_warning(project: Project) -> None:
     assert [text for text in audit.warnings() if "comments or white space" in text]
 
 
+def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_database(
+    project: Project, empty_database: Database
+) -> None:
+    """The files name no schema, and need what another server has."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own cannot be read by root's server
+    folder.chmod(0o755)
+    extension = folder / "extension"
+    extension.mkdir()
+    (extension / "shouts.control").write_text("default_version = '2.5'\nrelocatable = true\n")
+    internal = "immutable strict language internal as"
+    (extension / "shouts--2.5.sql").write_text(
+        "create function shout(text, int default 1) returns text immutable strict language sql"
+        " as 'select upper($1)'; create function same(text, text) returns boolean language sql"
+        " as 'select true'; create operator ~~~~ (leftarg = text, rightarg = text,"
+        " function = same);"
+        f"create type loud; create function loud_in(cstring) returns loud {internal} 'textin';"
+        f"create function loud_out(loud) returns cstring {internal} 'textout';"
+        "create type loud (input = loud_in, output = loud_out, like = text);"
+        "create cast (text as loud) without function as implicit;"
+        f"create function loud_cmp(loud, loud) returns int {internal} 'bttextcmp';"
+        f"create function loud_eq(loud, loud) returns boolean {internal} 'texteq';"
+        "create operator = (leftarg = loud, rightarg = loud, function = loud_eq);"
+        "create operator class loud_ops default for type loud using btree as operator 3 =,"
+        " function 1 loud_cmp(loud, loud)"
+    )
+    project.write(
+        _0001_shops="create schema extra; create extension shouts schema extra;"
+        "create table notes (id int default 1, body text default extra.shout('x'),"
+        " name extra.loud default 'a'::text primary key);"
+        "create view v as select id from notes where body operator(extra.~~~~) 'x';",
+        _0002_mood="grant select on notes to reader_of_drift;",
+    )
+    name = empty_database.name
+    project.connection.execute(
+        f"create role reader_of_drift; create schema app; alter database {name} set search_path"
+        f" = app; alter database {name} set extension_control_path = '{folder}:$system'".encode()
+    )
+    with empty_database.connect(autocommit=True) as connection:
+        there = Project(project.folder, connection)
+        apply(there.migrator, there.files)
+        shutil.rmtree(folder)
+        assert differences(there.audit()) == []
+        connection.execute("alter table app.notes alter id set default 2")
+        [found] = differences(there.audit())
+        assert found == "column app.notes.id: default 2 here, 1 in the files"
+        # What no server has is said of the scratch server, not of the database.
+        there.write(_0003_more="create extension if not exists of_nobody;")
+        connection.execute("insert into yoyo._yoyo_migration values ('x', '0003_more', now())")
+        with pytest.raises(SqlError) as caught:
+            there.audit()
+    assert "That was on a scratch server, from the wheel. No changes" in caught.value.state
+    assert "RUNNER_SCRATCH_URL=postgresql://" in caught.value.hint
+
+
+def test_scratch_server_may_be_another_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RUNNER_SCRATCH_URL", server.conninfo(server.maintenance))
+    monkeypatch.chdir(tmp_path)
+    with scratch_server(18, other=True) as other, other.database() as made:
+        ((name, directory),) = made.connection.execute(
+            "select current_database(), current_setting('data_directory')"
+        )
+        assert name.startswith("scratch_")
+    with psycopg.connect(server.conninfo(server.maintenance)) as conn:
+        assert conn.execute("show data_directory").fetchone() == (directory,)
+        names = conn.execute("select from pg_database where datname = %s", [name]).fetchall()
+        assert names == []
+
+
+VARIED = """
+create table public.customers (id int primary key);
+create table public.readings (id int, region text, note text, customer int references customers,
+    primary key (id, region)) partition by list (region);
+create table public.readings_north partition of public.readings for values in ('n');
+create index readings_note on public.readings (note);
+create function public.nothing() returns trigger language plpgsql as 'begin return new; end';
+revoke execute on function public.nothing() from public;
+create trigger stamp before insert on public.readings for each row execute function nothing();
+create constraint trigger late after insert on public.customers deferrable initially deferred
+    for each row execute function nothing();
+create table public.animals (id int constraint positive check (id > 0));
+create table public.dogs () inherits (public.animals);
+create view public.names as select id from public.customers;
+create view public.long_names as select id from public.names;
+create materialized view public.counted as select id from public.customers;
+create unique index counted_id on public.counted (id);
+comment on materialized view public.counted is 'Counted.';
+create function public.twice(n int) returns int language sql as 'select n * 2';
+revoke execute on function public.twice(int) from public;
+"""
+# Changes by hand, and how many objects are still different after the fixes: those without one.
+UNDONE = {
+    "drop index readings_note": 0,
+    "create index extra on readings (note)": 0,
+    "alter table readings drop constraint readings_customer_fkey": 0,
+    "alter table readings drop column note": 0,
+    "alter table readings add constraint extra unique (id, region, note)": 0,
+    "alter table readings alter column note set not null": 0,
+    "alter table readings_north disable trigger stamp": 0,
+    "drop trigger late on customers; create constraint trigger late after insert on customers"
+    " deferrable for each row execute function nothing()": 0,
+    "alter table customers rename constraint customers_pkey to other": 0,
+    "alter table animals drop constraint positive": 0,
+    "alter table animals add column extra int, add constraint small check (id < 9)": 0,
+    "create or replace view names as select id + 0 as id from customers": 0,
+    "create or replace view names as select id, 1 as extra from customers": 2,
+    "drop materialized view counted": 0,
+    "drop materialized view counted; create materialized view counted as select 1 as id": 0,
+    "drop function twice": 0,
+    "create type wide as range (subtype = int8)": 0,
+    "create function helper() returns int language sql as 'select 1'; alter table animals alter id"
+    " set default helper()": 0,
+    "create type extra as enum ('a'); alter table dogs add column e extra": 1,
+    "drop table customers cascade": 5,
+}
+
+
+def test_fixes_can_be_run_in_the_order_printed_and_leave_no_difference(
+    project: Project,
+) -> None:
+    connection = project.connection
+    connection.execute(VARIED.encode())
+    files = snapshot.take(connection)
+    for change, left in UNDONE.items():
+        with connection.transaction(force_rollback=True):
+            connection.execute(change.encode())
+            found = difference(snapshot.take(connection), files)
+            assert found, change
+            for breach in Audit(compare([], {}), tuple(found), (), {}).breaches():
+                connection.execute(breach.fix.encode())
+            remaining = difference(snapshot.take(connection), files)
+            assert len({d.object for d in remaining}) == left, (change, remaining)
+
+
 # --- baseline -----------------------------------------------------------------------------------
 
 
@@ -253,7 +394,8 @@ def test_baseline_records_database_created_by_stock_yoyo(
 # Tables of other migration tools; removing them is left to the user.
 OTHER_TOOLS = {
     "Prisma": (
-        "create table public._prisma_migrations (id varchar(36) primary key)",
+        "create table public._prisma_migrations"
+        " (migration_name text, finished_at date, rolled_back_at date)",
         "public._prisma_migrations: records of another migration tool",
     ),
     "the Supabase CLI": (

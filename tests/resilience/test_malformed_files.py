@@ -271,6 +271,13 @@ CASES = {
     "discard all outside a transaction": refused(
         OUTSIDE + "DISCARD /**/ ALL;", "the lock of this run", at="2:1"
     ),
+    "strings that are not standard": refused(
+        "set local standard_conforming_strings = off;\n" + B + r"select 'it\'s';",
+        "turns standard_conforming_strings off",
+        r"write a string that has escapes as E'it\'s'.",
+        at="1:1",
+    ),
+    "standard strings": applied("SET standard_conforming_strings = on;\n" + B),
     "another client_encoding": failed(
         "set client_encoding = 'latin1';\nselect 'ü';\n" + B,
         "changes client_encoding to LATIN1, but files are UTF-8",
@@ -470,7 +477,7 @@ CASES = {
             "٠٠٠٢_b.sql": "Names are a number",
             "²_b.sql": "Names are a number",
             "b.sql": "Names are a number",
-            "V2__b.sql": "Names are a number",
+            "B2b.sql": "Names are a number",
             "0002_.sql": "Names are a number",
         }.items()
     },

@@ -23,8 +23,8 @@ from psycopg.rows import TupleRow
 from runner.isolation import surface
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.comparison import compare
+from runner.preflight.diff import difference
 from runner.schema import snapshot
-from runner.schema.diff import difference
 
 from .fixture_rows import ADMIN, HOME, MEMBER, TABLES, fill
 from .test_files import catalog_lines, noise, psql, rollback_of

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--renumbered", action="store_true", help="record applied files under their new numbers"
     )
+    parser.add_argument(
+        "--ignore-records", action="store_true", help="apply what another tool's table records"
+    )
     arguments.add_out_of_order(parser)
 
 
@@ -60,8 +63,12 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
 
         edits.refuse(migrator, plan)
     if plan.pending(to=to, out_of_order=out_of_order):
+        from runner.preflight import foreign
+
         with migrator.lock():  # another run may have applied them by now
             plan = compare(files, migrator.records())
+            if not getattr(context.options, "ignore_records", False):
+                foreign.refuse(migrator.connection, plan, report=context.report)
             migrator.apply(plan.pending(to=to, out_of_order=out_of_order))
             plan = compare(files, migrator.records())
     for state in (State.MISSING, State.COSMETIC):

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     from runner.migrate.plan import compare
-    from runner.preflight import edits
+    from runner.preflight import edits, foreign
     from runner.preflight.dry_run import dry_run
 
     options = context.options
@@ -47,6 +47,7 @@ def run(context: Context) -> int:
     with context.migrator(create=False, log=False, quiet=options.sql) as migrator:
         plan = compare(files, migrator.records())
         edits.refuse(migrator, plan)
+        foreign.refuse(migrator.connection, plan, report=context.report)
         pending = plan.pending(to=to, out_of_order=options.out_of_order)
         if options.sql:
             return _script(context, migrator, pending)

@@ -21,12 +21,11 @@ def run(context: Context) -> int:
     from runner.cli.commands.apply import apply_pending
     from runner.cli.commands.seed import load_seeds, refuse_remote
     from runner.cli.commands.up import start_with_port
-    from runner.migrate import seeds
     from runner.migrate.plan import compare
     from runner.preflight import confirmation
     from runner.preflight.rollbacks import roll_back
 
-    files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
+    files, scripts = context.files(), context.seeds()
     start_with_port(context)
     if context.settings.embedded:
         _recreate(context)

@@ -50,6 +50,8 @@ def load_seeds(
     """Load seed files and print what changed in which table."""
     from runner.migrate import seeds
 
+    if not scripts:
+        return []
     try:
         with migrator.lock():
             counts = seeds.load(migrator, scripts, {"seed.orgs": orgs} if orgs else None)

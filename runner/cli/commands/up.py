@@ -30,9 +30,8 @@ def run(context: Context) -> int:
     from runner.cli.commands.apply import apply_pending
     from runner.cli.commands.seed import load_seeds, refuse_remote
     from runner.isolation import application_login
-    from runner.migrate import seeds
 
-    files, scripts = context.files(), seeds.read(context.settings.seeds_dir)
+    files, scripts = context.files(), context.seeds()
     roles = application_login.wanted(context.settings)
     start_with_port(context)
     with context.migrator() as migrator:

@@ -45,7 +45,10 @@ def class_names(schema: Schema) -> dict[Relation | Type, str]:
     # Inside a class, an annotation with the name of a column would mean the field.
     records: tuple[Relation | Type, ...] = (*schema.relations, *schema.composites)
     taken = _RESERVED | {column.name for record in records for column in record.columns}
-    types = [*schema.enums, *schema.composites]
+    # A row type that a column has: the table's class keeps its name.
+    tables = {relation.name for relation in schema.relations}
+    rows = [t for t in schema.composites if t.schema == schema.name and t.name in tables]
+    types = [t for t in (*schema.enums, *schema.composites) if t not in rows]
     types.sort(key=lambda t: (t.schema != schema.name, t.schema, t.name))  # own: shorter names
     names: dict[Relation | Type, str] = {
         type_: free((class_name([type_.name]), class_name([type_.schema, type_.name])), taken)
@@ -54,6 +57,7 @@ def class_names(schema: Schema) -> dict[Relation | Type, str]:
     for relation in schema.relations:
         candidates = class_name([singular(relation.name)]), class_name([relation.name])
         names[relation] = free(candidates, taken)
+    names |= {row: free((class_name([singular(row.name), "row"]),), taken) for row in rows}
     return names
 
 

@@ -11,7 +11,7 @@ from runner.files import statements
 _LEAVES = ("policy", "trigger", "rule", "event trigger", "publication", "subscription")
 _MADE = (
     *("schema", "extension", "type", "domain", "sequence", "table", "function", "procedure"),
-    *("aggregate", "operator", "cast", "index", "statistics", "view", "materialized view"),
+    *("aggregate", "operator", "cast", "view", "materialized view", "index", "statistics"),
     *("rule", "trigger", "event trigger", "policy", "publication"),
 )
 _REMOVED = (
@@ -25,7 +25,11 @@ _MAKE = re.compile(
     rf"({'|'.join(sorted(_MADE, key=len, reverse=True))})\b"
 )
 _TO_THE_END = re.compile(r";?([ \t]*--[^\n]*)?")
-_PARTS = re.compile(r"alter table .*\b(drop constraint|drop column|add constraint)\b")
+_PARTS = re.compile(
+    r"alter table .*?\b(drop constraint|drop column|add constraint .* foreign key|add constraint"
+    r"|add column)\b"
+)
+_PLACES = {"add column": (1, 9), "add constraint": (1, 90), "drop constraint": (2, 0)}
 _FORCE = re.compile(
     r"^alter table (?!only )(\S+|.*\".*) (?:no )?force row level security;", re.MULTILINE
 )
@@ -75,12 +79,18 @@ def rank(statement: str) -> tuple[int, int]:
         kind = dropped[1]
         return (0, _LEAVES.index(kind)) if kind in _LEAVES else (3, _REMOVED.index(kind))
     if part := _PARTS.match(text):
-        return {"add constraint": (1, 90), "drop constraint": (2, 0)}.get(part[1], (2, 1))
+        return _PLACES.get(part[1], (1, 91) if "foreign" in part[1] else (2, 1))
     if text.startswith(("revoke ", "alter role ", "alter database ", "alter system ")):
         return (0, 90)
     if made := _MAKE.match(text):
         return (1, _MADE.index(made[1]))
     return (1, 80)  # alter, grant, do, comment
+
+
+def rank_of_fix(fix: str) -> tuple[int, int]:
+    """Return the place of a fix among others: that of what it makes, else of its last statement."""
+    ranks = [rank(statement) for statement in parts(fix)[0]]
+    return min((found for found in ranks if found[0] == 1), default=ranks[-1] if ranks else (4, 0))
 
 
 def joined(fixes: Iterable[str]) -> str:

@@ -18,10 +18,10 @@ from runner.preflight.checks import apply_paths, broken_code, lint
 from runner.preflight.checks.chain import Chain
 from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
 from runner.preflight.checks.trial import run_again
+from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import ScratchServer, apply
 from runner.queries import query
 from runner.schema import snapshot
-from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
 
 # What a file may do on the scratch server: generated values must not fill a disk.

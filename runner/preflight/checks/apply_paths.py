@@ -12,9 +12,9 @@ from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.preflight.checks.finding import Finding, failure
 from runner.preflight.checks.trial import catalog_writes, run
+from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import ScratchServer, apply
 from runner.schema import snapshot
-from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
 
 RE_RUN_OF_ALL = "re-run of all files"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runner.postgres.connection import Connection
+from runner.preflight.diff import Difference
 from runner.queries import query
-from runner.schema.diff import Difference
 
 
 def removes_names(differences: Sequence[Difference]) -> bool:

@@ -13,8 +13,8 @@ from runner.errors import FileError, Interrupted, RunnerError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.preflight.checks.finding import Finding
+from runner.preflight.diff import difference
 from runner.preflight.scratch import ScratchServer
-from runner.schema.diff import difference
 
 NAME = "out-of-order files"
 
@@ -70,13 +70,16 @@ def against(sql_dir: Path, ref: str) -> Iterator[tuple[list[Migration], list[Mig
         new = [file for file in here if file.id not in known]
         newest = max(file.number for file in deployed)
         both = {file.id: file for file in (*deployed, *here)}
-        same_number = [(a, b) for a in new for b in deployed if a.number == b.number]
+        dated = loader.DATE.match  # two files of a day may have the same number
+        same_number = [
+            (a, b) for a in new for b in deployed if a.number == b.number and not dated(a.id)
+        ]
         for a, b in same_number:
             raise FileError(
                 f"{a.id} has the same number as {b.id}, which is in {ref}",
                 hint="Rename it to the next free number, so that it is applied later.",
             )
-        files = sorted(both.values(), key=lambda file: file.number)
+        files = sorted(both.values(), key=lambda file: (file.number, file.id))
         yield files, [file for file in new if file.number < newest]
 
 

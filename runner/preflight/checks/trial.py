@@ -11,9 +11,9 @@ from runner.execution.sql_errors import own_sql_error
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
+from runner.preflight.diff import Difference, difference
 from runner.queries import query
 from runner.schema import snapshot
-from runner.schema.diff import Difference, difference
 from runner.schema.snapshot import Snapshot
 
 _Table = tuple[str, str]  # schema and name

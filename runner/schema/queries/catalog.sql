@@ -1,5 +1,5 @@
 -- The catalog as facts: one row for each property of each object that is not built in. Run it under
--- search_path = pg_catalog, so that every name is qualified.
+-- the settings of snapshot.py, so that every name is qualified.
 --
 --   kind, name   the object: 'column', 'public.notes.status'
 --   of           the table it belongs to and is dropped with, if any
@@ -65,10 +65,16 @@ functions as (
             as kind
     from pg_proc as p
     inner join schemas as s on s.oid = p.pronamespace
-    where p.oid >= s.first_oid and not exists (
-        select from extension_members as e
-        where e.classid = 'pg_proc'::regclass and e.objid = p.oid
-    )
+    where p.oid >= s.first_oid
+        and not exists (
+            select from extension_members as e
+            where e.classid = 'pg_proc'::regclass and e.objid = p.oid
+        )
+        -- The constructors of a range type come and go with it.
+        and not exists (
+            select from pg_depend as d
+            where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i'
+        )
 ),
 types as (
     select t.*, s.name || '.' || quote_ident(t.typname) as name
@@ -111,7 +117,11 @@ indexes as (
     where not exists (select from pg_constraint as k where k.conindid = i.indexrelid and k.contype <> 'f')
 ),
 triggers as (
-    select t.*, r.name as relation, r.name || '.' || quote_ident(t.tgname) as name
+    select
+        t.*,
+        r.name as relation,
+        r.name || '.' || quote_ident(t.tgname) as name,
+        parent.tgenabled as parents
     from pg_trigger as t
     inner join relations as r on r.oid = t.tgrelid
     left join pg_trigger as parent on parent.oid = t.tgparentid
@@ -680,7 +690,9 @@ facts (kind, name, of, trait, value, make, unmake) as (
     group by k.name, k.relation
     union all
     select
-        'index', i.name, i.relation, fact.trait, fact.value, pg_get_indexdef(i.indexrelid),
+        'index', i.name, i.relation, fact.trait, fact.value,
+        -- With ONLY it would be invalid until each partition has one.
+        regexp_replace(pg_get_indexdef(i.indexrelid), '^([^(]* ON) ONLY ', '\1 '),
         'drop index ' || i.name
     from indexes as i
     cross join lateral (
@@ -701,7 +713,13 @@ facts (kind, name, of, trait, value, make, unmake) as (
         (
             'definition', pg_get_triggerdef(t.oid),
             regexp_replace(pg_get_triggerdef(t.oid), '^CREATE TRIGGER', 'create or replace trigger'),
-            format('drop trigger %I on %s', t.tgname, t.relation)
+            case when t.parents is null then format('drop trigger %I on %s', t.tgname, t.relation)
+            else format(
+                'alter table %s %s trigger %I', t.relation, case t.parents
+                    when 'D' then 'disable' when 'R' then 'enable replica' when 'A' then 'enable always'
+                    else 'enable'
+                end, t.tgname
+            ) end
         ),
         (
             'fires', case t.tgenabled
@@ -772,6 +790,10 @@ facts (kind, name, of, trait, value, make, unmake) as (
         format('drop cast (%s as %s)', c.castsource::regtype, c.casttarget::regtype)
     from pg_cast as c
     where c.oid >= 16384
+        and not exists (
+            select from pg_depend as d
+            where d.classid = 'pg_cast'::regclass and d.objid = c.oid and d.deptype = 'i'
+        )
         and not exists (
             select from extension_members as e
             where e.classid = 'pg_cast'::regclass and e.objid = c.oid
@@ -914,7 +936,7 @@ select kind, name, trait, value, of, make, unmake
 from facts
 -- Of the migration tables, only what was granted or added to them.
 where not (
-    name ~ '^(supabase_migrations|yoyo)(\.|$)'
+    name ~ '^(supabase_migrations|yoyo)([.]|$)'
     and kind in ('column', 'constraint', 'index', 'schema', 'sequence', 'table', 'type')
     and trait !~ ' to '
 )

@@ -11,9 +11,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.files import loader
+from runner.preflight import diff
+from runner.preflight.diff import Difference
 from runner.preflight.scratch import scratch_server
-from runner.schema import diff, snapshot
-from runner.schema.diff import Difference
+from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 
@@ -323,7 +324,7 @@ def test_effect_is_reported_as_an_action(
 def fingerprint_of(made: Snapshot) -> str:
     """Compute in Python what the runner computes in SQL."""
     lines = "\n".join(f"{f.kind}|{f.name}|{f.trait}|{f.value}" for f in made.facts)
-    return f"2:{made.version}:{hashlib.sha256(lines.encode()).hexdigest()}"
+    return f"3:{made.version}:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
 def test_fingerprint_computed_in_sql_matches_snapshot(
@@ -340,6 +341,34 @@ def test_snapshot_leaves_session_settings_unchanged(conn: Connection[TupleRow]) 
     snapshot.take(conn)
     snapshot.fingerprint(conn)
     assert conn.execute("show search_path").fetchone() == before
+
+
+@one_server
+def test_settings_that_change_how_text_is_written_are_no_difference(
+    conn: Connection[TupleRow],
+) -> None:
+    conn.execute(
+        "create table public.t (a timestamptz default '2026-01-02 03:04+05', b date default"
+        " '2026-02-03', c interval default '1 day 02:00', d bytea default '\\x00ff', e text default"
+        r" 'a\b', f float8 default 0.1, "
+        "check (a > '2026-01-01 00:00+00'), check (e <> 'user'));"
+        "create view public.v as select t.a from public.t where t.b < '2026-03-04'"
+    )
+    before = snapshot.take(conn)
+    fingerprint = snapshot.fingerprint(conn)
+    for setting in (
+        "timezone = 'Asia/Tokyo'",
+        "datestyle = 'German, DMY'",
+        "intervalstyle = 'iso_8601'",
+        "bytea_output = 'escape'",
+        "standard_conforming_strings = off",
+        "quote_all_identifiers = on",
+        "search_path = public",
+        "extra_float_digits = -3",
+    ):
+        conn.execute(f"set local escape_string_warning = off; set local {setting}")
+        assert diff.difference(snapshot.take(conn), before) == [], setting
+        assert snapshot.fingerprint(conn) == fingerprint, setting
 
 
 def test_files_give_the_same_snapshot_on_every_version(files: Snapshot, server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,9 +12,13 @@ from runner.schema.snapshot import OF_OTHERS, Fact, Object, Snapshot
 
 # Kinds that cannot be changed in place: they are dropped and created again.
 _RECREATED = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
+# Kinds that anyone may use once they are created, unless that is revoked.
+_OPEN = ("function", "procedure", "aggregate", "type")
 # Facts that `add column` includes.
 _ADDED_WITH_A_COLUMN = ("default", "generated", "identity", "not null", "type")
 _BASE = ("", "definition", "function", "runs")  # traits that every object of a kind has
+# Traits whose values name other objects.
+_USES = ("calls", "default", "definition", "function", "runs", "server", "type")
 _SHORT = 72  # characters of a value shown within a sentence
 
 
@@ -113,7 +118,9 @@ def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
             found += _within(object_, old, new)
         else:
             found.append(_whole(object_, old, new))
-    return _folded(found)
+    kept = _without_inherited(found, {**_parents(before), **_parents(after)})
+    with_parent = {(d.kind, d.name) for d in found if d not in kept}
+    return _certain(_folded(_renamed(kept)), before, with_parent)
 
 
 def _base(facts: dict[str, Fact]) -> Fact | None:
@@ -145,7 +152,9 @@ def _recreated(facts: dict[str, Fact]) -> str:
     base = _base(facts)
     if base is None or not base.make:
         return ""
-    if base.kind not in _RECREATED:
+    if base.kind == "view" and "definition" in base.trait:
+        return _statements(base.make.replace("create view", "create or replace view", 1))
+    if base.kind not in _RECREATED and not base.make.startswith("CREATE CONSTRAINT"):
         return _statements(base.make)
     return _statements(base.unmake, base.make, *(fact.make for fact in facts.values()))
 
@@ -172,24 +181,111 @@ def _whole(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Diffe
     else:
         said = _ADDED_WITH_A_COLUMN if base.kind == "column" else ()
         makes = [base.make, *(f.make for f in new.values() if f.trait not in said)]
+        if base.kind in _OPEN and not any(trait.endswith(" to public") for trait in new):
+            right = "usage on type" if base.kind == "type" else "execute on function"
+            right = right.replace(
+                "function", "procedure" if base.kind == "procedure" else "function"
+            )
+            makes.insert(1, f"revoke {right} {base.name} from public")
         fix = _statements(*makes) if base.make else ""
     before, after = (None, base.value) if new else (base.value, None)
     return Difference(*object_, "", before, after, base.of, fix)
+
+
+def _parents(side: Snapshot) -> dict[str, list[str]]:
+    """Return the tables that each partition or child inherits from."""
+    return {f.name: f.value.split(", ") for f in side.facts if f.trait == "inherits"}
+
+
+def _without_inherited(found: list[Difference], parents: dict[str, list[str]]) -> list[Difference]:
+    """Leave out what a partition or child has from its parent, and is changed with it."""
+
+    def key(d: Difference, of: str | None) -> tuple[object, ...]:
+        name = d.name.removeprefix(f"{d.of}.")
+        values = [d.before, d.after]
+        if d.kind in ("constraint", "index"):  # a partition's has a name of its own
+            name = ""
+            values = [v and (v.partition(" USING ")[2] or v) for v in values]
+        return of, d.kind, d.trait, name, *values
+
+    known = {key(d, d.of) for d in found if d.of}
+    return [
+        d
+        for d in found
+        if not any(key(d, parent) in known for parent in parents.get(d.of or "", ()))
+    ]
+
+
+def _renamed(found: list[Difference]) -> list[Difference]:
+    """Fix a constraint that has another name by a rename: references may depend on it."""
+    kept = list(found)
+    for n, d in enumerate(found):
+        if d.kind != "constraint" or not d.is_whole or d.before is not None or not d.of:
+            continue
+        same = [
+            o
+            for o in found
+            if (o.kind, o.of, o.before, o.after) == (d.kind, d.of, d.after, None) and o.is_whole
+        ]
+        if len(same) == 1 and d.fix.startswith("alter table"):
+            old, new = (one.name.removeprefix(f"{d.of}.") for one in (same[0], d))
+            kept[n] = replace(d, fix=f"alter table {d.of} rename constraint {old} to {new};")
+            kept[found.index(same[0])] = replace(same[0], fix="")
+    return kept
+
+
+def _certain(found: list[Difference], here: Snapshot, with_parent: set[Object]) -> list[Difference]:
+    """Leave out fixes that need what is missing here, or drop what other objects here use."""
+    missing = [d.name for d in found if _is_added(d) and not d.fix]
+    missing += [d.name for d in found if _is_added(d) and any(_names(m, d.fix) for m in missing)]
+    columns = {d.of for d in found if d.kind == "column" and d.is_whole}
+    changed = with_parent | {(d.kind, d.name) for d in found if d.fix}
+    facts = [f for f in here.facts if f.trait in _USES and (f.kind, f.name) not in changed]
+
+    def is_refused(d: Difference) -> bool:
+        if d.kind == "view" and d.trait and d.name in columns:
+            return True  # a view cannot lose or rename a column
+        own = d.name.partition("(")[0]
+        uses = (f for f in facts if d.name not in (f.name, f.of) and _names(own, f.value))
+        dropped = re.match("drop (?:materialized )?(?:view|server|function|type) ", d.fix)
+        return any(_names(name, d.fix) for name in missing) or bool(dropped and any(uses))
+
+    return [replace(d, fix="") if d.fix and is_refused(d) else d for d in found]
+
+
+def _is_added(d: Difference) -> bool:
+    return d.is_whole and d.before is None
+
+
+def _names(name: str, text: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(name)}\b", text) is not None
 
 
 def _folded(found: list[Difference]) -> list[Difference]:
     """Fold objects into the table, view or domain that they are added or dropped with."""
     tables = {d.name: d for d in found if d.is_whole and d.of is None}
     kinds: dict[str, list[str]] = {}
+    fixes: dict[str, list[str]] = {}
     kept = []
     for d in found:
         table = tables.get(d.of or "")
         if table and (d.before is None) is (table.before is None):
             if d.is_whole:
                 kinds.setdefault(table.name, []).append(d.kind)
+            if table.fix and d.before is None:
+                fixes.setdefault(table.name, [table.fix]).append(d.fix)
         else:
             kept.append(d)
-    return [replace(d, with_it=tuple(kinds[d.name])) if d.name in kinds else d for d in kept]
+    return [
+        replace(
+            d,
+            with_it=tuple(kinds.get(d.name, ())),
+            fix=_statements(*"\n".join(fixes[d.name]).split(";\n")) if d.name in fixes else d.fix,
+        )
+        if d.is_whole and d.of is None
+        else d
+        for d in kept
+    ]
 
 
 def _statements(*statements: str | None) -> str:

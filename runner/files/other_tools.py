@@ -1,0 +1,54 @@
+"""Recognize migration files of other tools, which would run differently here."""
+
+from __future__ import annotations
+
+import re
+
+# A comment on a line of its own, in a file that also contains what undoes it.
+MARK = re.compile(
+    r"""(?ix) (?: --++ | /\*++ ) [ \t]*+ (?:
+        \+ (?P<goose> goose ) \b
+      | \+ (?P<sql_migrate> migrate | micrate ) [ \t]
+      | (?P<dbmate> migrate ) : (?: up | down ) \b
+      | (?P<rambler> rambler ) [ \t] (?: up | down ) \b
+      | (?P<tern> create [ ] above ) [ ] / [ ] drop [ ] below
+      | // [ \t]* (?P<MyBatis> @undo ) \b
+      | (?P<Liquibase> liquibase [ ] formatted [ ] sql | changeset [ ]+ \S+:\S+ )
+      | (?: up | down ) [ \t]+ (?P<node_pg_migrate> migration ) \b
+      | [@=\ \t]* (?P<another_migration_tool> up | down | undo | rollback )
+        [=: \t]* (?: \*/ )? (?= [\r\n] | \Z )
+    )""",
+)
+_SPLIT = (
+    "Move the part that undoes it to {stem}.rollback.sql, and delete these marks. If the tool has "
+    "applied the file, record that: python -m runner baseline"
+)
+# A name, whose it is, and what to do.
+_NAMES = (
+    (
+        re.compile(r".+\.(?:up|down)\Z"),
+        "golang-migrate and sqlx",
+        "Rename NAME.up.sql to NAME.sql, and NAME.down.sql to NAME.rollback.sql.",
+    ),
+    (
+        re.compile(r"(?:[BUV][0-9][0-9._]*|R)__"),
+        "Flyway",
+        "Rename V2__NAME.sql to 0002_NAME.sql, and U2__NAME.sql to 0002_NAME.rollback.sql. Put the "
+        "statements of R__NAME.sql into a new migration at each change.",
+    ),
+    (
+        re.compile(r"[0-9]+\.(?:un)?do(?:\.|\Z)"),
+        "Postgrator",
+        "Rename 001.do.NAME.sql to 001_NAME.sql, and 001.undo.NAME.sql to 001_NAME.rollback.sql.",
+    ),
+)
+
+
+def of_name(stem: str) -> tuple[str, str] | None:
+    """Return the tools whose files have such a name, and what to do; else None."""
+    return next(((tool, hint) for name, tool, hint in _NAMES if name.match(stem)), None)
+
+
+def of_mark(mark: re.Match[str], stem: str) -> tuple[str, str]:
+    """Return the tool that a match of MARK belongs to, and what to do."""
+    return str(mark.lastgroup).replace("_", " "), _SPLIT.format(stem=stem)

@@ -1,0 +1,77 @@
+"""Give a scratch server what migrations need and other servers have: roles, extensions, a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from psycopg import sql
+
+from runner.errors import SqlError
+from runner.files.loader import Migration
+from runner.postgres.connection import Connection
+from runner.queries import query
+from runner.schema import snapshot
+
+_DEFAULT_PATH = '"$user", public'
+_ROLE = re.compile(r'role "(.+)" does not exist')
+_EXTENSION = re.compile(r'extension "(.+)" is not available')
+FOLDER_SETTING = 18  # the first version with extension_control_path
+
+
+def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> None:
+    """Give a scratch database the search_path of another, and its schemas that no file makes."""
+    ((path, schemas),) = like.execute(
+        "select current_setting('search_path'), current_schemas(false)::text[]"
+    )
+    if path == _DEFAULT_PATH:
+        return
+    texts = [file.text for file in files]
+    for schema in schemas:
+        create = rf'(?i)create\s+schema\s+(if\s+not\s+exists\s+)?"?{re.escape(schema)}\b'
+        if not any(re.search(create, text) for text in texts):
+            made.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+    database = sql.Identifier(made.info.dbname)
+    value = sql.SQL(path)  # as the server shows it: a list of names, quoted where needed
+    made.execute(sql.SQL("alter database {} set search_path = {}").format(database, value))
+
+
+def supply(error: SqlError, admin: Connection, like: Connection, data_dir: Path | None) -> bool:
+    """Make the role or extension that a file has not found, if the database `like` has it.
+
+    `data_dir`: of the scratch server, or None for a server that is not ours.
+    """
+    if (role := _ROLE.search(error.message)) and _has(like, "pg_roles", "rolname", role[1]):
+        admin.execute(sql.SQL("create role {}").format(sql.Identifier(role[1])))
+        return True
+    found = _EXTENSION.search(error.message)
+    if not found or data_dir is None or admin.info.server_version // 10000 < FOLDER_SETTING:
+        return False
+    version = _has(like, "pg_extension", "extname", found[1], "extversion")
+    folder = data_dir / "stubs" / "extension"
+    if not version or (folder / f"{found[1]}.control").exists():
+        return False
+    with like.transaction():
+        like.execute(snapshot.PIN.encode())
+        rows = like.execute(query("preflight/extension_stub"), {"name": found[1]}).fetchall()
+    folder.mkdir(parents=True, exist_ok=True)
+    control = f"default_version = '{version}'\nrelocatable = true\n"
+    (folder / f"{found[1]}.control").write_text(control, encoding="utf-8")
+    text = "".join(f"{statement};\n" for (statement,) in rows)
+    (folder / f"{found[1]}--{version}.sql").write_text(text, encoding="utf-8")
+    path = sql.Literal(f"{folder.parent}:$system")
+    admin.execute(sql.SQL("alter system set extension_control_path = {}").format(path))
+    admin.execute("select pg_reload_conf()")
+    return True
+
+
+def _has(like: Connection, catalog: str, key: str, name: str, value: str = "true") -> str | None:
+    """Return a value of the row of a catalog, None without such a row."""
+    row = like.execute(
+        sql.SQL("select {}::text from pg_catalog.{} where {} = %s").format(
+            sql.SQL(value), sql.Identifier(catalog), sql.Identifier(key)
+        ),
+        [name],
+    ).fetchone()
+    return str(row[0]) if row else None
