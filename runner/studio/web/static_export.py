@@ -15,7 +15,7 @@ from runner.errors import RunnerError, UsageError
 from runner.events import Note, Report, Working, silent
 from runner.postgres.target import Target
 from runner.studio.actions import Actions, isolation_page
-from runner.studio.data import diagram, history, paging, people, run_log, views
+from runner.studio.data import diagram, history, paging, people, records, run_log, views
 from runner.studio.data.paging import PageRequest
 from runner.studio.data.viewer import CannotViewAs, Person, Source, session_as
 from runner.studio.web import render
@@ -137,6 +137,7 @@ class _Writer:
                 database=self._target.name,
                 user=self._target.parameters.get("user", ""),
                 links=StaticLinks(name, files),
+                login_statement=self._source.login_statement,
                 here=page.address,
                 live=False,
             )
@@ -161,8 +162,10 @@ class _Writer:
         yield from self._database_pages(people.CONNECTED)
 
     def _pages_as(self, person: Person) -> Iterator[ReportPage]:
-        summaries = views.overview(self._source, person)
-        yield ReportPage(person, Address("overview"), "overview.html", {"summaries": summaries})
+        every = max(1, len(self._tables))
+        listed = views.overview(self._source, person, size=every, patience=records.FULL)
+        content: dict[str, Any] = {"view": listed, "like": ""}
+        yield ReportPage(person, Address("overview"), "overview.html", content)
         for table in self._tables:
             view = views.table(self._source, person, table.name, PageRequest())
             if view:
@@ -176,11 +179,12 @@ class _Writer:
 
     def _database_pages(self, owner: Person) -> Iterator[ReportPage]:
         """Yield the pages about the database itself, which are the same for all people."""
-        comparison = views.comparison(self._source, self._people)
+        comparison = views.comparison(self._source, self._people, patience=records.FULL)
         content = {"comparison": comparison, "people": "", "like": ""}
         yield ReportPage(owner, Address("comparison"), "comparison.html", content)
         drawn = diagram.schemas(self._tables) if diagram.drawable() else None
-        content = {"tables": self._tables, "pictures": drawn}
+        sizes = views.sizes(self._source, self._tables)
+        content = {"tables": self._tables, "pictures": drawn, "sizes": sizes}
         yield ReportPage(owner, Address("schema"), "schema.html", content)
         for table in self._tables:
             address = Address("schema", table.name)

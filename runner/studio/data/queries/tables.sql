@@ -61,7 +61,6 @@ select
     pg_catalog.has_schema_privilege(c.relnamespace, 'usage'),
     pg_catalog.has_any_column_privilege(c.oid, 'select'),
     nullif(c.reltuples, -1)::bigint,
-    pg_catalog.pg_total_relation_size(c.oid),
     pg_catalog.pg_get_userbyid(c.relowner)::text
 from exposed as c
 order by c.relname, c.nspname
