@@ -28,8 +28,7 @@ class Untrusted:
 def read(connection: Connection, config: Config | None) -> list[Untrusted]:
     """Return these objects; none for a session that could not run programs on the server.
 
-    Trusted are the owners of the tables that the project's file names; without a file, those of
-    schemas.
+    Trusted are the owners of the tables that the project's file names, if any, else of schemas.
     """
     if connection.execute(query("isolation/untrusted_owners")).fetchone() == (False,):
         return []  # most databases; the other query takes longer to plan
@@ -37,5 +36,13 @@ def read(connection: Connection, config: Config | None) -> list[Untrusted]:
     if config:
         people = config.people.table if config.people else None
         named = [name for name in (config.tenant_table, people, *config.rights) if name]
-    given = {"tables": named, "schemas": config is None}
+    given = {"tables": named, "schemas": not named}
     return [Untrusted(*row) for row in connection.execute(query("isolation/untrusted"), given)]
+
+
+def limit_search_path(connection: Connection, *, local: bool = True) -> None:
+    """Let no statement find a function or operator of such a role instead of PostgreSQL's own.
+
+    `local`: until the transaction ends, else for the session. Nothing is changed elsewhere.
+    """
+    connection.execute(query("isolation/limit_search_path"), {"local": local})

@@ -18,6 +18,7 @@ from runner.isolation import (
     project,
     proof,
     surface,
+    untrusted,
 )
 from runner.isolation.surface import review
 from runner.isolation.verdict import Verdict
@@ -66,6 +67,7 @@ def verify(
     a malformed lock file; with "drift", also what keeps the files from being compared.
     """
     schemas = schemas or ("public",)
+    untrusted.limit_search_path(migrator.connection, local=False)
     if only in (drift.NAME, surface.NAME):
         one = _drift(migrator, sql_dir, report) if only == drift.NAME else None
         verdict = (one or review.verify(migrator, sql_dir)).with_more(

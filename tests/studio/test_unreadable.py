@@ -111,7 +111,7 @@ TRAPPED = ("of_other_role", "with_index", "with_cast", "of_superuser", "with_typ
 def intruder(seeded: Database) -> Iterator[psycopg.Connection]:
     """A session of a role that may create objects in public; and no file `escaped`."""
     with seeded.connect(autocommit=True) as conn:
-        conn.execute("copy (select 1) to program 'rm -f escaped'")
+        conn.execute("copy (select 1) to program 'cat; rm -f escaped'")
         conn.execute("create role intruder; grant create on schema public to intruder")
         conn.execute("set role intruder")
         yield conn

@@ -3,9 +3,8 @@
 -- policy, a trigger, a default, a check, an index, a type, a partition or a child. The code of a view
 -- runs as the user who reads it, and can undo `set role`, so a superuser is a superuser there.
 --
--- Trusted are superusers, this user, the owners of
--- the database, of the migration tables, of the tables that the project's file names, and, with
--- `schemas`, of schemas.
+-- Trusted are superusers, this user, the owners of the database, of the migration tables, of `tables`,
+-- and, with `schemas`, of schemas.
 --
 -- `shadows`: the function or operator has the name of one of PostgreSQL, in a schema of the default
 -- search_path: a statement may find it instead. So the operators here compare values of one type.
@@ -44,7 +43,7 @@ owned (class, oid, owner) as materialized (
             from pg_catalog.pg_database as d
             where d.datname = current_database()
         )
-        and s.refclassid = 'pg_catalog.pg_authid'::regclass
+        and s.refclassid = 'pg_catalog.pg_authid'::regclass::oid
         and s.refobjid not in (select trusted.oid from trusted)
 ),
 
@@ -57,25 +56,25 @@ parts (class, oid, of_class, of_oid) as (
         w.ev_class
     from pg_catalog.pg_rewrite as w
     union all
-    select 'pg_catalog.pg_policy'::regclass, p.oid, 'pg_catalog.pg_class'::regclass, p.polrelid
+    select 'pg_catalog.pg_policy'::regclass::oid, p.oid, 'pg_catalog.pg_class'::regclass::oid, p.polrelid
     from pg_catalog.pg_policy as p
     union all
-    select 'pg_catalog.pg_trigger'::regclass, t.oid, 'pg_catalog.pg_class'::regclass, t.tgrelid
+    select 'pg_catalog.pg_trigger'::regclass::oid, t.oid, 'pg_catalog.pg_class'::regclass::oid, t.tgrelid
     from pg_catalog.pg_trigger as t
     where not t.tgisinternal
     union all
-    select 'pg_catalog.pg_attrdef'::regclass, d.oid, 'pg_catalog.pg_class'::regclass, d.adrelid
+    select 'pg_catalog.pg_attrdef'::regclass::oid, d.oid, 'pg_catalog.pg_class'::regclass::oid, d.adrelid
     from pg_catalog.pg_attrdef as d
     union all
-    select 'pg_catalog.pg_constraint'::regclass, k.oid, 'pg_catalog.pg_class'::regclass, k.conrelid
+    select 'pg_catalog.pg_constraint'::regclass::oid, k.oid, 'pg_catalog.pg_class'::regclass::oid, k.conrelid
     from pg_catalog.pg_constraint as k
     where k.contype = 'c' and k.contypid = '0'::oid
     union all
-    select 'pg_catalog.pg_constraint'::regclass, k.oid, 'pg_catalog.pg_type'::regclass, k.contypid
+    select 'pg_catalog.pg_constraint'::regclass::oid, k.oid, 'pg_catalog.pg_type'::regclass::oid, k.contypid
     from pg_catalog.pg_constraint as k
     where k.contype = 'c' and k.contypid <> '0'::oid
     union all
-    select 'pg_catalog.pg_class'::regclass, i.indexrelid, 'pg_catalog.pg_class'::regclass, i.indrelid
+    select 'pg_catalog.pg_class'::regclass::oid, i.indexrelid, 'pg_catalog.pg_class'::regclass::oid, i.indrelid
     from pg_catalog.pg_index as i
 ),
 
@@ -90,9 +89,9 @@ leads (from_class, from_oid, class, oid) as materialized (
     where exists (select from owned)
     union all
     select
-        'pg_catalog.pg_class'::regclass,
+        'pg_catalog.pg_class'::regclass::oid,
         i.inhrelid,
-        'pg_catalog.pg_class'::regclass,
+        'pg_catalog.pg_class'::regclass::oid,
         i.inhparent
     from pg_catalog.pg_inherits as i
 ),
@@ -119,20 +118,20 @@ select
                 select
                 from pg_catalog.pg_proc as same
                 where same.proname = p.proname
-                    and same.pronamespace = 'pg_catalog'::regnamespace
+                    and same.pronamespace = 'pg_catalog'::regnamespace::oid
             )
         ),
         false
     ) as shadows
 from reached
 left join pg_catalog.pg_class as c
-    on reached.class = 'pg_catalog.pg_class'::regclass
+    on reached.class = 'pg_catalog.pg_class'::regclass::oid
     and c.oid = reached.oid
     and c.relkind in ('r', 'p', 'v', 'm', 'f')
 left join pg_catalog.pg_proc as p
-    on reached.class = 'pg_catalog.pg_proc'::regclass and p.oid = reached.oid
+    on reached.class = 'pg_catalog.pg_proc'::regclass::oid and p.oid = reached.oid
 left join pg_catalog.pg_operator as o
-    on reached.class = 'pg_catalog.pg_operator'::regclass and o.oid = reached.oid
+    on reached.class = 'pg_catalog.pg_operator'::regclass::oid and o.oid = reached.oid
 left join pg_catalog.pg_namespace as n on n.oid in (p.pronamespace, o.oprnamespace)
 where coalesce(c.oid, p.oid, o.oid) is not null
 group by reached.oid, c.oid, p.oid, p.proname, o.oid, n.nspname

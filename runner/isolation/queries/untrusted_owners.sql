@@ -12,7 +12,7 @@ select exists (
     inner join pg_catalog.pg_database as d on d.oid = s.dbid and d.datname = current_database()
     inner join pg_catalog.pg_roles as r on r.oid = s.refobjid
     where s.deptype = 'o'
-        and s.refclassid = 'pg_catalog.pg_authid'::regclass
+        and s.refclassid = 'pg_catalog.pg_authid'::regclass::oid
         and not r.rolsuper
         and r.rolname <> session_user
         and r.oid <> d.datdba

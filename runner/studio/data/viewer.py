@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from runner.isolation import untrusted
 from runner.postgres.connection import Connection
 from runner.postgres.target import Target
 from runner.queries import query
@@ -173,6 +174,8 @@ def session_as(source: Source, person: Person) -> Iterator[Connection]:
     refusal: psycopg.Error | None = None
     with source.of(person).connection() as connection:
         with connection.transaction(force_rollback=True):
+            if source.of(person) is source.connections:
+                untrusted.limit_search_path(connection)
             if person.settings:
                 settings = json.dumps(dict(person.settings))
                 connection.execute(query("studio/data/settings"), {"settings": settings})
