@@ -94,10 +94,13 @@ class Server:
         )
 
     def _remove_sockets(self) -> None:
-        """Remove the sockets that a moved server leaves behind, and the short socket folder."""
+        """Remove the socket that a moved server leaves behind, and the short socket folder."""
+        made = self.socket_dir / f".s.PGSQL.{self.port}"
+        lock = made.with_name(f"{made.name}.lock")  # its first line is the pid
         with contextlib.suppress(OSError):
-            for path in list(self.socket_dir.glob(".s.PGSQL.*")):
-                path.unlink()
+            if lock.exists() and lock.read_bytes().split()[:1] == [b"%d" % self.pid]:
+                made.unlink(missing_ok=True)
+                lock.unlink()
             if self.socket_dir != self.data_dir:
                 self.socket_dir.rmdir()
 

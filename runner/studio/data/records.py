@@ -19,6 +19,7 @@ from runner.studio.data.viewer import TIMEOUT, reason
 PAGE_SIZE = 50
 COUNT_LIMIT = 10_000  # rows; beyond it a page says "more than"
 _MAX_IN_LIST, _MAX_IN_FULL = 1_000, 200_000  # characters of a value
+_MAX_OF_ROW = 10 * _MAX_IN_FULL  # and of all values of a record; of a row in a list a hundredth
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def page(connection: Connection, shape: Shape, request: PageRequest) -> Page:
         return Page((), order, error=shape.table.withheld)
     try:
         with connection.transaction():
-            columns = _columns(shape, _MAX_IN_LIST)
+            columns = _columns(shape, longest := _longest(shape, _MAX_IN_LIST, _MAX_OF_ROW // 100))
             text, values = paging.select(shape, columns, request, PAGE_SIZE + 1)
             rows = connection.execute(text, values).fetchall()
             text, values = paging.count(shape.table, request.filters, COUNT_LIMIT + 1)
@@ -154,7 +155,7 @@ def page(connection: Connection, shape: Shape, request: PageRequest) -> Page:
         of_filter = bool(given) and wrong
         return Page((), order, filter_error=why) if of_filter else Page((), order, error=why)
     more, backwards = len(rows) > PAGE_SIZE, bool(request.before)
-    records = [_record(shape, row, len(order), _MAX_IN_LIST) for row in rows[:PAGE_SIZE]]
+    records = [_record(shape, row, len(order), longest) for row in rows[:PAGE_SIZE]]
     if backwards:
         records.reverse()
     has_next, has_previous = (True, more) if backwards else (more, bool(request.after))
@@ -178,8 +179,9 @@ def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]])
     ):
         return None
     conditions, values = paging.where(filters)
+    longest = _longest(shape, _MAX_IN_FULL, _MAX_OF_ROW)
     text = sql.SQL("select {} from {} as r where {} limit 2").format(
-        _columns(shape, _MAX_IN_FULL),
+        _columns(shape, longest),
         shape.table.identifier,
         sql.SQL(" and ").join(conditions),
     )
@@ -188,7 +190,7 @@ def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]])
             rows = connection.execute(text, values).fetchall()
     except (psycopg.DataError, psycopg.errors.UndefinedFunction):
         return None
-    return _record(shape, rows[0], 0, _MAX_IN_FULL) if len(rows) == 1 else None
+    return _record(shape, rows[0], 0, longest) if len(rows) == 1 else None
 
 
 def referring(
@@ -258,6 +260,11 @@ def _count(
             raise
         return Count(None, reason(error, ""))
     return Count(int(number))
+
+
+def _longest(shape: Shape, most: int, of_row: int) -> int:
+    """Return how many characters of a value are read: fewer where a row has many columns."""
+    return min(most, of_row // max(1, len(shape.readable)))
 
 
 def _columns(shape: Shape, longest: int) -> sql.Composable:

@@ -29,6 +29,7 @@ Pool = ConnectionPool[Connection]
 TIMEOUT = "5s"  # statement_timeout: a page that needs more has asked for too much
 MAX_CONNECTIONS = 6  # further requests wait for a free one
 POOL_TIMEOUT = 15.0  # seconds to wait for a free connection
+_MAX_REASON = 500  # characters: an error may quote a long value
 # SQLSTATE classes that mean no usable connection: connection exception, insufficient resources,
 # operator intervention. psycopg's OperationalError also covers errors of a single statement.
 _CONNECTION_CLASSES = ("08", "53", "57")
@@ -206,7 +207,7 @@ def reason(error: psycopg.Error, timeout: str) -> str:
         return f"the query took longer than {timeout}"
     if isinstance(error, psycopg.errors.LockNotAvailable):
         return "it is locked: another session is changing it"
-    return error.diag.message_primary or str(error)
+    return (error.diag.message_primary or str(error))[:_MAX_REASON]
 
 
 def _cannot_view_as(connection: Connection, person: Person, refusal: psycopg.Error) -> CannotViewAs:

@@ -54,7 +54,7 @@ select
     c.nspname::text,
     c.relname::text,
     c.relkind::text,
-    coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
+    coalesce(left(pg_catalog.obj_description(c.oid, 'pg_class'), 2000), ''),
     c.relrowsecurity,
     c.relforcerowsecurity,
     pg_catalog.row_security_active(c.oid),
