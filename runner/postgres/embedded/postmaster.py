@@ -95,12 +95,9 @@ class Server:
 
     def _remove_sockets(self) -> None:
         """Remove the socket that a moved server leaves behind, and the short socket folder."""
-        made = self.socket_dir / f".s.PGSQL.{self.port}"
-        lock = made.with_name(f"{made.name}.lock")  # its first line is the pid
         with contextlib.suppress(OSError):
-            if lock.exists() and lock.read_bytes().split()[:1] == [b"%d" % self.pid]:
-                made.unlink(missing_ok=True)
-                lock.unlink()
+            for name in (f".s.PGSQL.{self.port}", f".s.PGSQL.{self.port}.lock"):
+                (self.socket_dir / name).unlink(missing_ok=True)
             if self.socket_dir != self.data_dir:
                 self.socket_dir.rmdir()
 

@@ -12,7 +12,7 @@ from runner.studio.data.people import CONNECTED
 from runner.studio.data.tables import Table
 from runner.studio.data.viewer import Source, session_as
 
-_MOST = 100  # tables of a diagram: the layout of more takes minutes, and nobody can read it
+_MOST = 100  # tables of a diagram: the layout of more takes minutes
 _lock = threading.Lock()  # Graphviz keeps its state in the process
 
 
