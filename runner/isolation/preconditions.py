@@ -30,8 +30,9 @@ def check(connection: Connection, config: Config, schemas: Sequence[str]) -> Ten
     assert row  # noqa: S101 - a select without FROM
     standby, read_only, me, absent, closed, unknown = row
     tenants = relations.read(connection, config)
-    _names(config, tenants)
-    people.check(connection, config)
+    if not tenants.blocked:
+        _names(config, tenants)
+        people.check(connection, config)
     for role in absent:
         name = next(n for n, actor in config.actors.items() if actor.role == role)
         raise config.error(("actors", name), f"there is no role {role}", hint=_APPLY)

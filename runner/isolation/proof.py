@@ -101,7 +101,7 @@ def prove(
                 connection, project.config, work, lock_timeout=lock_timeout, report=report
             )
         except ProofError as error:
-            if not breaches:
+            if not (breaches or tenants.blocked):
                 raise
             verdict = verdict.with_more(Verdict(breaches=(_without_rows(project, error),)))
         else:
@@ -143,5 +143,5 @@ def _without_rows(project: Project, error: ProofError) -> Breach:
         subject=project.config.tenant_table or project.config.tenant_column,
         summary=f"{error.message}. No right, attack or invariant was tried.",
         cause="one of the other breaches",
-        fix="-- once the other breaches are fixed, verify again",
+        fix=f"-- {error.hint}\n-- once the other breaches are fixed, verify again",
     )

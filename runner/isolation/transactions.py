@@ -10,6 +10,7 @@ from typing import TypeVar
 import psycopg
 
 from runner.errors import NO_CHANGES, DatabaseUnreachable, LockTimeout
+from runner.isolation import untrusted
 from runner.postgres.connection import Connection
 from runner.postgres.retry import Backoff
 from runner.queries import query
@@ -89,6 +90,7 @@ def rolled_back(connection: Connection, limits: TransactionLimits) -> Iterator[N
     try:
         with connection.transaction(force_rollback=True):
             connection.execute(f"{_BEGIN}; {limits.settings}".encode())
+            untrusted.limit_search_path(connection)
             yield
     except LOCK_ERRORS as error:
         raise LockTimeout(

@@ -20,6 +20,7 @@ from runner.isolation import (
     project,
     proof,
     surface,
+    untrusted,
 )
 from runner.isolation.surface import review
 from runner.isolation.verdict import Verdict
@@ -68,6 +69,7 @@ def verify(
     a malformed lock file; with "drift", also what keeps the files from being compared.
     """
     schemas = schemas or ("public",)
+    untrusted.limit_search_path(migrator.connection, local=False)
     if only in (drift.NAME, surface.NAME):
         if only == drift.NAME:
             verdict = _of(drift.audit(migrator, loader.read(sql_dir), report=report))

@@ -30,7 +30,9 @@ class RunLog:
         try:
             if not path.parent.exists():
                 path.parent.mkdir(mode=0o700, parents=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            # Another user may have put a symbolic link where the default one is to be.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (0 if chosen else os.O_NOFOLLOW)
+            self._file = os.open(path, flags, 0o600)
         except OSError as error:
             if chosen:
                 raise UsageError(

@@ -7,11 +7,18 @@ import importlib.util
 import sys
 import threading
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner import signals
 from runner.errors import Interrupted, RunnerError, UsageError
+from runner.isolation import application_login
+from runner.postgres.target import Target
 from runner.settings import Settings
+
+if TYPE_CHECKING:
+    from runner.studio.data.viewer import Source
 
 _PACKAGES = ("starlette", "uvicorn", "pygments", "psycopg_pool")
 
@@ -24,6 +31,19 @@ def require_packages() -> None:
             f"The studio needs packages that are not installed: {', '.join(missing)}",
             hint="They come with an extra: python -m pip install --editable '.[studio]'",
         )
+
+
+@contextlib.contextmanager
+def source(target: Target, sql_dir: Path, note: Callable[[str], None]) -> Iterator[Source]:
+    """Open the connections: people are viewed through the login of applications, if there is one.
+
+    `note` is told that the embedded server has none.
+    """
+    from runner.studio.data import viewer  # noqa: PLC0415 - needs the packages
+
+    login = application_login.target_of(target, note)
+    with viewer.opened(target, sql_dir, login) as opened:
+        yield opened
 
 
 def has_screen(settings: Settings) -> bool:

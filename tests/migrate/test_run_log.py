@@ -169,3 +169,19 @@ def test_read_returns_lines_newest_first_and_skips_malformed_ones(tmp_path: Path
     assert (newest.outcome, newest.error) == ("failed", "no such table")
     assert (oldest.id, oldest.ms, oldest.outcome, oldest.by) == ("0001_a", 1.5, "done", "a user")
     assert run_log.read(tmp_path / "missing.jsonl") == []
+
+
+def test_default_log_does_not_follow_a_symbolic_link(tmp_path: Path) -> None:
+    """Of another user, for example. A log that is named may be one, such as /dev/stdout."""
+    target, link = tmp_path / "target", tmp_path / "run.log"
+    target.touch()
+    link.symlink_to(target)
+    said: list[Event] = []
+    for chosen, written in ((False, 0), (True, 1)):
+        log = RunLog(link, chosen=chosen, facts={}, report=said.append)
+        log.write(operation="apply")
+        log.close()
+        assert len(target.read_text().splitlines()) == written
+    (note,) = said
+    assert isinstance(note, Note)
+    assert "run.log cannot be written" in note.text

@@ -233,11 +233,14 @@ def test_stop_returns_whether_a_server_was_running_and_removes_its_socket(
 ) -> None:
     server = run(version)
     assert list(server.socket_dir.glob(".s.PGSQL.*"))
+    other = server.socket_dir / ".s.PGSQL.99"  # of another server
+    other.touch()
     with psycopg.connect(server.url()):  # a connected client does not delay it
         assert embedded.stop(data_dir) is True
     assert not postmaster.alive(server.pid)
     assert find(data_dir) is None
-    assert not list(server.socket_dir.glob(".s.PGSQL.*"))
+    assert list(server.socket_dir.glob(".s.PGSQL.*")) == [other]
+    other.unlink()
     assert embedded.stop(data_dir) is False
 
 

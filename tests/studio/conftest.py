@@ -120,19 +120,21 @@ class RunningStudio:
 
 @contextmanager
 def running_studio(
-    conninfo: str, pool_timeout: float = viewer.POOL_TIMEOUT, **environ: str
+    conninfo: str,
+    pool_timeout: float = viewer.POOL_TIMEOUT,
+    login: Target | None = None,
+    **environ: str,
 ) -> Iterator[RunningStudio]:
     """Start a studio on a free port and stop it afterwards."""
     target = Target(parse(conninfo), "a test", embedded=False)
     token = middleware.new_token()
-    with server.listening(0) as listener, viewer.pool(target, pool_timeout) as connections:
+    given = {"DATABASE_URL": conninfo, "RUNNER_SQL_DIR": str(SQL_DIR), **environ}
+    actions = Actions(settings.load(environ=given))
+    with (
+        server.listening(0) as listener,
+        viewer.opened(target, actions.settings.sql_dir, login, pool_timeout) as source,
+    ):
         port = listener.getsockname()[1]
-        actions = Actions(
-            settings.load(
-                environ={"DATABASE_URL": conninfo, "RUNNER_SQL_DIR": str(SQL_DIR), **environ}
-            )
-        )
-        source = viewer.Source(connections, actions.settings.sql_dir)
         pages = Studio(source, target, token)
         app = pages.app(*DatabasePages(pages, actions).routes())
         with server.serving(middleware.AccessControl(app, token, port), listener):

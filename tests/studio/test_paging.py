@@ -42,8 +42,7 @@ def test_distant_page_reads_only_its_own_rows(seeded: Database, sub: str) -> Non
         )
         conn.execute("vacuum analyze public.audit_logs")
     target = Target(parse(seeded.conninfo()), "a test", embedded=False)
-    with viewer.pool(target) as connections:
-        source = viewer.Source(connections, SQL_DIR)
+    with viewer.opened(target, SQL_DIR) as source:
         person = people.person(source, sub or "owner")
         assert person
         with viewer.session_as(source, person) as conn:

@@ -6,11 +6,19 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from checkout import Checkout
 from conftest import SQL_DIR, Database, one_server
+
+from runner import settings
+from runner.errors import UsageError
+from runner.postgres.target import Target, parse
+from runner.studio.actions import Actions
+from runner.studio.data import viewer
+from runner.studio.web import static_export
 
 from .conftest import MAREN, SEEDS, STRANGER, WILMA, Text
 
@@ -34,10 +42,7 @@ def pages(folder: Path) -> dict[str, str]:
 def test_report_has_pages_of_every_person_and_only_internal_links(
     checkout: Checkout,
 ) -> None:
-    """The report replaces an earlier one, and nothing but a report."""
     assert checkout.runner("seed", "--yes").code == 0
-    checkout.file("out/report/report.json", "{}")
-    checkout.file("out/report/as/left-over.html", "of an earlier report")
     checkout.file("seed.txt", "public.users 8 <b>rows</b>\n")
     result = checkout.runner("report", "--out", "out/report", "--attach", "seed.txt")
     assert result.code == 0, result
@@ -67,14 +72,52 @@ def test_report_has_pages_of_every_person_and_only_internal_links(
             if part and path:
                 assert f'id="{part}"' in file.read_text(encoding="utf-8"), (name, link)
         assert "<form" not in text
-    assert "as/left-over.html" not in found
     assert json.loads((folder / "report.json").read_text())["tables"]
-    (folder / "report.json").unlink()
-    result = checkout.runner("report", "--out", "out/report")
-    assert result.code == 64
-    assert "is not a report" in result.err
-    assert (folder / "index.html").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
+
+
+@one_server
+def test_report_replaces_its_own_files_and_nothing_else(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    target = Target(parse(empty_database.conninfo()), "a test", embedded=False)
+    environ = {"DATABASE_URL": empty_database.conninfo()}
+    actions = Actions(settings.load(environ=environ, sql_dir=str(tmp_path / "sql")))
+    folder, other = tmp_path / "report", tmp_path / "other.txt"
+    folder.mkdir()
+    other.write_text("of another person")
+    marker, page = folder / "report.json", folder / "as/owner/runs.html"
+
+    def write() -> None:
+        with viewer.opened(target, tmp_path / "sql") as source:
+            static_export.write(source, target, actions, folder)
+
+    def refused(content: dict[str, Any]) -> None:
+        marker.write_text(json.dumps(content))
+        before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(UsageError, match=r"not a report|not of the report"):
+            write()
+        assert {p: p.read_text() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+    refused({"tool": "another", "files": 3})
+    marker.unlink()
+    write()
+    made = json.loads(marker.read_text())
+    (folder / "notes.txt").write_text("of a person")
+    (folder / "as/left-over.html").write_text("of an earlier report")
+    marker.write_text(json.dumps({**made, "written": [*made["written"], "as/left-over.html"]}))
+    page.write_text("")
+    write()
+    assert page.read_text()
+    assert not (folder / "as/left-over.html").exists()
+    assert (folder / "notes.txt").read_text() == "of a person"
+    assert json.loads(marker.read_text()) == made
+    for outside in ("../other.txt", str(other)):
+        refused({**made, "written": [*made["written"], outside]})
+    refused({**made, "written": [name for name in made["written"] if "runs" not in name]})
+    (folder / "as").rename(tmp_path / "elsewhere")
+    (folder / "as").symlink_to(tmp_path / "elsewhere")
+    refused(made)
 
 
 @one_server

@@ -26,14 +26,14 @@ def run(context: Context) -> int:
         raise UsageError("report needs a folder", hint="Name it: --out DIR")
     launch.require_packages()
     from runner.studio.actions import Actions
-    from runner.studio.data import viewer
     from runner.studio.web import static_export
 
     folder = Path(context.options.out)
     with context.migrator(create=False, log=False, write=False):
-        with viewer.pool(context.target) as connections:
+        sql_dir, note = context.settings.sql_dir, context.console.note
+        with launch.source(context.target, sql_dir, note) as source:
             written = static_export.write(
-                viewer.Source(connections, context.settings.sql_dir),
+                source,
                 context.target,
                 Actions(context.settings),
                 folder,

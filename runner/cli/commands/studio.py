@@ -22,7 +22,6 @@ def run(context: Context) -> int:
 
     launch.require_packages()
     from runner.studio.actions import Actions
-    from runner.studio.data import viewer
     from runner.studio.web import middleware, server
     from runner.studio.web.database_pages import DatabasePages
     from runner.studio.web.routes import Studio
@@ -34,8 +33,7 @@ def run(context: Context) -> int:
     ):
         token, port = middleware.new_token(), listener.getsockname()[1]
         url = f"http://127.0.0.1:{port}/{token}/"
-        with viewer.pool(context.target) as connections:
-            source = viewer.Source(connections, settings.sql_dir)
+        with launch.source(context.target, settings.sql_dir, console.note) as source:
             pages = Studio(source, context.target, token)
             app = pages.app(*DatabasePages(pages, Actions(settings)).routes())
             with server.serving(middleware.AccessControl(app, token, port), listener) as thread:

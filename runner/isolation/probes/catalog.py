@@ -11,7 +11,7 @@ from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
 from runner.isolation.tenancy.config import Config
-from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, Function
 from runner.isolation.verdict import Breach
 from runner.queries import query
 
@@ -27,6 +27,7 @@ def judge(probe: Probe) -> None:
     for failure in probe.fixture.failures:
         _no_rows(probe, failure)
     _undecided(probe)
+    _withheld(probe)
     _roles_inside(probe)
     _privileges(probe)
     standing.judge(probe)
@@ -129,6 +130,28 @@ def _undecided(probe: Probe) -> None:
                 fix=_revoke(
                     "execute", f"routine {function.signature}", ["public", *function.callers]
                 ),
+            )
+
+
+def _withheld(probe: Probe) -> None:
+    """Record what is within reach, and was not tried because that would run another role's code."""
+    tenants = probe.fixture.tenants
+    for one in tenants.withheld:
+        if isinstance(one, Function):
+            name, of = one.signature, f"routine {one.signature}"
+            privilege, roles = "execute", ["public", *one.callers] if one.callers else []
+        else:
+            privilege, name, of = "all", one.qualified, one.qualified
+            roles = [role for role in tenants.api_roles if one.within_reach([role])]
+        if roles:
+            owner = tenants.owners[one.oid]
+            probe.findings.breach(
+                f"{UNDECIDED}.{name}",
+                name,
+                f"{name} is within reach of {', '.join(roles)}, and was not tried: {owner} decides "
+                "what it runs, and a superuser would run it with all rights",
+                cause=f"the owner {owner} is not trusted; to try it, connect as the tables' owner",
+                fix=_revoke(privilege, of, roles),
             )
 
 

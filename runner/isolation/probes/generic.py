@@ -68,6 +68,12 @@ def tried(connection: Connection, config: Config, *, report: Report = silent) ->
 def prepared(connection: Connection, config: Config, report: Report = silent) -> Probe:
     """Make the rows, and return what the probes need."""
     tenants = relations.read(connection, config)
+    if tenants.blocked:
+        raise ProofError(
+            f"Nothing was tried: {tenants.blocked}",
+            hint="Connect as the tables' owner, if that is no superuser; or look at that object, "
+            "and drop it or give it to the tables' owner.",
+        )
     report(Working("rows of two tenants"))
     try:
         made = maker.make(connection, config, tenants)

@@ -158,6 +158,9 @@ class TenantMap:
     tenant: Relation | None
     people: Relation | None
     person_columns: dict[int, str] = field(default_factory=dict)  # of tables of persons
+    withheld: list[Relation | Function] = field(default_factory=list)  # not used as a superuser
+    owners: dict[int, str] = field(default_factory=dict)  # who decides what those run, by oid
+    blocked: str = ""  # why nothing can be tried
 
     def named(self, name: str) -> Relation | None:
         """Return a relation by its qualified name, or by its name alone if that is unambiguous."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from runner.isolation import untrusted
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.decide import decide
 from runner.isolation.tenancy.objects import (
@@ -20,12 +21,16 @@ from runner.isolation.tenancy.objects import (
     Role,
     TenantMap,
 )
+from runner.isolation.untrusted import Untrusted
 from runner.postgres.connection import Connection
 from runner.queries import query
 
 
 def read(connection: Connection, config: Config) -> TenantMap:
-    """Return the map of a database: the catalog, with the tenancy that the file declares."""
+    """Return the map of a database: the catalog, with the tenancy that the file declares.
+
+    Without what this session must not use, because it would run the code of another role.
+    """
     api_roles = sorted({actor.role for actor in config.actors.values()})
     parameters = {"roles": api_roles}
     relations = {
@@ -42,6 +47,7 @@ def read(connection: Connection, config: Config) -> TenantMap:
                 relation.users = []
         functions = [f if f.schema in config.schemas else replace(f, callers=[]) for f in functions]
     result = TenantMap(relations, functions, [], api_roles, None, None)
+    _withhold(result, config, untrusted.read(connection, config))
     result.tenant = result.named(config.tenant_table) if config.tenant_table else None
     result.people = result.named(config.people.table) if config.people else None
     decide(result, config)
@@ -49,6 +55,25 @@ def read(connection: Connection, config: Config) -> TenantMap:
     roles = connection.execute(query("isolation/tenancy/roles"), {**parameters, "tables": owned})
     result.roles = [Role(*row) for row in roles]
     return result
+
+
+def _withhold(map_: TenantMap, config: Config, found: Sequence[Untrusted]) -> None:
+    """Remove relations and functions from the map; say whether the rest can still be tried."""
+    wanted = (config.tenant_table, config.people.table if config.people else None, *config.rights)
+    needed = {r.oid for name in wanted if name and (r := map_.named(name))}
+    for one in found:
+        if one.is_relation and (relation := map_.relations.pop(one.oid, None)):
+            map_.withheld.append(relation)
+            map_.owners[one.oid] = one.owner
+        map_.owners |= {} if one.is_relation else {one.oid: one.owner}
+    used = {r.oid for each in map_.relations.values() for r in each.references}
+    for one in found:
+        if one.shadows or (one.is_relation and one.oid in needed | used):
+            why = "could be used instead of one of PostgreSQL's" if one.shadows else "is needed"
+            map_.blocked = f"{one.name} {why}, and would run code of {one.owner} as a superuser"
+    hidden = {one.oid for one in found if not one.is_relation}
+    map_.withheld += [f for f in map_.functions if f.oid in hidden]
+    map_.functions = [f for f in map_.functions if f.oid not in hidden]
 
 
 def _relation(row: Sequence[Any]) -> Relation:

@@ -94,10 +94,10 @@ class Server:
         )
 
     def _remove_sockets(self) -> None:
-        """Remove the sockets that a moved server leaves behind, and the short socket folder."""
+        """Remove the socket that a moved server leaves behind, and the short socket folder."""
         with contextlib.suppress(OSError):
-            for path in list(self.socket_dir.glob(".s.PGSQL.*")):
-                path.unlink()
+            for name in (f".s.PGSQL.{self.port}", f".s.PGSQL.{self.port}.lock"):
+                (self.socket_dir / name).unlink(missing_ok=True)
             if self.socket_dir != self.data_dir:
                 self.socket_dir.rmdir()
 

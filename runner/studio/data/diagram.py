@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections import Counter
 from collections.abc import Iterable
 
 from runner.generate import diagram
@@ -11,6 +12,7 @@ from runner.studio.data.people import CONNECTED
 from runner.studio.data.tables import Table
 from runner.studio.data.viewer import Source, session_as
 
+_MOST = 100  # tables of a diagram: the layout of more takes minutes
 _lock = threading.Lock()  # Graphviz keeps its state in the process
 
 
@@ -29,5 +31,6 @@ def svg(source: Source, schema: str) -> str:
 
 
 def schemas(tables: Iterable[Table]) -> list[str]:
-    """Return the schemas that have something to draw."""
-    return list(dict.fromkeys(table.schema for table in tables if "view" not in table.kind))
+    """Return the schemas that have something to draw, and not too much."""
+    found = Counter(table.schema for table in tables if "view" not in table.kind)
+    return [schema for schema, number in found.items() if number <= _MOST]

@@ -17,10 +17,10 @@ import psycopg
 from runner.errors import UsageError
 from runner.isolation.rows import identity
 from runner.isolation.tenancy.config import Actor, Config
-from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.studio.data import people_source
-from runner.studio.data.viewer import Person, Source, session_as
+from runner.studio.data.people_source import PeopleSource
+from runner.studio.data.viewer import CannotViewAs, Person, Source, connection_failed, session_as
 
 # Offered on every page: tenants, and people of each. Found by a search: people.
 _TENANTS, _PER_TENANT, _MAX_FOUND = 6, 8, 50
@@ -72,17 +72,15 @@ class Identities:
 def identities(source: Source) -> Identities:
     """Return the connecting role, the actors, and people of the first tenants."""
     config = source.project.config
-    with session_as(source, CONNECTED) as connection:
-        if config is None:
+    if config is None:
+        with session_as(source, CONNECTED) as connection:
             granted = connection.execute(query("isolation/draft/roles")).fetchall()
-            known = (
-                Person(_slug(r), "actor", r, r, about="a role with grants") for r, _ in granted
-            )
-            project = source.project
-            return Identities((), (CONNECTED, *known), project.problem, project.advice)
-        made = _Made(config)
-        values = {"tenants": _TENANTS, "each": _PER_TENANT}
-        found = _found(connection, made, "people", values)
+        known = (Person(_slug(r), "actor", r, r, about="a role with grants") for r, _ in granted)
+        project = source.project
+        return Identities((), (CONNECTED, *known), project.problem, project.advice)
+    made = _Made(config)
+    values = {"tenants": _TENANTS, "each": _PER_TENANT}
+    found = _found(source, made, "people", values)
     roles = (CONNECTED, *made.roles(), *found.strangers)
     return Identities(found.tenants, roles, found.problem, found.advice)
 
@@ -94,8 +92,7 @@ def find(source: Source, text: str) -> tuple[Tenant, ...]:
         return ()
     made, text = _Made(config), text.strip()
     values = {"text": text, "limit": _MAX_FOUND}
-    with session_as(source, CONNECTED) as connection:
-        found = _found(connection, made, "find_people", values).tenants
+    found = _found(source, made, "find_people", values).tenants
     if not found and not config.tenant_table and not made.lists_people:
         return (Tenant(text, "", tuple(made.actors_of(text, text))),)
     return found
@@ -115,13 +112,11 @@ def person(source: Source, slug: str) -> Person | None:
     if _PLAIN_ID.fullmatch(slug):
         kind, parts = "user", [slug]
     parts = [unquote(part) for part in parts]
-    with session_as(source, CONNECTED) as connection:
-        if kind == "user" and len(parts) in (1, 2):
-            return _user(connection, made, parts[-1], parts[0] if len(parts) > 1 else None)
-        if kind == "actor" and len(parts) == 2:
-            name = _tenant_name(connection, made, parts[0])
-            among = made.actors_of(parts[0], name)
-            return next((one for one in among if one.slug == slug), None)
+    if kind == "user" and len(parts) in (1, 2):
+        return _user(source, made, parts[-1], parts[0] if len(parts) > 1 else None)
+    if kind == "actor" and len(parts) == 2:
+        among = made.actors_of(parts[0], _tenant_name(source, made, parts[0]))
+        return next((one for one in among if one.slug == slug), None)
     return None
 
 
@@ -241,46 +236,62 @@ class _Found:
     advice: tuple[str, ...] = ()
 
 
-def _found(connection: Connection, made: _Made, name: str, values: Mapping[str, Any]) -> _Found:
+def _read(
+    source: Source, made: _Made, name: str, values: Mapping[str, Any]
+) -> tuple[PeopleSource, list[Any]]:
+    """Return the rows of one of the queries, as the connecting role sees them.
+
+    Where that role may not read the tables, as an actor who crosses tenants. Raises UsageError
+    where the file does not fit the database, psycopg.Error.
+    """
+    everywhere = (actor for actor in made.roles() if actor.kind == "service")
+    refusal: psycopg.Error | None = None
+    for reader in (CONNECTED, *everywhere):
+        try:
+            with session_as(source, reader) as connection:
+                tables = people_source.read(connection, made.config)
+                return tables, connection.execute(tables.statement(name), values).fetchall()
+        except psycopg.errors.InsufficientPrivilege as error:
+            refusal = refusal or error
+        except CannotViewAs:
+            continue
+    assert refusal  # noqa: S101 - the connecting role can be viewed as
+    raise refusal
+
+
+def _found(source: Source, made: _Made, name: str, values: Mapping[str, Any]) -> _Found:
     try:
-        with connection.transaction():
-            source = people_source.read(connection, made.config)
-            rows = connection.execute(source.statement(name), values).fetchall()
+        tables, rows = _read(source, made, name, values)
     except UsageError as error:
         return _Found(problem=error.message, advice=tuple(error.hint.splitlines()))
     except psycopg.Error as error:
-        if connection.closed:
+        if connection_failed(error):
             raise
         return _Found(problem=f"{made.config.path}: {error.diag.message_primary or error}")
     tenants = made.tenants(rows)
-    strangers = made.strangers(source.no_user)
-    if source.limited and not any(tenant.people for tenant in tenants):
-        problem = f"Row-level security hides {source.limited} from the connecting role"
+    strangers = made.strangers(tables.no_user)
+    if tables.limited and not any(tenant.people for tenant in tenants):
+        problem = f"Row-level security hides {tables.limited} from the connecting role"
         return _Found(tenants, strangers, problem)
     return _Found(tenants, strangers)
 
 
-def _user(connection: Connection, made: _Made, user: str, tenant: str | None) -> Person | None:
+def _user(source: Source, made: _Made, user: str, tenant: str | None) -> Person | None:
     """Return a user; a stranger, if no row is this user's; None if no user can have the id."""
     try:
-        with connection.transaction():
-            source = people_source.read(connection, made.config)
-            values = {"user": user, "tenant": tenant}
-            rows = connection.execute(source.statement("person"), values).fetchall()
-    except (UsageError, psycopg.Error):  # such as an id that is not of the column's type
-        if connection.closed:
+        tables, rows = _read(source, made, "person", {"user": user, "tenant": tenant})
+    except (UsageError, psycopg.Error) as error:  # such as an id that is not of the column's type
+        if connection_failed(error):
             raise
         return None
-    return made.member(rows[0]) if rows else made.stranger(user, source.no_user, tenant)
+    return made.member(rows[0]) if rows else made.stranger(user, tables.no_user, tenant)
 
 
-def _tenant_name(connection: Connection, made: _Made, tenant: str) -> str:
+def _tenant_name(source: Source, made: _Made, tenant: str) -> str:
     try:
-        with connection.transaction():
-            source = people_source.read(connection, made.config)
-            row = connection.execute(source.statement("tenant"), {"tenant": tenant}).fetchone()
-    except (UsageError, psycopg.Error):
-        if connection.closed:
+        _, rows = _read(source, made, "tenant", {"tenant": tenant})
+    except (UsageError, psycopg.Error) as error:
+        if connection_failed(error):
             raise
         return tenant
-    return (row[0] if row else None) or tenant
+    return (rows[0][0] if rows else None) or tenant

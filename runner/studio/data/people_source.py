@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from runner.errors import UsageError
+from runner.isolation import untrusted
 from runner.isolation.tenancy import people
 from runner.isolation.tenancy.config import Config
 from runner.postgres.connection import Connection
@@ -52,8 +53,19 @@ class _Table:
 def read(connection: Connection, config: Config) -> PeopleSource:
     """Return where a project's tenants and people are.
 
-    Raises UsageError where the file names what the database does not have.
+    Raises UsageError where the file names what the database does not have, or what a superuser must
+    not read.
     """
+    table = config.people.table if config.people else None
+    named = " ".join(filter(None, (config.people_sql, config.tenant_table, table)))
+    for one in untrusted.read(connection, config):
+        short = one.name.partition("(")[0].rpartition(".")[2].strip('"')
+        if short in named:
+            raise UsageError(
+                f"{config.path}: {one.name} is not used as a superuser, because {one.owner} "
+                "decides what it does",
+                hint="Connect as a login that is no superuser: docs/studio.md",
+            )
     listed, limited = _people(connection, config)
     tenants = _tenants(connection, config, listed)
     if listed is None:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from runner.postgres.connection import Connection
 from runner.queries import query
-from runner.studio.data import policy_conditions
+from runner.studio.data import policy_conditions, tables
 from runner.studio.data.tables import Shape, Table, identifier
 
 COMMANDS = ("select", "insert", "update", "delete")
@@ -91,9 +91,32 @@ def triggers(connection: Connection, table: Table) -> list[Trigger]:
     return [Trigger(*row) for row in rows]
 
 
-def rights(connection: Connection, shape: Shape, all_policies: Sequence[Policy]) -> list[Right]:
-    """Return what the current role may do with a table: one right for each of COMMANDS."""
-    return [_right(connection, shape, all_policies, command) for command in COMMANDS]
+def rights(
+    connection: Connection,
+    shape: Shape,
+    all_policies: Sequence[Policy],
+    helpers: _Helpers | None = None,
+) -> list[Right]:
+    """Return what the current role may do with a table: one right for each of COMMANDS.
+
+    None of a table that is not read: functions in its policies would be called.
+    """
+    if shape.table.withheld:
+        return []
+    helpers = helpers or _Helpers(connection)
+    return [_right(connection, shape, all_policies, command, helpers) for command in COMMANDS]
+
+
+def of_tables(connection: Connection, some: Iterable[Table]) -> list[tuple[Right, ...]]:
+    """Return the rights of several tables; none of one that cannot be examined, as it is locked."""
+    helpers, found = _Helpers(connection), []
+    for table in some:
+        one: list[Right] = []
+        with suppress(psycopg.Error), connection.transaction():
+            shape = Shape(table, tables.columns(connection, table), (), ())
+            one = rights(connection, shape, policies(connection, table), helpers)
+        found.append(tuple(one))
+    return found
 
 
 def on_record(
@@ -115,7 +138,11 @@ def on_record(
 
 
 def _right(
-    connection: Connection, shape: Shape, all_policies: Sequence[Policy], command: str
+    connection: Connection,
+    shape: Shape,
+    all_policies: Sequence[Policy],
+    command: str,
+    helpers: _Helpers,
 ) -> Right:
     if not shape.table.usable:
         return Right(command, may=False, reason=f"USAGE on {shape.table.schema} is not granted.")
@@ -136,7 +163,6 @@ def _right(
         return Right(
             command, may=False, reason="It is granted, but no policy allows it.", columns=columns
         )
-    helpers = _Helpers(connection)
     conditions = {p: helpers.simplify(p.condition(command) or "true") for p in applicable}
     allowing = [policy for policy in permissive if conditions[policy] is not None]
     forbidding = [p for p in applicable if not p.permissive and conditions[p] is None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -14,10 +14,12 @@ from runner.postgres.connection import Connection
 from runner.studio.data import paging
 from runner.studio.data.paging import Filter, PageRequest
 from runner.studio.data.tables import Column, Reference, Shape, Table, identifier
+from runner.studio.data.viewer import TIMEOUT, reason
 
 PAGE_SIZE = 50
 COUNT_LIMIT = 10_000  # rows; beyond it a page says "more than"
 _MAX_IN_LIST, _MAX_IN_FULL = 1_000, 200_000  # characters of a value
+_MAX_OF_ROW = 10 * _MAX_IN_FULL  # and of all values of a record; of a row in a list a hundredth
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,35 @@ class Page:
     count: int = 0  # at most COUNT_LIMIT
     counted: bool = True  # False if there are more than COUNT_LIMIT
     filter_error: str = ""  # PostgreSQL's message about a filter value it cannot read
+    error: str = ""  # why no record can be read
 
 
 @dataclass(frozen=True)
 class Count:
     """How many rows of a table a person sees."""
 
-    number: int | None  # at most COUNT_LIMIT + 1; None: permission denied, or an error
-    error: str = ""  # PostgreSQL's message
+    number: int | None  # at most COUNT_LIMIT + 1; None: permission denied, an error, or not counted
+    error: str = ""  # why it cannot be counted
+    late: bool = False  # not counted, because that would take longer than a page may
 
 
-DENIED = Count(None)
+DENIED, LATE = Count(None), Count(None, late=True)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a page may count, in seconds: all tables together, and each."""
+
+    total: float
+    each: float
+
+    @property
+    def deadline(self) -> float:
+        """When to stop, if counting starts now; of time.monotonic()."""
+        return time.monotonic() + self.total
+
+
+BRIEF, FULL = Patience(0.5, 0.1), Patience(6.0, 1.0)  # at first; when it is asked for
 
 
 @dataclass(frozen=True)
@@ -112,23 +132,30 @@ class ReferringRows:
 
 
 def page(connection: Connection, shape: Shape, request: PageRequest) -> Page:
-    """Return a page of records.
+    """Return a page of records; if they cannot be read, a page without any that says why.
 
-    Raises psycopg.Error: InsufficientPrivilege if the current role may not read the table.
+    Raises psycopg.Error if the connection is lost.
     """
     order = paging.order(shape, request)
+    if shape.table.withheld:
+        return Page((), order, error=shape.table.withheld)
     try:
         with connection.transaction():
-            columns = _columns(shape, _MAX_IN_LIST)
+            columns = _columns(shape, longest := _longest(shape, _MAX_IN_LIST, _MAX_OF_ROW // 100))
             text, values = paging.select(shape, columns, request, PAGE_SIZE + 1)
             rows = connection.execute(text, values).fetchall()
             text, values = paging.count(shape.table, request.filters, COUNT_LIMIT + 1)
             ((count,),) = connection.execute(text, values).fetchall()
-    except (psycopg.DataError, psycopg.errors.UndefinedFunction) as error:
-        message = error.diag.message_primary or "the value cannot be read"
-        return Page((), order, filter_error=message)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        given = request.filters or request.after or request.before
+        wrong = isinstance(error, psycopg.DataError | psycopg.errors.UndefinedFunction)
+        why = reason(error, TIMEOUT)
+        of_filter = bool(given) and wrong
+        return Page((), order, filter_error=why) if of_filter else Page((), order, error=why)
     more, backwards = len(rows) > PAGE_SIZE, bool(request.before)
-    records = [_record(shape, row, len(order), _MAX_IN_LIST) for row in rows[:PAGE_SIZE]]
+    records = [_record(shape, row, len(order), longest) for row in rows[:PAGE_SIZE]]
     if backwards:
         records.reverse()
     has_next, has_previous = (True, more) if backwards else (more, bool(request.after))
@@ -145,11 +172,16 @@ def page(connection: Connection, shape: Shape, request: PageRequest) -> Page:
 def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]]) -> Record | None:
     """Return the record with these values; None unless the current role sees exactly one."""
     filters = [Filter(column, "is", value) for column, value in key]
-    if not filters or any(shape.column(one.column) is None for one in filters):
+    if (
+        shape.table.withheld
+        or not filters
+        or any(shape.column(one.column) is None for one in filters)
+    ):
         return None
     conditions, values = paging.where(filters)
+    longest = _longest(shape, _MAX_IN_FULL, _MAX_OF_ROW)
     text = sql.SQL("select {} from {} as r where {} limit 2").format(
-        _columns(shape, _MAX_IN_FULL),
+        _columns(shape, longest),
         shape.table.identifier,
         sql.SQL(" and ").join(conditions),
     )
@@ -158,7 +190,7 @@ def record(connection: Connection, shape: Shape, key: Sequence[tuple[str, str]])
             rows = connection.execute(text, values).fetchall()
     except (psycopg.DataError, psycopg.errors.UndefinedFunction):
         return None
-    return _record(shape, rows[0], 0, _MAX_IN_FULL) if len(rows) == 1 else None
+    return _record(shape, rows[0], 0, longest) if len(rows) == 1 else None
 
 
 def referring(
@@ -176,53 +208,63 @@ def referring(
             Filter(column, "is", value or "")
             for column, value in zip(reference.columns, referred, strict=True)
         )
-        number = _count(connection, other, filters)
-        found_rows.append(ReferringRows(reference, filters, number))
-    return found_rows
+        found_rows.append((reference, other, filters))
+    numbers = counts(connection, [(other, f) for _, other, f in found_rows], FULL.deadline, FULL)
+    return [
+        ReferringRows(reference, filters, number)
+        for (reference, _, filters), number in zip(found_rows, numbers, strict=True)
+    ]
 
 
 def counts(
-    connection: Connection, some: Sequence[Table], deadline: float = float("inf")
+    connection: Connection,
+    some: Iterable[tuple[Table, Sequence[Filter]]],
+    deadline: float,
+    patience: Patience,
 ) -> list[Count]:
     """Count the rows of each table that the current role sees, up to COUNT_LIMIT + 1.
 
-    All at once; if that fails, one by one until `deadline`, of time.monotonic().
+    Each in the same savepoint, so that an error is the error of one table. What is not counted at
+    `deadline`, of time.monotonic(), is LATE. Raises psycopg.Error if the connection is lost.
     """
-    readable = [table for table in some if table.readable]
-    try:
-        with connection.transaction():
-            parts = [paging.count(table, (), COUNT_LIMIT + 1)[0] for table in readable]
-            text = sql.SQL("select {}").format(
-                sql.SQL(", ").join(sql.SQL("({})").format(p) for p in parts)
-            )
-            numbers = connection.execute(text, ()).fetchone() if parts else ()
-    except psycopg.Error:
-        if connection.closed:
-            raise
-        return [_count(connection, table, (), deadline) for table in some]
-    found = dict(zip((table.oid for table in readable), numbers or (), strict=True))
-    return [Count(found.get(table.oid)) for table in some]
+    found = []
+    ms = round(patience.each * 1000)
+    limits = f"set local statement_timeout = {ms}; set local lock_timeout = {ms // 2}"
+    connection.execute(f"savepoint before; {limits}; savepoint counted".encode())
+    for table, filters in some:
+        if not table.readable:
+            found.append(DENIED)
+        elif table.withheld:
+            found.append(Count(None, table.withheld))
+        elif time.monotonic() > deadline:
+            found.append(LATE)
+        else:
+            found.append(_count(connection, table, filters, patience))
+    connection.execute("rollback to savepoint before")
+    return found
 
 
 def _count(
-    connection: Connection, table: Table, filters: Sequence[Filter], deadline: float = float("inf")
+    connection: Connection, table: Table, filters: Sequence[Filter], patience: Patience
 ) -> Count:
-    if not table.readable:
-        return DENIED
-    if time.monotonic() > deadline:
-        return Count(None, "not counted: the others took too long")
     text, values = paging.count(table, filters, COUNT_LIMIT + 1)
     try:
-        with connection.transaction():
-            connection.execute("set local statement_timeout = '1s'")
-            ((number,),) = connection.execute(text, values).fetchall()
+        connection.execute("rollback to savepoint counted")
+        ((number,),) = connection.execute(text, values).fetchall()
     except psycopg.errors.InsufficientPrivilege:
         return DENIED
+    except psycopg.errors.QueryCanceled as error:
+        return LATE if patience == BRIEF else Count(None, reason(error, f"{patience.each:g}s"))
     except psycopg.Error as error:
         if connection.closed:
             raise
-        return Count(None, error.diag.message_primary or str(error))
+        return Count(None, reason(error, ""))
     return Count(int(number))
+
+
+def _longest(shape: Shape, most: int, of_row: int) -> int:
+    """Return how many characters of a value are read: fewer where a row has many columns."""
+    return min(most, of_row // max(1, len(shape.readable)))
 
 
 def _columns(shape: Shape, longest: int) -> sql.Composable:

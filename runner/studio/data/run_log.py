@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAX_READ = 500  # lines
+_MAX_ERROR = 2_000  # characters
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def _parse(line: str) -> LogLine | None:
             id=str(fields["id"]),
             ms=None if ms is None else float(ms),
             outcome=str(fields.get("outcome", "")),
-            error=str(fields.get("error") or ""),
+            error=str(fields.get("error") or "")[:_MAX_ERROR],
             server=str(fields.get("server_version", "")),
             by=str(fields.get("by", "")),
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from psycopg import sql
 
+from runner.isolation import untrusted
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.studio.data.project import Project
@@ -38,9 +39,9 @@ class Table:
     usable: bool  # USAGE on the schema
     granted: bool  # SELECT on any column
     estimate: int | None  # rows, by PostgreSQL's statistics; None if never analyzed
-    bytes: int
     owner: str
     tenant_column: str = ""  # says whose a row is; the table may have no such column
+    withheld: str = ""  # why it is not read, although the role may
 
     @property
     def readable(self) -> bool:
@@ -152,10 +153,15 @@ def tables(connection: Connection, project: Project) -> list[Table]:
     else:
         roles = [role for role, _ in connection.execute(query("isolation/draft/roles"))]
     given = {"roles": roles, "schemas": project.schemas}
+    withheld = {
+        one.oid: f"it is not read as a superuser, because {one.owner} decides what that would run"
+        for one in untrusted.read(connection, project.config)
+        if one.is_relation
+    }
     return [
         Table(oid, name, schema, relation, _KINDS[kind], *rest)
         for oid, name, schema, relation, kind, *rest in (
-            (*row, project.tenant_column(f"{row[2]}.{row[3]}", row[3]))
+            (*row, project.tenant_column(f"{row[2]}.{row[3]}", row[3]), withheld.get(row[0], ""))
             for row in connection.execute(query("studio/data/tables"), given)
         )
     ]
@@ -165,12 +171,11 @@ def shape(connection: Connection, table: Table, among: Iterable[Table]) -> Shape
     """Return a table with its columns, its indexes, and its references from and to `among`."""
     names = {other.oid: other.name for other in among}
     parameters = {"table": table.oid}
-    columns = connection.execute(query("studio/data/columns"), parameters)
     indexes = connection.execute(query("studio/data/indexes"), parameters)
     references = connection.execute(query("studio/data/references"), parameters)
     return Shape(
         table,
-        tuple(Column(*_frozen(row)) for row in columns),
+        columns(connection, table),
         tuple(Index(*_frozen(row)) for row in indexes),
         tuple(
             Reference(name, outgoing, names[table_], columns_, names[to], *rest)
@@ -178,6 +183,41 @@ def shape(connection: Connection, table: Table, among: Iterable[Table]) -> Shape
             if table_ in names and to in names
         ),
     )
+
+
+def columns(connection: Connection, table: Table) -> tuple[Column, ...]:
+    """Return the columns of a table."""
+    rows = connection.execute(query("studio/data/columns"), {"table": table.oid})
+    return tuple(Column(*_frozen(row)) for row in rows)
+
+
+def used_by_current(
+    connection: Connection, some: Sequence[Table], *, withhold: bool
+) -> list[Table]:
+    """Return tables that another role has listed, as the current role may use them.
+
+    `withhold`: what the other did not read is not read now either.
+    """
+    given = {"tables": [table.oid for table in some]}
+    rows = connection.execute(query("studio/data/usable"), given)
+    usable = {oid: row for oid, *row in rows}
+    return [
+        replace(
+            table,
+            active=active,
+            usable=usable_,
+            granted=granted,
+            withheld=table.withheld if withhold else "",
+        )
+        for table in some
+        for active, usable_, granted in [usable.get(table.oid, (False, False, False))]
+    ]
+
+
+def sizes(connection: Connection, some: Iterable[Table]) -> dict[int, int]:
+    """Return the bytes of each table with its indexes, by oid; not of one that is locked."""
+    given = {"tables": [table.oid for table in some]}
+    return dict(connection.execute(query("studio/data/sizes"), given).fetchall())
 
 
 def identifier(*parts: str) -> sql.Identifier:

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from runner.isolation import untrusted
 from runner.postgres.connection import Connection
 from runner.postgres.target import Target
 from runner.queries import query
@@ -28,6 +29,10 @@ Pool = ConnectionPool[Connection]
 TIMEOUT = "5s"  # statement_timeout: a page that needs more has asked for too much
 MAX_CONNECTIONS = 6  # further requests wait for a free one
 POOL_TIMEOUT = 15.0  # seconds to wait for a free connection
+_MAX_REASON = 500  # characters: an error may quote a long value
+# SQLSTATE classes that mean no usable connection: connection exception, insufficient resources,
+# operator intervention. psycopg's OperationalError also covers errors of a single statement.
+_CONNECTION_CLASSES = ("08", "53", "57")
 
 
 class CannotViewAs(Exception):  # noqa: N818 - it reads better where it is raised
@@ -88,12 +93,43 @@ class Source:
     """A database, and the folder whose isolation.toml says who uses it."""
 
     connections: Pool
+    logins: Pool  # for people; the same if there is no login for them
     sql_dir: Path
 
     @property
     def project(self) -> Project:
         """What the file says now: it may be edited while the studio runs."""
         return project.read(self.sql_dir)
+
+    @property
+    def login_statement(self) -> str:
+        """The statement that makes a login which is no superuser; empty if there is one."""
+        if self.logins is not self.connections:
+            return ""
+        roles = sorted({_quoted(actor.role) for actor in self.project.actors})
+        grant = f"\ngrant {', '.join(roles)} to app_login;" if roles else ""
+        return f"create role app_login login noinherit;{grant}"
+
+    def of(self, person: Person) -> Pool:
+        """Return the connections through which the database is viewed as a person."""
+        return self.connections if person.is_owner else self.logins
+
+
+@contextmanager
+def opened(
+    target: Target, sql_dir: Path, login: Target | None = None, timeout: float = POOL_TIMEOUT
+) -> Iterator[Source]:
+    """Open connections to a database, and close them at the end.
+
+    `login`: the same database for a login that can only become people's roles, which they are then
+    viewed through. `timeout`: seconds to wait for a free connection before PoolTimeout.
+    """
+    with pool(target, timeout) as connections:
+        if login is None or login == target:
+            yield Source(connections, connections, sql_dir)
+        else:
+            with pool(login, timeout) as logins:
+                yield Source(connections, logins, sql_dir)
 
 
 def pool(target: Target, timeout: float = POOL_TIMEOUT) -> Pool:
@@ -137,8 +173,10 @@ def session_as(source: Source, person: Person) -> Iterator[Connection]:
     Raises CannotViewAs if the connecting role cannot switch to the person's role; psycopg.Error.
     """
     refusal: psycopg.Error | None = None
-    with source.connections.connection() as connection:
+    with source.of(person).connection() as connection:
         with connection.transaction(force_rollback=True):
+            if source.of(person) is source.connections:
+                untrusted.limit_search_path(connection)
             if person.settings:
                 settings = json.dumps(dict(person.settings))
                 connection.execute(query("studio/data/settings"), {"settings": settings})
@@ -154,6 +192,22 @@ def session_as(source: Source, person: Person) -> Iterator[Connection]:
                 yield connection
         if refusal:  # only now, because quoting the names takes a query
             raise _cannot_view_as(connection, person, refusal)
+
+
+def connection_failed(error: Exception) -> bool:
+    """Return whether an error means that there is no usable connection."""
+    return isinstance(error, psycopg.OperationalError) and (
+        error.sqlstate is None or error.sqlstate.startswith(_CONNECTION_CLASSES)
+    )
+
+
+def reason(error: psycopg.Error, timeout: str) -> str:
+    """Return why a statement failed, as PostgreSQL says it; `timeout` is the one it had."""
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return f"the query took longer than {timeout}"
+    if isinstance(error, psycopg.errors.LockNotAvailable):
+        return "it is locked: another session is changing it"
+    return (error.diag.message_primary or str(error))[:_MAX_REASON]
 
 
 def _cannot_view_as(connection: Connection, person: Person, refusal: psycopg.Error) -> CannotViewAs:

@@ -9,12 +9,21 @@ from dataclasses import dataclass, replace
 from runner.studio.data import paging, people, permissions, records, tables
 from runner.studio.data.paging import PageRequest
 from runner.studio.data.permissions import Grant, Policy, Right, Trigger
-from runner.studio.data.records import DENIED, Count, Page, Record, ReferringRows
+from runner.studio.data.records import (
+    BRIEF,
+    DENIED,
+    LATE,
+    Count,
+    Page,
+    Patience,
+    Record,
+    ReferringRows,
+)
 from runner.studio.data.tables import Column, Shape, Table
 from runner.studio.data.viewer import CannotViewAs, Person, Source, session_as
 
 MAX_COMPARED, MAX_TABLES = 30, 40  # people and tables side by side
-_PATIENCE = 6.0  # seconds for the numbers of a page
+MAX_LISTED = 50  # tables on a page
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,21 @@ class Summary:
     table: Table
     count: Count
     rights: tuple[Right, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A page of the tables."""
+
+    summaries: tuple[Summary, ...]
+    page: int  # from 1
+    pages: int
+    matching: int  # tables
+
+    @property
+    def late(self) -> bool:
+        """Whether some were not counted."""
+        return any(summary.count.late for summary in self.summaries)
 
 
 @dataclass(frozen=True)
@@ -77,6 +101,12 @@ class Comparison:
     more_tables: int = 0  # left out
     more_people: int = 0
 
+    @property
+    def late(self) -> bool:
+        """Whether some were not counted."""
+        views = (view for _, group in self.groups for view in group)
+        return any(count.late for view in views for count in view.counts)
+
 
 def names(source: Source) -> tuple[Table, ...]:
     """Return all tables, read as the connecting role: their names are not confidential."""
@@ -84,18 +114,38 @@ def names(source: Source) -> tuple[Table, ...]:
         return tuple(tables.tables(connection, source.project))
 
 
-def overview(source: Source, person: Person) -> tuple[Summary, ...]:
-    """Return each table with how much of it a person sees."""
-    found = []
+def sizes(source: Source, some: Sequence[Table]) -> dict[int, int]:
+    """Return the bytes of each table, by oid; not of one that is locked."""
+    with session_as(source, people.CONNECTED) as connection:
+        return tables.sizes(connection, some)
+
+
+def overview(
+    source: Source,
+    person: Person,
+    *,
+    tables_like: str = "",
+    page: int = 1,
+    size: int = MAX_LISTED,
+    patience: Patience = BRIEF,
+) -> Overview:
+    """Return a page of the tables, each with how much of it a person sees.
+
+    `tables_like`: a part of their names. `size`: tables on a page.
+    """
+    among = [t for t in names(source) if tables_like.lower() in t.name.lower()]
+    pages = max(1, -(-len(among) // size))
+    page = min(max(1, page), pages)
     with session_as(source, person) as connection:
-        all_tables = tables.tables(connection, source.project)
-        counts = records.counts(connection, all_tables, time.monotonic() + _PATIENCE)
-        for table, count in zip(all_tables, counts, strict=True):
-            shape = tables.shape(connection, table, all_tables)
-            policies = permissions.policies(connection, table)
-            rights = permissions.rights(connection, shape, policies)
-            found.append(Summary(table, count, tuple(rights)))
-    return tuple(found)
+        listed = among[(page - 1) * size : page * size]
+        shown = tables.used_by_current(
+            connection, listed, withhold=source.of(person) is source.connections
+        )
+        rights = permissions.of_tables(connection, shown)
+        counted = [(table, ()) for table in shown]
+        counts = records.counts(connection, counted, patience.deadline, patience)
+    summaries = map(Summary, shown, counts, rights)
+    return Overview(tuple(summaries), page, pages, len(among))
 
 
 def table(source: Source, person: Person, name: str, request: PageRequest) -> TableView | None:
@@ -157,31 +207,37 @@ def schema(source: Source, person: Person, name: str) -> SchemaView | None:
         )
 
 
-def comparison(source: Source, some: Sequence[Person], tables_like: str = "") -> Comparison:
+def comparison(
+    source: Source,
+    some: Sequence[Person],
+    tables_like: str = "",
+    patience: Patience = BRIEF,
+) -> Comparison:
     """Return how much each of the first MAX_COMPARED people sees of the first MAX_TABLES tables.
 
-    `tables_like`: a part of the tables' names. Counting ends after some seconds; what was not
-    counted until then says so.
+    `tables_like`: a part of the tables' names.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = patience.deadline
     among = [t for t in names(source) if tables_like.lower() in t.name.lower()]
-    shown = {table.oid for table in among[:MAX_TABLES]}
+    shown = among[:MAX_TABLES]
     found: dict[str, list[IdentityView]] = {}
     for person in some[:MAX_COMPARED]:
         group = found.setdefault(person.tenant, [])
         if time.monotonic() > deadline:
-            group.append(IdentityView(person, (), "not counted: the others took too long"))
+            group.append(IdentityView(person, (LATE,) * len(shown)))
             continue
         try:
             with session_as(source, person) as connection:
-                own = [t for t in tables.tables(connection, source.project) if t.oid in shown]
-                counts = records.counts(connection, own, deadline)
+                own = tables.used_by_current(
+                    connection, shown, withhold=source.of(person) is source.connections
+                )
+                counts = records.counts(connection, [(t, ()) for t in own], deadline, patience)
             if any(count != DENIED for count in counts) or not person.is_actor:
                 group.append(IdentityView(person, tuple(counts)))
         except CannotViewAs as error:
             group.append(IdentityView(person, (), error.message))
     return Comparison(
-        tuple(among[:MAX_TABLES]),
+        tuple(shown),
         tuple((tenant, tuple(views)) for tenant, views in found.items() if views),
         max(0, len(among) - MAX_TABLES),
         max(0, len(some) - MAX_COMPARED),

@@ -45,7 +45,12 @@ class DatabasePages:
         tables = views.names(self._studio.source)
         pictures = diagram.schemas(tables) if diagram.drawable() else None
         return self._studio.show(
-            "schema.html", person, Address("schema"), tables=tables, pictures=pictures
+            "schema.html",
+            person,
+            Address("schema"),
+            tables=tables,
+            pictures=pictures,
+            sizes=views.sizes(self._studio.source, tables),
         )
 
     def _table(self, request: Request, person: Person) -> Response | Problem:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner.errors import RunnerError
-from runner.studio.data.viewer import TIMEOUT, CannotViewAs
+from runner.studio.data.viewer import TIMEOUT, CannotViewAs, connection_failed
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,11 @@ _BY_TYPE: tuple[tuple[type[Exception], Problem], ...] = (
     (psycopg.errors.LockNotAvailable, _LOCKED),
     (PoolTimeout, _UNREACHABLE),
 )
-# SQLSTATE classes that mean no usable connection: connection exception, insufficient resources,
-# operator intervention. psycopg's OperationalError also covers errors of a single statement.
-_CONNECTION_CLASSES = ("08", "53", "57")
 
 
 def problem_for(error: Exception) -> Problem:
     """Return the error page for an exception raised while reading a page."""
-    known = _UNREACHABLE if _connection_failed(error) else None
+    known = _UNREACHABLE if connection_failed(error) else None
     known = next((problem for type_, problem in _BY_TYPE if isinstance(error, type_)), known)
     if known:
         return known
@@ -70,9 +67,3 @@ def problem_for(error: Exception) -> Problem:
         return Problem(500, "PostgreSQL reported an error", (message,))
     message = f"{type(error).__name__}: {error}"
     return Problem(500, "Internal error in the studio", (message, "Please report it."))
-
-
-def _connection_failed(error: Exception) -> bool:
-    return isinstance(error, psycopg.OperationalError) and (
-        error.sqlstate is None or error.sqlstate.startswith(_CONNECTION_CLASSES)
-    )

@@ -29,6 +29,7 @@ class Frame:
     user: str  # the connecting role
     links: Links
     here: Address
+    login_statement: str  # makes a login that is no superuser; empty if there is one
     live: bool = True  # False in a report: no forms, no server behind it
 
 

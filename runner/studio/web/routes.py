@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from mimetypes import guess_type
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from runner.postgres.target import Target
-from runner.studio.data import paging, people, views
+from runner.studio.data import paging, people, records, views
 from runner.studio.data.paging import Filter, PageRequest
 from runner.studio.data.viewer import Person, Source
 from runner.studio.web import render
@@ -71,6 +72,7 @@ class Studio:
             database=self._target.name,
             user=self._target.parameters.get("user", ""),
             links=self.links,
+            login_statement=self.source.login_statement,
             here=here,
         )
         return HTMLResponse(render.page(template, frame, **content), status)
@@ -85,9 +87,17 @@ class Studio:
             return self._error_page(NOT_FOUND)
         return Response(content, media_type=guess_type(name)[0])
 
-    def _overview(self, _: Request, person: Person) -> Response:
-        summaries = views.overview(self.source, person)
-        return self.show("overview.html", person, Address("overview"), summaries=summaries)
+    def _overview(self, request: Request, person: Person) -> Response:
+        like, page = _text(request, "tables"), _text(request, "page")
+        view = views.overview(
+            self.source,
+            person,
+            tables_like=like,
+            page=int(page) if re.fullmatch(r"[0-9]{1,6}", page) else 1,
+            patience=_patience(request),
+        )
+        here = Address("overview", query=_query(request))
+        return self.show("overview.html", person, here, view=view, like=like)
 
     def _table(self, request: Request, person: Person) -> Response | Problem:
         name, page_request = unslug(request.path_params["name"]), _page_request(request)
@@ -135,7 +145,7 @@ class Studio:
             some = [one for tenant in found for one in tenant.people if one.slug]
         else:
             some = people.identities(self.source).some(views.MAX_COMPARED)
-        comparison = views.comparison(self.source, some, tables)
+        comparison = views.comparison(self.source, some, tables, _patience(request))
         here = Address("comparison", query=_query(request))
         return self.show(
             "comparison.html", person, here, comparison=comparison, people=among, like=tables
@@ -173,6 +183,10 @@ def _query(request: Request) -> Pairs:
 def _text(request: Request, name: str) -> str:
     """Return what was typed into a search field."""
     return request.query_params.get(name, "")[:200].replace("\0", "").strip()
+
+
+def _patience(request: Request) -> records.Patience:
+    return records.FULL if request.query_params.get("count") == "all" else records.BRIEF
 
 
 def _page_request(request: Request) -> PageRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,14 +16,15 @@ from runner.errors import RunnerError, UsageError
 from runner.events import Note, Report, Working, silent
 from runner.postgres.target import Target
 from runner.studio.actions import Actions, isolation_page
-from runner.studio.data import diagram, history, paging, people, run_log, views
+from runner.studio.data import diagram, history, paging, people, records, run_log, views
 from runner.studio.data.paging import PageRequest
 from runner.studio.data.viewer import CannotViewAs, Person, Source, session_as
 from runner.studio.web import render
 from runner.studio.web.render import Frame
 from runner.studio.web.urls import Address, StaticLinks, static_file
 
-MARKER = "report.json"  # identifies a directory as a report, which may be replaced
+MARKER = "report.json"  # what a report contains; identifies its directory by the content
+_MADE_BY = "python -m runner report"
 _START_PAGE = "as/owner/comparison.html"
 _MAX_ATTACHMENT = 1_000_000  # characters
 
@@ -56,14 +58,15 @@ def write(
     attached: Sequence[Path] = (),
     report: Report = silent,
 ) -> Written:
-    """Write a report into a directory that is new, empty, or a report, which is then replaced.
+    """Write a report into a directory that is new, empty, or a report, whose files are replaced.
 
     Runs all actions first. People the connecting role cannot view the database as are left out,
     and a Note is reported for each. `attached` are text files to show on the page of runs.
 
-    Raises UsageError if the directory cannot be written, psycopg.Error if reading fails.
+    Raises UsageError if the directory is no report or cannot be written, psycopg.Error if reading
+    fails.
     """
-    _check(folder)
+    _earlier(folder)
     texts = [(path.name, _text(path)) for path in attached]
     for name, action in (
         ("the proof of isolation", actions.prove),
@@ -78,9 +81,7 @@ def write(
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
             written = writer.write(Path(draft))
             Path(draft).chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            shutil.copytree(draft, folder)
+            _replace(folder, Path(draft))
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror}",
@@ -137,6 +138,7 @@ class _Writer:
                 database=self._target.name,
                 user=self._target.parameters.get("user", ""),
                 links=StaticLinks(name, files),
+                login_statement=self._source.login_statement,
                 here=page.address,
                 live=False,
             )
@@ -151,7 +153,9 @@ class _Writer:
             tables=tuple(table.name for table in self._tables),
             proven=bool(proof and proof.value and proof.value.proven),
         )
-        _put(folder / MARKER, json.dumps(vars(written), ensure_ascii=False, indent=2).encode())
+        names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        content = {**vars(written), "made_by": _MADE_BY, "written": names}
+        _put(folder / MARKER, json.dumps(content, ensure_ascii=False, indent=2).encode())
         return written
 
     def _pages(self) -> Iterator[ReportPage]:
@@ -161,8 +165,10 @@ class _Writer:
         yield from self._database_pages(people.CONNECTED)
 
     def _pages_as(self, person: Person) -> Iterator[ReportPage]:
-        summaries = views.overview(self._source, person)
-        yield ReportPage(person, Address("overview"), "overview.html", {"summaries": summaries})
+        every = max(1, len(self._tables))
+        listed = views.overview(self._source, person, size=every, patience=records.FULL)
+        content: dict[str, Any] = {"view": listed, "like": ""}
+        yield ReportPage(person, Address("overview"), "overview.html", content)
         for table in self._tables:
             view = views.table(self._source, person, table.name, PageRequest())
             if view:
@@ -176,11 +182,12 @@ class _Writer:
 
     def _database_pages(self, owner: Person) -> Iterator[ReportPage]:
         """Yield the pages about the database itself, which are the same for all people."""
-        comparison = views.comparison(self._source, self._people)
+        comparison = views.comparison(self._source, self._people, patience=records.FULL)
         content = {"comparison": comparison, "people": "", "like": ""}
         yield ReportPage(owner, Address("comparison"), "comparison.html", content)
         drawn = diagram.schemas(self._tables) if diagram.drawable() else None
-        content = {"tables": self._tables, "pictures": drawn}
+        sizes = views.sizes(self._source, self._tables)
+        content = {"tables": self._tables, "pictures": drawn, "sizes": sizes}
         yield ReportPage(owner, Address("schema"), "schema.html", content)
         for table in self._tables:
             address = Address("schema", table.name)
@@ -204,15 +211,46 @@ class _Writer:
         yield ReportPage(owner, Address("runs"), "runs.html", content)
 
 
-def _check(folder: Path) -> None:
-    """Raise UsageError if the directory contains anything other than a report."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARKER).is_file()):
-        raise UsageError(
-            f"{folder} already exists and is not a report",
-            hint="A report replaces its directory. Choose a new one: --out DIR",
-        )
+def _earlier(folder: Path) -> list[Path]:
+    """Return the files of the report in a directory, relative to it; none if it is new or empty.
+
+    Raises UsageError if it contains anything, and no report that this command has made.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return []
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if marker["made_by"] == _MADE_BY:
+            return [Path(str(name)) for name in [*marker["written"], MARKER]]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UsageError(
+        f"{folder} already exists and is not a report",
+        hint="A report replaces an earlier one only. Choose a new directory: --out DIR",
+    )
+
+
+def _replace(folder: Path, draft: Path) -> None:
+    """Move a draft to its place: the files of an earlier report go, all others stay.
+
+    Raises UsageError if one of the others is in the way.
+    """
+    earlier, root = _earlier(folder), folder.resolve()
+    written = [path.relative_to(draft) for path in draft.rglob("*") if path.is_file()]
+    for path in (*earlier, *written):
+        place = root / path
+        inside = place.is_relative_to(root) and place.parent.resolve() == place.parent
+        if not inside or ".." in path.parts or (path not in earlier and os.path.lexists(place)):
+            raise UsageError(
+                f"{folder / path} is not of the report that is in {folder}",
+                hint="Move it away, or choose another directory: --out DIR",
+            )
+    for path in earlier:
+        (root / path).unlink(missing_ok=True)
+    for parent in sorted({p for path in earlier for p in path.parents}, reverse=True):
+        with suppress(OSError):  # it contains other files
+            (root / parent).rmdir()
+    shutil.copytree(draft, folder, dirs_exist_ok=True)
 
 
 def _text(path: Path) -> str:

@@ -37,6 +37,10 @@ class Address:
         }
         return special.get(self.kind, f"{self.kind}{suffix}")
 
+    def with_(self, name: str, value: str) -> Address:
+        """Return the address with one query parameter set."""
+        return replace(self, query=(*self.without(name).query, (name, value)))
+
     def without(self, *names: str) -> Address:
         """Return the address without some of its query parameters."""
         return replace(self, query=tuple(pair for pair in self.query if pair[0] not in names))

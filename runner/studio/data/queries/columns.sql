@@ -14,9 +14,9 @@ select
         else 'text'
     end,
     a.attnotnull,
-    coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), ''),
+    coalesce(left(pg_catalog.pg_get_expr(d.adbin, d.adrelid), 2000), ''),
     a.attgenerated <> '' or a.attidentity <> '',
-    coalesce(pg_catalog.col_description(a.attrelid, a.attnum), ''),
+    coalesce(left(pg_catalog.col_description(a.attrelid, a.attnum), 2000), ''),
     pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select'),
     pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'insert'),
     pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'update'),

@@ -10,11 +10,11 @@ with found as (
 
 select
     id::text,
-    tenant_name,
+    left(tenant_name, 200),
     "user"::text,
-    name,
-    email,
-    to_jsonb(roles)
+    left(name, 200),
+    left(email, 200),
+    case when octet_length(to_jsonb(roles)::text) <= 2000 then to_jsonb(roles) end
 from found
 where strpos(lower(name), lower(%(text)s)) > 0
     or strpos(lower(email), lower(%(text)s)) > 0

@@ -1,11 +1,11 @@
 -- The first tenants, in the order in which they were made, and some people of each.
 select
     tenants.id::text,
-    tenants.name,
+    left(tenants.name, 200),
     people."user"::text,
-    people.name,
-    people.email,
-    to_jsonb(people.roles)
+    left(people.name, 200),
+    left(people.email, 200),
+    case when octet_length(to_jsonb(people.roles)::text) <= 2000 then to_jsonb(people.roles) end
 from (
     select *
     from {tenants} as each

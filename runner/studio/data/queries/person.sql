@@ -1,11 +1,11 @@
 -- One user; in one tenant, if it is named.
 select
     tenants.id::text,
-    tenants.name,
+    left(tenants.name, 200),
     people."user"::text,
-    people.name,
-    people.email,
-    to_jsonb(people.roles)
+    left(people.name, 200),
+    left(people.email, 200),
+    case when octet_length(to_jsonb(people.roles)::text) <= 2000 then to_jsonb(people.roles) end
 from {people} as people
 inner join {tenants} as tenants on tenants.id = people.tenant
 where people."user" = %(user)s and (%(tenant)s::text is null or tenants.id::text = %(tenant)s)

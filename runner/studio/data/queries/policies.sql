@@ -7,7 +7,7 @@ select
     parts.roles,
     parts.condition,
     parts.check_condition,
-    coalesce(pg_catalog.obj_description(p.oid, 'pg_policy'), ''),
+    coalesce(left(pg_catalog.obj_description(p.oid, 'pg_policy'), 2000), ''),
     exists (
         select
         from unnest(p.polroles) as role (oid)

@@ -54,14 +54,13 @@ select
     c.nspname::text,
     c.relname::text,
     c.relkind::text,
-    coalesce(pg_catalog.obj_description(c.oid, 'pg_class'), ''),
+    coalesce(left(pg_catalog.obj_description(c.oid, 'pg_class'), 2000), ''),
     c.relrowsecurity,
     c.relforcerowsecurity,
     pg_catalog.row_security_active(c.oid),
     pg_catalog.has_schema_privilege(c.relnamespace, 'usage'),
     pg_catalog.has_any_column_privilege(c.oid, 'select'),
     nullif(c.reltuples, -1)::bigint,
-    pg_catalog.pg_total_relation_size(c.oid),
     pg_catalog.pg_get_userbyid(c.relowner)::text
 from exposed as c
 order by c.relname, c.nspname

@@ -1,5 +1,5 @@
 -- One tenant.
-select name
+select left(name, 200)
 from {tenants} as tenants
 where tenants.id = %(tenant)s
 limit 1
