@@ -51,14 +51,25 @@ def _one_more(
     dbmate = shutil.which("dbmate")
     with fresh(server) as ours, fresh(server) as stock, fresh(server) as mate:
         env = environment(server, ours, place)
-        apply_ = [sys.executable, "-m", "runner", "apply", "--sql-dir", folder]
+        apply_: list[str | Path] = [sys.executable, "-m", "runner", "apply", "--sql-dir", folder]
         url = server.url(stock).replace("postgresql://", "postgresql+psycopg://")
-        yoyo = [Path(sys.executable).with_name("yoyo"), "apply", "--batch", "--no-config-file"]
+        yoyo: list[str | Path] = [
+            Path(sys.executable).with_name("yoyo"),
+            "apply",
+            "--batch",
+            "--no-config-file",
+        ]
         yoyo += ["-d", url, folder]
         for command in (apply_, yoyo):
             timed(command, cwd=place, env=env)
         copies = place / "dbmate"
-        mate_command = [dbmate or "dbmate", "--no-dump-schema", "--migrations-dir", copies, "up"]
+        mate_command: list[str | Path] = [
+            dbmate or "dbmate",
+            "--no-dump-schema",
+            "--migrations-dir",
+            copies,
+            "up",
+        ]
         mate_env = {**env, "DATABASE_URL": _dbmate_url(server, mate)}
         if dbmate:
             copies.mkdir()
@@ -79,7 +90,7 @@ def _one_more(
                     timed(each, cwd=place, env=its)  # so that one file is pending for the next
             return run
 
-        status = [*apply_[:3], "status", "--json", "--sql-dir", folder]
+        status: list[str | Path] = [*apply_[:3], "status", "--json", "--sql-dir", folder]
         runs = {
             OURS: partial(one_more, apply_, env),
             NO_OP: partial(timed, apply_, cwd=place, env=env),
@@ -126,9 +137,15 @@ def _many(
 
     def run(which: str) -> Run:
         with fresh(server) as name:
-            psql = [embedded.program("psql", server.version), "-X", "-q", "-d", server.url(name)]
+            psql: list[str | Path] = [
+                embedded.program("psql", server.version),
+                "-X",
+                "-q",
+                "-d",
+                server.url(name),
+            ]
             psql += ["-f", folder.with_suffix(".psql")]
-            ours = [sys.executable, "-m", "runner", "apply", "--sql-dir", folder]
+            ours: list[str | Path] = [sys.executable, "-m", "runner", "apply", "--sql-dir", folder]
             env = environment(server, name, place)
             return timed(ours if which == OURS else psql, cwd=place, env=env)
 
@@ -149,11 +166,13 @@ def _pending(server: Server, place: Path, say: Callable[[str], None]) -> list[li
         folder = place / f"pending_{command}_{size}"
         many_files(folder, size)
         for n, path in enumerate(sorted(folder.glob("*.sql")), start=1):
-            rollback = f"drop function if exists public.f{n}(text);\ndrop table if exists public.t{n};"
+            rollback = (
+                f"drop function if exists public.f{n}(text);\ndrop table if exists public.t{n};"
+            )
             path.with_suffix(".rollback.sql").write_text(rollback, encoding="utf-8")
         say(f"{command} of {size} new files")
         with fresh(server) as name:
-            words = [sys.executable, "-m", "runner", command, "--sql-dir", folder]
+            words: list[str | Path] = [sys.executable, "-m", "runner", command, "--sql-dir", folder]
             env = environment(server, name, place)
             run = timed(words, cwd=place, env=env, code=2 if command == "plan" else 0)
         limit = limits.get((command, size))
