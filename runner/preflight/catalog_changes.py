@@ -114,7 +114,7 @@ class CatalogChanges:
         return known, now
 
     def _touched(self, command: int) -> tuple[list[int], int, _Written | None]:
-        [(oids, next_command, written)] = self._execute("touched", str(command))
+        [(oids, next_command, written)] = _execute(self._connection, "touched", f"({command})")
         return oids, next_command, written
 
     def _reread(self, oids: list[int]) -> tuple[Snapshot, Snapshot]:
@@ -132,25 +132,8 @@ class CatalogChanges:
         return self._snapshot(before), self._snapshot(facts)
 
     def _facts_of(self, oids: list[int]) -> list[Fact]:
-        rows = self._execute("facts", f"'{{{','.join(map(str, oids))}}}'")
-        return [Fact(k, n, t, v.replace("\r\n", "\n"), *more) for k, n, t, v, *more in rows]
-
-    def _execute(self, name: str, argument: str) -> list[tuple[Any, ...]]:
-        """Execute a query that the session keeps prepared: to plan it takes longest."""
-        with self._connection.transaction(force_rollback=True):
-            self._connection.execute(_SETTINGS.encode())
-            try:
-                with self._connection.transaction():
-                    return self._fetch(name, argument)
-            except psycopg.errors.InvalidSqlStatementName:  # a file may have deallocated it
-                type_, text = _queries()[name]
-                prepare = f'prepare "{_PREFIX}{name}" ({type_}) as {text}'
-                self._connection.execute(prepare.encode())
-                return self._fetch(name, argument)
-
-    def _fetch(self, name: str, argument: str) -> list[tuple[Any, ...]]:
-        execute = f'execute "{_PREFIX}{name}" ({argument})'
-        return self._connection.execute(execute.encode()).fetchall()
+        rows = _execute(self._connection, "facts", f"('{{{','.join(map(str, oids))}}}')")
+        return _facts(rows)
 
     def _keep(self, facts: Iterable[Fact]) -> None:
         self._others = []
@@ -185,17 +168,38 @@ def _only_adds(before: _Written, after: _Written) -> bool:
     return True
 
 
+def take(connection: Connection) -> Snapshot:
+    """Return the whole catalog; the limit for a statement of a file does not hold for this one."""
+    try:
+        facts = _facts(_execute(connection, "all"))
+    except psycopg.errors.LockNotAvailable:
+        return snapshot.take(connection)  # names who has locked a table
+    return Snapshot(tuple(sorted(facts)), connection.info.server_version // 10000)
+
+
+def _facts(rows: list[tuple[Any, ...]]) -> list[Fact]:
+    return [Fact(k, n, t, v.replace("\r\n", "\n"), *more) for k, n, t, v, *more in rows]
+
+
+def _execute(connection: Connection, name: str, argument: str = "") -> list[tuple[Any, ...]]:
+    """Execute a query that the session keeps prepared: to plan it takes longest."""
+    execute = f'execute "{_PREFIX}{name}" {argument}'.encode()
+    with connection.transaction(force_rollback=True):
+        connection.execute(_SETTINGS.encode())
+        try:
+            with connection.transaction():
+                return connection.execute(execute).fetchall()
+        except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
+            type_, text = _queries()[name]
+            connection.execute(f'prepare "{_PREFIX}{name}" {type_} as {text}'.encode())
+            return connection.execute(execute).fetchall()
+
+
 @cache
 def _queries() -> dict[str, tuple[str, str]]:
-    """Return the type of the parameter and the text of each query, by name."""
+    """Return the types of the parameters and the text of each query, by name."""
     catalog = snapshot.scoped(query("schema/catalog"))
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
     assert count == 3, count  # noqa: S101 - relations, functions, types
-    return {"facts": ("oid[]", facts), "touched": ("bigint", query("preflight/touched"))}
-
-
-def take(connection: Connection) -> Snapshot:
-    """Return the whole catalog; the limit for a statement of a file does not hold for this one."""
-    with connection.transaction(force_rollback=True):
-        connection.execute("set local statement_timeout = 0")
-        return snapshot.take(connection)
+    touched = query("preflight/touched")
+    return {"all": ("", catalog), "facts": ("(oid[])", facts), "touched": ("(bigint)", touched)}

@@ -477,7 +477,7 @@ def test_check_prints_a_line_per_file_and_exits_with_4(checkout: Checkout) -> No
     head, first, second, *rest = result.out.splitlines()
     assert head.split() == ["re-run", "rollback", "data", "lint"]
     assert first.split()[:5] == ["0001_shops", "✓", "✓", "✓", "✓"]
-    assert second.split()[:5] == ["0002_bad", "✗", "✓", "✗", "✗"]
+    assert second.split()[:5] == ["0002_bad", "✗", "✓", "✗", "✓"]
     assert "✗ re-run: 0002_bad cannot be run again" in "\n".join(rest)
     assert "  at sql/0002_bad.sql:2:1" in rest
     assert re.fullmatch(r"2 files, 10 checks, \d failed, in \d+\.\d s", rest[-1])
