@@ -1,40 +1,71 @@
-"""docs/scale.md: its SQL examples run as printed, and verify finds no breach afterwards."""
+"""docs/scale.md: the partitioned audit log, made by what the page says and nothing else."""
 
 from __future__ import annotations
 
-import re
+import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from checkout import ROOT, Checkout
 from conftest import Database, one_server
-from promises import PROJECT
+from recipes import changed, only_first_files, recipes
 
-from runner.isolation.proof import prove
+from runner.files import loader
+from runner.isolation.surface import review
+from runner.isolation.verify import prover
+from runner.migrate import seeds
+from runner.preflight import checks
+from runner.preflight.diff import difference
+from runner.preflight.scratch import scratch_server
+from runner.schema import snapshot
 
-ROOT = Path(__file__).parents[1]
-SQL = ROOT / "sql"
+sys.path.append(str(ROOT / "tests" / "docs"))
+from pages import section
+
+PARTS = "select tableoid::regclass::text, count(*) from public.audit_logs group by 1 order by 1"
+LATER = """
+    insert into public.audit_logs (org_id, action, created_at)
+    select min(id), 'written.later', '{}-02-01' from public.organizations
+"""
 
 
 @one_server
-def test_partitioned_audit_log_passes_verify_and_drops_a_partition(database: Database) -> None:
-    page = (ROOT / "docs/scale.md").read_text(encoding="utf-8")
-    page = page.replace("2027", str(datetime.now(UTC).year + 1))
-    partition_sql, drop_sql = re.findall(r"```sql\n(.*?)```", page, re.S)
-    triggers = (SQL / "0008_record_audit.sql").read_text(encoding="utf-8")
-    policies = (SQL / "0009_enable_row_level_security.sql").read_text(encoding="utf-8")
-    with database.connect() as conn:
-        conn.execute("insert into public.organizations (name) values ('An old one')")
-        conn.execute(f"{partition_sql}{triggers}{policies}".encode())
-        conn.execute(f"revoke temporary on database {database.name} from public".encode())
-        conn.execute("insert into public.organizations (name) values ('A new one')")
-        partitions = conn.execute(
-            "select distinct tableoid::regclass::text like 'audit_logs_until_%', count(*)"
-            " from public.audit_logs group by 1"
-        ).fetchall()
-        assert partitions == [(True, 2)]
-        conn.commit()
-        verdict = prove(conn, PROJECT)
-        assert verdict.breaches == ()
-        conn.rollback()
-        conn.execute(drop_sql.encode())
-        assert conn.execute("select count(*) from public.audit_logs").fetchone() == (0,)
+def test_recipe_for_a_partitioned_log_passes_everything(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    next_year = datetime.now(UTC).year + 1
+    page = section(ROOT / "docs" / "scale.md", "The audit log").replace("2027", str(next_year))
+    [recipe] = recipes(page)
+    (_, seed_diff), (_, drop_first) = recipe.rights
+    only_first_files(tmp_path)
+    shutil.copytree(ROOT / "seeds", tmp_path / "seeds")
+    checkout, sql = Checkout(tmp_path, empty_database), tmp_path / "sql"
+    checkout.apply()
+    with checkout.migrator() as migrator:
+        before = snapshot.take(migrator.connection)
+        seeds.load(migrator, seeds.read(tmp_path / "seeds"))
+        rows = checkout.value("select count(*) from public.audit_logs")
+        recipe.write(sql)
+        seed = tmp_path / "seeds" / "06_audit_logs.sql"
+        text = changed(seed.read_text(encoding="utf-8"), "diff", seed_diff)
+        seed.write_text(text, encoding="utf-8")
+        partitioned = loader.read(sql)[-1]
+        migrator.apply([partitioned])
+        for _ in range(2):
+            loaded = seeds.load(migrator, seeds.read(tmp_path / "seeds"))
+            assert not any(one.inserted or one.updated for one in loaded)
+        assert checkout.rows(PARTS) == [(f"audit_logs_until_{next_year}", rows)]
+        review.accept(migrator, sql)
+        verdict = prover(sql)(migrator.connection)
+        assert verdict.with_more(review.verify(migrator, sql)).breaches == ()
+        with scratch_server(18) as scratch:
+            assert checks.check(scratch, checkout.migrations(), only=partitioned).failed == []
+        checkout.do(LATER.format(next_year))
+        with empty_database.connect() as conn:
+            conn.execute(drop_first.encode())
+            assert conn.execute(PARTS).fetchall() == [(f"audit_logs_{next_year}_q1", 1)]
+            conn.rollback()
+        migrator.roll_back([partitioned])
+        assert checkout.rows(PARTS) == [("audit_logs", rows + 1)]
+        assert difference(before, snapshot.take(migrator.connection)) == []

@@ -22,11 +22,12 @@ from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
 from runner.postgres.connection import Connection
+from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges, take
 from runner.preflight.diff import difference
 from runner.preflight.meaning import widening, with_renames
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.queries import query
-from runner.schema import snapshot
+from runner.schema.snapshot import Snapshot
 from runner.settings import Timeouts
 
 # From the weakest: PostgreSQL's name, the name in its manual, and what the lock blocks.
@@ -77,8 +78,8 @@ def on_target(
     with connection.transaction(force_rollback=True):
         connection.execute(timeouts.encode())
         lock_waits = LockWaits(connection, report, Timeouts(table_lock=lock_timeout))
-        before = _take(connection)  # first: it names who has locked a table
-        rehearser = _Rehearser(lock_waits, before, tables(connection), on_copy=False)
+        changes = CatalogChanges(connection, take(connection))  # first: it names who locks a table
+        rehearser = _Rehearser(lock_waits, changes, tables(connection), on_copy=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
             if connection.info.transaction_status == pq.TransactionStatus.INERROR:
@@ -102,7 +103,8 @@ def on_copy(
     """Run files on a copy, each in its own transaction. `sizes`: the target's tables, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
     lock_waits = LockWaits(connection, report)
-    rehearser = _Rehearser(lock_waits, _take(connection), known, on_copy=True)
+    changes = CatalogChanges(connection, take(connection))
+    rehearser = _Rehearser(lock_waits, changes, known, on_copy=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
         report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
@@ -123,7 +125,7 @@ class _Rehearser:
     def __init__(
         self,
         lock_waits: LockWaits,
-        before: snapshot.Snapshot,
+        changes: CatalogChanges,
         known: Mapping[int, Table],
         *,
         on_copy: bool,
@@ -133,9 +135,8 @@ class _Rehearser:
         self._on_copy = on_copy  # no other session can be blocked
         self._known = known
         self._blocking_since: float | None = None
-        self._snapshot = before
-        self._writes = -1  # writes to the catalog up to the snapshot; -1: unknown
-        self._unread: list[Statement] = []  # statements since the snapshot
+        self._changes = changes
+        self._unread: list[Statement] = []  # statements whose changes are not read yet
         self._states = self._table_states()
 
     def rehearse(self, file: Migration) -> Rehearsal:
@@ -144,7 +145,7 @@ class _Rehearser:
         error: RunnerError | None = None
         started = time.monotonic()
         self._states = self._table_states()
-        self._writes = self._catalog_writes(file)
+        self._changes.begin(transactional=file.header.transactional)
         try:
             for statement in file.statements:
                 steps.append(self._step(file, statement))
@@ -152,9 +153,9 @@ class _Rehearser:
             error = failed
         ms = _ms(started)
         if error is None:
-            self._connection.execute(transactional.RESET_SESSION.encode())
+            self._connection.execute(RESET_SESSION.encode())
             if self._unread:
-                steps[-1:] = [self._with_effects(file, step) for step in steps[-1:]]
+                steps[-1:] = [self._with_effects(step) for step in steps[-1:]]
         if file.header.transactional:
             steps = list(_with_held_ms(steps))
         return Rehearsal(file.id, file.header.transactional, tuple(steps), ms, error=error)
@@ -172,7 +173,7 @@ class _Rehearser:
         impacts = tuple(self._impacts(statement, before))
         step = Step(statement.line, " ".join(statement.text.split()), ms, impacts)
         self._unread.append(statement)
-        return step if self._has_blocked_too_long() else self._with_effects(file, step)
+        return step if self._has_blocked_too_long() else self._with_effects(step)
 
     def _has_blocked_too_long(self) -> bool:
         """Return whether writes have been blocked for a while; then effects are read at the end."""
@@ -182,23 +183,12 @@ class _Rehearser:
             self._blocking_since = time.monotonic()
         return self._blocking_since is not None and _ms(self._blocking_since) > _MAX_BLOCKING_MS
 
-    def _with_effects(self, file: Migration, step: Step) -> Step:
-        writes, unread, self._unread = self._catalog_writes(file), self._unread, []
-        if writes == self._writes != -1:
-            return step  # an insert, for example; a snapshot of a large catalog is slow
-        before, self._snapshot = self._snapshot, _take(self._connection)
-        self._writes = writes
-        code = "\n".join(statement.text for statement in unread)
-        found = with_renames(difference(before, self._snapshot), code)
-        widens = tuple(widening(d, before) for d in found)
-        return replace(step, effects=tuple(found), widens=widens, effects_from=unread[0].line)
-
-    def _catalog_writes(self, file: Migration) -> int:
-        """Return the number of rows that the file's transaction has written to the catalog."""
-        if not file.header.transactional:  # each statement starts a new count
-            return -1
-        row = self._connection.execute(query("preflight/catalog_writes")).fetchone()
-        return int(row[0]) if row else -1
+    def _with_effects(self, step: Step) -> Step:
+        unread, self._unread = self._unread, []
+        changed = self._changes.since(unread)
+        if changed is None:
+            return step  # an insert, for example
+        return _with_differences(step, changed, unread)
 
     def _table_states(self) -> dict[int, _TableState]:
         rows = self._connection.execute(
@@ -250,11 +240,12 @@ class _TableState:
     hides_rows: bool  # it may be written to, under row-level security
 
 
-def _take(connection: Connection) -> snapshot.Snapshot:
-    """Return the catalog; the limit for a statement of a file does not hold for this one."""
-    with connection.transaction(force_rollback=True):
-        connection.execute("set local statement_timeout = 0")
-        return snapshot.take(connection)
+def _with_differences(
+    step: Step, changed: tuple[Snapshot, Snapshot], statements: Sequence[Statement]
+) -> Step:
+    found = with_renames(difference(*changed), "\n".join(one.text for one in statements))
+    widens = tuple(widening(d, changed[0]) for d in found)
+    return replace(step, effects=tuple(found), widens=widens, effects_from=statements[0].line)
 
 
 def _with_held_ms(steps: Sequence[Step]) -> Iterator[Step]:

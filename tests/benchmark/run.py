@@ -20,6 +20,7 @@ import applying
 import growth
 import large
 import scaling
+import second_day
 import tax
 from measure import machine
 
@@ -85,6 +86,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
         lambda o: tax.tax(o.orgs, o.projects, o.rounds, o.postgres, say),
     ),
     "scale": ("Creating a large data set", lambda o: scaling.make(o.orgs, o.rounds, say)),
+    "day": (
+        "What a change costs with many files, and its limits",
+        lambda o: second_day.table_of_limits(o.rounds, say),
+    ),
     "growth": (
         "Growth with files, tables and rows",
         lambda o: "\n".join(

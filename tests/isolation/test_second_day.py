@@ -6,7 +6,6 @@ The page continues the schema that the files up to 0009 make, whatever files fol
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT, Checkout
 from conftest import SQL_DIR, Server, one_server
+from recipes import Recipe, changed, only_first_files, recipes
 
 from runner.isolation.surface import review
 from runner.isolation.verdict import Verdict
@@ -27,59 +27,15 @@ sys.path.append(str(ROOT / "tests" / "docs"))
 from pages import section, table_rows
 
 PAGE = ROOT / "docs" / "migrations.md"
-TITLES = (
-    *("A new table", "A changed column", "A changed policy", "A removed right", "A new role"),
-    *("An enum value", "An index on a large table"),
-)
-LAST = 9  # the number of the migration that the page continues
-_HEADER = re.compile(r"-- (?P<id>\d{4}_\w+)(?P<rollback>: rollback)?\n")
-_BLOCK = re.compile(r"^```(sql|toml|diff)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One migration of the page, and the changes of isolation.toml that follow it."""
-
-    id: str
-    sql: str
-    rollback: str = ""
-    rights: tuple[tuple[str, str], ...] = ()  # "toml" or "diff", and the block
-
-    @property
-    def lines(self) -> int:
-        """How many lines of isolation.toml are written or changed."""
-        return sum(
-            len([line for line in block.splitlines() if line])
-            if kind == "toml"
-            else len(re.findall(r"^\+", block, re.MULTILINE))
-            for kind, block in self.rights
+RECIPES = recipes(
+    "".join(
+        section(PAGE, title)
+        for title in (
+            *("A new table", "A changed column", "A changed policy", "A removed right"),
+            *("A new role", "An enum value", "An index on a large table"),
         )
-
-
-def recipes() -> list[Recipe]:
-    """Return the recipes of the page, in order."""
-    found: list[Recipe] = []
-    for kind, block in _BLOCK.findall("".join(section(PAGE, title) for title in TITLES)):
-        header = _HEADER.match(block)
-        if header and not header["rollback"]:
-            found.append(Recipe(header["id"], block))
-            continue
-        last = found.pop()
-        rights = last.rights if header else (*last.rights, (kind, block))
-        found.append(Recipe(last.id, last.sql, block if header else last.rollback, rights))
-    return found
-
-
-def changed(text: str, kind: str, block: str) -> str:
-    """Return isolation.toml with a block of the page: appended, or its `-` lines replaced."""
-    if kind == "toml":
-        return f"{text.rstrip()}\n\n{block}"
-    old, new = (
-        "".join(f"{line[1:]}\n" for line in block.splitlines() if line[0] in signs)
-        for signs in (" -", " +")
     )
-    assert text.count(old) == 1, f"the page does not say which line is meant:\n{block}"
-    return text.replace(old, new)
+)
 
 
 @dataclass(frozen=True)
@@ -104,8 +60,7 @@ class Project:
 
     def add(self, recipe: Recipe) -> None:
         """Write the files of a recipe, and the rights."""
-        for ending, sql in ((".sql", recipe.sql), (".rollback.sql", recipe.rollback)):
-            (self.sql_dir / (recipe.id + ending)).write_text(sql, encoding="utf-8")
+        recipe.write(self.sql_dir)
         for kind, block in recipe.rights:
             self.edit(partial(changed, kind=kind, block=block))
 
@@ -151,25 +106,6 @@ def named(verdict: Verdict) -> list[str]:
     return [f"{b.subject} | {b.proof} | {b.summary}" for b in verdict.breaches]
 
 
-def only_first_files(folder: Path) -> None:
-    """Copy sql/ without the files after 0009, and without the rights of their tables."""
-    shutil.copytree(SQL_DIR, folder / "sql")
-    created = ""
-    for path in sorted((folder / "sql").glob("[0-9]*.sql")):
-        if int(path.name[:4]) > LAST:
-            path.unlink()
-        else:
-            created += path.read_text(encoding="utf-8")
-    path = folder / "sql" / "isolation.toml"
-    rights = re.sub(
-        r"^\[rights\.(\w+)\]\n(?:(?!\[).*\n)*",
-        lambda section: section[0] if f" public.{section[1]} (" in created else "",
-        path.read_text(encoding="utf-8"),
-        flags=re.MULTILINE,
-    )
-    path.write_text(rights, encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The schema of the files up to 0009, and the table that `new --table` makes."""
@@ -186,11 +122,10 @@ def project(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def day(project: Project) -> tuple[Project, list[str]]:
     """The project after all recipes, and what was found after some of them and after the rest."""
-    added = recipes()
-    for recipe in added[: len(added) // 2]:
+    for recipe in RECIPES[: len(RECIPES) // 2]:
         project.add(recipe)
     found = project.breaches()
-    for recipe in added[len(added) // 2 :]:
+    for recipe in RECIPES[len(RECIPES) // 2 :]:
         project.add(recipe)
     return project, [*found, *project.breaches()]
 
@@ -210,7 +145,7 @@ def test_files_of_the_page_pass_check(day: tuple[Project, list[str]]) -> None:
 
 def test_page_states_the_lines_of_each_recipe() -> None:
     written = (SQL_DIR / "isolation/new_table.toml").read_text(encoding="utf-8")
-    counted = [len(written.splitlines()), *(recipe.lines for recipe in recipes())]
+    counted = [len(written.splitlines()), *(recipe.lines for recipe in RECIPES)]
     stated = [int(row[1]) for row in table_rows(section(PAGE, "What a change takes"))]
     *others, _, viewer, trial, index = counted  # VIEWER takes two files
     assert stated == [*others, viewer, trial, index]
@@ -235,7 +170,7 @@ MISTAKES = (
     Mistake(
         "the trigger's function has the former name of the column",
         r"^public\.labels \|.*update.* as OWNER in own org",
-        "".join(re.findall(r"(?ms)^create or replace function.*?^\$\$;$", recipes()[0].sql)),
+        "".join(re.findall(r"(?ms)^create or replace function.*?^\$\$;$", RECIPES[0].sql)),
     ),
     Mistake(
         "the lookup table is not declared as shared",

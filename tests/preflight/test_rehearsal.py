@@ -18,10 +18,12 @@ from runner.files import loader
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
 from runner.preflight import rehearsal, rehearsal_report, rehearsal_text
+from runner.preflight.catalog_changes import CatalogChanges
 from runner.preflight.clone import clone
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
+from runner.schema.snapshot import Fact
 
 TABLES = """
     create table public.shops (id int primary key, name text, status text);
@@ -265,17 +267,17 @@ def test_effects_of_each_statement_are_reported(rehearse: Rehearse) -> None:
     assert [e.as_effect() for e in step.effects] == ["drops table public.t, with 1 column"]
 
 
-def test_statement_that_does_not_change_the_catalog_takes_no_snapshot(
+def test_statement_that_does_not_change_the_catalog_is_not_followed_by_a_snapshot(
     rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken: list[Connection] = []
-    take = snapshot.take
+    read: list[list[int]] = []
+    facts_of = CatalogChanges._facts_of
 
-    def counted(conn: Connection) -> snapshot.Snapshot:
-        taken.append(conn)
-        return take(conn)
+    def counted(changes: CatalogChanges, oids: list[int]) -> list[Fact]:
+        read.append(oids)
+        return facts_of(changes, oids)
 
-    monkeypatch.setattr(snapshot, "take", counted)
+    monkeypatch.setattr(CatalogChanges, "_facts_of", counted)
     rows = "insert into public.shops values ({}, 'a', 'b');\n"
     first, second = ("".join(map(rows.format, range(n, n + 50))) for n in (1000, 2000))
     last = """
@@ -286,7 +288,7 @@ def test_statement_that_does_not_change_the_catalog_takes_no_snapshot(
         end $$;
     """
     [one, two] = rehearse(first, second + dedent(last))
-    assert len(taken) == 2  # before all statements, and after the last one
+    assert len(read) == 1  # after the last one
     assert [impact.rows_changed for step in one.steps for impact in step.impacts] == [1] * 50
     effects = [effect.as_effect() for step in two.steps for effect in step.effects]
     assert effects == ["table public.shops: adds comment “x”"]

@@ -73,16 +73,6 @@ def test_every_file_runs_twice_and_changes_nothing_the_second_time(
         assert catalog_lines(empty_database) == once, file.name
 
 
-def test_rerunning_all_files_changes_nothing(
-    empty_database: Database,
-) -> None:
-    apply(empty_database)
-    finished = catalog_lines(empty_database)
-    for file in migration_files():
-        assert noise(psql(empty_database, "-f", file)) == []
-        assert catalog_lines(empty_database) == finished, file.name
-
-
 def test_every_rollback_restores_the_state_before_its_migration(empty_database: Database) -> None:
     """Each rollback file runs twice, newest first, down to the empty database."""
     states = [catalog_lines(empty_database)]

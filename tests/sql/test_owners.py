@@ -160,7 +160,8 @@ def test_row_security_is_forced_only_if_the_owner_bypasses_it(
         " where relnamespace = 'public'::regnamespace and relkind = 'r' order by relname"
     ).fetchall()
     applied.rollback()
-    assert found == [(table, True, True) for table in sorted(TABLES)]
+    assert [row for row in found if row[1:] != (True, True)] == []
+    assert {table for table, *_ in found} >= set(TABLES)
 
 
 def test_anon_has_no_privileges(applied: Connection[TupleRow]) -> None:
@@ -288,13 +289,12 @@ def test_rollback_restores_the_original_catalog(target: Target) -> None:
 def test_files_run_twice_without_output(target: Target) -> None:
     server = replace(target.database.server, user=target.owner, password=PASSWORD)
     owner = Database(server, target.database.name)
+    states = []
     for _ in range(2):
         for file in migration_files():
             assert noise(psql(owner, "-f", file)) == []
-        done = catalog_lines(target.database)
-    for file in migration_files():
-        psql(owner, "-f", file)
-        assert catalog_lines(target.database) == done, file.name
+        states.append(catalog_lines(target.database))
+    assert states[0] == states[1]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from runner.preflight.checks.trial import run_again
 from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import ScratchServer, apply
 from runner.queries import query
-from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 # What a file may do on the scratch server: generated values must not fill a disk.
@@ -106,11 +105,11 @@ class _Checker:
     def check(self, number: int, file: Migration) -> Iterator[Finding]:
         """Apply a file to databases that have all files before it, and yield what failed."""
         self.not_tried = {}
-        migrator = self._empty.before(number)
-        before = self.state or snapshot.take(migrator.connection)
+        self._empty.before(number)
+        before = self.state or self._empty.snapshot()
         migrator = self._empty.before(number + 1)
-        after = self.state = snapshot.take(migrator.connection)
-        if failed := list(_check_again(_RE_RUN, migrator, file, after)):
+        after = self.state = self._empty.snapshot()
+        if failed := list(_check_again(_RE_RUN, self._empty, file, after)):
             yield from failed
             if not file.header.transactional:
                 self._empty.spoiled()
@@ -139,7 +138,7 @@ class _Checker:
         except RunnerError as error:
             yield failure(_ROLLBACK, file, "cannot be rolled back", error)
             return
-        left = difference(snapshot.take(migrator.connection), before)
+        left = difference(self._empty.snapshot(), before)
         if left:
             details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
             yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
@@ -149,7 +148,7 @@ class _Checker:
         except RunnerError as error:
             yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
             return
-        found = difference(after, snapshot.take(migrator.connection))
+        found = difference(after, self._empty.snapshot())
         if found:
             details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
             summary = "produces a different schema after its rollback"
@@ -174,13 +173,13 @@ class _Checker:
             summary = "breaks code that uses what it renames or drops"
             yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
         self._note_row_security(migrator.connection, file)
-        found = difference(after, snapshot.take(migrator.connection))
+        found = difference(after, self._filled.snapshot())
         if found:
             details = tuple(d.as_drift("without rows", "with rows") for d in found)
             summary = "produces a different schema if tables contain rows"
             yield Finding(_DATA, file.id, summary, details)
         else:
-            yield from _check_again(_DATA, migrator, file, after)
+            yield from _check_again(_DATA, self._filled, file, after)
 
     def _fill(self, connection: Connection, file: Migration) -> None:
         """Insert rows into tables that have none, or changed; note those that stay empty."""
@@ -220,11 +219,11 @@ class _Checker:
 
 
 def _check_again(
-    check: str, migrator: Migrator, file: Migration, expected: Snapshot
+    check: str, chain: Chain, file: Migration, expected: Snapshot
 ) -> Iterator[Finding]:
     """Run an applied file again: it must not fail, nor change anything."""
     try:
-        found, tables = run_again(migrator, file, expected)
+        found, tables = run_again(chain.migrator, chain.reader, file, expected)
     except RunnerError as error:
         yield failure(check, file, "cannot be run again", error)
         return

@@ -10,6 +10,7 @@ from runner.errors import RunnerError
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
+from runner.preflight.catalog_changes import take
 from runner.preflight.checks.finding import Finding, failure
 from runner.preflight.checks.trial import catalog_writes, run
 from runner.preflight.diff import Difference, difference
@@ -41,7 +42,7 @@ def rerun_all(
                     continue
             except RunnerError as error:
                 return [failure(RE_RUN_OF_ALL, file, "cannot be run again", error)]
-            found = difference(expected, snapshot.take(migrator.connection))
+            found = difference(expected, take(migrator.connection))
             given = [d for d in found if _may_be_given_again(d)]
             waiting = {d.as_effect(): waiting.get(d.as_effect(), file) for d in given}
             if lasting := [d for d in found if d not in given]:

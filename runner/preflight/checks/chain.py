@@ -8,7 +8,10 @@ from types import TracebackType
 
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
+from runner.postgres.connection import Connection, connect
+from runner.preflight.catalog_changes import take
 from runner.preflight.scratch import ScratchServer, apply
+from runner.schema.snapshot import Snapshot
 
 
 class Chain:
@@ -19,6 +22,7 @@ class Chain:
         self._files = files
         self._opened = ExitStack()
         self._migrator: Migrator | None = None
+        self._reader: Connection | None = None
         self._applied = 0  # files
 
     def __enter__(self) -> Chain:
@@ -42,11 +46,29 @@ class Chain:
         if self._migrator is None or number < self._applied:
             self.spoiled()
             self._migrator = self._opened.enter_context(self._scratch.database())
+            target = self._scratch.target(self._migrator.connection.info.dbname)
+            self._reader = self._opened.enter_context(connect(target))
             self._applied = 0
         if self._applied < number:
             apply(self._migrator, self._files[self._applied : number])
             self._applied = number
         return self._migrator
+
+    @property
+    def migrator(self) -> Migrator:
+        """The migrator of the database."""
+        assert self._migrator  # noqa: S101 - after `before`
+        return self._migrator
+
+    @property
+    def reader(self) -> Connection:
+        """A second session in the database, which no run resets: it keeps the plans of queries."""
+        assert self._reader  # noqa: S101 - after `before`
+        return self._reader
+
+    def snapshot(self) -> Snapshot:
+        """Return the catalog of the database, as committed."""
+        return take(self.reader)
 
     def spoiled(self) -> None:
         """Use this database no more: after a failure it cannot be trusted."""

@@ -19,13 +19,18 @@ from runner.preflight.checks.finding import Finding
 NAME = "lint"
 # First words of statements that only return rows: a leftover, or work that belongs elsewhere.
 _READ_ONLY = ("select", "show", "table", "values", "explain")
+# Without a .squawk.toml: the runner sets a lock timeout, and a file may set the other.
+_SET_BY_RUNNER = "--exclude=require-lock-timeout,require-statement-timeout"
 
 
 def findings(files: Sequence[Migration]) -> list[Finding]:
     """Return what is wrong with the files and their rollback files, each with its place."""
     found = [finding for file in files for finding in _of_file(file)]
     unreadable = {finding.file for finding in found}
-    return [*found, *_squawk([file for file in files if file.id not in unreadable])]
+    readable = [file for file in files if file.id not in unreadable]
+    for transactional in (True, False):
+        found += _squawk([f for f in readable if f.header.transactional is transactional])
+    return found
 
 
 def not_tried() -> dict[str, str]:
@@ -66,13 +71,16 @@ def _of_file(file: Migration) -> Iterator[Finding]:
 
 
 def _squawk(files: Sequence[Migration]) -> Iterator[Finding]:
+    """Yield what squawk finds in files that are all transactional, or none of them."""
     program = squawk()
     if program is None or not files:
         return
-    paths = {str(file.path): file for file in files}
-    ran = subprocess.run(
-        [program, "--reporter", "Json", *paths], capture_output=True, text=True, check=False
-    )
+    paths = {str(file.path.resolve()): file for file in files}
+    folders = files[0].path.resolve().parents
+    config = next((f for folder in folders if (f := folder / ".squawk.toml").is_file()), None)
+    transaction = f"--{'' if files[0].header.transactional else 'no-'}assume-in-transaction"
+    options = ["--reporter=Json", transaction, f"--config={config}" if config else _SET_BY_RUNNER]
+    ran = subprocess.run([program, *options, *paths], capture_output=True, text=True, check=False)
     try:
         violations = json.loads(ran.stdout or "[]")
     except json.JSONDecodeError:

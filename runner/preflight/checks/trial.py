@@ -11,6 +11,7 @@ from runner.execution.sql_errors import own_sql_error
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
+from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges
 from runner.preflight.diff import Difference, difference
 from runner.queries import query
 from runner.schema import snapshot
@@ -20,16 +21,18 @@ _Table = tuple[str, str]  # schema and name
 
 
 def run_again(
-    migrator: Migrator, file: Migration, expected: Snapshot
+    migrator: Migrator, reader: Connection, file: Migration, expected: Snapshot
 ) -> tuple[list[Difference], list[str]]:
     """Run an applied file again; return what differs from `expected`, and the tables it changes.
 
-    A transactional file is rolled back, so the database stays as it is, also after an error.
+    A transactional file runs on `reader`, another connection, and is rolled back, so the database
+    stays as it is, also after an error.
     Raises RunnerError if the file fails.
     """
-    connection = migrator.connection
-    known = _row_changes(connection)
+    connection = reader
     if not file.header.transactional:
+        connection = migrator.connection
+        known = _row_changes(connection)
         before = _digests(connection, known)
         with migrator.lock():
             migrator.record(file, "unmark")
@@ -38,13 +41,13 @@ def run_again(
         after = _digests(connection, before.keys() & _row_changes(connection).keys())
     else:
         with connection.transaction(force_rollback=True):
-            writes, known = catalog_writes(connection), _row_changes(connection)
+            changes, known = CatalogChanges(connection, expected), _row_changes(connection)
+            changes.begin(transactional=True)
             run(connection, file)
             now = _row_changes(connection)
             after = _digests(connection, (t for t in now if known.get(t, now[t]) != now[t]))
-            found = []
-            if writes != catalog_writes(connection):
-                found = difference(expected, snapshot.take(connection))
+            changed = changes.since(file.statements)
+            found = difference(*changed) if changed else []
         before = _digests(connection, after)
     return found, [".".join(table) for table in after if after[table] != before[table]]
 
@@ -52,7 +55,7 @@ def run_again(
 def run(connection: Connection, file: Migration) -> None:
     """Run a file in the open transaction, up to what its commit would check."""
     transactional.run_whole(connection, file, state="")
-    end = f"set constraints all immediate; {transactional.RESET_SESSION}"
+    end = f"set constraints all immediate; {RESET_SESSION}"
     _, error = transactional.send(connection, end)
     if error:
         raise own_sql_error(error, f"at the commit of {file}", state="")

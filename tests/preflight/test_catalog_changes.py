@@ -1,0 +1,94 @@
+"""What a statement changes in the catalog is found without reading all of it."""
+
+from __future__ import annotations
+
+from conftest import Database, one_server
+from pytest import MonkeyPatch
+
+from runner.files import statements
+from runner.postgres.connection import Connection
+from runner.preflight import catalog_changes
+from runner.preflight.catalog_changes import CatalogChanges, take
+from runner.schema.snapshot import Snapshot
+
+# Each changes a fact of an object that exists already, of many kinds.
+KINDS = """
+create schema more;
+create table more.parents (id bigint generated always as identity primary key, name text);
+create table more.children (id serial primary key, parent bigint references more.parents, at date);
+grant usage on sequence more.parents_id_seq to anon;
+grant select (name) on more.parents to authenticated;
+comment on column more.parents.name is 'a';
+comment on constraint children_parent_fkey on more.children is 'b';
+create index children_at_idx on more.children (at);
+comment on index more.children_at_idx is 'c';
+alter table more.children add column kind text default 'x' check (kind <> '');
+alter table more.children alter column kind set not null;
+alter table more.children alter column kind type varchar(9);
+alter sequence more.children_id_seq increment by 5;
+alter table more.parents alter column id set cache 5;
+alter table more.parents replica identity full;
+alter table more.parents set (fillfactor = 70);
+create type more.mood as enum ('good');
+alter type more.mood add value 'bad';
+create type more.pair as (a int);
+alter type more.pair add attribute b text;
+create domain more.word as text check (value <> '');
+alter domain more.word add constraint short check (length(value) < 9);
+comment on constraint short on domain more.word is 'd';
+alter domain more.word set not null;
+create table more.logs (at date not null, word more.word) partition by range (at);
+create table more.logs_1 partition of more.logs for values from ('2020-01-01') to ('2021-01-01');
+create index logs_at_idx on more.logs (at);
+create table more.heirs () inherits (more.parents);
+create view more.names as select name from more.parents;
+create or replace view more.names as select name, id from more.parents;
+create rule quiet as on delete to more.children do instead nothing;
+create statistics more.both (dependencies) on parent, at from more.children;
+create function more.f() returns trigger language plpgsql as 'begin return new; end';
+create or replace function more.f() returns trigger language plpgsql as 'begin end';
+comment on function more.f() is 'e';
+create trigger t before insert on more.children for each row execute function more.f();
+comment on trigger t on more.children is 'f';
+alter table more.children disable trigger t;
+alter table more.children enable row level security;
+create policy p on more.children using (parent = (select min(id) from more.parents));
+comment on policy p on more.children is 'g';
+alter policy p on more.children using (true);
+drop policy p on more.children;
+alter table more.parents rename column name to title;
+alter table more.parents rename to elders;
+alter table more.children drop column at;
+do $$ begin alter table more.elders rename title to label; end $$;
+do $$ begin execute 'alter table more.elders ren' || 'ame label to title'; end $$;
+alter default privileges in schema more grant select on tables to anon;
+alter table more.heirs owner to pg_monitor;
+revoke select on more.elders from anon;
+drop index more.logs_at_idx;
+drop table more.heirs;
+drop function more.f() cascade;
+comment on column more.elders.title is null;
+"""
+
+
+@one_server
+def test_catalog_is_known_after_each_statement(
+    database: Database, monkeypatch: MonkeyPatch
+) -> None:
+    whole = []  # the statements after which everything is read
+
+    def counted(connection: Connection) -> Snapshot:
+        whole.append(statement.text)
+        return take(connection)
+
+    with database.connect() as conn:
+        changes = CatalogChanges(conn, take(conn))
+        monkeypatch.setattr(catalog_changes, "take", counted)
+        changes.begin(transactional=True)
+        every = list(statements.split(KINDS))
+        for statement in every:
+            conn.execute(statement.text.encode())
+            changes.since([statement])
+            assert changes.known.facts == take(conn).facts, statement.text
+        conn.rollback()
+    assert len(whole) < len(every) / 2
