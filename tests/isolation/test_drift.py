@@ -262,7 +262,7 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
         [found] = differences(there.audit())
         assert found == "column app.notes.id: default 2 here, 1 in the files"
         # What no server has is said of the scratch server, not of the database.
-        there.write(_0003_more="create extension if not exists of_nobody;")
+        there.write(_0003_more="create extension if not exists of_no_server;")
         connection.execute("insert into yoyo._yoyo_migration values ('x', '0003_more', now())")
         with pytest.raises(SqlError) as caught:
             there.audit()

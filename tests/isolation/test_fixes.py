@@ -91,7 +91,7 @@ def test_without_a_scratch_server_the_file_to_compare_with_is_named(
 ) -> None:
     """And no statement that may harm; only a policy that no file creates is dropped."""
 
-    def no_server(*_: object) -> None:
+    def no_server(*_: object, **__: object) -> None:
         raise ServerError("There is no server")
 
     monkeypatch.setattr(drift, "scratch_server", no_server)

@@ -167,7 +167,7 @@ class Files:
 
     catalog: Snapshot
 
-    def snapshot_of(self, _files: object) -> Snapshot:
+    def snapshot_of(self, _files: object, **_: object) -> Snapshot:
         return self.catalog
 
 
@@ -177,7 +177,7 @@ def compared_with(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
         catalog = snapshot.take(conn)
 
     @contextmanager
-    def scratch(*_: object) -> Iterator[Files]:
+    def scratch(*_: object, **__: object) -> Iterator[Files]:
         yield Files(catalog)
 
     monkeypatch.setattr(drift, "scratch_server", scratch)

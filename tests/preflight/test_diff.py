@@ -223,6 +223,16 @@ BY_HAND = [
         "view public.seen: here and not in the files, with 8 columns",
         True,
     ),
+    (
+        "create publication leak for table public.projects (org_id, id) where (status <> 'x')",
+        "publication leak: here and not in the files",
+        True,
+    ),
+    (
+        "create table public.g (a int generated always as identity (increment 10))",
+        "table public.g: here and not in the files, with 1 column",
+        False,
+    ),
     ("create schema other", "schema other: here and not in the files", True),
     (
         "grant create on schema public to anon",
@@ -341,6 +351,42 @@ def test_snapshot_leaves_session_settings_unchanged(conn: Connection[TupleRow]) 
     snapshot.take(conn)
     snapshot.fingerprint(conn)
     assert conn.execute("show search_path").fetchone() == before
+
+
+@one_server
+def test_kinds_that_are_rare_are_compared_trait_by_trait(conn: Connection[TupleRow]) -> None:
+    conn.execute(
+        "create table public.g (id int generated always as identity, a text not null, b text not"
+        " null); create unique index one on public.g (a); create unique index two on public.g (b);"
+        "alter table public.g replica identity using index one; create domain public.d as text;"
+        "create publication p for table public.g; create schema ext; create schema extensions;"
+        "create extension vector schema ext"
+    )
+    before = snapshot.take(conn)
+    for change, line in (
+        ("alter table public.g alter id set increment 10 set cycle", "g.id: counts from 1 by 10"),
+        ("alter table public.g replica identity using index two", "g: replica identity index"),
+        ('drop domain d; create domain d as text collate "C"', 'based on text collate "C" here'),
+        ("alter publication p add table public.projects", "p: of public.g, public.projects here"),
+        ("alter publication p set (publish = 'insert')", "publication p: "),
+        ("alter extension vector set schema public", "vector: schema public here, ext in"),
+    ):
+        with conn.transaction(force_rollback=True):
+            conn.execute(change.encode())
+            [found] = diff.difference(snapshot.take(conn), before)
+            assert line in found.as_drift()
+            if found.fix:
+                conn.execute(found.fix.encode())
+                assert diff.difference(snapshot.take(conn), before) == []
+    # As on Supabase: the deploying role owns the schema that the platform puts extensions into.
+    conn.execute("drop schema extensions; drop extension vector; drop schema ext")
+    before = snapshot.take(conn)
+    conn.execute("create schema extensions; create extension vector schema extensions")
+    conn.execute("grant usage on schema extensions to anon")
+    assert [d.object for d in diff.difference(snapshot.take(conn), before)] == []
+    conn.execute("create table extensions.mine (a int)")
+    objects = [d.object for d in diff.difference(snapshot.take(conn), before)]
+    assert {"schema extensions", "table extensions.mine"} <= {*objects}
 
 
 @one_server

@@ -463,9 +463,19 @@ facts (kind, name, of, trait, value, make, unmake) as (
     from all_schemas as s
     where s.is_platforms
     union all
-    select 'extension', quote_ident(e.extname), null, '', '', null, null
+    select 'extension', quote_ident(e.extname), null, fact.trait, fact.value, fact.make, null
     from pg_extension as e
-    inner join schemas as s on s.oid = e.extnamespace and s.is_users
+    inner join all_schemas as s on s.oid = e.extnamespace and s.is_users
+    cross join lateral (
+        values ('', '', null),
+        (
+            'schema', s.name,
+            case when e.extrelocatable then
+                format('alter extension %I set schema %s', e.extname, s.name)
+            end
+        )
+    ) as fact (trait, value, make)
+    where not s.is_platforms
     union all
     select
         'type', t.name, null, fact.trait, fact.value, fact.make,
@@ -509,7 +519,17 @@ facts (kind, name, of, trait, value, make, unmake) as (
             ),
             null
         ),
-        ('based on', case when t.typtype = 'd' then format_type(t.typbasetype, t.typtypmod) end, null),
+        (
+            'based on',
+            case when t.typtype = 'd' then concat_ws(
+                ' collate ', format_type(t.typbasetype, t.typtypmod), (
+                    select t.typcollation::regcollation::text
+                    from pg_type as b
+                    where b.oid = t.typbasetype and b.typcollation <> t.typcollation
+                )
+            ) end,
+            null
+        ),
         (
             'not null',
             case when t.typtype = 'd' and t.typnotnull then '' end,
@@ -597,7 +617,11 @@ facts (kind, name, of, trait, value, make, unmake) as (
             null, null
         ),
         ('replica identity', case r.relreplident
-            when 'f' then 'full' when 'n' then 'nothing' when 'i' then 'an index'
+            when 'f' then 'full' when 'n' then 'nothing' when 'i' then (
+                select 'index ' || i.indexrelid::regclass
+                from pg_index as i
+                where i.indrelid = r.oid and i.indisreplident
+            )
         end, null, null),
         (
             'sequence',
@@ -651,7 +675,11 @@ facts (kind, name, of, trait, value, make, unmake) as (
             'default', case when c.attgenerated = '' then its.expression end,
             its.alter || 'set default ' || its.expression, its.alter || 'drop default'
         ),
-        ('generated', case when c.attgenerated <> '' then its.expression end, null, null),
+        (
+            'generated',
+            case c.attgenerated when 's' then its.expression when 'v' then its.expression || ' virtual' end,
+            null, null
+        ),
         (
             'identity',  -- a partition's is that of its parent, since 17
             case when not c.relispartition then
@@ -671,6 +699,26 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value, make, unmake)
     where fact.value is not null
         and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'default', 'type'))
+    union all
+    -- How an identity column counts.
+    select
+        'column', c.name, c.relation, 'counts',
+        format(
+            'from %s by %s between %s and %s cache %s%s', q.seqstart, q.seqincrement, q.seqmin,
+            q.seqmax, q.seqcache, case when q.seqcycle then ' cycle' end
+        ),
+        format(
+            'alter table %s alter column %s set start %s set increment %s set minvalue %s'
+            ' set maxvalue %s set cache %s set %s', c.relation, c.ident, q.seqstart, q.seqincrement,
+            q.seqmin, q.seqmax, q.seqcache, case when q.seqcycle then 'cycle' else 'no cycle' end
+        ),
+        null
+    from columns as c
+    inner join pg_depend as d
+        on d.refclassid = 'pg_class'::regclass and d.refobjid = c.attrelid and d.refobjsubid = c.attnum
+        and d.classid = 'pg_class'::regclass and d.deptype = 'i'
+    inner join pg_sequence as q on q.seqrelid = d.objid
+    where c.attidentity <> '' and not c.relispartition
     union all
     select
         'constraint', k.name, k.relation, 'definition', pg_get_constraintdef(k.oid),
@@ -856,6 +904,48 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     ) as fact (trait, value)
     where fact.value is not null
+    union all
+    select
+        'publication' || others.suffix, quote_ident(p.pubname), null, fact.trait, fact.value, null,
+        'drop publication ' || quote_ident(p.pubname)
+    from pg_publication as p
+    inner join others on others.oid = p.pubowner
+    cross join lateral (
+        values
+        (
+            '', concat_ws(
+                ', ', case when p.pubinsert then 'insert' end, case when p.pubupdate then 'update' end,
+                case when p.pubdelete then 'delete' end, case when p.pubtruncate then 'truncate' end,
+                case when p.pubviaroot then 'by the root of partitions' end
+            )
+        ),
+        (
+            'of', case when p.puballtables then 'all tables' else concat_ws(
+                ', ',
+                (
+                    select string_agg('tables in ' || n.pnnspid::regnamespace, ', ' order by n.pnnspid)
+                    from pg_publication_namespace as n
+                    where n.pnpubid = p.oid
+                ),
+                (
+                    select string_agg(
+                        concat(
+                            t.prrelid::regclass,
+                            ' (' || (
+                                select string_agg(quote_ident(a.attname), ', ' order by a.attnum)
+                                from pg_attribute as a
+                                where a.attrelid = t.prrelid and a.attnum = any(t.prattrs)
+                            ) || ')',
+                            ' where ' || pg_get_expr(t.prqual, t.prrelid)
+                        ),
+                        ', ' order by t.prrelid::regclass::text collate "C"
+                    )
+                    from pg_publication_rel as t
+                    where t.prpubid = p.oid
+                )
+            ) end
+        )
+    ) as fact (trait, value)
     union all
     -- Kinds that are rare in a schema: that there is one.
     select o.type, o.identity, null, '', '', null, format('drop %s %s', o.type, o.identity)

@@ -51,9 +51,11 @@ all_schemas as (
         true as is_users,
         0 as first_oid,
         n.is_known
-        and n.nspowner <> me.oid
+        -- The role that deploys may own the schema that a platform puts its extensions into.
+        and (n.nspowner = me.oid) = coalesce(x.only_extensions, false)
         and (
-            o.rolname ~ '^supabase_'
+            coalesce(x.only_extensions, false)
+            or o.rolname ~ '^supabase_'
             or not o.rolcanlogin and not exists (
                 select from pg_shdepend as d
                 left join pg_policy as p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
@@ -69,6 +71,20 @@ all_schemas as (
     from user_schemas as n
     inner join pg_roles as o on o.oid = n.nspowner
     cross join me
+    left join lateral (
+        select true as only_extensions
+        where n.nspowner = me.oid and n.nspname = 'extensions'
+            and exists (select from pg_extension as e where e.extnamespace = n.oid)
+            and not exists (
+                select from pg_class as c
+                where c.relnamespace = n.oid and c.oid not in (select objid from extension_members)
+                    and c.relkind <> 'i'
+            )
+            and not exists (
+                select from pg_proc as p
+                where p.pronamespace = n.oid and p.oid not in (select objid from extension_members)
+            )
+    ) as x on true
     union all
     -- What users made in PostgreSQL's own schemas, and on the migration tables, counts too.
     select
