@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+
 from runner.errors import NO_CHANGES, RunnerError, UsageError
 from runner.events import Report, Working
 from runner.isolation.tenancy.objects import Reference, Relation
@@ -63,9 +65,13 @@ def require(connection: Connection, tenant: Tenant) -> None:
     """Raise UsageError unless there is such a tenant."""
     table = tenant.tenants.tenant
     if table is None:
-        if not tenant.counts(connection):
-            column = tenant.config.tenant_column
-            raise UsageError(f"There is no row whose {column} is {tenant.id!r}")
+        column, reason = tenant.config.tenant_column, ""
+        try:
+            found = tenant.counts(connection)
+        except psycopg.DataError as error:
+            found, reason = {}, str(error.diag.message_primary)
+        if not found:
+            raise UsageError(f"There is no row whose {column} is {tenant.id!r}", hint=reason)
         return
     key = f"t.{rows.quoted(table.tenant_column or '')}::text"
     from_ = f"from {rows.source(table)} as t where {key}"

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from runner.errors import NO_CHANGES, LockTimeout, RunnerError
+from runner.errors import NO_CHANGES, LockTimeout, RunnerError, UsageError
 from runner.isolation.tenancy import config, relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import TENANT, Reference, Relation, TenantMap
@@ -160,7 +160,7 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
     """Return a tenant as isolation.toml describes it. Raises UsageError, naming the file."""
     if not (sql_dir / NAME).is_file():
         hint = MISSING.rpartition("\n")[0]
-        raise RunnerError(f"{sql_dir / NAME} does not exist", hint=hint, state=NO_CHANGES)
+        raise UsageError(f"{sql_dir / NAME} does not exist", hint=hint)
     file = config.read(sql_dir / NAME)
     found = relations.read(connection, file)
     known = {name for r in found.relations.values() for name in (r.name, f"{r.schema}.{r.name}")}

@@ -22,6 +22,7 @@ EVIL = "x\"'; drop table w; --%s%(a)s\\$$$1`touch own`;touch own#ä\x1b[2J"
 NAME = '"' + EVIL.replace('"', '""') + '"'
 TEXT = "'" + EVIL.replace("'", "''") + "'"
 SHOWN = EVIL.replace("\x1b", "␛")
+SHOWN_NAME = NAME.replace("\x1b", "␛")
 
 # The arguments, the exit code, and a part of the output.
 COMMAND_LINES: list[tuple[list[str], int, str]] = [
@@ -40,6 +41,9 @@ COMMAND_LINES: list[tuple[list[str], int, str]] = [
     (["studio", "--port", "99999"], 64, "127.0.0.1:99999"),
     (["verify"], 64, "sql/isolation.toml does not exist"),
     (["url"], 0, "/x%22%27%3B%20drop"),
+    (["tenant", "export", "o", "--sql-dir", "iso", "--out", "of-o"], 0, f"1  public.{SHOWN_NAME}"),
+    (["tenant", "erase", "o", "--sql-dir", "iso", "--yes-erase", "o"], 0, "1  rows erased"),
+    (["tenant", "import", "of-o", "--sql-dir", "iso"], 0, "1  rows imported"),
     (["rollback"], 0, "1 rolled back, 1 still applied"),
     (["rollback", "--all"], 1, "type its name: --yes-delete 'x\"'\"'\"'; drop"),
     (["rollback", "--all", "--yes-delete", EVIL], 0, "1 rolled back, 0 still applied"),
@@ -62,6 +66,9 @@ ARGUMENTS = [
     ["apply", "--sql-dir", EVIL],
     ["seed", "--seeds-dir", EVIL],
     ["status", "--env-file", EVIL],
+    ["tenant", "export", EVIL, "--sql-dir", "iso", "--out", "of-o"],
+    ["tenant", "erase", "o", "--sql-dir", "iso", "--yes-erase", EVIL],
+    ["tenant", "import", EVIL],
     ["rollback", "--all", "--yes-delete", f"{EVIL} "],
     [EVIL],
     ["apply", EVIL],
@@ -101,6 +108,7 @@ def cli(tmp_path: Path, evil: Database) -> CliHarness:
         "sql/0001_a.rollback.sql",
         f"drop schema {NAME} cascade; drop table public.{NAME}; drop function public.{NAME};",
     )
+    cli.write_raw("iso/isolation.toml", '[tenant]\ncolumn = "org_id"\n')
     cli.write_raw("sql/0002_b.sql", f"alter table {NAME}.{NAME} add b int;")
     cli.write_raw("sql/0002_b.rollback.sql", f"alter table {NAME}.{NAME} drop b;")
     cli.write_raw(
