@@ -129,8 +129,8 @@ def with_files(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) ->
 def with_new_files(sizes: Sequence[int], say: Callable[[str], None]) -> str:
     """Return a table of `plan` and `check` by number of new files.
 
-    `plan` reads the whole catalog after each statement that changes it; `check` reads it seven
-    times per file, with rows in every table. Both grow with files × tables.
+    `plan` reads what each statement changed in the catalog; `check` reads all of it five times per
+    file, with rows in every table, so it grows with files × tables.
     """
     found: dict[str, dict[int, list[Run]]] = {}
     with _server_and_folder() as (server, place):
@@ -138,12 +138,9 @@ def with_new_files(sizes: Sequence[int], say: Callable[[str], None]) -> str:
             folder = _write_migrations(place, size)
             with fresh(server) as name:
                 database = _TimedDatabase(server, name, place, folder)
-                # The linter objects to each file; all other checks pass.
                 measurements = {
                     "plan": database.measurement("plan", code=_TO_DO, says=f"t{size}"),
-                    "check": database.measurement(
-                        "check", code=_FAILED, says=f"checks, {size} failed"
-                    ),
+                    "check": database.measurement("check", says="checks, 0 failed"),
                 }
                 for what, measured in interleaved(measurements, 1, say).items():
                     found.setdefault(what, {})[size] = measured

@@ -117,15 +117,15 @@ WEEK = (
     ),
     Step(
         {
-            "0004_add_shelf": (
-                "alter table shop.books add column if not exists shelf text;\n"
-                "alter table shop.books alter column shelf set default 'a';",
-                "alter table shop.books drop column if exists shelf;",
+            "0004_add_place": (
+                "alter table shop.books add column if not exists place text;\n"
+                "alter table shop.books alter column place set default 'a';",
+                "alter table shop.books drop column if exists place;",
             ),
-            "0005_require_shelf": (
-                "update shop.books set shelf = 'a' where shelf is null;\n"
-                "alter table shop.books alter column shelf set not null;",
-                "alter table shop.books alter column shelf drop not null;",
+            "0005_require_place": (
+                "update shop.books set place = 'a' where place is null;\n"
+                "alter table shop.books alter column place set not null;",
+                "alter table shop.books alter column place drop not null;",
             ),
         },
         says=("adds default 'a'", "adds not null"),
