@@ -20,6 +20,7 @@ _BEGIN = (
     "set transaction isolation level read committed;"
     " set local application_name = 'runner verify';"
     " set local row_security = on; set local jit = off;"  # compiling costs more than it saves
+    " set local client_min_messages = error;"  # DROP OWNED BY warns of every object
     f" set local search_path = {SEARCH_PATH}"
 )
 LOCK_ERRORS = (
