@@ -94,15 +94,27 @@ def rolled_back(connection: Connection, limits: TransactionLimits) -> Iterator[N
             untrusted.limit_search_path(connection)
             yield
     except LOCK_ERRORS as error:
-        raise LockTimeout(
-            f"Could not acquire a lock: {error.diag.message_primary}",
-            hint=f"Locks are held by {lock_holders(connection) or 'a session that has since ended'}"
-            ".\nRun verify again when they are released.",
-        ) from None
+        raise _timeout(connection, error, limits) from None
     except psycopg.Error as error:
         if not connection.closed:
             raise
         raise lost(error, limits) from None
+
+
+def _timeout(
+    connection: Connection, error: psycopg.Error, limits: TransactionLimits
+) -> LockTimeout:
+    holders = lock_holders(connection)
+    if not holders and isinstance(error, psycopg.errors.QueryCanceled):
+        return LockTimeout(
+            f"A statement took longer than {max(limits.lock, limits.statement):g} s",
+            hint="The server is slow or busy. Run verify again when it is not.",
+        )
+    return LockTimeout(
+        f"Could not acquire a lock: {error.diag.message_primary}",
+        hint=f"Locks are held by {holders or 'a session that has since ended'}"
+        ".\nRun verify again when they are released.",
+    )
 
 
 def lost(error: psycopg.Error, limits: TransactionLimits) -> DatabaseUnreachable:
