@@ -28,7 +28,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from runner.errors import RunnerError
+from runner.errors import DatabaseUnreachable, LockTimeout, RunnerError
 from runner.events import Report, Working, silent
 from runner.files import loader
 from runner.isolation import preconditions
@@ -148,7 +148,7 @@ def try_out(server: embedded.Server, project: Project, number: int, mutant: Muta
     return replace(trial, seconds=time.monotonic() - started)
 
 
-def _judge(project: Project, mutant: Mutant, url: str) -> Trial:
+def _judge(project: Project, mutant: Mutant, url: str, *, again: bool = True) -> Trial:
     if mutant.kind.endswith(" race"):
         lost = tuple(check.name for check in race.run(url, project) if not check.passed)
         return Trial(mutant, "killed" if lost else "survived", lost)
@@ -161,7 +161,9 @@ def _judge(project: Project, mutant: Mutant, url: str) -> Trial:
                 if killed_by:
                     return Trial(mutant, "killed", tuple(killed_by))
     except (psycopg.Error, RunnerError) as error:
-        return Trial(mutant, "misattributed", note=f"verify failed: {error}")
+        failed = Trial(mutant, "misattributed", note=f"verify failed: {error}")
+        again = again and isinstance(error, (DatabaseUnreachable, LockTimeout))  # a busy machine
+        return _judge(project, mutant, url, again=False) if again else failed
     if breaches:
         named = ", ".join(dict.fromkeys(f"{b.proof} ({b.subject})" for b in breaches))
         return Trial(mutant, "misattributed", note=f"attributed to {named}")
