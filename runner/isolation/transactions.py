@@ -38,7 +38,7 @@ class Awaited(LockTimeout):
     def __init__(self, session: str) -> None:
         super().__init__(
             f"Another session changes the schema again and again: {session}",
-            hint="It had to wait for verify, which therefore began anew. Run verify again when it "
+            hint="It had to wait for verify, which therefore started again. Run verify again when it "
             "has ended.",
         )
 

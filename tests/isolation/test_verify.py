@@ -295,7 +295,7 @@ def test_lock_is_retried_until_released(database: Database) -> None:
 
 @one_server
 def test_verify_gives_way_to_a_schema_change(database: Database) -> None:
-    """At any point, and begins anew: neither the change nor the writers behind it wait for it."""
+    """At any point, and starts again: neither the change nor the writers behind it wait for it."""
     points = ["writing", "attacks and invariants"]
     working: list[str] = []
     changes: list[threading.Thread] = []

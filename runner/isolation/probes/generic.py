@@ -20,7 +20,7 @@ from runner.isolation.transactions import Awaited, TransactionLimits, rolled_bac
 from runner.postgres.connection import Connection
 
 LOCK_TIMEOUT = 1.0  # seconds: the longest that it may block a writer
-_MOST = 5  # times that it begins because another session waits
+_MOST = 5  # times that it starts, because another session waits
 
 
 def on_rows(
