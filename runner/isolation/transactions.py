@@ -38,8 +38,8 @@ class Awaited(LockTimeout):
     def __init__(self, session: str) -> None:
         super().__init__(
             f"Another session changes the schema again and again: {session}",
-            hint="It had to wait for verify, which therefore started again. Run verify again when it "
-            "has ended.",
+            hint="It had to wait for verify, which started again each time. Run verify again when "
+            "it has ended.",
         )
 
 

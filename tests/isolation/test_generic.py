@@ -496,6 +496,53 @@ def test_a_column_is_tried_alone_where_all_together_are_refused(chain: Project) 
 
 
 @one_server
+@pytest.mark.parametrize(
+    "read",
+    [
+        "{}::jsonb ->> 'org'",
+        "cast({} as jsonb) ->> 'org'",
+        "jsonb_extract_path_text({}::jsonb, 'org')",
+        "({}::jsonb)['org'] #>> '{{}}'",
+        "{}::jsonb #>> array['org']",
+    ],
+)
+def test_a_second_setting_is_forged_however_json_is_read(chain: Project, read: str) -> None:
+    claims = "nullif(current_setting('app.claims', true), '')"
+    found = subjects(
+        chain.prove(f"""
+            create or replace function chain.branch() returns int language sql stable as $$
+                select coalesce(({read.format(claims)})::int,
+                    nullif(current_setting('chain.branch', true), '')::int) $$
+            """)
+    )
+    assert "chain.branch()" in found
+
+
+@one_server
+@pytest.mark.parametrize("owner", ["", "set local session authorization chain_owner"])
+def test_a_trigger_that_skips_rows_for_one_column_hides_no_other(
+    chain: Project, owner: str
+) -> None:
+    verdict = chain.prove(f"""
+        drop policy own on chain.books;
+        create policy seen on chain.books for select to clerk using (branch_id = chain.branch());
+        create policy changed on chain.books for update to clerk using (true);
+        grant update (isbn) on chain.books to clerk;
+        create function chain.skip() returns trigger language plpgsql as $$ begin
+            if old.branch_id is distinct from chain.branch() then return null; end if;
+            return new; end $$;
+        create trigger skip before update of title on chain.books
+            for each row execute function chain.skip();
+        alter table chain.books enable always trigger skip;
+        grant clerk to chain_owner;
+        {owner}
+        """)
+    found = {b.proof for b in verdict.breaches if "changes rows of another" in b.summary}
+    assert {proof for proof in found if "lost_at, without" in proof}, sorted(found)
+    assert not {proof for proof in found if "title" in proof}
+
+
+@one_server
 def test_merge_upsert_and_drop_owned_are_tried(chain: Project) -> None:
     verdict = chain.prove()
     commands = {(cell.command, cell.where) for cell in verdict.cells}

@@ -24,10 +24,17 @@ from runner.isolation.verdict import FORGED
 from runner.postgres.connection import Connection
 
 _SETTING = re.compile(r"current_setting\(\s*(?:E)?'([\w.]+\.[\w.-]+)'", re.IGNORECASE)
+# How a text that reads several settings reads this one as JSON: before or after its name.
 _AS_JSON = (
-    r"current_setting\(\s*(?:E)?'%s'(?:(?!current_setting).){0,60}?::\s*(?:pg_catalog\.)?json"
+    r"jsonb?_\w+\((?:(?!current_setting).){{0,60}}current_setting\(\s*(?:E)?'{0}'"
+    r"|current_setting\(\s*(?:E)?'{0}'(?:(?!current_setting).){{0,60}}?"
+    r"(?:::|\bas)\s*(?:pg_catalog\.)?json"
 )
-_KEY = re.compile(r"->>?\s*'([\w-]+)'|#>>?\s*'\{([^}]*)\}'")
+_KEY = re.compile(
+    r"->>?\s*'([\w-]+)'|#>>?\s*'\{([^}]*)\}'|#>>?\s*array\[([^\]]*)\]"
+    r"|jsonb?_extract_path(?:_text)?\([^;]*?,\s*((?:'[\w-]+'[,\s]*)+)\)|\['([\w-]+)'\]",
+    re.IGNORECASE,
+)
 _CLAIM = re.compile(r'"([\w-]+)"\s*:')
 _SIGNED = {"aud", "exp", "iat", "iss", "jti", "nbf", "app_metadata"}  # the server's, not the user's
 _JSON = ("json", "jsonb")
@@ -263,10 +270,13 @@ def _calls(text: str, function: Function) -> bool:
 
 def _is_json(setting: str, text: str) -> bool:
     """Whether a setting is cast to JSON in a text that reads several."""
-    return re.search(_AS_JSON % re.escape(setting), text, re.IGNORECASE | re.DOTALL) is not None
+    return (
+        re.search(_AS_JSON.format(re.escape(setting)), text, re.IGNORECASE | re.DOTALL) is not None
+    )
 
 
 def _keys(text: str) -> Iterator[str]:
     """Yield the keys of JSON values that a text reads."""
     for match in _KEY.finditer(text):
-        yield from (key.strip() for key in (match[1] or match[2]).split(","))
+        listed = next(filter(None, match.groups()), "")
+        yield from (key.strip(" '\n") for key in listed.split(","))

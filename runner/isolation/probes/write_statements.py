@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from runner.isolation.probes.effects import Effects
@@ -14,6 +14,7 @@ from runner.isolation.rows.identity import OTHER
 from runner.isolation.rows.snapshot import Row
 from runner.isolation.tenancy.objects import Relation
 from runner.isolation.tenancy.variables import literal, quoted
+from runner.queries import query
 
 MOST = 200  # rows that a statement without WHERE may change before it is ended
 _STOP = (
@@ -52,6 +53,11 @@ class WriteStatements:
         self.find = WriteRows(probe, effects)
         superuser = probe.findings.connection.info.parameter_status("is_superuser") == "on"
         self._replica = "set local session_replication_role = replica" if superuser else ""
+        self._triggers: dict[int, list[tuple[bool, list[str]]]] = {}
+        for oid, always, columns in probe.findings.connection.execute(
+            query("isolation/row_triggers")
+        ):
+            self._triggers.setdefault(oid, []).append((always, columns))
 
     def updates(self, caller: Caller, relation: Relation) -> Iterator[Write]:
         """Yield an update of each column that the role may write; one more without reading."""
@@ -120,13 +126,18 @@ class WriteStatements:
     def _together(
         self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool = False
     ) -> Iterator[Write]:
-        """Yield one update of all columns with the same rights; its parts are one of each."""
-        groups: dict[frozenset[str], list[Write]] = {}
+        """Yield one update of all columns with the same rights; its parts are one of each.
+
+        Apart from those for which a trigger may skip rows, which would hide the other columns.
+        """
+        groups: dict[tuple[frozenset[str], str], list[Write]] = {}
         suffix = ", without WHERE" if blind else ""
+        apart = self._skippable(relation, values, blind=blind)
         for name, value in values.items():
             if value:
                 write = self._update(caller, relation, name, value, name + suffix, blind=blind)
-                groups.setdefault(frozenset(self.allowed(write)), []).append(write)
+                key = (frozenset(self.allowed(write)), name if name in apart else "")
+                groups.setdefault(key, []).append(write)
         for parts in groups.values():
             if len(parts) == 1:
                 yield parts[0]
@@ -134,6 +145,21 @@ class WriteStatements:
             written = {part.column or "": values[part.column or ""] for part in parts}
             attempt = self._update_of(caller, relation, written, blind=blind)
             yield replace(parts[0], attempt=attempt, parts=parts)
+
+    def _skippable(
+        self, relation: Relation, values: Mapping[str, str], *, blind: bool
+    ) -> Collection[str]:
+        target = self.effects.target(relation) or relation
+        changed = any(value != quoted(name) for name, value in values.items())
+        found: set[str] = set()
+        for of in {relation.oid, target.oid}:
+            for always, columns in self._triggers.get(of, ()):
+                if blind and self._replica and not always:
+                    continue
+                if changed or of != relation.oid:  # its condition may be about any value
+                    return values
+                found |= set(columns)
+        return found
 
     def _update(
         self,
