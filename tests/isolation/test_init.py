@@ -92,6 +92,49 @@ def test_variables_arrays_and_two_spellings_of_a_claim_are_understood(
     assert any("service_role" in leak for leak in leaks)
 
 
+# A membership without a reference to a table of people: their ids come from elsewhere.
+TEAMS = """
+drop schema clubs cascade;
+create schema teams;
+create table teams.teams (id uuid primary key default gen_random_uuid(), name text not null);
+create table teams.members (
+    team_id uuid not null references teams.teams, user_id uuid not null,
+    role text not null check (role in ('lead', 'member')), primary key (team_id, user_id)
+);
+create table teams.posts (
+    id bigint generated always as identity primary key,
+    team_id uuid not null references teams.teams, author_id uuid, body text not null
+);
+create function teams.mine() returns setof uuid language sql stable security definer
+set search_path = '' as $$
+    select team_id from teams.members
+    where user_id = nullif(current_setting('app.user_id', true), '')::uuid
+$$;
+grant usage on schema teams to signed_in;
+grant select on teams.teams, teams.members to signed_in;
+grant select, insert, update, delete on teams.posts to signed_in;
+alter table teams.teams enable row level security;
+alter table teams.members enable row level security;
+alter table teams.posts enable row level security;
+create policy own on teams.teams to signed_in using (id in (select teams.mine()));
+create policy own on teams.members to signed_in using (team_id in (select teams.mine()));
+create policy own on teams.posts to signed_in using (team_id in (select teams.mine()));
+"""
+
+
+@one_server
+def test_members_of_one_tenant_are_none_of_another_where_requests_name_no_tenant(
+    write: Draft,
+) -> None:
+    written, found, verdict = write("claims", TEAMS)
+    assert found.people == config.People("teams.members", "user_id", "team_id", "role")
+    assert written.leaks == []
+    assert problems(verdict) == []
+    written.path.unlink()
+    leak = "create policy open on teams.posts for select to signed_in using (body <> '')"
+    assert write("claims", f"{TEAMS} {leak}")[0].leaks
+
+
 @one_server
 def test_rights_are_what_works_in_the_own_tenant(write: Draft) -> None:
     """As a person wrote them; what a condition limits is asked."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 from psycopg import sql
 
-from runner.isolation.rows.identity import A, B, Person
+from runner.isolation.rows.identity import A, B, Person, names_tenant
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import Relation, TenantMap
 from runner.postgres.connection import Connection
@@ -91,7 +91,8 @@ class PeopleMaker:
     ) -> None:
         """Give users to people without a row elsewhere.
 
-        Where both tenants can have the same user, a role's user in A is the next role's in B.
+        Where a request names its tenant, and both can have the same user, a role's user in A is the
+        next role's in B.
         """
         if all(person.user for person in self._plan):
             return
@@ -101,14 +102,16 @@ class PeopleMaker:
             return
         roles = members(self._config)
         alone = any(key.columns == [column.name] for key in people.keys)
-        if alone:
+        in_turn = not alone and names_tenant(self._config)
+        if not in_turn:
             most = max(roles, key=self._count_rights)
             self._plan.append(Person(FORMER, "", {A: most}, former=True))
+            self._plan += [] if alone else [Person(BOTH, "", {A: most, B: most})]
         self._plan.append(Person(STRANGER, ""))
         users = [lister(column, "", count())[0] for _ in roles]
         for place, person in enumerate(self._plan):
             user = lister(column, "", count())[0]
-            if person.roles and not alone:
+            if person.roles and in_turn:
                 [(tenant, role)] = person.roles.items()
                 user = users[(roles.index(role) + (tenant == B)) % len(roles)]
             self._plan[place] = replace(person, user=user)
