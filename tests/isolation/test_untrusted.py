@@ -32,6 +32,16 @@ OPERATOR = (
     " as 'begin perform public.escape(); return $1::text operator(pg_catalog.||) $2; end';"
     "create operator public.|| (function = public.joined, leftarg = name, rightarg = text)"
 )
+OVERLOAD = (
+    "reset role;"
+    "create function public.slug(text) returns text language sql as 'select lower($1)';"
+    "create function public.slugged() returns trigger language plpgsql"
+    " as 'begin new.name := slug(new.name::varchar); return new; end';"
+    "create trigger slugged before insert on public.projects execute function public.slugged();"
+    "set role intruder;"
+    "create function public.slug(varchar) returns text language plpgsql"
+    " as 'begin perform public.escape(); return $1; end'"
+)
 
 
 @pytest.fixture
@@ -71,11 +81,11 @@ def test_code_of_another_role_is_named_and_not_run(
 
 
 @one_server
-@pytest.mark.parametrize("way", [TRIGGER, OPERATOR])
+@pytest.mark.parametrize("way", [TRIGGER, OPERATOR, OVERLOAD])
 def test_nothing_is_tried_if_that_would_run_code_of_another_role(
     database: Database, intruder: psycopg.Connection, way: str
 ) -> None:
-    """As would each insert into a table of tenants, and each statement that finds an operator."""
+    """As would each insert into a table of tenants, and what finds an operator or an overload."""
     intruder.execute(way.encode())
     verdict = verified(database)
     assert not verdict.cells

@@ -6,8 +6,9 @@
 -- Trusted are superusers, this user, the owners of the database, of the migration tables, of `tables`,
 -- and, with `schemas`, of schemas.
 --
--- `shadows`: the function or operator has the name of one of PostgreSQL, in a schema of the default
--- search_path: a statement may find it instead. So the operators here compare values of one type.
+-- `shadows`: an operator, or a function with the name of one of PostgreSQL or of a trusted role, in a
+-- schema of the default search_path: a statement or a function body may find it instead. So the
+-- operators here compare values of one type.
 
 with recursive trusted as (
     select r.oid
@@ -118,7 +119,8 @@ select
                 select
                 from pg_catalog.pg_proc as same
                 where same.proname = p.proname
-                    and same.pronamespace = 'pg_catalog'::regnamespace::oid
+                    and same.oid <> p.oid
+                    and same.proowner in (select trusted.oid from trusted)
             )
         ),
         false

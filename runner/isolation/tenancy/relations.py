@@ -69,7 +69,7 @@ def _withhold(map_: TenantMap, config: Config, found: Sequence[Untrusted]) -> No
     used = {r.oid for each in map_.relations.values() for r in each.references}
     for one in found:
         if one.shadows or (one.is_relation and one.oid in needed | used):
-            why = "could be used instead of one of PostgreSQL's" if one.shadows else "is needed"
+            why = "could be used instead of another function" if one.shadows else "is needed"
             map_.blocked = f"{one.name} {why}, and would run code of {one.owner} as a superuser"
     hidden = {one.oid for one in found if not one.is_relation}
     map_.withheld += [f for f in map_.functions if f.oid in hidden]
