@@ -54,7 +54,7 @@ def _in_memory() -> None:
     room = os.statvfs(memory)
     if room.f_flag & os.ST_NOEXEC or room.f_bavail * room.f_frsize < 4 << 30:
         return
-    os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="plain-sql-tests-", dir=memory)
+    os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="", dir=memory)
     Path(os.environ["TMPDIR"]).chmod(0o711)  # for the server's user, if root runs the tests
     tempfile.tempdir = None
     atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)

@@ -448,7 +448,10 @@ def test_a_cluster_is_created_in_a_path_with_special_characters(project: Path) -
     assert ask(embedded.start(path), "select 1") == 1
 
 
-def test_a_short_socket_folder_that_is_not_private_is_not_used(run: Run, project: Path) -> None:
+def test_a_short_socket_folder_that_is_not_private_is_not_used(
+    run: Run, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108 - no second folder to use instead
     path = project / ("x" * 100) / "postgres"
     server = run(18, path)
     short = server.socket_dir
