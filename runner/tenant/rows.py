@@ -30,6 +30,10 @@ _FORMATS = (
     " set local xmloption = content; set local lc_monetary = 'C'"
 )
 Row = tuple[str | None, ...]
+_AS_OWNER = (
+    "Connect as the owner of the tables, without SUPERUSER. If they have several owners, as a role"
+    " that is a member of each."
+)
 _APPLY = "Is everything applied? python -m runner apply"
 
 
@@ -163,6 +167,7 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
         raise UsageError(f"{sql_dir / NAME} does not exist", hint=hint)
     file = config.read(sql_dir / NAME)
     found = relations.read(connection, file)
+    _refuse_withheld(found)
     known = {name for r in found.relations.values() for name in (r.name, f"{r.schema}.{r.name}")}
     if file.tenant_table and found.tenant is None:
         problem = f"there is no table {file.tenant_table}"
@@ -173,6 +178,17 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
         problem = f"no table has a column {file.tenant_column}"
         raise file.error(("tenant", "column"), problem, file.tenant_column, columns, _APPLY)
     return Tenant(tenant, file, found, tuple(in_order(connection, found, own.values())))
+
+
+def _refuse_withheld(tenants: TenantMap) -> None:
+    """Raise UsageError if the map lacks a relation: its rows would be left out."""
+    for relation in tenants.withheld:
+        if isinstance(relation, Relation):
+            owner = tenants.owners[relation.oid]
+            problem = f"{relation.qualified} would run code of {owner} as a superuser"
+            raise UsageError(problem, hint=_AS_OWNER)
+    if tenants.blocked:
+        raise UsageError(tenants.blocked, hint=_AS_OWNER)
 
 
 def in_order(

@@ -16,7 +16,7 @@ from checkout import ROOT, Checkout
 from conftest import Database, Server, one_server
 
 from runner import settings
-from runner.errors import NO_CHANGES, RunnerError
+from runner.errors import NO_CHANGES, RunnerError, UsageError
 from runner.migrate import seeds
 from runner.tenant import command
 
@@ -290,3 +290,40 @@ def test_import_into_another_database_keeps_ids_and_moves_sequences(
     assert other.rows(states) == farms.rows(states)
     circle = "select condeferrable from pg_constraint where conname = 'best_field'"
     assert other.value(circle) is False
+
+
+@one_server
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (
+            "grant usage on schema farms to stranger; alter table farms.journal owner to stranger",
+            "farms.journal would run code of stranger as a superuser",
+        ),
+        (
+            "alter function farms.record() owner to stranger",
+            "farms.fields would run code of stranger as a superuser",
+        ),
+        (
+            "grant create on schema public to stranger; set role stranger;"
+            " create function public.length(text) returns int language sql return 0; reset role",
+            "public.length",
+        ),
+    ],
+    ids=["table", "trigger", "shadow"],
+)
+def test_superuser_is_refused_where_a_table_would_be_left_out(
+    farms: Checkout, change: str, error: str
+) -> None:
+    """Because its rows would be missing in an export, and stay after an erase."""
+    assert farms.database
+    role = f"stranger_{farms.database.name}"
+    farms.do(f"create role {role}; {change.replace('stranger', role)}")
+    before = rows(farms.database)
+    for action, options in (("export", {"out": "new"}), ("erase", {"yes_erase": "Low Farm"})):
+        with pytest.raises(UsageError, match=error.replace("stranger", role)) as raised:
+            act(farms, action, "1", **options)
+        assert "Connect as the owner of the tables" in raised.value.hint
+    assert rows(farms.database) == before
+    assert not (farms.folder / "new").exists()
+    assert not list(farms.folder.glob(".runner/receipts/*"))
