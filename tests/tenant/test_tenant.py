@@ -327,3 +327,30 @@ def test_superuser_is_refused_where_a_table_would_be_left_out(
     assert rows(farms.database) == before
     assert not (farms.folder / "new").exists()
     assert not list(farms.folder.glob(".runner/receipts/*"))
+
+
+@one_server
+def test_values_are_compared_by_the_equality_of_their_type(farms: Checkout) -> None:
+    """Not as text: a type made like citext, another without a cast to text, and references."""
+    farms.do((HERE / "own_types.sql").read_text(encoding="utf-8"))
+    farms.file("sql/isolation.toml", '[tenant]\ntable = "own.shops"\ncolumn = "shop"\n')
+    found = exported(farms, "Acme")
+    counts = {
+        table["table"]: table["rows"]
+        for table in json.loads((found / "manifest.json").read_text(encoding="utf-8"))["tables"]
+    }
+    own = {f"own.{name}": 2 for name in ("items", "orders", "parts", "labels")}
+    assert counts == {"own.shops": 1, "own.kinds": 1, **own}
+    before = texts(rows(farms.database)) if farms.database else []
+    erased = act(farms, "erase", "Acme", yes_erase="Acme")["receipt"].erased
+    assert erased == {"own.shops": 1, **own}
+    act(farms, "import", "out")
+    assert farms.database
+    assert texts(rows(farms.database)) == before
+    farms.do("drop table own.labels, own.parts, own.orders, own.items, own.shops, own.kinds")
+    farms.do(
+        "create table own.trees (id int primary key, path own.path not null);"
+        " insert into own.trees values (1, 'a.b'), (2, 'a.c')"
+    )
+    farms.file("sql/isolation.toml", '[tenant]\ncolumn = "path"\n')
+    assert act(farms, "export", "a.b", out="trees")["tables"][0].rows == 1
