@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -151,7 +152,9 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
         new = {**hands, "sha256": hashlib.sha256(text.encode()).hexdigest()}
         new["rows"], new["columns"] = text.count("\n"), columns or hands["columns"]
         tables = [new if t == hands else t for t in manifest["tables"]]
-        return changed(name, manifest=json.dumps({**manifest, "tables": tables}), hands=text)
+        total = {"tables": len(tables), "rows": sum(t["rows"] for t in tables)}
+        new_manifest = {**manifest, "tables": tables, "total": total}
+        return changed(name, manifest=json.dumps(new_manifest), hands=text)
 
     (changed("half") / "manifest.json").unlink()
     (changed("missing") / hands["file"]).unlink()
@@ -165,6 +168,19 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
     resigned("of_another", f'{{"farm_id": "2", {person}}}\n')
     resigned("no_value", f'{{"farm_id": "one", {person}}}\n')
     resigned("other_columns", "", {**hands["columns"], "wage": "money"})
+    changed("deep", manifest="[" * 200_000)
+    resigned("deep_row", "[" * 200_000)
+    for name, text in (("nul", "x\0"), ("half_pair", "x\ud800")):
+        named = {**manifest, "tables": [{**hands, "file": text}]}
+        changed(f"{name}_file", manifest=json.dumps(named))
+        changed(f"{name}_tenant", manifest=json.dumps({**manifest, "tenant": text}))
+        row = json.loads(f'{{"farm_id": "1", {person}}}')
+        good, bad = json.dumps(row), json.dumps({**row, "rank": text})
+        resigned(f"{name}_row", f"{good}\n{bad}\n")
+    changed("no_tables", manifest=json.dumps({**manifest, "tables": []}))
+    changed("fewer", manifest=json.dumps({**manifest, "tables": manifest["tables"][:-1]}))
+    (changed("pipe") / hands["file"]).unlink()
+    os.mkfifo(farms.folder / "pipe" / hands["file"])
     shutil.copytree(folder, farms.folder / "full")
     for action, what, options, error in (
         ("import", "nowhere", {}, "There is no folder nowhere"),
@@ -183,6 +199,27 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
         ("import", "of_another", {}, "The rows of farms.hands would not be what was exported"),
         ("import", "no_value", {}, 'invalid input syntax for type integer: "one"'),
         ("import", "other_columns", {}, "farms.hands.wage is money in the export, and missing in"),
+        (
+            "import",
+            "deep",
+            {},
+            "deep/manifest.json is not a manifest of format 1: maximum recursion",
+        ),
+        ("import", "deep_row", {}, f"deep_row/{hands['file']}:1 is not a row of farms.hands"),
+        *(("import", f"{n}_file", {}, "entry of tables") for n in ("nul", "half_pair")),
+        *(("import", f"{n}_tenant", {}, "one of tenant, at, ") for n in ("nul", "half_pair")),
+        *(
+            ("import", f"{n}_row", {}, f"{n}_row/{hands['file']}:2 is not a row of farms.hands")
+            for n in ("nul", "half_pair")
+        ),
+        (
+            "import",
+            "no_tables",
+            {},
+            "no_tables/manifest.json is not a manifest of format 1: tables",
+        ),
+        ("import", "fewer", {}, "fewer/manifest.json is not a manifest of format 1: tables has"),
+        ("import", "pipe", {}, f"pipe/{hands['file']} is not a regular file"),
         ("import", "out", {"out": "x"}, "tenant import takes no --out"),
         ("export", "2", {"out": "full"}, "full exists already"),
         ("export", "2", {}, "tenant export needs a folder"),
