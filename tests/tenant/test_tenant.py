@@ -302,11 +302,18 @@ def test_import_into_another_database_keeps_ids_and_moves_sequences(
     farms: Checkout, new_database: Callable[..., Database]
 ) -> None:
     """Rows of no tenant that the export needs are added where they are missing, and else kept."""
+    farms.do(
+        "create sequence farms.tags minvalue 1 maxvalue 9 owned by farms.animals.notes;"
+        " create table farms.stalls (farm_id int not null, id int primary key, low int);"
+        " create sequence farms.stall_ids maxvalue 9 owned by farms.stalls.id;"
+        " create sequence farms.low_ids increment -1 owned by farms.stalls.low;"
+        " insert into farms.stalls values (1, 5, -7), (1, 100, -2)"
+    )
     folder = exported(farms, "1")
     other = Checkout(farms.folder, new_database(of=farms.database.name if farms.database else None))
     other.do(
         "truncate farms.farms, farms.hands, farms.fields, farms.animals, farms.visits,"
-        " farms.photos, farms.journal, farms.people, farms.breeds restart identity;"
+        " farms.photos, farms.journal, farms.people, farms.breeds, farms.stalls restart identity;"
         " insert into farms.breeds values ('auroch', 'hen')"
     )
     act(other, "import", folder.name)
@@ -323,6 +330,8 @@ def test_import_into_another_database_keeps_ids_and_moves_sequences(
         )
         == 4
     )
+    numbers = "select nextval('farms.tags'), nextval('farms.stall_ids'), nextval('farms.low_ids')"
+    assert other.rows(numbers) == [(1, 6, -8)]
     states = "select tgname, tgenabled::text from pg_trigger where not tgisinternal order by 1"
     assert other.rows(states) == farms.rows(states)
     circle = "select condeferrable from pg_constraint where conname = 'best_field'"
