@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from runner.errors import NO_CHANGES, RunnerError, UsageError
-from runner.events import Report, Working
+from runner.events import Note, Report, Working
 from runner.isolation.tenancy.objects import Reference, Relation
 from runner.postgres.connection import Connection
 from runner.schema import snapshot
@@ -28,6 +28,8 @@ def export(
 
     `name`: the id of the tenant. The folder appears when it is complete.
     """
+    for path in folder.unfinished(target):
+        report(Note(f"{path} is of an export that was killed or still runs: delete it if killed"))
     with folder.new(target) as place, rows.transaction(connection, ", read only"):
         tenant = rows.read(connection, sql_dir, name)
         require(connection, tenant)

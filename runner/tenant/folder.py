@@ -60,19 +60,33 @@ def new(folder: Path) -> Iterator[Path]:
 
     Raises UsageError if there is something already, or it cannot be made.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already", hint="Name a folder that does not: --out DIR")
+    taken = UsageError(f"{folder} exists already", hint="Name a folder that does not: --out DIR")
     try:
+        if folder.is_symlink() or (
+            folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        ):
+            raise taken
         folder.parent.mkdir(parents=True, exist_ok=True)
         hidden = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
     try:
         yield hidden
-        hidden.rename(folder)
+        try:
+            hidden.rename(folder)
+        except OSError:  # another export was faster
+            raise taken from None
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return the hidden folders of other exports to this one, which were killed or still run."""
+    hidden = re.compile(re.escape(f".{folder.name}.") + r"[a-z0-9_]{8}")
+    if not folder.parent.is_dir():
+        return []
+    return sorted(path for path in folder.parent.iterdir() if hidden.fullmatch(path.name))
 
 
 def file_name(number: int, table: str) -> str:

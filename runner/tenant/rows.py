@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from runner.errors import NO_CHANGES, LockTimeout, RunnerError, UsageError
+from runner.errors import NO_CHANGES, Interrupted, LockTimeout, RunnerError, UsageError
 from runner.isolation.tenancy import config, relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import TENANT, Reference, Relation, TenantMap
@@ -20,6 +20,7 @@ from runner.isolation.toml_file import MISSING, NAME
 from runner.postgres.connection import Connection
 from runner.preflight.sample_rows import shapes
 from runner.queries import query
+from runner.signals import Interrupt
 
 # One form of every value as text, whatever the settings of role, database and server are.
 _FORMATS = (
@@ -30,10 +31,8 @@ _FORMATS = (
     " set local xmloption = content; set local lc_monetary = 'C'"
 )
 Row = tuple[str | None, ...]
-_AS_OWNER = (
-    "Connect as the owner of the tables, without SUPERUSER. If they have several owners, as a role"
-    " that is a member of each."
-)
+_AS_OWNER = """Connect as the owner of the tables, without SUPERUSER.
+If they have several owners, as a role that is a member of each."""
 _APPLY = "Is everything applied? python -m runner apply"
 
 
@@ -189,22 +188,20 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
         problem = f"no table has a column {file.tenant_column}"
         raise file.error(("tenant", "column"), problem, file.tenant_column, columns, _APPLY)
     parameters = {"tables": list(found.relations)}
-    operators = {
-        (oid, name): operator
-        for oid, name, operator in connection.execute(query("tenant/operators"), parameters)
-    }
+    named = connection.execute(query("tenant/operators"), parameters)
+    operators = {(oid, column): operator for oid, column, operator in named}
     return Tenant(tenant, file, found, tuple(in_order(connection, found, own.values())), operators)
 
 
 def _refuse_withheld(tenants: TenantMap) -> None:
     """Raise UsageError if the map lacks a relation: its rows would be left out."""
-    for relation in tenants.withheld:
-        if isinstance(relation, Relation):
-            owner = tenants.owners[relation.oid]
-            problem = f"{relation.qualified} would run code of {owner} as a superuser"
-            raise UsageError(problem, hint=_AS_OWNER)
-    if tenants.blocked:
-        raise UsageError(tenants.blocked, hint=_AS_OWNER)
+    found = [
+        f"{relation.qualified} would run code of {tenants.owners[relation.oid]} as a superuser"
+        for relation in tenants.withheld
+        if isinstance(relation, Relation)
+    ]
+    if found or tenants.blocked:
+        raise UsageError(found[0] if found else tenants.blocked, hint=_AS_OWNER)
 
 
 def in_order(
@@ -256,16 +253,23 @@ def select(relation: Relation, names: Iterable[str], condition: str) -> str:
 
 
 @contextmanager
-def transaction(connection: Connection, mode: str) -> Iterator[None]:
+def transaction(connection: Connection, mode: str, state: str = NO_CHANGES) -> Iterator[None]:
     """Open a transaction of one snapshot, in which every value has one form as text.
 
     Raises LockTimeout for a lock, and RunnerError for a row that another session changed.
+    `state`: what an error before the commit says was changed.
     """
+    committing = False
     try:
         with connection.transaction():
             connection.execute(f"set transaction isolation level repeatable read{mode}".encode())
             connection.execute(_FORMATS.encode())
             yield
+            committing = True
+    except Interrupt as interrupt:
+        if committing:
+            raise
+        raise Interrupted(interrupt.number, state=state) from None
     except psycopg.errors.LockNotAvailable as error:
         raise LockTimeout(
             f"Could not acquire a lock: {error.diag.message_primary}",
@@ -275,13 +279,13 @@ def transaction(connection: Connection, mode: str) -> Iterator[None]:
         raise RunnerError(
             str(error.diag.message_primary),
             hint="Connect as the owner of the tables or a superuser, from whom no row is hidden.",
-            state=NO_CHANGES,
+            state=state,
         ) from None
     except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
         raise RunnerError(
             f"Another session changed the same rows: {error.diag.message_primary}",
             hint="Run the same command again.",
-            state=NO_CHANGES,
+            state=state,
         ) from None
 
 

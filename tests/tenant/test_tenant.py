@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +17,9 @@ import pytest
 from checkout import ROOT, Checkout
 from conftest import Database, Server, one_server
 
-from runner import settings
-from runner.errors import NO_CHANGES, RunnerError, UsageError
+from runner import settings, signals
+from runner.errors import NO_CHANGES, TERMINATED, Interrupted, RunnerError, UsageError
+from runner.events import Event, Note, Report, Working, silent
 from runner.migrate import seeds
 from runner.tenant import command
 
@@ -73,7 +75,9 @@ def farms(tmp_path: Path, _farms: str, new_database: Callable[..., Database]) ->
     return checkout
 
 
-def act(checkout: Checkout, action: str, what: str, **options: str) -> dict[str, Any]:
+def act(
+    checkout: Checkout, action: str, what: str, report: Report = silent, /, **options: str
+) -> dict[str, Any]:
     """Run an action in this process and return its document; paths are below the folder."""
     home = str(checkout.folder / ".runner")
     where = settings.load(
@@ -81,7 +85,7 @@ def act(checkout: Checkout, action: str, what: str, **options: str) -> dict[str,
     )
     paths = {"out": str(checkout.folder / options["out"])} if "out" in options else {}
     subject = str(checkout.folder / what) if action == "import" else what
-    with checkout.migrator() as migrator:
+    with checkout.migrator(report) as migrator:
         return command.run(migrator, where, action=action, tenant=subject, **{**options, **paths})[
             1
         ]
@@ -182,6 +186,9 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
     (changed("pipe") / hands["file"]).unlink()
     os.mkfifo(farms.folder / "pipe" / hands["file"])
     shutil.copytree(folder, farms.folder / "full")
+    (farms.folder / "empty").mkdir()
+    for name in ("empty", "nothing"):
+        (farms.folder / f"link_{name}").symlink_to(farms.folder / name)
     for action, what, options, error in (
         ("import", "nowhere", {}, "There is no folder nowhere"),
         (
@@ -222,6 +229,8 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
         ("import", "pipe", {}, f"pipe/{hands['file']} is not a regular file"),
         ("import", "out", {"out": "x"}, "tenant import takes no --out"),
         ("export", "2", {"out": "full"}, "full exists already"),
+        ("export", "2", {"out": "link_empty"}, "link_empty exists already"),
+        ("export", "2", {"out": "link_nothing"}, "link_nothing exists already"),
         ("export", "2", {}, "tenant export needs a folder"),
         ("export", "2", {"out": "new", "yes_erase": "2"}, "tenant export takes no --yes-erase"),
         ("export", "7", {"out": "new"}, "There is no tenant '7' in farms.farms"),
@@ -400,3 +409,32 @@ def test_values_are_compared_by_the_equality_of_their_type(farms: Checkout) -> N
     )
     farms.file("sql/isolation.toml", '[tenant]\ncolumn = "path"\n')
     assert act(farms, "export", "a.b", out="trees")["tables"][0].rows == 1
+
+
+@one_server
+def test_action_that_is_interrupted_says_what_was_changed(farms: Checkout) -> None:
+    """And what was written meanwhile to the folder of an export stays."""
+    assert farms.database
+    before, notes = rows(farms.database), list[str]()
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Working) and event.text.startswith(("reading farms", "erasing")):
+            raise signals.Interrupt(signal.SIGTERM)
+
+    def race(event: Event) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+        elif isinstance(event, Working):
+            (farms.folder / "out/other").mkdir(parents=True, exist_ok=True)
+
+    for action, options in (("export", {"out": "out"}), ("erase", {"yes_erase": "Low Farm"})):
+        with pytest.raises(Interrupted) as raised:
+            act(farms, action, "1", interrupt, **options)
+        assert (raised.value.state, raised.value.exit_code) == (NO_CHANGES, TERMINATED)
+    assert not list(farms.folder.glob(".out.*"))
+    (farms.folder / ".out.abcd1234").mkdir()
+    with pytest.raises(UsageError, match="out exists already"):
+        act(farms, "export", "1", race, out="out")
+    assert [note for note in notes if ".out.abcd1234 is of an export that was killed" in note]
+    assert [path.name for path in (farms.folder / "out").iterdir()] == ["other"]
+    assert rows(farms.database) == before
