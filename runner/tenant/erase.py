@@ -72,7 +72,7 @@ def erase(
     for relation in tenant.tenants.relations.values():
         if relation.kind == "m" and relation.tenancy == TENANT:
             report(Note(f"{relation.qualified} may hold copies: refresh materialized view"))
-    with rows.transaction(connection, ", read only"):
+    with rows.transaction(connection, ", read only", f"The tenant is erased: {receipt}"):
         if left := tenant.counts(connection):
             names = ", ".join(left)
             report(Note(f"Another session has written rows of it meanwhile, in {names}: repeat"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from runner.errors import NO_CHANGES, RunnerError, UsageError
-from runner.events import Report, Working
+from runner.events import Note, Report, Working
 from runner.isolation.tenancy.objects import Reference, Relation
 from runner.postgres.connection import Connection
 from runner.schema import snapshot
@@ -28,6 +28,8 @@ def export(
 
     `name`: the id of the tenant. The folder appears when it is complete.
     """
+    for path in folder.unfinished(target):
+        report(Note(f"{path} is of an export that was killed or still runs: delete it if killed"))
     with folder.new(target) as place, rows.transaction(connection, ", read only"):
         tenant = rows.read(connection, sql_dir, name)
         require(connection, tenant)
@@ -168,7 +170,7 @@ class _Needs:
             (oid, referred), keys = self._wanted.popitem()
             relation, found = relations[oid], self._rows.setdefault(oid, {})
             columns = rows.columns(self._connection, [relation])[oid]
-            condition = _among(relation, referred, keys)
+            condition = _among(self._tenant, relation, referred, keys)
             for values in list(lines(self._connection, relation, columns, condition)):
                 row = tuple(values.values())
                 if (oid, row) not in done:
@@ -196,15 +198,18 @@ class _Needs:
         return kept
 
 
-def _among(relation: Relation, referred: tuple[str, ...], keys: Collection[rows.Row]) -> str:
+def _among(
+    tenant: Tenant, relation: Relation, referred: tuple[str, ...], keys: Collection[rows.Row]
+) -> str:
     """Return the condition that a row has one of these keys."""
-    names = ", ".join(f"t.{rows.quoted(name)}" for name in referred)
-    places = range(len(referred))
-    types = ", ".join(
-        f"k.c{n}::{column.type}"
+    equal = " and ".join(
+        f"t.{rows.quoted(name)} {tenant.operators.get((relation.oid, name), '=')}"
+        f" k.c{n}::{column.type}"
         for n, name in enumerate(referred)
         if (column := relation.column(name))
     )
-    lists = ", ".join(rows.array([key[n] for key in sorted(keys, key=str)]) for n in places)
+    listed = sorted(keys, key=str)
+    places = range(len(referred))
+    lists = ", ".join(rows.array([key[n] for key in listed]) for n in places)
     named = ", ".join(f"c{n}" for n in places)
-    return f"({names}) in (select {types} from unnest({lists}) as k ({named}))"
+    return f"exists (select from unnest({lists}) as k ({named}) where {equal})"

@@ -48,6 +48,11 @@ class Manifest:
         """How many rows there are of each table, without empty ones."""
         return {table.table: table.rows for table in self.tables if table.rows}
 
+    @property
+    def total(self) -> dict[str, int]:
+        """Of all tables; a manifest that lacks one differs from it."""
+        return {"tables": len(self.tables), "rows": sum(table.rows for table in self.tables)}
+
 
 @contextmanager
 def new(folder: Path) -> Iterator[Path]:
@@ -55,19 +60,33 @@ def new(folder: Path) -> Iterator[Path]:
 
     Raises UsageError if there is something already, or it cannot be made.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already", hint="Name a folder that does not: --out DIR")
+    taken = UsageError(f"{folder} exists already", hint="Name a folder that does not: --out DIR")
     try:
+        if folder.is_symlink() or (
+            folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        ):
+            raise taken
         folder.parent.mkdir(parents=True, exist_ok=True)
         hidden = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
     try:
         yield hidden
-        hidden.rename(folder)
+        try:
+            hidden.rename(folder)
+        except OSError:  # another export was faster
+            raise taken from None
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Return the hidden folders of other exports to this one, which were killed or still run."""
+    hidden = re.compile(re.escape(f".{folder.name}.") + r"[a-z0-9_]{8}")
+    if not folder.parent.is_dir():
+        return []
+    return sorted(path for path in folder.parent.iterdir() if hidden.fullmatch(path.name))
 
 
 def file_name(number: int, table: str) -> str:
@@ -82,7 +101,8 @@ def line(values: dict[str, str | None]) -> bytes:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    text = json.dumps({"format": FORMAT, **asdict(manifest)}, ensure_ascii=False, indent=2)
+    content = {"format": FORMAT, **asdict(manifest), "total": manifest.total}
+    text = json.dumps(content, ensure_ascii=False, indent=2)
     (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -99,10 +119,11 @@ def read(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         manifest = _manifest(content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(
             f"{path} is not a manifest of format {FORMAT}: {error or type(error).__name__}",
             hint="It was changed, or written by another version. Export again.",
+            place=Place(str(path), getattr(error, "lineno", None)),
         ) from None
     for table in manifest.tables:
         _check(folder / table.file, table)
@@ -115,18 +136,31 @@ def _manifest(content: dict[str, Any]) -> Manifest:
     tables = tuple(TableFile(**entry) for entry in content["tables"])
     for table in tables:
         named = (table.table, table.file, table.sha256, *table.columns, *table.columns.values())
-        if not all(isinstance(each, str) for each in named) or not isinstance(table.rows, int):
+        if not all(map(_is_text, named)) or type(table.rows) is not int or table.rows < 0:
             raise ValueError(f"an entry of tables, {table.table!r}")
         if Path(table.file).name != table.file or table.part not in (OWN, REFERENCED):
             raise ValueError(f"an entry of tables, {table.file!r}")
     strings = {name: content[name] for name in _STRINGS}
-    if not all(isinstance(each, str) for each in strings.values()):
-        raise ValueError(f"one of {', '.join(_STRINGS)} is not a string")
-    return Manifest(**strings, tables=tables)
+    if not all(map(_is_text, strings.values())):
+        raise ValueError(f"one of {', '.join(_STRINGS)} is not a string of valid characters")
+    manifest = Manifest(**strings, tables=tables)
+    if content["total"] != manifest.total:
+        raise ValueError(f"tables has {manifest.total}, and total is {content['total']!r}")
+    return manifest
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that PostgreSQL and a file name can hold."""
+    return isinstance(value, str) and not re.search("[\0\ud800-\udfff]", value)
 
 
 def _check(path: Path, table: TableFile) -> None:
     """Raise FileError unless a file is as it was written."""
+    if path.exists() and not path.is_file():
+        raise FileError(
+            f"{path} is not a regular file",
+            hint="Copy the whole folder, or export again.",
+        )
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -150,8 +184,8 @@ def rows(folder: Path, table: TableFile) -> Iterator[list[str | None]]:
             try:
                 values = json.loads(text)
                 row = [values[name] for name in names]
-                valid = len(values) == len(row) and all(isinstance(v, str | None) for v in row)
-            except (ValueError, KeyError, TypeError):
+                valid = len(values) == len(row) and all(v is None or _is_text(v) for v in row)
+            except (ValueError, KeyError, TypeError, RecursionError):
                 valid = False
             if not valid:
                 raise FileError(

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from runner.errors import NO_CHANGES, LockTimeout, RunnerError, UsageError
+from runner.errors import NO_CHANGES, Interrupted, LockTimeout, RunnerError, UsageError
 from runner.isolation.tenancy import config, relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import TENANT, Reference, Relation, TenantMap
@@ -20,6 +20,7 @@ from runner.isolation.toml_file import MISSING, NAME
 from runner.postgres.connection import Connection
 from runner.preflight.sample_rows import shapes
 from runner.queries import query
+from runner.signals import Interrupt
 
 # One form of every value as text, whatever the settings of role, database and server are.
 _FORMATS = (
@@ -30,6 +31,8 @@ _FORMATS = (
     " set local xmloption = content; set local lc_monetary = 'C'"
 )
 Row = tuple[str | None, ...]
+_AS_OWNER = """Connect as the owner of the tables, without SUPERUSER.
+If they have several owners, as a role that is a member of each."""
 _APPLY = "Is everything applied? python -m runner apply"
 
 
@@ -41,6 +44,7 @@ class Tenant:
     config: Config
     tenants: TenantMap
     tables: tuple[Relation, ...]  # those with rows of tenants, referenced ones first
+    operators: Mapping[tuple[int, str], str]  # of equality, by oid and column, where it is not =
 
     def condition(self, relation: Relation, alias: str = "t") -> str:
         """Return the condition that a row is this tenant's.
@@ -49,11 +53,12 @@ class Tenant:
         decides: required ones come first.
         """
         if relation.tenant_column:
-            return f"{alias}.{quoted(relation.tenant_column)} = {literal(self.id)}"
+            equal = self.operators.get((relation.oid, relation.tenant_column), "=")
+            return f"{alias}.{quoted(relation.tenant_column)} {equal} {literal(self.id)}"
         cases = []
         for reference in self._deciding[relation.oid]:
             parent, inner = self.tenants.relations[reference.oid], f"{alias}_"
-            joined = _joined(reference, alias, inner)
+            joined = self._joined(relation, reference, alias, inner)
             found = f"exists (select from {source(parent)} as {inner} where {joined}"
             cases.append((reference, f"{found} and {self.condition(parent, inner)})"))
         if len(cases) == 1:
@@ -93,6 +98,15 @@ class Tenant:
             waiting += [self.tenants.relations.get(r.oid) for r in relation.references]
         return False
 
+    def _joined(self, relation: Relation, reference: Reference, ours: str, theirs: str) -> str:
+        pairs = []
+        for a, b in zip(reference.columns, reference.referred, strict=True):
+            equal = self.operators.get((reference.oid, b), "=")
+            if equal != self.operators.get((relation.oid, a), "="):
+                equal = "="  # as a statement would find it for two types
+            pairs.append(f"{theirs}.{quoted(b)} {equal} {ours}.{quoted(a)}")
+        return " and ".join(pairs)
+
     def crossing(self, connection: Connection) -> Iterator[str]:
         """Yield what of the tenant's rows refers to rows of another tenant."""
         for relation in self.tables:
@@ -106,7 +120,7 @@ class Tenant:
                 rows = (
                     f"select from {source(relation)} as t where {self.condition(relation)}"
                     f" and exists (select from {source(parent)} as p"
-                    f" where {_joined(reference, 't', 'p')}"
+                    f" where {self._joined(relation, reference, 't', 'p')}"
                     f" and ({self.condition(parent, 'p')}) is not true)"
                 )
                 if one(connection, f"select exists ({rows})"):
@@ -163,6 +177,7 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
         raise UsageError(f"{sql_dir / NAME} does not exist", hint=hint)
     file = config.read(sql_dir / NAME)
     found = relations.read(connection, file)
+    _refuse_withheld(found)
     known = {name for r in found.relations.values() for name in (r.name, f"{r.schema}.{r.name}")}
     if file.tenant_table and found.tenant is None:
         problem = f"there is no table {file.tenant_table}"
@@ -172,7 +187,21 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
         columns = {c.name for r in found.relations.values() for c in r.columns}
         problem = f"no table has a column {file.tenant_column}"
         raise file.error(("tenant", "column"), problem, file.tenant_column, columns, _APPLY)
-    return Tenant(tenant, file, found, tuple(in_order(connection, found, own.values())))
+    parameters = {"tables": list(found.relations)}
+    named = connection.execute(query("tenant/operators"), parameters)
+    operators = {(oid, column): operator for oid, column, operator in named}
+    return Tenant(tenant, file, found, tuple(in_order(connection, found, own.values())), operators)
+
+
+def _refuse_withheld(tenants: TenantMap) -> None:
+    """Raise UsageError if the map lacks a relation: its rows would be left out."""
+    found = [
+        f"{relation.qualified} would run code of {tenants.owners[relation.oid]} as a superuser"
+        for relation in tenants.withheld
+        if isinstance(relation, Relation)
+    ]
+    if found or tenants.blocked:
+        raise UsageError(found[0] if found else tenants.blocked, hint=_AS_OWNER)
 
 
 def in_order(
@@ -224,16 +253,23 @@ def select(relation: Relation, names: Iterable[str], condition: str) -> str:
 
 
 @contextmanager
-def transaction(connection: Connection, mode: str) -> Iterator[None]:
+def transaction(connection: Connection, mode: str, state: str = NO_CHANGES) -> Iterator[None]:
     """Open a transaction of one snapshot, in which every value has one form as text.
 
     Raises LockTimeout for a lock, and RunnerError for a row that another session changed.
+    `state`: what an error before the commit says was changed.
     """
+    committing = False
     try:
         with connection.transaction():
             connection.execute(f"set transaction isolation level repeatable read{mode}".encode())
             connection.execute(_FORMATS.encode())
             yield
+            committing = True
+    except Interrupt as interrupt:
+        if committing:
+            raise
+        raise Interrupted(interrupt.number, state=state) from None
     except psycopg.errors.LockNotAvailable as error:
         raise LockTimeout(
             f"Could not acquire a lock: {error.diag.message_primary}",
@@ -243,13 +279,13 @@ def transaction(connection: Connection, mode: str) -> Iterator[None]:
         raise RunnerError(
             str(error.diag.message_primary),
             hint="Connect as the owner of the tables or a superuser, from whom no row is hidden.",
-            state=NO_CHANGES,
+            state=state,
         ) from None
     except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
         raise RunnerError(
             f"Another session changed the same rows: {error.diag.message_primary}",
             hint="Run the same command again.",
-            state=NO_CHANGES,
+            state=state,
         ) from None
 
 
@@ -277,11 +313,6 @@ def literal(text: str) -> str:
 def quoted(name: str) -> str:
     """Return the name of a column as SQL."""
     return sql.Identifier(name).as_string(None)
-
-
-def _joined(reference: Reference, ours: str, theirs: str) -> str:
-    pairs = zip(reference.columns, reference.referred, strict=True)
-    return " and ".join(f"{theirs}.{quoted(b)} = {ours}.{quoted(a)}" for a, b in pairs)
 
 
 def _filled(reference: Reference, alias: str) -> str:
