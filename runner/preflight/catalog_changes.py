@@ -2,7 +2,8 @@
 
 A snapshot of the whole catalog after each statement takes as long as the catalog is large. Most
 statements only add to a few objects: the rows that they wrote in pg_catalog say which, and only the
-facts of these are read again. After others, such as a rename or a drop, all facts are read.
+facts of these are read again. After others, such as a drop, or a row that has another name than it
+had (also by a function that the statement calls), all facts are read.
 """
 
 from __future__ import annotations
@@ -30,11 +31,8 @@ _TRACED = frozenset(
     )
 )
 _NO_FACTS = frozenset(("pg_depend", "pg_shdepend", "pg_statistic"))
-# Words of statements that change what other objects are called, or whose they are; and of those
-# that may run any other statement.
-_NAMES = re.compile(r"(?i)\b(?:rename|schema|owner|owned|extension)\b")
-_CALLS = re.compile(r"(?i)\b(?:execute|perform|call|select)\b")
-_DDL = ("alter", "comment", "create", "drop", "grant", "revoke")
+# Statements that change to what an object belongs: only rows of pg_depend say so.
+_BELONGS = re.compile(r"(?i)\b(?:owned|extension)\b")
 # Kinds of facts that belong to a relation, function or type.
 _PARTS = frozenset(
     (
@@ -79,6 +77,7 @@ class CatalogChanges:
         self._written: _Written | None = None  # None: unknown
         self._objects: dict[str, list[Fact]] = {}  # by relation, function or type
         self._others: list[Fact] = []
+        self._names: dict[str, str] = {}
         self._keep(before.facts)
 
     def begin(self, *, transactional: bool) -> None:
@@ -86,19 +85,25 @@ class CatalogChanges:
         self._transactional = transactional
         if transactional:
             _, self._command, self._written = self._touched(0)
+            self._names = self._names or self._names_since("null")
 
     def since(self, statements: Sequence[Statement]) -> tuple[Snapshot, Snapshot] | None:
         """Return what may differ, before and after these statements; None if nothing does."""
         if not self._transactional:
             return self.all()
-        oids, command, written = self._touched(self._command)
+        since, (oids, command, written) = self._command, self._touched(self._command)
         before, self._command, self._written = self._written, command, written
         if before is None or written is None:
             return self.all()
         if before == written:
             return None
-        traced = _only_adds(before, written) and not any(map(_may_rename, statements))
-        return self._reread(oids) if traced else self.all()
+        if not _only_adds(before, written) or any(_BELONGS.search(s.text) for s in statements):
+            return self.all()
+        names = self._names_since(str(since))
+        if any(self._names.get(key, name) != name for key, name in names.items()):
+            return self.all()
+        self._names |= names
+        return self._reread(oids)
 
     @property
     def known(self) -> Snapshot:
@@ -111,11 +116,15 @@ class CatalogChanges:
         now = take(self._connection)
         self._objects = {}
         self._keep(now.facts)
+        self._names = self._names_since("null") if self._transactional else {}
         return known, now
 
     def _touched(self, command: int) -> tuple[list[int], int, _Written | None]:
         [(oids, next_command, written)] = _execute(self._connection, "touched", f"({command})")
         return oids, next_command, written
+
+    def _names_since(self, command: str) -> dict[str, str]:
+        return dict(_execute(self._connection, "names", f"({command})"))
 
     def _reread(self, oids: list[int]) -> tuple[Snapshot, Snapshot]:
         try:
@@ -149,13 +158,6 @@ class CatalogChanges:
 
 def _owner(fact: Fact) -> str:
     return fact.of or fact.name
-
-
-def _may_rename(statement: Statement) -> bool:
-    if _NAMES.search(statement.text):
-        return True
-    is_ddl = statement.words[:1] and statement.words[0] in _DDL
-    return not is_ddl and bool(_CALLS.search(statement.text))
 
 
 def _only_adds(before: _Written, after: _Written) -> bool:
@@ -202,4 +204,9 @@ def _queries() -> dict[str, tuple[str, str]]:
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
     assert count == 3, count  # noqa: S101 - relations, functions, types
     touched = query("preflight/touched")
-    return {"all": ("", catalog), "facts": ("(oid[])", facts), "touched": ("(bigint)", touched)}
+    return {
+        "all": ("", catalog),
+        "facts": ("(oid[])", facts),
+        "names": ("(bigint)", query("preflight/names")),
+        "touched": ("(bigint)", touched),
+    }

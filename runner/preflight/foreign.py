@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -19,7 +19,7 @@ from runner.preflight.diff import Difference, difference
 from runner.queries import query
 from runner.schema.snapshot import Snapshot
 
-_UP_TO = ".."  # before a number: this one and all below it
+_UP_TO = re.compile(r"\.\.([0-9]+)")  # this number and all below it
 _NUMBER = re.compile(r"[VU]?([0-9][0-9_]*)")
 _SHOWN = 8  # ids in a message
 
@@ -46,8 +46,8 @@ class ForeignTable:
             for name in names
             if by_number and (match := _NUMBER.match(name))
         }
-        last = [name.removeprefix(_UP_TO) for name in names if name.startswith(_UP_TO)]
-        newest = max(map(loader.number_of, last), default=-1) if by_number else -1
+        last = [loader.number_of(m[1]) for name in names if (m := _UP_TO.fullmatch(name))]
+        newest = max(last, default=-1) if by_number else -1
         return [f for f in files if f.id in names or f.number in numbers or f.number <= newest]
 
 
@@ -55,19 +55,23 @@ def tables(connection: Connection) -> list[ForeignTable]:
     """Return the tables of other tools, without records where these may not be read."""
     found = connection.execute(query("preflight/foreign_records")).fetchall()
     return [
-        ForeignTable(tool, name, schema, tuple(_applied(connection, text)))
+        ForeignTable(tool, name, schema, applied)
         for tool, name, schema, text in found
+        if (applied := _applied(connection, text)) is not None
     ]
 
 
-def _applied(connection: Connection, text: str | None) -> Iterator[str]:
-    if text:
-        try:
-            with connection.transaction():
-                rows = connection.execute(text.encode()).fetchall()
-        except psycopg.errors.InsufficientPrivilege:
-            return
-        yield from (str(name) for (name,) in rows)
+def _applied(connection: Connection, text: str | None) -> tuple[str, ...] | None:
+    """Return the names or numbers that a query finds; None if the table cannot be the tool's."""
+    if not text:
+        return ()
+    try:
+        with connection.transaction():
+            return tuple(name for (name,) in connection.execute(text.encode()).fetchall())
+    except psycopg.errors.InsufficientPrivilege:
+        return ()
+    except (psycopg.ProgrammingError, psycopg.DataError):  # its columns have other types
+        return None
 
 
 def recorded(connection: Connection, plan: Plan) -> list[tuple[ForeignTable, list[Migration]]]:

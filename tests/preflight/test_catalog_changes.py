@@ -51,6 +51,8 @@ comment on function more.f() is 'e';
 create trigger t before insert on more.children for each row execute function more.f();
 comment on trigger t on more.children is 'f';
 alter table more.children disable trigger t;
+alter table more.parents disable trigger all;
+alter table more.parents enable trigger all;
 alter table more.children enable row level security;
 create policy p on more.children using (parent = (select min(id) from more.parents));
 comment on policy p on more.children is 'g';
@@ -61,6 +63,18 @@ alter table more.parents rename to elders;
 alter table more.children drop column at;
 do $$ begin alter table more.elders rename title to label; end $$;
 do $$ begin execute 'alter table more.elders ren' || 'ame label to title'; end $$;
+create function more.ren(a text, b text) returns int language plpgsql set search_path = more as
+    'begin execute format(''alter %s rename %s'', a, b); return 1; end';
+create view more.moods as select 'good'::more.mood as mood, title from more.elders;
+create table more.filled as select 1 as ren where more.ren('table elders', 'title to l1') = 0;
+values (more.ren('table elders', 'to parents'));
+do $$ declare x int; begin x := more.ren('type mood', 'value ''good'' to ''fine'''); end $$;
+create function more.g() returns trigger language plpgsql as
+    'begin new.ren := more.ren(''type mood'', ''to feeling''); return new; end';
+create trigger t before insert on more.filled for each row execute function more.g();
+insert into more.filled values (1);
+alter table more.filled add column a int default more.ren('table parents', 'l1 to title');
+alter table more.filled add column b int default more.ren('table parents', 'to elders');
 alter default privileges in schema more grant select on tables to anon;
 alter table more.heirs owner to pg_monitor;
 revoke select on more.elders from anon;

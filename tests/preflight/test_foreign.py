@@ -85,6 +85,20 @@ UNKNOWN = {
     "": "create schema auth; create table auth.schema_migrations (version text);"
     "insert into auth.schema_migrations values ('1'), ('2')",
 }
+# Tables that only have the name of such records: nothing is read from them, and nothing fails.
+LOOKALIKES = (
+    "schema_version as select unnest(array['1.1', '\u00b2', repeat('1', 5000)]) as version",
+    "schema_migrations as select unnest(array[repeat('1', 5000), '..x', '..']) as version",
+    "schema_migrations as select jsonb '{}' as version, true as dirty",
+    "schema_migrations as select 'a' as version, true as dirty",
+    "_prisma_migrations as select 'a' as migration_name, now() as finished_at",
+    "_sqlx_migrations as select 1 as version, 'a' as description",
+    "goose_db_version as select '1' as version_id, true as is_applied",
+    "flyway_schema_history as select 'V1__a.sql' as script, 1 as success",
+    "refinery_schema_history as select jsonb '1' as version, 'a' as name",
+    "knex_migrations as select null as name",
+    "gorp_migrations as select timestamp 'infinity' as id, now() as applied_at",
+)
 
 
 @one_server
@@ -115,6 +129,11 @@ def test_files_that_another_tool_recorded_are_found(
                 conn.execute(tables.encode())
                 unknown = foreign.recorded(conn, compare(plans[FILES], {}))
                 assert [(one.tool, of) for one, of in unknown] == [(tool, [])] * bool(tool)
+        for table in LOOKALIKES:
+            with conn.transaction(force_rollback=True):
+                conn.execute(f"create table {table}".encode())
+                found = foreign.recorded(conn, compare(plans[FILES], {}))
+                assert not any(files for _, files in found), table
         role = "create role reader; set local role reader"
         with conn.transaction(force_rollback=True):  # unreadable records are none
             conn.execute(f"{TABLES['goose'][1]}; {role}".encode())

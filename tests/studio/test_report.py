@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -76,9 +78,21 @@ def test_report_has_pages_of_every_person_and_only_internal_links(
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
 
 
+def _full_disk_at(name: str) -> Callable[[Path, Path], None]:
+    full = [name]
+
+    def move(source: Path, to: Path) -> None:
+        if source.name in full and "report-" in str(source):
+            full.clear()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        source.rename(to)
+
+    return move
+
+
 @one_server
 def test_report_replaces_its_own_files_and_nothing_else(
-    tmp_path: Path, empty_database: Database
+    tmp_path: Path, empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = Target(parse(empty_database.conninfo()), "a test", embedded=False)
     environ = {"DATABASE_URL": empty_database.conninfo()}
@@ -92,14 +106,15 @@ def test_report_replaces_its_own_files_and_nothing_else(
         with viewer.opened(target, tmp_path / "sql") as source:
             static_export.write(source, target, actions, folder)
 
-    def refused(content: dict[str, Any]) -> None:
-        marker.write_text(json.dumps(content))
+    def refused(content: dict[str, Any] | str) -> None:
+        marker.write_text(content if isinstance(content, str) else json.dumps(content))
         before = {path: path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
-        with pytest.raises(UsageError, match=r"not a report|not of the report"):
+        with pytest.raises(UsageError, match=r"not a report|not of the report|cannot be written"):
             write()
         assert {p: p.read_text() for p in tmp_path.rglob("*") if p.is_file()} == before
 
-    refused({"tool": "another", "files": 3})
+    for text in ('{"tool": "another", "files": 3}', "[" * 200_000, '{"made_by": {}}', "\0"):
+        refused(text)
     marker.unlink()
     write()
     made = json.loads(marker.read_text())
@@ -115,6 +130,24 @@ def test_report_replaces_its_own_files_and_nothing_else(
     for outside in ("../other.txt", str(other)):
         refused({**made, "written": [*made["written"], outside]})
     refused({**made, "written": [name for name in made["written"] if "runs" not in name]})
+    for odd in ("\0", "a/\ud800", 5, "as", "", "a" * 300):
+        refused({**made, "written": [*made["written"], odd]})
+    refused({**made, "written": json.loads("[" * 900 + "]" * 900)})
+    (folder / "index.html").rename(tmp_path / "index.html")
+    (folder / "index.html").mkdir()
+    (folder / "index.html/notes.txt").write_text("of a person")
+    refused(made)
+    (folder / "index.html").rename(tmp_path / "notes")
+    # All is put back if the disk refuses a file.
+    with monkeypatch.context() as patched:
+        patched.setattr(static_export.shutil, "move", _full_disk_at("index.html"))
+        refused(made)
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved")
+    write()
+    assert folder.is_symlink()
+    assert json.loads(marker.read_text()) == made
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
     (folder / "as").rename(tmp_path / "elsewhere")
     (folder / "as").symlink_to(tmp_path / "elsewhere")
     refused(made)

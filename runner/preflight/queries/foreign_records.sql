@@ -1,5 +1,6 @@
 -- The record tables of other migration tools in this database: the tool, the table, the schema if it
--- belongs to the tool alone, and a query for the names or numbers of what is applied.
+-- belongs to the tool alone, and a query for the names or numbers of what is applied. A table that
+-- lacks a column or type of `needs` only has the name of one.
 with tools (tool, schema_name, table_name, needs, applied) as (
     values
     ('yoyo', null, '_yoyo_migration', '{migration_id}', 'migration_id'),
@@ -12,23 +13,23 @@ with tools (tool, schema_name, table_name, needs, applied) as (
     ('Django', null, 'django_migrations', '{app,name}', $$app || '.' || name$$),
     ('Drizzle', 'drizzle', '__drizzle_migrations', '{hash}', 'hash'),
     ('Entity Framework', null, '__EFMigrationsHistory', '{MigrationId}', '"MigrationId"'),
-    ('Flyway', null, 'flyway_schema_history', '{script,success}', 'script from %1$s where success --'),
-    ('golang-migrate', null, 'schema_migrations', '{version,dirty}', $$'..' || version$$),
-    ('goose', null, 'goose_db_version', '{version_id,is_applied}', 'version_id::text from %1$s where version_id > 0 group by version_id having (array_agg(is_applied order by id desc))[1] --'),
+    ('Flyway', null, 'flyway_schema_history', '{script,success boolean}', 'script from %1$s where success --'),
+    ('golang-migrate', null, 'schema_migrations', '{version bigint,dirty boolean}', $$'..' || version$$),
+    ('goose', null, 'goose_db_version', '{id,version_id bigint,is_applied boolean}', 'version_id::text from %1$s where version_id > 0 group by version_id having (array_agg(is_applied order by id desc))[1] --'),
     ('graphile-migrate', 'graphile_migrate', 'migrations', '{filename}', 'filename'),
     ('Knex', null, 'knex_migrations', '{name}', 'name'),
     ('Knex', null, 'knex_migrations_lock', '{is_locked}', null),
     ('Liquibase', null, 'databasechangelog', '{id,filename}', 'filename'),
     ('Liquibase', null, 'databasechangeloglock', '{locked}', null),
     ('node-pg-migrate', null, 'pgmigrations', '{name,run_on}', 'name'),
-    ('Prisma', null, '_prisma_migrations', '{migration_name,finished_at}', 'migration_name from %1$s where finished_at is not null and rolled_back_at is null --'),
+    ('Prisma', null, '_prisma_migrations', '{migration_name,finished_at,rolled_back_at}', 'migration_name from %1$s where finished_at is not null and rolled_back_at is null --'),
     ('refinery', null, 'refinery_schema_history', '{version,name}', $$version || '_' || name$$),
     ('Sequelize', null, 'SequelizeMeta', '{name}', 'name'),
     ('sqitch', 'sqitch', 'changes', '{change}', 'change'),
     ('sql-migrate', null, 'gorp_migrations', '{id,applied_at}', 'id'),
-    ('sqlx', null, '_sqlx_migrations', '{version,description}', $$version || '_' || replace(description, ' ', '_') from %1$s where success --$$),
+    ('sqlx', null, '_sqlx_migrations', '{version,description,success boolean}', $$version || '_' || replace(description, ' ', '_') from %1$s where success --$$),
     ('Supabase', 'supabase_migrations', 'schema_migrations', '{version,name}', $$version || coalesce('_' || name, '')$$),
-    ('tern', null, 'schema_version', '{version}', $$'..' || version$$),
+    ('tern', null, 'schema_version', '{version integer}', $$'..' || version$$),
     -- dbmate's, or that of Rails or another one which has the same.
     ('dbmate', null, 'schema_migrations', '{version}', 'version::text')
 ),
@@ -49,7 +50,7 @@ found as (
         and n.nspname not in ('yoyo', '_realtime', 'auth', 'realtime', 'storage')
         and n.nspname !~ '^pg_'
         and t.needs::text[] <@ array(
-            select a.attname::text
+            select unnest(array[a.attname::text, a.attname || ' ' || format_type(a.atttypid, null)])
             from pg_catalog.pg_attribute as a
             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         )
@@ -58,7 +59,12 @@ select
     tool,
     format('%I.%I', nspname, relname),
     quote_ident(schema_name),
-    format('select ' || applied || ' from %1$s', format('%I.%I', nspname, relname))
+    -- What is longer than the name of a file is none.
+    format(
+        'select name::text from (select ' || applied || E' from %1$s\n) as a (name)'
+        ' where length(name::text) < 1000',
+        format('%I.%I', nspname, relname)
+    )
 from found
 where rank = 1
 order by 2

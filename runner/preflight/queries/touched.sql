@@ -43,6 +43,12 @@ whole (oid) as (
     from recent as r
     inner join pg_trigger as t on t.oid = r.oid and r.class = 'pg_trigger'::regclass
     union
+    -- A foreign key has triggers on both tables.
+    select k.conrelid
+    from recent as r
+    inner join pg_trigger as t on t.oid = r.oid and r.class = 'pg_trigger'::regclass
+    inner join pg_constraint as k on k.oid = t.tgconstraint
+    union
     select p.polrelid
     from recent as r
     inner join pg_policy as p on p.oid = r.oid and r.class = 'pg_policy'::regclass

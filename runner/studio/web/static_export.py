@@ -77,11 +77,14 @@ def write(
         action()
     writer = _Writer(source, target, actions, texts, report)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as draft:
+        root = folder.resolve()
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=root.parent, prefix=".report-") as draft,
+            tempfile.TemporaryDirectory(dir=root.parent, prefix=".report-") as kept,
+        ):
             written = writer.write(Path(draft))
-            Path(draft).chmod(0o755)
-            _replace(folder, Path(draft))
+            _replace(folder, Path(draft), Path(kept))
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror}",
@@ -221,8 +224,10 @@ def _earlier(folder: Path) -> list[Path]:
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         if marker["made_by"] == _MADE_BY:
-            return [Path(str(name)) for name in [*marker["written"], MARKER]]
-    except (OSError, ValueError, KeyError, TypeError):
+            names = [*marker["written"], MARKER]
+            if "\0" not in "".join(names):
+                return [Path(os.fsdecode(name.encode())) for name in names]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     raise UsageError(
         f"{folder} already exists and is not a report",
@@ -230,27 +235,49 @@ def _earlier(folder: Path) -> list[Path]:
     )
 
 
-def _replace(folder: Path, draft: Path) -> None:
-    """Move a draft to its place: the files of an earlier report go, all others stay.
+def _replace(folder: Path, draft: Path, kept: Path) -> None:
+    """Move a draft to its place: the files of an earlier report go to `kept`, all others stay.
 
-    Raises UsageError if one of the others is in the way.
+    Raises UsageError if one of the others is in the way, OSError if a file cannot be moved; all
+    are where they were then.
     """
     earlier, root = _earlier(folder), folder.resolve()
     written = [path.relative_to(draft) for path in draft.rglob("*") if path.is_file()]
     for path in (*earlier, *written):
-        place = root / path
-        inside = place.is_relative_to(root) and place.parent.resolve() == place.parent
-        if not inside or ".." in path.parts or (path not in earlier and os.path.lexists(place)):
+        if not _is_free(root, path, earlier):
             raise UsageError(
                 f"{folder / path} is not of the report that is in {folder}",
                 hint="Move it away, or choose another directory: --out DIR",
             )
-    for path in earlier:
-        (root / path).unlink(missing_ok=True)
-    for parent in sorted({p for path in earlier for p in path.parents}, reverse=True):
+    moves = [(root / path, kept / path) for path in earlier]
+    moves += [(draft / path, root / path) for path in written]
+    moved = []
+    try:
+        for source, to in moves:
+            if os.path.lexists(source):
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(source, to)
+                moved.append((source, to))
+    except BaseException:
+        for source, to in reversed(moved):
+            shutil.move(to, source)
+        raise
+    for parent in sorted({p for path in earlier for p in path.parents if p.name}, reverse=True):
         with suppress(OSError):  # it contains other files
             (root / parent).rmdir()
-    shutil.copytree(draft, folder, dirs_exist_ok=True)
+
+
+def _is_free(root: Path, path: Path, earlier: Sequence[Path]) -> bool:
+    """Return whether a file of a report can be in this place, or has been."""
+    place = root / path
+    if ".." in path.parts or not place.is_relative_to(root) or place.is_dir():
+        return False
+    if path not in earlier and os.path.lexists(place):
+        return False
+    return place.parent.resolve() == place.parent and all(
+        parent in earlier or (root / parent).is_dir() or not os.path.lexists(root / parent)
+        for parent in path.parents
+    )
 
 
 def _text(path: Path) -> str:
