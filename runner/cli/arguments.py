@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+
+from runner.errors import masked
 
 _TIMEOUTS = {
     "--wait": "connection timeout: seconds to wait for the server to accept connections (0)",
@@ -27,6 +30,14 @@ def add_global(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--yes", action="store_true", help="allow seeding a remote database")
     group.add_argument("-v", "--verbose", action="store_true", help="print more")
     group.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def repeated(options: argparse.Namespace) -> str:
+    """Return the options that choose database and folders, as commands in hints repeat them."""
+    names = ("database_url", "sql_dir", "seeds_dir", "env_file")
+    given = {f"--{name.replace('_', '-')}": getattr(options, name) for name in names}
+    words = [word for flag, value in given.items() if value for word in (flag, masked(value))]
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def add_confirmation(parser: argparse.ArgumentParser, flag: str) -> None:

@@ -39,11 +39,13 @@ class Console:
         quiet: bool = False,
         verbose: bool = False,
         no_color: bool = False,
+        repeated: str = "",
     ) -> None:
         self.json = json_
         self.quiet = quiet
         self.verbose = verbose
         self._no_color = no_color
+        self._runner = f"python -m runner{_shown(repeated)}"  # as hints show it
         self._transient = False
         self._last_working = ""
         self.done: list[Done] = []
@@ -68,7 +70,7 @@ class Console:
         self._clear()
         if not (self.json or self.quiet):
             for line in lines:
-                put(_as_typed(_shown_in_color(line)), sys.stdout)
+                put(self._as_typed(_shown_in_color(line)), sys.stdout)
 
     def text(self, text: str) -> None:
         """Print the text of a file unchanged, so that it can be redirected to one."""
@@ -137,7 +139,13 @@ class Console:
 
     def _err(self, text: str) -> None:
         self._clear()
-        put(_as_typed(_shown_in_color(text)), sys.stderr)
+        put(self._as_typed(_shown_in_color(text)), sys.stderr)
+
+    def _as_typed(self, text: str) -> str:
+        """Return a text whose commands work when pasted: with the options of this one."""
+        if "python -m runner" not in text:
+            return text
+        return text.replace("python -m runner", self._runner.replace("python", _python(), 1))
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
@@ -166,18 +174,13 @@ def _shown_in_color(text: str) -> str:
     return "".join(piece if n % 2 else _shown(piece) for n, piece in enumerate(pieces))
 
 
-def _as_typed(text: str) -> str:
-    """Return a text whose commands work when pasted, also where .venv is not activated."""
-    if "python -m runner" not in text:
-        return text
-    here, python = Path.cwd(), Path(sys.executable)
-    if not python.is_relative_to(here):
-        return text
-    import shutil  # noqa: PLC0415 - only for such a text
+def _python() -> str:
+    """Return how to call Python, also where .venv is not activated."""
+    import shutil  # noqa: PLC0415 - only for a text with a command
 
-    if shutil.which("python") == sys.executable:
-        return text
-    return text.replace("python -m runner", f"{python.relative_to(here)} -m runner")
+    here, python = Path.cwd(), Path(sys.executable)
+    is_found = shutil.which("python") == sys.executable or not python.is_relative_to(here)
+    return "python" if is_found else str(python.relative_to(here))
 
 
 def _details(error: RunnerError) -> list[str]:

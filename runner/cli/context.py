@@ -42,11 +42,11 @@ class Context:
         return loader.read(self.settings.sql_dir)
 
     def seeds(self) -> list[SqlFile]:
-        """Return the seed files, none without the usual folder. Raises UsageError."""
+        """Return the seed files; there may be none in the folder. Raises UsageError."""
         from runner.migrate import seeds  # noqa: PLC0415
 
         folder = self.settings.seeds_dir
-        return seeds.read(folder, optional=folder == Path("seeds"))
+        return seeds.read(folder, optional=folder.is_dir() or folder == Path("seeds"))
 
     def find(self, files: list[Migration], name: str | None) -> Migration | None:
         """Return the migration that an option names, None without that option."""

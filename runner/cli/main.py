@@ -86,6 +86,7 @@ def _run(words: list[str]) -> int:
             quiet=options.quiet,
             verbose=options.verbose,
             no_color=options.no_color,
+            repeated=arguments.repeated(options),
         )
         return commands.load(name).run(Context(_settings(options), options, console))
     except (RunnerError, signals.Interrupt) as raised:

@@ -30,6 +30,15 @@ _HIDDEN = "row-level security applies to the role of this run, and hides what no
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to report progress
 
 
+def validate(script: SqlFile) -> None:
+    """Raise FileError for a file that cannot be run as it is."""
+    if not script.statements:
+        hint = "Write them. What cannot be undone has `-- irreversible: REASON` on top."
+        raise FileError(f"{script} contains no statements", hint=hint)
+    if not script.header.transactional:
+        concurrent_indexes.require_names(script)
+
+
 class Executor:
     """Runs files and writes their records, under the lock of the migrator that owns it."""
 
@@ -47,11 +56,7 @@ class Executor:
         apply = operation == "apply"
         work = [(migration, migration if apply else migration.rollback) for migration in migrations]
         for _, script in work:  # validate every file before running any
-            if not script.statements:
-                hint = "Write them. What cannot be undone has `-- irreversible: REASON` on top."
-                raise FileError(f"{script} contains no statements", hint=hint)
-            if not script.header.transactional:
-                concurrent_indexes.require_names(script)
+            validate(script)
         self._ensure_schema()
         fingerprints = apply and self._fingerprints
         changed = fingerprints and fingerprint.changed_since(self.connection, self._report)

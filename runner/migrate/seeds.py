@@ -42,13 +42,11 @@ class TableCount:
 def read(folder: Path, *, optional: bool = False) -> list[SqlFile]:
     """Return the seed files in the order of their names. Raises UsageError when there is none.
 
-    `optional`: the folder need not exist.
+    `optional`: there may be none, and no folder.
     """
-    if optional and not folder.exists():
-        return []
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [p for p in names if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
-    if not files:
+    if not files and not (optional and (folder.is_dir() or not folder.exists())):
         what = "does not exist"
         if folder.exists():
             what = "contains no .sql file" if folder.is_dir() else "is not a folder"

@@ -13,7 +13,7 @@ from runner.schema.snapshot import OF_OTHERS, Fact, Object, Snapshot
 # Kinds that cannot be changed in place: they are dropped and created again.
 _RECREATED = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
 # Kinds that anyone may use once they are created, unless that is revoked.
-_OPEN = ("function", "procedure", "aggregate", "type")
+OPEN = ("function", "procedure", "aggregate", "type")
 # Facts that `add column` includes.
 _ADDED_WITH_A_COLUMN = ("default", "generated", "identity", "not null", "type")
 _BASE = ("", "definition", "function", "runs")  # traits that every object of a kind has
@@ -181,7 +181,7 @@ def _whole(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Diffe
     else:
         said = _ADDED_WITH_A_COLUMN if base.kind == "column" else ()
         makes = [base.make, *(f.make for f in new.values() if f.trait not in said)]
-        if base.kind in _OPEN and not any(trait.endswith(" to public") for trait in new):
+        if base.kind in OPEN and not any(trait.endswith(" to public") for trait in new):
             right = "usage on type" if base.kind == "type" else "execute on function"
             right = right.replace(
                 "function", "procedure" if base.kind == "procedure" else "function"

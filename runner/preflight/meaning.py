@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from runner.preflight.diff import Difference
-from runner.schema.snapshot import Snapshot
+from runner.preflight.diff import OPEN, Difference, difference
+from runner.schema.snapshot import Fact, Snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql
 _POLICY = ("as", "for", "to", "using", "with check")
@@ -30,6 +31,53 @@ def with_renames(found: Sequence[Difference], code: str) -> list[Difference]:
                 result.remove(new)
                 break
     return result
+
+
+def with_widening(
+    found: Sequence[Difference], code: str, before: Snapshot, after: Snapshot
+) -> list[tuple[Difference, str]]:
+    """Return the differences, with renames, each with what `widening` says of it.
+
+    Of created and renamed objects, which count as a whole, what widens access is added.
+    """
+    shown = with_renames(found, code)
+    return [(d, widening(d, before)) for d in shown] + _within(found, shown, before, after)
+
+
+def _within(
+    found: Sequence[Difference], shown: Sequence[Difference], before: Snapshot, after: Snapshot
+) -> list[tuple[Difference, str]]:
+    old_names = {(d.kind, d.of, d.after): d.name for d in shown if d.trait == "name"}
+    new = {
+        d.name: "" if d in shown else old_names.get((d.kind, d.of, _bare(d.name)), "")
+        for d in found
+        if d.is_whole and d.before is None
+    }
+    if not new:
+        return []
+    renamed = {old: name for name, old in new.items() if old}
+    had = [_moved(fact, renamed) for fact in before.facts if {fact.name, fact.of} & renamed.keys()]
+    known = {(fact.kind, fact.name) for fact in had}
+    has = [fact for fact in after.facts if {fact.name, fact.of} & new.keys()]
+    had += [f for f in has if (f.kind, f.name) not in known and not _gives_access(f)]
+    old = replace(before, facts=tuple(sorted(had)))
+    within = difference(old, replace(after, facts=tuple(has)))
+    return [(d, word) for d in within if d not in shown and (word := widening(d, old))]
+
+
+def _gives_access(fact: Fact) -> bool:
+    """Whether a fact of a new object gives access that PUBLIC does not have by default."""
+    by_default = fact.kind in OPEN and fact.trait.endswith(" to public")
+    is_privilege = _PRIVILEGE.fullmatch(fact.trait) is not None
+    return fact.kind == "policy" or (is_privilege and not by_default)
+
+
+def _moved(fact: Fact, renamed: dict[str, str]) -> Fact:
+    """Return a fact of a renamed object, or of a part of it, under the new name."""
+    if fact.name in renamed:
+        return replace(fact, name=renamed[fact.name])
+    old = fact.of or ""
+    return replace(fact, name=renamed[old] + fact.name.removeprefix(old), of=renamed[old])
 
 
 def widening(d: Difference, before: Snapshot) -> str:

@@ -42,13 +42,18 @@ def next_name(folder: Path, words: str, now: datetime | None = None) -> str:
     That is the next number; or the time, UTC, to the same precision; or a name as yoyo's `new`
     writes it. `now`: instead of the clock's time. Raises UsageError.
     """
-    slug = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    slug = _slug(words)
     if not slug:
         raise UsageError(
             f"{words!r} contains no letters or digits",
             hint="Say what it does: new add_teams_to_projects",
         )
-    names = [path.name for path in folder.glob("*.sql")] if folder.is_dir() else []
+    names = sorted(path.name for path in folder.glob("*.sql")) if folder.is_dir() else []
+    if same := next((name for name in names if _words(name) == slug), None):
+        raise UsageError(
+            f"{folder / same} has this name already",
+            hint="Edit that one if it is applied nowhere, or say what differs in the new one.",
+        )
     found = [match.group() for name in names if (match := _NUMBER.match(name))] or ["0000"]
     newest = max(found, key=loader.number_of)
     day, _, of_day = newest.partition("_")
@@ -63,3 +68,15 @@ def next_name(folder: Path, words: str, now: datetime | None = None) -> str:
     if time == day and len(day) > min(_PRECISIONS):
         time = str(int(day) + 1)
     return f"{time}_{slug}"
+
+
+def _words(name: str) -> str:
+    """Return the words of a file's name, without number, without the letters that yoyo adds."""
+    match = _NUMBER.match(name)
+    stem = name.removesuffix(".sql").removesuffix(".rollback")
+    words = _slug(stem[match.end() if match else 0 :])
+    return words.partition("_")[2] if match and "_" in match.group() else words
+
+
+def _slug(words: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")

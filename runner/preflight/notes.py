@@ -8,10 +8,12 @@ from typing import Any
 from runner.execution import concurrent_indexes, non_transactional
 from runner.files.loader import Migration
 from runner.migrate import recorder
-from runner.migrate.plan import Entry, Plan, State
+from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
 from runner.preflight import foreign, renumbered
 
+_BASELINE = "python -m runner baseline"
+_LISTED = 8  # ids with one sentence
 _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
 
 
@@ -22,7 +24,9 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
         for missing, file in renumbered.pairs(plan)
     }
     for table, files in foreign.recorded(connection, plan):
-        said = f"applied by {table.tool}, as {table.name} says: python -m runner baseline"
+        if not files:  # its records name none
+            continue
+        said = f"applied by {table.tool}, as {table.name} says: {_BASELINE} --to {files[-1].id}"
         found |= dict.fromkeys((file.id for file in files), said)
     pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
     outside = [file for file in pending if file and not file.header.transactional]
@@ -50,6 +54,22 @@ def _invalid_indexes(connection: Connection, file: Migration) -> Iterator[str]:
             name, builder = concurrent_indexes.invalid(connection, index)
             if name and not builder:
                 yield name
+
+
+def lines(said: Mapping[str, str]) -> Iterator[str]:
+    """Yield each sentence once, with the migrations that it is about."""
+    for sentence in dict.fromkeys(said.values()):
+        ids = [id_ for id_ in said if said[id_] == sentence]
+        many = len(ids) > _LISTED
+        which = f"{len(ids)} from {ids[0]} to {ids[-1]}" if many else ", ".join(ids)
+        yield f"{which}: {sentence}"
+
+
+def advice(state: State, said: Mapping[str, str]) -> str:
+    """Return what to do about migrations in this state: first record what another tool applied."""
+    to = next((s.partition(_BASELINE)[2] for s in said.values() if _BASELINE in s), None)
+    is_pending = state in (State.PENDING, State.OUT_OF_ORDER)
+    return ADVICE[state] if to is None or not is_pending else f"run {_BASELINE}{to}"
 
 
 def as_json(entry: Entry, said: Mapping[str, str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from runner.files.statements import Statement
 from runner.postgres.connection import Connection
 from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges, take
 from runner.preflight.diff import difference
-from runner.preflight.meaning import widening, with_renames
+from runner.preflight.meaning import with_widening
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.queries import query
 from runner.schema.snapshot import Snapshot
@@ -243,9 +243,10 @@ class _TableState:
 def _with_differences(
     step: Step, changed: tuple[Snapshot, Snapshot], statements: Sequence[Statement]
 ) -> Step:
-    found = with_renames(difference(*changed), "\n".join(one.text for one in statements))
-    widens = tuple(widening(d, changed[0]) for d in found)
-    return replace(step, effects=tuple(found), widens=widens, effects_from=statements[0].line)
+    code = "\n".join(one.text for one in statements)
+    found = with_widening(difference(*changed), code, *changed)
+    effects, widens = (tuple(one) for one in zip(*found, strict=True)) if found else ((), ())
+    return replace(step, effects=effects, widens=widens, effects_from=statements[0].line)
 
 
 def _with_held_ms(steps: Sequence[Step]) -> Iterator[Step]:

@@ -11,6 +11,7 @@ from runner.preflight.rehearsal_report import Rehearsal, Step, describe, warning
 
 Paint = Callable[[str, str], str]  # text and color
 
+_TOGETHER = "(not split, so that other sessions wait less):"
 _SHOWN = 64  # characters of a statement
 
 
@@ -69,7 +70,7 @@ def _step(step: Step, paint: Paint, *, on_copy: bool) -> Iterator[str]:
     text = step.text if len(step.text) <= _SHOWN else f"{step.text[: _SHOWN - 1]}…"
     yield f"  line {step.line}: {text}"
     if step.effects and step.effects_from != step.line:
-        yield f"    of the statements from line {step.effects_from} on, while others were blocked:"
+        yield f"    effects of lines {step.effects_from} to {step.line} together {_TOGETHER}"
     for effect, word in _effects(step):
         text = _wrapped(f"! {word}: {effect.as_effect()}" if word else effect.as_effect())
         yield paint(text, "red") if word else text

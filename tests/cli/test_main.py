@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from psycopg.conninfo import make_conninfo
 
 from runner.cli.commands import NAMES
 from runner.cli.main import main
+from runner.errors import masked
 
 HEAVY = {
     "psycopg",
@@ -142,6 +144,13 @@ def test_global_flags_work_before_and_after_the_command(checkout: Checkout) -> N
     for args in ([*flags, "status"], ["status", *flags], [*flags[:2], "status", *flags[2:]]):
         result = checkout.runner(*args)
         assert [line["id"] for line in result.document["migrations"]] == ["0001_z"]
+    given = f"python -m runner --database-url {shlex.quote(masked(url))} --sql-dir other"
+    flags.remove("--json")
+    assert f"run {given} apply" in checkout.runner("status", *flags).out
+    assert f"To apply: {given} apply; as" in checkout.runner("plan", *flags).out
+    shown = checkout.runner("new", "x", "--sql-dir", "o p").err
+    assert "Edit them, then: python -m runner --sql-dir 'o p' check --file 0001_x" in shown
+    assert "secret" not in checkout.runner("status", "-d", "postgresql://u:secret@/x?host=/n").err
 
 
 # --- output -------------------------------------------------------------------------------------

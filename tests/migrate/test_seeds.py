@@ -154,6 +154,18 @@ def test_missing_or_empty_seeds_folder_is_a_usage_error(tmp_path: Path) -> None:
         seeds.read(tmp_path)
 
 
+def test_up_needs_no_seeds(checkout: Checkout) -> None:
+    checkout.write(_0001_first="create table first (n int);")
+    folder = (checkout.folder / "seeds").rename(checkout.folder / "kept")
+    for options, name in (((), "seeds"), ((), "seeds"), (("--seeds-dir", "others"), "others")):
+        result = checkout.runner("up", *options)
+        assert (result.code, f"no seeds: {name} has no .sql file" in result.out) == (0, True)
+        (folder.parent / "seeds").mkdir(exist_ok=True)
+        (folder.parent / "others").mkdir(exist_ok=True)
+    assert checkout.runner("up", "--seeds-dir", "none").code == 64
+    assert checkout.runner("seed").code == 64
+
+
 def test_seeding_creates_no_migration_tables(checkout: Checkout) -> None:
     load(checkout)
     assert checkout.value("select to_regnamespace('yoyo')") is None

@@ -484,6 +484,24 @@ def test_check_prints_a_line_per_file_and_exits_with_4(checkout: Checkout) -> No
     assert max(map(len, (head, first, second))) <= 80
 
 
+def test_file_that_cannot_run_is_reported_before_anything_runs(checkout: Checkout) -> None:
+    checkout.write(_0003_empty="-- nothing yet\n", _0004_goose="-- +goose Up\nselect 1;\n")
+    for file, said in (("3", "0003_empty.sql contains no statements"), ("4", "no statements")):
+        result = checkout.runner("check", "--file", file)
+        assert (result.code, result.out) == (1, ""), result.out
+        assert result.err.startswith("error: ") and said in result.err
+    (checkout.folder / "sql/0003_empty.sql").unlink()
+    result = checkout.runner("check")
+    assert (result.code, result.out) == (1, ""), result.out
+    assert "0004_goose.sql is a file of goose" in result.err
+    checkout.write(_0004_goose="select 1;", _0005_fails="select 1/0;")
+    result = checkout.runner("check")
+    assert result.code == 1
+    assert "0004_goose" in result.out
+    [seconds] = re.findall(r"3 files, .* in (\d+\.\d) s", result.out)
+    assert float(seconds) > 0
+
+
 def test_check_json_has_documented_keys(checkout: Checkout) -> None:
     result = checkout.runner("check", "--json", "--file", "2")
     assert result.code == 4

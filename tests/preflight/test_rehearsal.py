@@ -193,8 +193,63 @@ def test_effects_read_late_name_the_statements_they_are_of(
         (2, 2),
     ]
     shown = list(rehearsal_text.lines(found, lambda text, _: text, on_copy=False))
-    late = shown.index("    of the statements from line 2 on, while others were blocked:")
+    together = "effects of lines 2 to 4 together (not split, so that other sessions wait less):"
+    late = shown.index(f"    {together}")
     assert shown[late + 1].strip() == "drops column public.shops.status"
+
+
+def test_wider_access_within_new_and_renamed_objects_is_marked_in_effects_read_late(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "_MAX_BLOCKING_MS", -1.0)
+    lock = "lock public.shops in access exclusive mode;\n"
+    found = rehearse(
+        "grant select on public.sales to pg_monitor;"
+        "alter table public.sales enable row level security;"
+        "create policy few on public.sales as restrictive using (id > 0);",
+        f"{lock}create table public.secrets (id int); grant select on public.secrets to public;"
+        "create policy p on public.secrets; create policy r on public.secrets as restrictive;"
+        "create view public.v as select 1 as x; grant select (x) on public.v to pg_monitor;"
+        "create function public.f() returns int language sql return 1;",
+        "alter table public.shops add note text; grant update (note) on public.shops to public;",
+        "alter table public.sales rename to orders; alter table public.orders add note text;"
+        "grant insert, select (note) on public.orders to pg_monitor;"
+        "drop policy few on public.orders; alter table public.orders disable row level security;",
+        "alter default privileges in schema public grant select on tables to pg_monitor;"
+        "create table public.late (id int);",
+    )
+    assert [one.error for one in found] == [None] * 5
+    marks = [
+        [
+            e.as_effect()
+            for s in one.steps
+            for e, mark in zip(s.effects, s.widens, strict=True)
+            if mark
+        ]
+        for one in found[1:]
+    ]
+    assert marks == [
+        [
+            "column public.v.x: adds select to pg_monitor",
+            "creates policy public.secrets.p",
+            "table public.secrets: adds select to public",
+        ],
+        ["column public.shops.note: adds update to public"],
+        [
+            "column public.orders.note: adds select to pg_monitor",
+            "drops policy public.orders.few",
+            "table public.orders: adds insert to pg_monitor",
+            "table public.orders: row security on → off",
+        ],
+        [
+            "default privileges tables in public: adds select to pg_monitor",
+            "table public.late: adds select to pg_monitor",
+        ],
+    ]
+    shown = "\n".join(rehearsal_text.lines(found[2], lambda text, _: text, on_copy=False))
+    assert "! widens access: column public.shops.note: adds update to public" in shown
+    [*_, last] = rehearsal_text.as_json(found[2], on_copy=False)["statements"]
+    assert last["widens"] == ["column public.shops.note: adds update to public"]
 
 
 def test_rename_is_shown_as_one(rehearse: Rehearse) -> None:

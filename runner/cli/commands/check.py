@@ -13,7 +13,7 @@ from runner.errors import DONE, PROOF_FAILED, UsageError
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
-    from runner.preflight.checks.finding import Finding
+    from runner.preflight.checks.finding import Finding, Findings
     from runner.preflight.scratch import ScratchServer
 
 EXAMPLE = "check --base origin/main"
@@ -39,9 +39,9 @@ def run(context: Context) -> int:
     """Run every check. Connects to no other database."""
     from runner.files import loader
     from runner.isolation.surface import lock_file
-    from runner.migrate import seeds
+    from runner.migrate import executor, seeds
     from runner.preflight import checks
-    from runner.preflight.checks import out_of_order, text
+    from runner.preflight.checks import out_of_order
     from runner.preflight.checks.finding import Findings
     from runner.preflight.scratch import scratch_server
 
@@ -58,11 +58,13 @@ def run(context: Context) -> int:
             files = context.files()
             moved = [loader.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
+        for file in files if only is None else files[: files.index(only) + 1]:
+            executor.validate(file)
         scratch = stack.enter_context(
             scratch_server(settings.embedded_version, context.report, checks.LIMITS)
         )
         found = Findings()
-        stack.callback(lambda: context.say(*text.lines(found, context.console.paint)))
+        stack.callback(_show, context, found)
         checks.check(scratch, files, scripts, only=only, found=found, report=context.report)
         if options.base or options.out_of_order:
             note, failed = out_of_order.check(scratch, files, moved)
@@ -70,7 +72,6 @@ def run(context: Context) -> int:
         lock = settings.sql_dir / lock_file.FILE
         if lock.exists() and only is None:
             found.add_overall(lock.name, _stale(scratch, context.files(), lock))
-        found.seconds = time.monotonic() - context.started
     missed = options.strict and found.missed
     return context.document(
         PROOF_FAILED if found.failed or missed else DONE,
@@ -81,6 +82,15 @@ def run(context: Context) -> int:
         notes=[*context.console.notes, *found.notes],
         ms=round(found.seconds * 1000),
     )
+
+
+def _show(context: Context, found: Findings) -> None:
+    """Print what was found, also when an error ends the command."""
+    from runner.preflight.checks import text
+
+    found.seconds = time.monotonic() - context.started
+    if found.files:
+        context.say(*text.lines(found, context.console.paint))
 
 
 def _stale(scratch: ScratchServer, files: list[Migration], lock: Path) -> list[Finding]:

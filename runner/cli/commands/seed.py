@@ -51,6 +51,7 @@ def load_seeds(
     from runner.migrate import seeds
 
     if not scripts:
+        context.say(f"\nno seeds: {context.settings.seeds_dir} has no .sql file")
         return []
     try:
         with migrator.lock():

@@ -27,8 +27,7 @@ def run(context: Context) -> int:
         changed = fingerprint.changed_since(migrator.connection, context.report)
         said = notes(migrator.connection, plan)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
-        _show(context, plan, changed)
-        context.say(*(f"{id_}: {sentence}" for id_, sentence in said.items()))
+        _show(context, plan, changed, said)
         return context.document(
             code,
             clean=code == DONE,
@@ -38,19 +37,20 @@ def run(context: Context) -> int:
         )
 
 
-def _show(context: Context, plan: Plan, changed: Changed | None) -> None:
+def _show(context: Context, plan: Plan, changed: Changed | None, said: dict[str, str]) -> None:
     from runner.migrate.plan import ADVICE
-    from runner.preflight.notes import table
+    from runner.preflight.notes import advice, lines, table
 
     console = context.console
     rows, actors = table(plan, console.paint)
     console.table(("state", "migration", "applied (UTC)", "took"), rows)
     if actors:
         console.say(f"applied by {'; '.join(actors)}")
-    for state, advice in ADVICE.items():
+    for state in ADVICE:
         if entries := plan.of(state):
-            console.say(f"{len(entries)} {state.label}: {advice}")
+            console.say(f"{len(entries)} {state.label}: {advice(state, said)}")
     if changed:
         console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
     elif plan.clean:
         console.say(f"{len(plan.applied())} applied, nothing to do")
+    console.say(*lines(said))

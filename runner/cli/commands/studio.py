@@ -45,6 +45,5 @@ def run(context: Context) -> int:
                     if wanted and launch.has_screen(settings):
                         stack.enter_context(launch.browser(settings, url))
                     ended = launch.wait(thread)
-    if console.json:  # its document is printed already
-        return ended.exit_code
-    raise ended
+    console.note(ended.state)
+    return ended.exit_code
