@@ -86,9 +86,9 @@ class Findings:
         self, table: Relation, cell: Cell, caller: Caller, outcome: Outcome
     ) -> tuple[str, str]:
         """Return what refused an access to a table, or what a guard allowed, and the fix."""
-        if not table.is_table or table.schema != "public":  # the only schema that these know
+        if not table.is_table:
             return "", ""
-        name, role = table.name, caller.role
+        name, role = table.qualified, caller.role
         column = cell.what.removeprefix("row with ").removesuffix(", without WHERE")
         column = column if table.column(column) else ""
         if cell.allowed:
@@ -187,7 +187,7 @@ class Findings:
         return subject, "; ".join([*texts, *self._behind(facts)]), fix
 
     def _facts(self, relation: Relation, command: str, role: str) -> list[Fact]:
-        return list(self._causes.facts(relation.name, command, role, schema=relation.schema))
+        return list(self._causes.facts(relation.qualified, command, role))
 
     def _trigger_functions(self, table: str, command: str) -> list[str]:
         """Return the functions that the triggers of a table call."""
