@@ -511,3 +511,35 @@ def test_merge_upsert_and_drop_owned_are_tried(chain: Project) -> None:
         "alter table chain.books add unique (isbn)"
     )
     assert {"merge", "upsert"} <= {c.command for c in leaking.cells if not c.passed}
+
+
+@one_server
+def test_no_fix_revokes_a_function_that_its_callers_need(chain: Project) -> None:
+    leaks = "".join(
+        f"create function chain.city_{name}(wanted int) returns text language sql stable"
+        " security definer set search_path = '' as"
+        " $$ select city from chain.branches where id = wanted $$;"
+        f"grant execute on function chain.city_{name}(int) to clerk;"
+        for name in ("policy", "default", "caller", "other")
+    )
+    verdict = chain.prove(f"""{leaks}
+        create policy known on chain.books as restrictive to clerk
+            using (chain.city_policy(branch_id) is not null);
+        create policy known on chain.loans as restrictive to chain_owner
+            using (chain.city_other(branch_id) is not null);
+        alter table chain.reminders add city text default chain.city_default(chain.branch());
+        create function chain.city() returns text language plpgsql stable set search_path = '' as
+            $$ begin return chain.city_caller(chain.branch()); end $$;
+        grant execute on function chain.city() to clerk""")
+    called = {b.subject: b for b in verdict.breaches if ".execute.call as clerk in" in b.proof}
+    assert {name.partition("_")[2]: b.fix for name, b in called.items()} == {
+        "policy(wanted integer)": "-- compare function chain.city_policy(wanted integer)",
+        "default(wanted integer)": "-- compare function chain.city_default(wanted integer)",
+        "caller(wanted integer)": "-- compare function chain.city_caller(wanted integer)",
+        "other(wanted integer)": "revoke execute on routine chain.city_other(wanted integer)"
+        " from public, clerk;",
+    }
+    assert all(not b.intended for b in called.values())
+    causes = "".join(b.cause for b in called.values())
+    assert "they need it for policy known of chain.books" in causes
+    assert "they need it for function chain.city()" in causes

@@ -119,6 +119,7 @@ def _undecided(probe: Probe) -> None:
             and not function.is_trigger
             and not set(names) & set(config.functions or ())
         ):
+            needed, revoke = probe.findings.without_execute(function)
             probe.findings.breach(
                 f"undecided.{function.signature}",
                 function.signature,
@@ -127,9 +128,7 @@ def _undecided(probe: Probe) -> None:
                 intended=declare.of_function(
                     f"{function.schema}.{function.name}", config.functions or (), config.path
                 ),
-                fix=_revoke(
-                    "execute", f"routine {function.signature}", ["public", *function.callers]
-                ),
+                fix=revoke or f"-- declare {function.signature}: {needed}",
             )
 
 

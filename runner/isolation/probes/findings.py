@@ -140,12 +140,12 @@ class Findings:
         """Return the object to fix, what allowed it, and how to fix it."""
         if isinstance(relation, Function):
             how = "runs with the rights of its owner" if relation.definer else "runs as its caller"
+            needed, fix = self.without_execute(relation)
             return (
                 relation.signature,
                 f"{relation.signature} {how} ({relation.owner}); "
-                f"execute is granted to {', '.join(relation.callers)}",
-                f"revoke execute on routine {relation.signature} from public, "
-                f"{', '.join(relation.callers)};",
+                f"execute is granted to {', '.join(relation.callers)}{needed and '; '}{needed}",
+                fix or f"-- compare function {relation.signature}",
             )
         if caller.suspect:
             return caller.suspect, f"{caller.suspect} reads what the client sets", ""
@@ -185,6 +185,17 @@ class Findings:
         ):
             fix = f"alter table {subject} enable row level security;"
         return subject, "; ".join([*texts, *self._behind(facts)]), fix
+
+    def without_execute(self, function: Function) -> tuple[str, str]:
+        """Return what its callers need a function for, and the revoke if that is nothing."""
+        rows = self.connection.execute(
+            query("isolation/probes/needs_function"),
+            {"oid": function.oid, "roles": function.callers},
+        )
+        if needed := ", ".join(name for (name,) in rows):
+            return f"they need it for {needed}", ""
+        roles = ", ".join(("public", *function.callers))
+        return "", f"revoke execute on routine {function.signature} from {roles};"
 
     def _facts(self, relation: Relation, command: str, role: str) -> list[Fact]:
         return list(self._causes.facts(relation.qualified, command, role))
