@@ -473,7 +473,11 @@ def test_verify_reads_the_file_beside_the_migrations(server: Server, tmp_path: P
 def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Project) -> None:
     verdict = clubs.prove("alter type clubs.rank add value 'guest'")
     assert [b.proof for b in verdict.breaches] == ["undecided.role guest"]
-    assert 'guest = { role = "signed_in", member = "guest" }' in verdict.breaches[0].fix
+    assert verdict.breaches[0].fix.startswith("-- add the actor")
+    assert verdict.breaches[0].intended.splitlines() == [
+        "# " + clubs.config.path + ": add to [actors]",
+        'guest = { role = "signed_in", member = "guest" }',
+    ]
     assert sum(check.kind == "attack" and check.passed for check in verdict.checks) > 25
     leaking = clubs.prove("alter policy chair on clubs.log using (true)")
     attack = next(b for b in leaking.breaches if b.proof == "101_read_by_key")

@@ -52,8 +52,9 @@ def _roles_inside(probe: Probe) -> None:
                     f"no actor has the role {label} of {people.qualified}.{column}, so what it may "
                     "do is undecided, and was not tried",
                     cause=f"[actors] in {config.path}",
-                    fix=f"-- in {config.path}, [actors]:\n"
-                    f'{label} = {{ role = "{signed}", member = "{label}" }}',
+                    intended=f"# {config.path}: add to [actors]\n{declare.key(label)} = "
+                    f"{{ role = {declare.quoted(signed)}, member = {declare.quoted(label)} }}",
+                    fix=f"-- add the actor, and its rights, to {config.path}",
                 )
 
 
