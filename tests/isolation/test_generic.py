@@ -15,8 +15,9 @@ from psycopg.rows import TupleRow
 from runner.errors import RunnerError, UsageError
 from runner.isolation import project as projects
 from runner.isolation import server_advisories
+from runner.isolation.fixes import order
 from runner.isolation.proof import prove
-from runner.isolation.report import export
+from runner.isolation.report import export, groups
 from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
@@ -347,6 +348,23 @@ def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
         "grant select on chain.notes to clerk"
     )
     assert [breach.proof for breach in verdict.breaches] == ["undecided.chain.notes"]
+    assert verdict.breaches[0].intended.splitlines()[1:] == [
+        'shared = ["chain.languages", "chain.notes"]',
+        f"# {chain.config.path}",
+        '[rights."chain.notes"]',
+        'select = "clerk"',
+    ]
+
+
+@one_server
+def test_a_table_with_rights_and_without_a_tenant_is_first_to_be_shared(chain: Project) -> None:
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    line = 'shared = ["chain.languages"]'
+    verdict = Project(chain.connection, config.parse(text.replace(line, ""))).prove()
+    [group] = groups.of(verdict.breaches)
+    assert group.first.proof == "undecided.chain.languages"
+    assert group.intended == f"# isolation.toml: shared of [tenant]\n{line}"
+    assert not order.is_sql(group.fix), group.fix
 
 
 @one_server

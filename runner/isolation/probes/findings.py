@@ -11,7 +11,7 @@ from psycopg import sql
 from runner.isolation.matrix.root_cause import Fact, RootCauses
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.identities import Caller
-from runner.isolation.tenancy.objects import SHARED, Function, Relation, TenantMap
+from runner.isolation.tenancy.objects import SHARED, UNDECIDED, Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 from runner.queries import query
@@ -65,7 +65,9 @@ class Findings:
                 self._failed.add(place)
             needed = {"merge": "update", "upsert": "update"}.get(command, command)
             subject, cause, fix = self.cause(relation, needed, caller)
-            if isinstance(relation, Relation) and not caller.suspect and not fix:
+            undecided = isinstance(relation, Relation) and relation.tenancy == UNDECIDED
+            untried = undecided and problem.startswith("could not be tried")  # catalog.py says why
+            if isinstance(relation, Relation) and not (caller.suspect or fix or untried):
                 of_privilege = replace(cell, command=needed)
                 found, fix = self._of_table(relation, of_privilege, caller, outcome)
                 cause = found or cause
@@ -180,7 +182,7 @@ class Findings:
         fix = ""
         if any(fact.kind == "owner" for fact in facts) and relation.owner != caller.role:
             fix = f"revoke {relation.owner} from {caller.role};"
-        elif relation.tenancy != SHARED and any(
+        elif relation.tenancy not in (SHARED, UNDECIDED) and any(
             f.name == "table" for f in facts if f.kind == "switch"
         ):
             fix = f"alter table {subject} enable row level security;"
