@@ -10,6 +10,7 @@ from runner.errors import RunnerError, UsageError
 from runner.isolation.tenancy import people, relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import TenantMap
+from runner.isolation.toml_file import Keys
 from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
@@ -68,23 +69,32 @@ def _names(config: Config, tenants: TenantMap) -> None:
             f"This is not the schema of {Path(config.path).parent}/: there is no table {wanted[0]}",
             hint="Apply it first: python -m runner apply.",
         )
-    tables = {name for r in tenants.relations.values() for name in (r.name, f"{r.schema}.{r.name}")}
     for name, relation, section in (
         (config.tenant_table, tenants.tenant, "tenant"),
         (config.people.table if config.people else None, tenants.people, "people"),
     ):
         if name and relation is None:
-            problem = f"there is no table {name}"
-            raise config.error((section, "table"), problem, name, tables, _APPLY)
+            raise _no_table(config, tenants, (section, "table"), name)
     for case in config.cases:
         if tenants.named(case.table) is None:
-            at = ("cases", case.table, case.what)
-            problem = f"there is no table {case.table}, or several"
-            raise config.error(at, problem, case.table, tables, _APPLY)
-    _columns(config, tenants, tables)
+            raise _no_table(config, tenants, ("cases", case.table, case.what), case.table)
+    _columns(config, tenants)
 
 
-def _columns(config: Config, tenants: TenantMap, tables: set[str]) -> None:
+def _no_table(config: Config, tenants: TenantMap, at: Keys, name: str) -> UsageError:
+    """Return the error for a name that means no table, or several."""
+    if several := tenants.several(name):
+        problem = f"there are several tables {name}: {', '.join(several)}"
+        return config.error(at, problem, hint="Name it with its schema.")
+    known = {
+        f"{r.schema}.{r.name}" if "." in name else r.name
+        for r in (*tenants.reachable(), *tenants.owned())
+        if r.kind != "S"
+    }
+    return config.error(at, f"there is no table {name}", name, known, _APPLY)
+
+
+def _columns(config: Config, tenants: TenantMap) -> None:
     column = config.tenant_column
     if not any(r.column(column) for r in tenants.relations.values()):
         known = {c.name for r in tenants.relations.values() for c in r.columns}
@@ -94,8 +104,7 @@ def _columns(config: Config, tenants: TenantMap, tables: set[str]) -> None:
     for name, commands in config.rights.items():
         relation = tenants.named(name)
         if relation is None:
-            problem = f"there is no table {name}, or several"
-            raise config.error(("rights", name), problem, name, tables, _APPLY)
+            raise _no_table(config, tenants, ("rights", name), name)
         columns = {c.name for c in relation.columns}
         named = {c for rights in commands.values() for r in rights for c in r.columns or ()}
         for wrong in sorted(named - columns):

@@ -333,7 +333,7 @@ def test_no_scenario_takes_a_lock_that_blocks_writers(
     runner = scenario_runner._Runner(rows, PROJECT)
     for attack in ALL.values():
         for name in ("projects", "audit_logs"):
-            table = scenario_runner._Table(f"public.{name}", "org_id", name)
+            table = scenario_runner._Table(f"public.{name}", "org_id")
             for _ in runner._tried(attack, table):
                 populated.execute("set local role none")
                 locks = populated.execute(

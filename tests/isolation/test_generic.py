@@ -15,8 +15,9 @@ from psycopg.rows import TupleRow
 from runner.errors import RunnerError, UsageError
 from runner.isolation import project as projects
 from runner.isolation import server_advisories
+from runner.isolation.fixes import order
 from runner.isolation.proof import prove
-from runner.isolation.report import export
+from runner.isolation.report import export, groups
 from runner.isolation.tenancy import config
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
@@ -347,6 +348,23 @@ def test_a_new_table_within_reach_is_undecided(chain: Project) -> None:
         "grant select on chain.notes to clerk"
     )
     assert [breach.proof for breach in verdict.breaches] == ["undecided.chain.notes"]
+    assert verdict.breaches[0].intended.splitlines()[1:] == [
+        'shared = ["chain.languages", "chain.notes"]',
+        f"# {chain.config.path}",
+        '[rights."chain.notes"]',
+        'select = "clerk"',
+    ]
+
+
+@one_server
+def test_a_table_with_rights_and_without_a_tenant_is_first_to_be_shared(chain: Project) -> None:
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    line = 'shared = ["chain.languages"]'
+    verdict = Project(chain.connection, config.parse(text.replace(line, ""))).prove()
+    [group] = groups.of(verdict.breaches)
+    assert group.first.proof == "undecided.chain.languages"
+    assert group.intended == f"# isolation.toml: shared of [tenant]\n{line}"
+    assert not order.is_sql(group.fix), group.fix
 
 
 @one_server
@@ -473,10 +491,17 @@ def test_verify_reads_the_file_beside_the_migrations(server: Server, tmp_path: P
 def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Project) -> None:
     verdict = clubs.prove("alter type clubs.rank add value 'guest'")
     assert [b.proof for b in verdict.breaches] == ["undecided.role guest"]
-    assert 'guest = { role = "signed_in", member = "guest" }' in verdict.breaches[0].fix
+    assert verdict.breaches[0].fix.startswith("-- add the actor")
+    assert verdict.breaches[0].intended.splitlines() == [
+        "# " + clubs.config.path + ": add to [actors]",
+        'guest = { role = "signed_in", member = "guest" }',
+    ]
     assert sum(check.kind == "attack" and check.passed for check in verdict.checks) > 25
     leaking = clubs.prove("alter policy chair on clubs.log using (true)")
-    assert "101_read_by_key" in {breach.proof for breach in leaking.breaches}
+    attack = next(b for b in leaking.breaches if b.proof == "101_read_by_key")
+    assert attack.cause.startswith("policy chair on clubs.log: for select to signed_in using")
+    assert attack.fix == "-- compare policy chair of clubs.log"
+    assert "public.log" not in "".join(f"{b.cause}{b.fix}" for b in leaking.breaches)
 
 
 @one_server
@@ -555,3 +580,51 @@ def test_merge_upsert_and_drop_owned_are_tried(chain: Project) -> None:
         "alter table chain.books add unique (isbn)"
     )
     assert {"merge", "upsert"} <= {c.command for c in leaking.cells if not c.passed}
+
+
+@one_server
+def test_no_fix_revokes_a_function_that_its_callers_need(chain: Project) -> None:
+    leaks = "".join(
+        f"create function chain.city_{name}(wanted int) returns text language sql stable"
+        " security definer set search_path = '' as"
+        " $$ select city from chain.branches where id = wanted $$;"
+        f"grant execute on function chain.city_{name}(int) to clerk;"
+        for name in ("policy", "default", "caller", "other")
+    )
+    verdict = chain.prove(f"""{leaks}
+        create policy known on chain.books as restrictive to clerk
+            using (chain.city_policy(branch_id) is not null);
+        create policy known on chain.loans as restrictive to chain_owner
+            using (chain.city_other(branch_id) is not null);
+        alter table chain.reminders add city text default chain.city_default(chain.branch());
+        create function chain.city() returns text language plpgsql stable set search_path = '' as
+            $$ begin return chain.city_caller(chain.branch()); end $$;
+        grant execute on function chain.city() to clerk""")
+    called = {b.subject: b for b in verdict.breaches if ".execute.call as clerk in" in b.proof}
+    assert {name.partition("_")[2]: b.fix for name, b in called.items()} == {
+        "policy(wanted integer)": "-- compare function chain.city_policy(wanted integer)",
+        "default(wanted integer)": "-- compare function chain.city_default(wanted integer)",
+        "caller(wanted integer)": "-- compare function chain.city_caller(wanted integer)",
+        "other(wanted integer)": "revoke execute on routine chain.city_other(wanted integer)"
+        " from public, clerk;",
+    }
+    assert all(not b.intended for b in called.values())
+    causes = "".join(b.cause for b in called.values())
+    assert "they need it for policy known of chain.books" in causes
+    assert "they need it for function chain.city()" in causes
+
+
+@one_server
+def test_a_name_of_several_tables_is_not_said_to_be_missing(chain: Project) -> None:
+    change = """create schema spare; create schema hidden;
+        create table spare.shelf (); create table hidden.shelf ();
+        grant usage on schema spare, hidden to clerk;
+        grant select on spare.shelf, hidden.shelf to clerk"""
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8").replace("books =", "shelf =")
+    project = Project(chain.connection, config.parse(text))
+    with pytest.raises(UsageError, match=r"several tables shelf: hidden\.shelf, spare\.shelf$"):
+        project.prove(change)
+    with pytest.raises(UsageError, match=r"there is no table shelf$") as missing:
+        project.prove("create schema hidden; create table hidden.ledger ()")
+    known = missing.value.hint.partition("\n")[0].removeprefix("Known: ").rstrip(".").split(", ")
+    assert known == ["available", "books", "branches", "languages", "loans", "reminders"]

@@ -47,7 +47,7 @@ def test_excess_privilege_is_explained_and_fix_revokes_it(
 ) -> None:
     connection.execute(grant.encode())
     assert connection.execute(HOLDS, [role, command]).fetchone() == (True,)
-    found, fix = RootCauses(connection).of_privilege("projects", command, role)
+    found, fix = RootCauses(connection).of_privilege("public.projects", command, role)
     assert found.startswith(cause)
     connection.execute(fix.encode())
     assert connection.execute(HOLDS, [role, command]).fetchone() == (False,)
@@ -56,7 +56,7 @@ def test_excess_privilege_is_explained_and_fix_revokes_it(
 def test_access_is_explained_by_policies_and_their_helpers(
     connection: Connection[TupleRow],
 ) -> None:
-    cause, fix = RootCauses(connection).of_access("projects", "insert", "authenticated")
+    cause, fix = RootCauses(connection).of_access("public.projects", "insert", "authenticated")
     assert "app.caller_org_as(user_role[]) is called by insert_admin" in cause
     assert "app.caller_org() is called by tenant_isolation" in cause
     assert fix.startswith("-- compare policy insert_admin, policy tenant_isolation, function app.")
@@ -108,7 +108,7 @@ def test_refusal_is_explained_by_what_is_missing(
         connection.execute(removed.encode())
     causes = RootCauses(connection)
     found, shown = causes.of_refusal(
-        "projects", "insert", "authenticated", *error, columns=["name"]
+        "public.projects", "insert", "authenticated", *error, columns=["name"]
     )
     assert found.startswith(cause)
     assert shown == fix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import UsageError
@@ -105,42 +106,95 @@ def lines(
 ) -> str:
     """Return the section of a table's rights, for every actor with one of these roles.
 
-    `declared`: the rights that the table has in the file. Then the lines belong to them, and name
-    the actors that have the command already, because policies let no other use it.
+    `declared`: the rights that the table has in the file. Then each line belongs to them: it has
+    what they say of its command too, and names the actors that have the command already, because
+    policies let no other use it.
     """
     name = _short(table)
-    section = f"[rights.{name if _BARE.fullmatch(name) else quoted(name)}]"
-    found = (
-        [f"# {file}: add to the rights of {name}"]
-        if declared is not None
-        else [f"# {file}", section]
-    )
-    known = len(found)
+    found = [] if declared is not None else [f"# {file}", f"[rights.{key(name)}]"]
     for command in COMMANDS:
-        rights = []
-        everywhere = []
-        for role, columns in held.get(command, {}).items():
-            having = {actor for r in (declared or {}).get(command, ()) for actor in r.actors}
-            actors = by_role.get(role, ())
-            names = " ".join([actor for actor in actors if actor in having] or actors)
-            if names and columns is None:
-                everywhere.append(names)
-            elif names and columns:
-                listed = ", ".join(quoted(column.strip('"')) for column in columns)
-                rights.append(f"{quoted(names)} = [{listed}]")
-        if everywhere and not rights:
-            found.append(f"{command} = {quoted(' '.join(everywhere))}")
-        elif everywhere or rights:
-            rights += [f"{quoted(' '.join(everywhere))} = true"] if everywhere else []
-            found.append(f"{command} = {{ {', '.join(rights)} }}")
-    if len(found) == known:
+        before = (declared or {}).get(command, ())
+        rights = _merged(before, held.get(command, {}), by_role)
+        if rights == [*before]:
+            continue
+        if before:
+            known = {column for right in before for column in right.columns or ()}
+            columns = {column: None for right in rights for column in right.columns or ()}
+            added = ", ".join(column for column in columns if column not in known)
+            what = f"add {added} to the list of" if added else "change"
+            found.append(f"# {file}: {what} {command} of {name}; the new line:")
+        elif declared is not None:
+            found.append(f"# {file}: add to the rights of {name}")
+        found.append(f"{command} = {_value(rights)}")
+    if declared is None and len(found) == len(("file", "section")):
         found.append("select = []")
-    return "\n".join(found)
+    return "\n".join(dict.fromkeys(found))
+
+
+def _merged(
+    before: Sequence[Right],
+    held: Mapping[str, Sequence[str] | None],
+    by_role: Mapping[str, list[str]],
+) -> list[Right]:
+    """Return the rights of a command, with what roles hold added to those of their actors."""
+    rights = [*before]
+    for role, columns in held.items():
+        actors = by_role.get(role, [])
+        wanted = None if columns is None else [column.strip('"') for column in columns]
+        merged: list[Right] = []
+        for right in rights:
+            having = tuple(actor for actor in right.actors if actor in actors)
+            others = tuple(actor for actor in right.actors if actor not in actors)
+            if others:
+                merged.append(replace(right, actors=others))
+            if having and (right.columns is None or wanted is None):
+                merged.append(replace(right, actors=having, columns=None))
+            elif having:
+                more = dict.fromkeys((*right.columns, *(wanted or ())))  # type: ignore[misc]
+                merged.append(replace(right, actors=having, columns=tuple(more)))
+        if actors and not any(set(right.actors) & set(actors) for right in rights):
+            merged.append(Right(tuple(actors), None if wanted is None else tuple(wanted)))
+        rights = merged
+    return rights
+
+
+def _value(rights: Iterable[Right]) -> str:
+    """Return the rights of a command in TOML."""
+    found: list[str] = []
+    everything: list[str] = []
+    for right in rights:
+        listed = f"[{', '.join(map(quoted, right.columns))}]" if right.columns is not None else ""
+        if not listed and right.where is None:
+            everything += right.actors
+        elif listed and right.where is not None:
+            value = f"{{ columns = {listed}, where = {quoted(right.where)} }}"
+            found.append(f"{key(' '.join(right.actors))} = {value}")
+        else:
+            found.append(f"{key(' '.join(right.actors))} = {listed or quoted(right.where or '')}")
+    names = " ".join(dict.fromkeys(everything))
+    if not found:
+        return quoted(names)
+    return f"{{ {', '.join([*found, *([f'{key(names)} = true'] if names else [])])} }}"
+
+
+def key(name: str) -> str:
+    """Return a TOML key."""
+    return name if _BARE.fullmatch(name) else quoted(name)
+
+
+def shared(name: str, declared: Iterable[str], file: Path | str) -> str:
+    """Return the line that declares a table as shared, after those that are."""
+    return _listed("tenant", "shared", name, declared, file)
 
 
 def of_function(name: str, declared: Iterable[str], file: Path | str) -> str:
-    """Return the lines that declare a function, after those that are."""
-    return f"# {file}\n[expose]\nfunctions = [{', '.join(map(quoted, [*declared, name]))}]"
+    """Return the line that declares a function, after those that are."""
+    return _listed("expose", "functions", name, declared, file)
+
+
+def _listed(section: str, entry: str, name: str, declared: Iterable[str], file: Path | str) -> str:
+    names = ", ".join(map(quoted, dict.fromkeys([*declared, name])))
+    return f"# {file}: {entry} of [{section}]\n{entry} = [{names}]"
 
 
 def quoted(text: str) -> str:

@@ -22,22 +22,22 @@ class Fact:
 class RootCauses:
     """Looks up what governs a role's access to a table; results are cached.
 
-    Each method returns the cause and the fix. `table` and `role` are plain names, not quoted;
-    `command` is a lower-case SQL command.
+    Each method returns the cause and the fix. `table` is quoted and has its schema; `role` is a
+    plain name; `command` is a lower-case SQL command.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._facts: dict[tuple[str, str, str, str], list[Fact]] = {}
+        self._facts: dict[tuple[str, str, str], list[Fact]] = {}
         self._quoted: dict[str, str] = {}
 
-    def facts(self, table: str, command: str, role: str, *, schema: str = "public") -> list[Fact]:
+    def facts(self, table: str, command: str, role: str) -> list[Fact]:
         """Return everything that allows or restricts this command for this role."""
-        key = (schema, table, command, role)
+        key = (table, command, role)
         if key not in self._facts:
             rows = self._connection.execute(
                 query("isolation/matrix/root_cause"),
-                {"schema": schema, "table": table, "command": command, "role": role},
+                {"table": table, "command": command, "role": role},
             )
             self._facts[key] = [Fact(kind, name, _readable(text)) for _, kind, name, text in rows]
         return self._facts[key]
@@ -66,12 +66,12 @@ class RootCauses:
             named = [f"{f.kind.replace('restrictive', 'policy')} {f.name}" for f in policies]
             named += [f"function {f.name}" for f in helpers]
             return (
-                cause or f"no grant or policy of {self._table(table)} explains it",
+                cause or f"no grant or policy of {table} explains it",
                 self._compare(", ".join(named) or "grants and policies", table),
             )
         triggers = [f.text.removeprefix("trigger ") for f in facts if f.kind == "trigger"]
         cause = (
-            f"no guard refused it; triggers on {self._table(table)} for {command}: "
+            f"no guard refused it; triggers on {table} for {command}: "
             f"{', '.join(triggers) or 'none'}; its policies: "
             f"{', '.join(f.name for f in policies) or 'none'}; {_joined(grants)}"
         )
@@ -92,7 +92,7 @@ class RootCauses:
         switches = [f for f in facts if f.kind == "switch"]
         if switches:
             return _joined(switches), self._revert(switches[0], table, role)
-        return f"no grant on {self._table(table)} explains it", self._compare("grants", table)
+        return f"no grant on {table} explains it", self._compare("grants", table)
 
     def of_refusal(
         self,
@@ -111,7 +111,7 @@ class RootCauses:
         facts = self.facts(table, command, role)
         grants = [f for f in facts if f.kind == "grant"]
         listed = ", ".join(map(self._quote, columns))
-        grant = f"grant {command}{f' ({listed})' if listed else ''} on {self._table(table)}"
+        grant = f"grant {command}{f' ({listed})' if listed else ''} on {table}"
         grant = f"{grant} to {self._quote(role)};"
         if not grants:
             return f"missing: {grant.rstrip(';')}", grant
@@ -123,8 +123,7 @@ class RootCauses:
         for needed in [command] if command == "insert" else [command, "select"]:
             if not any(f.kind == "policy" for f in self.facts(table, needed, role)):
                 cause = (
-                    f"missing: a permissive policy for {needed} to {self._quote(role)}"
-                    f" on {self._table(table)}"
+                    f"missing: a permissive policy for {needed} to {self._quote(role)} on {table}"
                 )
                 return cause, self._compare(f"policies for {needed}", table)
         policies = [f for f in facts if f.kind in ("policy", "restrictive")]
@@ -133,7 +132,7 @@ class RootCauses:
 
     def _compare(self, what: str, table: str) -> str:
         """Return a fix without a statement, because only the files say what is right."""
-        return f"-- compare {what} of {self._table(table)}"
+        return f"-- compare {what} of {table}"
 
     def _quote(self, name: str) -> str:
         """Return a name as an SQL identifier, quoted if it is mixed case, reserved or the like."""
@@ -142,25 +141,19 @@ class RootCauses:
             self._quoted[name] = row[0] if row else name
         return self._quoted[name]
 
-    def _table(self, name: str) -> str:
-        return f"public.{self._quote(name)}"
-
     def _revoke(self, command: str, table: str, grants: list[Fact], column: str = "") -> str:
         privilege = f"{command} ({self._quote(column)})" if column else command
         return " ".join(
-            f"revoke {privilege} on {self._table(table)} from {grantee};"
+            f"revoke {privilege} on {table} from {grantee};"
             for grantee in dict.fromkeys(f.name for f in grants)
         )
 
     def _revert(self, switch: Fact, table: str, role: str) -> str:
         if switch.name == "table":
-            return f"alter table {self._table(table)} enable row level security;"
+            return f"alter table {table} enable row level security;"
         if switch.name == "role":
             return f"alter role {self._quote(role)} nosuperuser nobypassrls;"
-        return (
-            f"alter table {self._table(table)} owner to current_user;"
-            "  -- no API role may own a table"
-        )
+        return f"alter table {table} owner to current_user;  -- no API role may own a table"
 
 
 def _readable(text: str) -> str:

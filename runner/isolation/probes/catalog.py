@@ -52,8 +52,9 @@ def _roles_inside(probe: Probe) -> None:
                     f"no actor has the role {label} of {people.qualified}.{column}, so what it may "
                     "do is undecided, and was not tried",
                     cause=f"[actors] in {config.path}",
-                    fix=f"-- in {config.path}, [actors]:\n"
-                    f'{label} = {{ role = "{signed}", member = "{label}" }}',
+                    intended=f"# {config.path}: add to [actors]\n{declare.key(label)} = "
+                    f"{{ role = {declare.quoted(signed)}, member = {declare.quoted(label)} }}",
+                    fix=f"-- add the actor, and its rights, to {config.path}",
                 )
 
 
@@ -96,7 +97,22 @@ def _undecided(probe: Probe) -> None:
                 f'object = "{relation.qualified}"\nbecause = ""',
                 fix=_revoke("all", relation.qualified, relation.users),
             )
-        if relation.kind == "S" or probe.rights.declared(relation):
+        shared = declare.shared(
+            f"{relation.schema}.{relation.name}", config.shared, config.path
+        )  # what a table without a tenant usually is
+        if probe.rights.declared(relation):
+            read = any(probe.rights.any(relation, "select", role) for role in by_role)
+            if relation.is_table and relation.tenancy == UNDECIDED and read:
+                probe.findings.breach(
+                    f"undecided.{relation.qualified}",
+                    relation.qualified,
+                    f"{relation.qualified} has rights, and nothing says whose its rows are",
+                    cause=f"no column {config.tenant_column}, and no reference to a tenant's table",
+                    intended=shared,
+                    fix=f"-- declare it in [tenant] of {config.path}, in shared or columns",
+                )
+            continue
+        if relation.kind == "S":
             continue
         kind = _KINDS[relation.kind]
         what = {
@@ -104,12 +120,13 @@ def _undecided(probe: Probe) -> None:
             SHARED: "it is shared, but no right says who reads it",
         }.get(relation.tenancy, f"its rows are a tenant's ({relation.why}), but no right names it")
         roles = [r for r in tenants.api_roles if relation.within_reach([r])]
+        rights = declare.of_relation(relation, by_role, config.path)
         probe.findings.breach(
             f"undecided.{relation.qualified}",
             relation.qualified,
             f"the {kind} {relation.qualified} is within reach of {', '.join(roles)}, and undecided",
             cause=what,
-            intended=declare.of_relation(relation, by_role, config.path),
+            intended="\n".join([*([shared] if relation.tenancy == UNDECIDED else []), rights]),
             fix=_revoke("all", relation.qualified, roles),
         )
     for function in tenants.functions if config.functions is not None else ():
@@ -119,6 +136,7 @@ def _undecided(probe: Probe) -> None:
             and not function.is_trigger
             and not set(names) & set(config.functions or ())
         ):
+            needed, revoke = probe.findings.without_execute(function)
             probe.findings.breach(
                 f"undecided.{function.signature}",
                 function.signature,
@@ -127,9 +145,7 @@ def _undecided(probe: Probe) -> None:
                 intended=declare.of_function(
                     f"{function.schema}.{function.name}", config.functions or (), config.path
                 ),
-                fix=_revoke(
-                    "execute", f"routine {function.signature}", ["public", *function.callers]
-                ),
+                fix=revoke or f"-- declare {function.signature}: {needed}",
             )
 
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from runner.isolation.matrix.root_cause import Fact, RootCauses
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.identities import Caller
-from runner.isolation.tenancy.objects import SHARED, Function, Relation, TenantMap
+from runner.isolation.tenancy.objects import SHARED, UNDECIDED, Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 from runner.queries import query
@@ -65,7 +65,9 @@ class Findings:
                 self._failed.add(place)
             needed = {"merge": "update", "upsert": "update"}.get(command, command)
             subject, cause, fix = self.cause(relation, needed, caller)
-            if isinstance(relation, Relation) and not caller.suspect and not fix:
+            undecided = isinstance(relation, Relation) and relation.tenancy == UNDECIDED
+            untried = undecided and problem.startswith("could not be tried")  # catalog.py says why
+            if isinstance(relation, Relation) and not (caller.suspect or fix or untried):
                 of_privilege = replace(cell, command=needed)
                 found, fix = self._of_table(relation, of_privilege, caller, outcome)
                 cause = found or cause
@@ -86,9 +88,9 @@ class Findings:
         self, table: Relation, cell: Cell, caller: Caller, outcome: Outcome
     ) -> tuple[str, str]:
         """Return what refused an access to a table, or what a guard allowed, and the fix."""
-        if not table.is_table or table.schema != "public":  # the only schema that these know
+        if not table.is_table:
             return "", ""
-        name, role = table.name, caller.role
+        name, role = table.qualified, caller.role
         column = cell.what.removeprefix("row with ").removesuffix(", without WHERE")
         column = column if table.column(column) else ""
         if cell.allowed:
@@ -140,12 +142,12 @@ class Findings:
         """Return the object to fix, what allowed it, and how to fix it."""
         if isinstance(relation, Function):
             how = "runs with the rights of its owner" if relation.definer else "runs as its caller"
+            needed, fix = self.without_execute(relation)
             return (
                 relation.signature,
                 f"{relation.signature} {how} ({relation.owner}); "
-                f"execute is granted to {', '.join(relation.callers)}",
-                f"revoke execute on routine {relation.signature} from public, "
-                f"{', '.join(relation.callers)};",
+                f"execute is granted to {', '.join(relation.callers)}{needed and '; '}{needed}",
+                fix or f"-- compare function {relation.signature}",
             )
         if caller.suspect:
             return caller.suspect, f"{caller.suspect} reads what the client sets", ""
@@ -180,14 +182,25 @@ class Findings:
         fix = ""
         if any(fact.kind == "owner" for fact in facts) and relation.owner != caller.role:
             fix = f"revoke {relation.owner} from {caller.role};"
-        elif relation.tenancy != SHARED and any(
+        elif relation.tenancy not in (SHARED, UNDECIDED) and any(
             f.name == "table" for f in facts if f.kind == "switch"
         ):
             fix = f"alter table {subject} enable row level security;"
         return subject, "; ".join([*texts, *self._behind(facts)]), fix
 
+    def without_execute(self, function: Function) -> tuple[str, str]:
+        """Return what its callers need a function for, and the revoke if that is nothing."""
+        rows = self.connection.execute(
+            query("isolation/probes/needs_function"),
+            {"oid": function.oid, "roles": function.callers},
+        )
+        if needed := ", ".join(name for (name,) in rows):
+            return f"they need it for {needed}", ""
+        roles = ", ".join(("public", *function.callers))
+        return "", f"revoke execute on routine {function.signature} from {roles};"
+
     def _facts(self, relation: Relation, command: str, role: str) -> list[Fact]:
-        return list(self._causes.facts(relation.name, command, role, schema=relation.schema))
+        return list(self._causes.facts(relation.qualified, command, role))
 
     def _trigger_functions(self, table: str, command: str) -> list[str]:
         """Return the functions that the triggers of a table call."""

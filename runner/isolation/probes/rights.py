@@ -37,7 +37,7 @@ class Rights:
             relation = fixture.tenants.named(name)
             if relation is None:
                 raise UsageError(
-                    f"{self._config.path}: there is no relation {name}, or several",
+                    f"{self._config.path}: there is no relation {name}",
                     hint="[rights] names tables and views, with their schema if that is needed.",
                 )
             known = {column.name for column in relation.columns}

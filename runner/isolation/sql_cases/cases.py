@@ -74,8 +74,7 @@ def relation_of(probe: Probe, case: Case) -> Relation:
     if relation is None:
         known = [r.name for r in probe.fixture.tenants.relations.values()]
         raise UsageError(
-            f"{probe.fixture.config.path}:{case.line}: there is no relation {case.table}, "
-            "or several",
+            f"{probe.fixture.config.path}:{case.line}: there is no relation {case.table}",
             hint=nearest(case.table, known),
         )
     return relation

@@ -31,8 +31,6 @@ class _Table(NamedTuple):
 
     qualified: str = ""  # quoted, with schema
     key: str = ""  # the tenant column
-    name: str = ""  # not quoted
-    schema: str = ""
 
 
 def run(
@@ -48,7 +46,7 @@ def run(
 def _tables(tenants: TenantMap) -> list[_Table]:
     """Return every tenant table within reach; a partition if it has a grant of its own."""
     return [
-        _Table(r.qualified, _quoted(r.tenant_column), r.name, r.schema)
+        _Table(r.qualified, _quoted(r.tenant_column))
         for r in tenants.relations.values()
         if r.is_table
         and r.tenancy == TENANT
@@ -111,7 +109,7 @@ class _Runner:
         """Whether actors without a tenant may read a table: then its rows are no secret."""
         project = self._project
         outside = (*project.strangers, *project.anonymous)
-        return any(self._may(name, table.name, "select") for name in outside)
+        return any(self._may(name, table.qualified, "select") for name in outside)
 
     def _tried(
         self, scenario: CaseFile, table: _Table
@@ -197,8 +195,8 @@ class _Runner:
         """
         if step.actor_name == OWNER and "nothing" in step.expected and previous:
             step = previous
-        named = None if table.name else self._named(f"{step.sql} {scenario.body}")
-        name = table.name or (named.name if named else "")
+        named = None if table.qualified else self._named(f"{step.sql} {scenario.body}")
+        name = table.qualified or (named.qualified if named else "")
         if not name:
             return (
                 "a privilege or function that the statement uses",
@@ -206,10 +204,9 @@ class _Runner:
             )
         actor = self._names.actor(step)
         if actor is None:
-            schema = table.schema or (named.schema if named else "")
             return (
-                f"no trigger or constraint of {schema}.{name} refused it",
-                f"-- compare triggers and constraints of {schema}.{name}",
+                f"no trigger or constraint of {name} refused it",
+                f"-- compare triggers and constraints of {name}",
             )
         command = _command(step.sql)
         if step.condition or "_privilege(" in step.sql:
@@ -220,11 +217,11 @@ class _Runner:
 
     def _may(self, actor: str, table: str, command: str) -> bool:
         """Whether an actor has any right of this command in their own tenant."""
-        rights = self._project.config.rights
+        named = self._probe.fixture.tenants.named
         return any(
             actor in right.actors
-            for name, commands in rights.items()
-            if name.rpartition(".")[2] == table
+            for name, commands in self._project.config.rights.items()
+            if (relation := named(name)) and relation.qualified == table
             for right in commands.get(command, ())
         )
 

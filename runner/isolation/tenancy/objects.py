@@ -172,6 +172,12 @@ class TenantMap:
             found = reachable if len(reachable) == 1 else found
         return found[0] if len(found) == 1 else None
 
+    def several(self, name: str) -> list[str]:
+        """Return the relations of a name without a schema, if they are more than one."""
+        plain = name.replace('"', "")
+        found = sorted(f"{r.schema}.{r.name}" for r in self.relations.values() if r.name == plain)
+        return found if len(found) > 1 else []
+
     def reachable(self) -> list[Relation]:
         """Return the relations on which an actor's role has any privilege."""
         return [r for r in self.relations.values() if r.within_reach(self.api_roles)]

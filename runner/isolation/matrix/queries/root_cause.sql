@@ -10,7 +10,7 @@ with here as (
         format('%%I.%%I', n.nspname, c.relname) as name
     from pg_catalog.pg_class as c
     inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = %(schema)s and c.relname = %(table)s
+    where format('%%I.%%I', n.nspname, c.relname) = %(table)s
 ),
 
 me as (
