@@ -86,14 +86,15 @@ def try_drop_owned(probe: Probe, lock_timeout: float, report: Report) -> None:
         connection.execute("rollback to savepoint dropped; release savepoint dropped")
         if after < before and affected:
             probe.findings.warnings.append(
-                f"{role} drops {before - after} policies with DROP OWNED BY: the hole of this "
-                f"server, {server_advisories.DROP_OWNED.cve}"
+                f"{role} can drop {before - after} policies with DROP OWNED BY (tried, and rolled "
+                f"back): the hole of this server, {server_advisories.DROP_OWNED.cve}"
             )
         elif after < before:
             probe.findings.breach(
                 f"DROP OWNED BY {role}",
                 f"role {role}",
-                f"{role} drops {before - after} policies with DROP OWNED BY",
+                f"{role} can drop {before - after} policies with DROP OWNED BY (tried, and rolled "
+                "back)",
                 cause="the role owns tables with policies, or is a member of their owner",
                 fix=f"-- let no role of [actors] own a table: reassign owned by {role}",
             )

@@ -43,7 +43,7 @@ class Cell:
     actor: str  # of [actors]
     where: str  # "own" or "other" organization
     allowed: bool  # by the permission table
-    outcome: str  # "3 rows", "0 rows", or the SQLSTATE
+    outcome: str  # "3 rows", "0 of the other's rows", or the SQLSTATE
     passed: bool
     sql: str
 

@@ -68,6 +68,7 @@ def verify(
     Raises LockTimeout, ProofError, and UsageError for an unknown `only`, invalid isolation data or
     a malformed lock file; with "drift", also what keeps the files from being compared.
     """
+    started = time.monotonic()
     schemas = schemas or ("public",)
     untrusted.limit_search_path(migrator.connection, local=False)
     if only in (drift.NAME, surface.NAME):
@@ -82,6 +83,7 @@ def verify(
         prove = partial(prover(sql_dir), migrator.connection, schemas=schemas, report=report)
         verdict = prove(only=only) if only else _whole(migrator, sql_dir, prove)
     verdict = fixes.complete(verdict, migrator.connection, sql_dir)
+    verdict = replace(verdict, seconds=time.monotonic() - started)
     if migrator.target:
         verdict.facts["target"] = migrator.target.url()
     return verdict
@@ -89,7 +91,6 @@ def verify(
 
 def _whole(migrator: Migrator, sql_dir: Path, prove: Callable[[], Verdict]) -> Verdict:
     """Return the verdict on everything; the files are applied elsewhere during the proof."""
-    started = time.monotonic()
     with ExitStack() as stack:
         try:
             audit = stack.enter_context(drift.auditing(migrator, loader.read(sql_dir)))
@@ -102,7 +103,7 @@ def _whole(migrator: Migrator, sql_dir: Path, prove: Callable[[], Verdict]) -> V
                 compared = _of(audit())
             except ServerError as error:  # no server to run the files on
                 compared = _not_compared(error)
-    return replace(compared.with_more(proven), seconds=time.monotonic() - started)
+    return compared.with_more(proven)
 
 
 def _not_compared(error: RunnerError) -> Verdict:

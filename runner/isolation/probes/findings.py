@@ -48,14 +48,19 @@ class Findings:
         allowed: bool,
         problem: str = "",
         exposed: str = "",
+        shown: str = "",
     ) -> None:
-        """Record one cell; `problem`: what is wrong, in one sentence. Not tried is a failure."""
+        """Record one cell; `problem`: what is wrong, in one sentence. Not tried is a failure.
+
+        `shown`: the outcome, if the number of rows says something else.
+        """
         if not problem and outcome.sqlstate in NOT_TRIED:
             problem = f"could not be tried: it {NOT_TRIED[outcome.sqlstate]}"
         name = relation.signature if isinstance(relation, Function) else relation.qualified
         cell = Cell(
-            name, command, what, caller.name, where, allowed, str(outcome), not problem, statement
-        )
+            name, command, what, caller.name, where, allowed,
+            shown or str(outcome), not problem, statement,
+        )  # fmt: skip
         self.cells.append(cell)
         if problem:
             place = (name, command, what, where, caller.role)

@@ -118,6 +118,7 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
         record(
             relation, "select", caller, outcome, what="rows", where="other", statement=statement,
             allowed=crossing, problem=problem, exposed=_sample(leaked),
+            shown="" if outcome.sqlstate else f"{len(foreign)} of the other's rows",
         )  # fmt: skip
     if relation.tenancy == SHARED:
         _judge_shared(probe, read, outcome, seen)

@@ -98,7 +98,9 @@ class _Writer:
             problem = f"changes rows of other tenants in {relation.qualified}: {MOST} or more"
         elif shared and not self._may_share(write):
             problem = f"changes rows that all tenants share, in {', '.join(shared)}"
-        self._record(write, outcome, where, allowed=caller.everywhere, problem=problem)
+        reached = [table for table, row in effect.gone if row.owner == other] or moved
+        shown = "" if outcome.sqlstate else f"{len(reached)} of the other's rows"
+        self._record(write, outcome, where, allowed=caller.everywhere, problem=problem, shown=shown)
 
     def _may_share(self, write: Write) -> bool:
         return write.relation.tenancy == SHARED and self._probe.rights.any(
@@ -172,9 +174,10 @@ class _Writer:
         return f"update {write.relation.qualified} set {name} = {value} where {where}"  # noqa: S608
 
     def _record(
-        self, write: Write, outcome: Outcome, where: str, *, allowed: bool, problem: str
-    ) -> None:
+        self, write: Write, outcome: Outcome, where: str, *, allowed: bool, problem: str,
+        shown: str = "",
+    ) -> None:  # fmt: skip
         self._probe.findings.cell(
             write.relation, write.command, write.caller, outcome, what=write.what, where=where,
-            statement=write.attempt.sql, allowed=allowed, problem=problem,
+            statement=write.attempt.sql, allowed=allowed, problem=problem, shown=shown,
         )  # fmt: skip
