@@ -110,6 +110,11 @@ def sentence(table: ForeignTable, files: Sequence[Migration]) -> str:
     return f"{table.tool} has applied {', '.join(ids)}, as {table.name} says"
 
 
+def note(table: ForeignTable) -> str:
+    """Say what to do with a pending file that a table records."""
+    return f"applied by {table.tool}, as {table.name} says: python -m runner baseline"
+
+
 def separate_foreign(
     foreign: Sequence[ForeignTable], here: Snapshot, there: Snapshot
 ) -> tuple[list[Difference], list[str]]:

@@ -22,8 +22,7 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
         for missing, file in renumbered.pairs(plan)
     }
     for table, files in foreign.recorded(connection, plan):
-        said = f"applied by {table.tool}, as {table.name} says: python -m runner baseline"
-        found |= dict.fromkeys((file.id for file in files), said)
+        found |= dict.fromkeys((file.id for file in files), foreign.note(table))
     pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
     outside = [file for file in pending if file and not file.header.transactional]
     begun = recorder.unfinished(connection) if outside else {}
