@@ -345,7 +345,7 @@ def test_fixes_can_be_run_in_the_order_printed_and_leave_no_difference(
             connection.execute(change.encode())
             found = difference(snapshot.take(connection), files)
             assert found, change
-            for breach in Audit(compare([], {}), tuple(found), (), {}).breaches():
+            for breach in Audit(compare([], {}), tuple(found), (), {}, {}).breaches():
                 connection.execute(breach.fix.encode())
             remaining = difference(snapshot.take(connection), files)
             assert len({d.object for d in remaining}) == left, (change, remaining)
