@@ -46,6 +46,7 @@ class Audit:
     differences: tuple[Difference, ...]
     foreign: tuple[str, ...]  # tables of other migration tools
     edits: dict[str, list[str]]  # the differing lines of each edited migration, by id
+    elsewhere: dict[str, list[str]]  # the pending migrations that another tool applied, by sentence
 
     def checks(self) -> list[Check]:
         """Return one check per migration, and one for the catalog."""
@@ -82,10 +83,12 @@ class Audit:
 
     def warnings(self) -> list[str]:
         """Return differences that are not breaches: pending or missing files, other tools."""
-        found = [
-            f"{', '.join(e.id for e in entries)}: {ADVICE[state]}"
+        found = [f"{', '.join(ids)}: {said}" for said, ids in self.elsewhere.items()]
+        named = {id_ for ids in self.elsewhere.values() for id_ in ids}
+        found += [
+            f"{', '.join(ids)}: {ADVICE[state]}"
             for state in (State.PENDING, State.OUT_OF_ORDER, State.MISSING, State.COSMETIC)
-            if (entries := self.plan.of(state))
+            if (ids := [e.id for e in self.plan.of(state) if e.id not in named])
         ]
         if self.foreign:
             found.append(foreign_advice(self.foreign))
@@ -124,6 +127,11 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
     plan = compare(files, migrator.records())
     here = snapshot.take(migrator.connection)
     tables = foreign.tables(migrator.connection)
+    elsewhere = {
+        foreign.note(table, of_table): [file.id for file in of_table]
+        for table, of_table in foreign.recorded(migrator.connection, plan)
+        if of_table
+    }
     version = version_like(here)
 
     def finish() -> Audit:
@@ -131,7 +139,7 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
         edited = {
             e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration
         }
-        return Audit(plan, tuple(found), tuple(of_others), edited)
+        return Audit(plan, tuple(found), tuple(of_others), edited, elsewhere)
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -23,6 +23,8 @@ _UP_TO = re.compile(r"\.\.([0-9]+)")  # this number and all below it
 _NUMBER = re.compile(r"[VU]?([0-9][0-9_]*)")
 _SHOWN = 8  # ids in a message
 
+BASELINE = "python -m runner baseline"
+
 
 @dataclass(frozen=True)
 class ForeignTable:
@@ -108,6 +110,11 @@ def sentence(table: ForeignTable, files: Sequence[Migration]) -> str:
     if len(ids) > _SHOWN:
         ids[1:-1] = ["…"]
     return f"{table.tool} has applied {', '.join(ids)}, as {table.name} says"
+
+
+def note(table: ForeignTable, files: Sequence[Migration]) -> str:
+    """Say what to do with the pending files that a table records."""
+    return f"applied by {table.tool}, as {table.name} says: {BASELINE} --to {files[-1].id}"
 
 
 def separate_foreign(

@@ -12,7 +12,6 @@ from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
 from runner.preflight import foreign, renumbered
 
-_BASELINE = "python -m runner baseline"
 _LISTED = 8  # ids with one sentence
 _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
 
@@ -24,10 +23,8 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
         for missing, file in renumbered.pairs(plan)
     }
     for table, files in foreign.recorded(connection, plan):
-        if not files:  # its records name none
-            continue
-        said = f"applied by {table.tool}, as {table.name} says: {_BASELINE} --to {files[-1].id}"
-        found |= dict.fromkeys((file.id for file in files), said)
+        if files:  # else its records name none
+            found |= dict.fromkeys((file.id for file in files), foreign.note(table, files))
     pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
     outside = [file for file in pending if file and not file.header.transactional]
     begun = recorder.unfinished(connection) if outside else {}
@@ -67,9 +64,11 @@ def lines(said: Mapping[str, str]) -> Iterator[str]:
 
 def advice(state: State, said: Mapping[str, str]) -> str:
     """Return what to do about migrations in this state: first record what another tool applied."""
-    to = next((s.partition(_BASELINE)[2] for s in said.values() if _BASELINE in s), None)
+    to = next(
+        (s.partition(foreign.BASELINE)[2] for s in said.values() if foreign.BASELINE in s), None
+    )
     is_pending = state in (State.PENDING, State.OUT_OF_ORDER)
-    return ADVICE[state] if to is None or not is_pending else f"run {_BASELINE}{to}"
+    return ADVICE[state] if to is None or not is_pending else f"run {foreign.BASELINE}{to}"
 
 
 def as_json(entry: Entry, said: Mapping[str, str]) -> dict[str, Any]:

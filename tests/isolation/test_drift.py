@@ -345,7 +345,7 @@ def test_fixes_can_be_run_in_the_order_printed_and_leave_no_difference(
             connection.execute(change.encode())
             found = difference(snapshot.take(connection), files)
             assert found, change
-            for breach in Audit(compare([], {}), tuple(found), (), {}).breaches():
+            for breach in Audit(compare([], {}), tuple(found), (), {}, {}).breaches():
                 connection.execute(breach.fix.encode())
             remaining = difference(snapshot.take(connection), files)
             assert len({d.object for d in remaining}) == left, (change, remaining)
@@ -383,6 +383,9 @@ def test_baseline_records_database_created_by_stock_yoyo(
         check=True,
         capture_output=True,
     )
+    said = "applied by yoyo, as public._yoyo_migration says: python -m runner baseline"
+    assert project.audit().warnings()[0] == f"0001_shops, 0002_mood: {said}"
+    assert not any("runner apply" in text for text in project.audit().warnings())
     events: list[Event] = []
     baseline.baseline(project.migrator, project.files, report=events.append)
     assert applied(project) == ["0001_shops", "0002_mood"]

@@ -132,8 +132,8 @@ def test_files_that_another_tool_recorded_are_found(
         for table in LOOKALIKES:
             with conn.transaction(force_rollback=True):
                 conn.execute(f"create table {table}".encode())
-                found = foreign.recorded(conn, compare(plans[FILES], {}))
-                assert not any(files for _, files in found), table
+                lookalikes = foreign.recorded(conn, compare(plans[FILES], {}))
+                assert not any(named for _, named in lookalikes), table
         role = "create role reader; set local role reader"
         with conn.transaction(force_rollback=True):  # unreadable records are none
             conn.execute(f"{TABLES['goose'][1]}; {role}".encode())

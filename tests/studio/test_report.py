@@ -140,7 +140,7 @@ def test_report_replaces_its_own_files_and_nothing_else(
     (folder / "index.html").rename(tmp_path / "notes")
     # All is put back if the disk refuses a file.
     with monkeypatch.context() as patched:
-        patched.setattr(static_export.shutil, "move", _full_disk_at("index.html"))
+        patched.setattr("shutil.move", _full_disk_at("index.html"))
         refused(made)
     folder.rename(tmp_path / "moved")
     folder.symlink_to(tmp_path / "moved")
