@@ -622,14 +622,14 @@ def test_no_fix_revokes_a_function_that_its_callers_need(chain: Project) -> None
 @one_server
 def test_a_name_of_several_tables_is_not_said_to_be_missing(chain: Project) -> None:
     change = """create schema spare; create schema hidden;
-        create table spare.shelf (); create table hidden.shelf ();
+        create table spare.rack (); create table hidden.rack ();
         grant usage on schema spare, hidden to clerk;
-        grant select on spare.shelf, hidden.shelf to clerk"""
-    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8").replace("books =", "shelf =")
+        grant select on spare.rack, hidden.rack to clerk"""
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8").replace("books =", "rack =")
     project = Project(chain.connection, config.parse(text))
-    with pytest.raises(UsageError, match=r"several tables shelf: hidden\.shelf, spare\.shelf$"):
+    with pytest.raises(UsageError, match=r"several tables rack: hidden\.rack, spare\.rack$"):
         project.prove(change)
-    with pytest.raises(UsageError, match=r"there is no table shelf$") as missing:
+    with pytest.raises(UsageError, match=r"there is no table rack$") as missing:
         project.prove("create schema hidden; create table hidden.ledger ()")
     known = missing.value.hint.partition("\n")[0].removeprefix("Known: ").rstrip(".").split(", ")
     assert known == ["available", "books", "branches", "languages", "loans", "reminders"]
