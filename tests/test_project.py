@@ -155,6 +155,34 @@ def test_files_for_github_are_valid_and_name_commands_that_exist() -> None:
         assert ran.returncode == 0, ran.stdout
 
 
+def test_the_summary_of_the_action_has_what_was_said_and_what_became_reachable(
+    tmp_path: Path,
+) -> None:
+    """With a stand-in for GitHub's own program."""
+    report, lock = tmp_path / "plainsql-report", tmp_path / "sql" / "isolation.lock"
+    for folder in (report, lock.parent):
+        folder.mkdir()
+    (report / "verify.txt").write_text("✗ rights\n``` 3 breaches of 1 cause\n", encoding="utf-8")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    lock.write_text("table | public.a | force | on\n")
+    for words in (["init", "-qb", "main"], ["add", "sql"], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    lock.write_text("table | public.a | force | on\nprivilege | public.a | anon | select\n")
+    subprocess.run([*git, "commit", "-qam", "two"], cwd=tmp_path, check=True)
+    (tmp_path / "gh").write_text('#!/bin/sh\necho "$@" > asked\n')
+    (tmp_path / "gh").chmod(0o755)
+    script = ROOT / ".github" / "actions" / "check" / "summary.sh"
+    environ = {"RUNNER_TEMP": str(tmp_path), "RUNNER_SQL_DIR": "sql", "BASE": "main~1"}
+    environ |= {"GITHUB_STEP_SUMMARY": str(tmp_path / "page.md"), "COMMENT": "true"}
+    environ |= {"PATH": f"{tmp_path}:/usr/bin:/bin", "PULL_REQUEST": "7", "HOME": str(tmp_path)}
+    subprocess.run(["bash", str(script)], cwd=tmp_path, env=environ, check=True)
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "<b>verify</b>" in page and "3 breaches of 1 cause" in page
+    assert "+privilege | public.a | anon | select" in page
+    assert "-table" not in page
+    assert (tmp_path / "asked").read_text().startswith("pr comment 7 --edit-last --create-if-none")
+
+
 def _runner(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "runner", *words],
