@@ -383,7 +383,9 @@ def test_baseline_records_database_created_by_stock_yoyo(
         check=True,
         capture_output=True,
     )
-    said = "applied by yoyo, as public._yoyo_migration says: python -m runner baseline"
+    said = (
+        "applied by yoyo, as public._yoyo_migration says: python -m runner baseline --to 0002_mood"
+    )
     assert project.audit().warnings()[0] == f"0001_shops, 0002_mood: {said}"
     assert not any("runner apply" in text for text in project.audit().warnings())
     events: list[Event] = []

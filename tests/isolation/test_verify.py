@@ -597,7 +597,10 @@ def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -
     assert result.code == 4
     assert re.search(r"^  OWNER .* ✗1 ", result.out, re.MULTILINE)
     assert "breach 1 of 1: public.users.update.email as OWNER in own org (4 cells)" in result.out
-    assert re.search(r"\n  if intended .*add to the rights of users\n +update = ", result.out)
+    added = (
+        r"\n  if intended .*add email to the list of update of users; the new line:\n +update = "
+    )
+    assert re.search(added, result.out)
     for part in ("summary  ", "actor  ", "sql  ", "exposed  ", "cause  ", "if intended", "fix  "):
         assert re.search(rf"^  {part}", result.out, re.MULTILINE)
     assert re.search(

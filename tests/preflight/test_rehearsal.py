@@ -520,11 +520,11 @@ def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout
     checkout.do(
         "insert into public.shops values (1);"
         "alter table public.shops enable row level security;"
-        "do $$ begin create role plain; exception when duplicate_object then null; end $$;"
-        "grant select, update on public.shops to plain"
+        "do $$ begin create role row_writer; exception when duplicate_object then null; end $$;"
+        "grant select, update on public.shops to row_writer"
     )
     checkout.write(
-        _0003_fill="set role plain;\nupdate public.shops set id = 2;\n"
+        _0003_fill="set role row_writer;\nupdate public.shops set id = 2;\n"
         "do $$ begin raise notice 'mine'; raise warning 'look'; end $$;"
         "revoke insert on shops from pg_monitor; drop table if exists public.nowhere;"
     )
