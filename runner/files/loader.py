@@ -101,7 +101,8 @@ def read(folder: Path) -> list[Migration]:
 
 
 def find(migrations: Iterable[Migration], name: str) -> Migration:
-    """Return the migration with this id, number or unambiguous prefix. Raises UsageError."""
+    """Return the migration with this path, id, number or unambiguous prefix. Raises UsageError."""
+    name = Path(name).name.removesuffix(".sql").removesuffix(".rollback")
     known = list(migrations)
     number = number_of(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
     exact = [m for m in known if name == m.id or number == m.number]

@@ -201,8 +201,11 @@ def test_missing_or_empty_folder_is_a_usage_error(folder: Path) -> None:
     assert UsageError.exit_code == 64
 
 
-@pytest.mark.parametrize("name", ["0002_bee", "2", "0002", "002", "0002_b"])
-def test_find_accepts_id_number_or_unambiguous_prefix(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["0002_bee", "2", "0002", "002", "0002_b", "sql/0002_bee.sql", "0002_bee.rollback.sql"],
+)
+def test_find_accepts_path_id_number_or_unambiguous_prefix(folder: Path, name: str) -> None:
     write_files(folder, "0001_bee", "0002_bee", "0020_bee")
     assert loader.find(loader.read(folder), name).id == "0002_bee"
 
