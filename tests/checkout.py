@@ -20,7 +20,7 @@ from runner import settings
 from runner.events import Report, silent
 from runner.files import loader
 from runner.files.loader import Migration
-from runner.migrate import session
+from runner.migrate import seeds, session
 from runner.migrate.migrator import Migrator
 
 ROOT = Path(__file__).parents[1]
@@ -176,3 +176,13 @@ def until(condition: Callable[[], bool], timeout: float = TIMEOUT) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.01)
+
+
+def seeded_checkout(folder: Path, database: Database) -> Checkout:
+    """Return a checkout of sql/ and seeds/, whose database has the seeds."""
+    checkout = Checkout(folder, database)
+    for name in ("sql", "seeds"):
+        (folder / name).symlink_to(ROOT / name)
+    with checkout.migrator() as migrator:
+        seeds.load(migrator, seeds.read(folder / "seeds"))
+    return checkout

@@ -141,6 +141,16 @@ class Caller:
             object.__setattr__(self, "claims", json.dumps(token))
 
 
+# What a role makes to run a program, if a superuser's session calls it.
+ESCAPE = """
+create function public.escape() returns int language plpgsql as $$ begin
+    perform set_config('role', 'none', true);
+    copy (select 1) to program 'touch escaped';
+    return 1;
+exception when others then
+    return 1;
+end $$;
+"""
 ANON = Caller("anon", "anon")
 SERVICE = Caller("service_role", "service_role")
 

@@ -22,7 +22,7 @@ class Untrusted:
     name: str  # quoted, with the schema where it is needed
     owner: str
     is_relation: bool
-    shadows: bool  # it could be used instead of an object of PostgreSQL
+    shadows: bool  # it could be used instead of an object of PostgreSQL or of a trusted role
 
 
 def read(connection: Connection, config: Config | None) -> list[Untrusted]:
@@ -30,8 +30,8 @@ def read(connection: Connection, config: Config | None) -> list[Untrusted]:
 
     Trusted are the owners of the tables that the project's file names, if any, else of schemas.
     """
-    if connection.execute(query("isolation/untrusted_owners")).fetchone() == (False,):
-        return []  # most databases; the other query takes longer to plan
+    if not _has_untrusted_owners(connection):
+        return []
     named: list[str] = []
     if config:
         people = config.people.table if config.people else None
@@ -45,4 +45,10 @@ def limit_search_path(connection: Connection, *, local: bool = True) -> None:
 
     `local`: until the transaction ends, else for the session. Nothing is changed elsewhere.
     """
-    connection.execute(query("isolation/limit_search_path"), {"local": local})
+    if _has_untrusted_owners(connection):
+        connection.execute(query("isolation/limit_search_path"), {"local": local})
+
+
+def _has_untrusted_owners(connection: Connection) -> bool:
+    """Whether the other queries can find anything, which take longer to plan; seldom true."""
+    return connection.execute(query("isolation/untrusted_owners")).fetchone() == (True,)

@@ -9,11 +9,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from checkout import Checkout
+from checkout import Checkout, seeded_checkout
 from conftest import Database, one_server
 from pages import README, ROOT, blocks, section, text
-
-from runner.migrate import seeds
 
 
 def test_readme_has_at_most_250_lines() -> None:
@@ -63,12 +61,7 @@ def test_env_example_explains_each_variable() -> None:
 @pytest.fixture
 def seeded(tmp_path: Path, database: Database) -> Checkout:
     """A database with the schema and the seeds."""
-    checkout = Checkout(tmp_path, database)
-    for name in ("sql", "seeds"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    with checkout.migrator() as migrator:
-        seeds.load(migrator, seeds.read(tmp_path / "seeds"))
-    return checkout
+    return seeded_checkout(tmp_path, database)
 
 
 @one_server

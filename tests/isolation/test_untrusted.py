@@ -6,21 +6,12 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import Database, one_server
+from conftest import ESCAPE, Database, one_server
 from promises import PROJECT
 
 from runner.isolation.proof import prove
 from runner.isolation.verdict import Verdict
 
-ESCAPE = """
-create function public.escape() returns int language plpgsql as $$ begin
-    perform set_config('role', 'none', true);
-    copy (select 1) to program 'touch escaped';
-    return 1;
-exception when others then
-    return 1;
-end $$;
-"""
 VIEW = "create view public.trap as select public.escape() as n; grant select on public.trap to anon"
 TRIGGER = (
     "create function public.fire() returns trigger language plpgsql"

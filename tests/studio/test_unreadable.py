@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import SQL_DIR, Database, one_server
+from conftest import ESCAPE, SQL_DIR, Database, one_server
 
 from runner import settings
 from runner.isolation import application_login
@@ -80,15 +80,6 @@ def test_unreadable_relation_says_why_and_all_others_are_shown(
 # --- relations of other roles, read by a session of a superuser ----------------------------------
 
 
-ESCAPE = """
-create function public.escape() returns int language plpgsql as $$ begin
-    perform set_config('role', 'none', true);
-    copy (select 1) to program 'touch escaped';
-    return 1;
-exception when others then
-    return 1;
-end $$;
-"""
 TRAPS = """
 create view public.of_other_role as select public.escape() as n;
 create function public.fixed() returns int language plpgsql immutable

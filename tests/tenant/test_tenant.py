@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkout import ROOT, Checkout
+from checkout import Checkout, seeded_checkout
 from conftest import Database, Server, one_server
 
 from runner import settings, signals
 from runner.errors import NO_CHANGES, TERMINATED, Interrupted, RunnerError, UsageError
 from runner.events import Event, Note, Report, Working, silent
-from runner.migrate import seeds
 from runner.tenant import command
 
 HERE = Path(__file__).parent
@@ -51,12 +50,7 @@ def texts(found: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
 @pytest.fixture
 def ours(tmp_path: Path, database: Database) -> Checkout:
     """The schema of sql/ with its seeds."""
-    checkout = Checkout(tmp_path, database)
-    for name in ("sql", "seeds"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    with checkout.migrator() as migrator:
-        seeds.load(migrator, seeds.read(tmp_path / "seeds"))
-    return checkout
+    return seeded_checkout(tmp_path, database)
 
 
 @pytest.fixture(scope="module")

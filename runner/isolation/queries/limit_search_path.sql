@@ -1,14 +1,9 @@
--- Limit search_path to PostgreSQL's own objects, if this session could run programs on the server and
--- a role other than superusers, this user and the owner of the database has an operator, or a function
--- with the name of one of PostgreSQL, in a schema of the default search_path: a statement could find
--- it instead. So the operators here compare values of one type.
+-- Limit search_path to PostgreSQL's own objects, if a role other than superusers, this user and the
+-- owner of the database has an operator, or a function with the name of one of PostgreSQL, in a schema
+-- of the default search_path: a statement could find it instead. So the operators here compare values
+-- of one type.
 select pg_catalog.set_config('search_path', 'pg_catalog', %(local)s)
 where exists (
-    select
-    from pg_catalog.pg_roles as r
-    where (r.rolsuper or r.rolname in ('pg_execute_server_program', 'pg_write_server_files'))
-        and pg_catalog.pg_has_role(session_user, r.oid, 'member')
-) and exists (
     select
     from pg_catalog.pg_shdepend as s
     inner join pg_catalog.pg_database as d on d.oid = s.dbid and d.datname = current_database()
