@@ -11,7 +11,7 @@ from runner import __version__, signals
 from runner.cli import arguments, commands
 from runner.cli.console import Console, put
 from runner.cli.context import Context
-from runner.errors import WRONG_USAGE, Interrupted, RunnerError, UsageError
+from runner.errors import NO_CHANGES, WRONG_USAGE, Interrupted, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from runner.settings import Settings
@@ -49,6 +49,7 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 _FOR_A_NAME = {"check": "--file", "rollback": "--steps", "verify": "--only"} | dict.fromkeys(
     ("apply", "plan"), "--to"
 )
+_READ_ONLY = ("status", "plan", "check", "verify")  # also if they are interrupted
 _MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
 
 
@@ -91,6 +92,8 @@ def _run(words: list[str]) -> int:
         return commands.load(name).run(Context(_settings(options), options, console))
     except (RunnerError, signals.Interrupt) as raised:
         error = signals.as_error(raised)
+        if isinstance(raised, signals.Interrupt) and name in _READ_ONLY:
+            error.state = NO_CHANGES
     except OSError as raised:
         error = RunnerError(str(raised), state="Completed work stays.")
     console.error(error, name)

@@ -36,7 +36,7 @@ class Migration(SqlFile):
         if reason := self.header.irreversible:
             raise FileError(
                 f"{self.id} is irreversible: {reason}",
-                hint="Restore a backup, or roll back the files after it: "
+                hint="Restore a backup. Files after it, if there are any, can be rolled back: "
                 f"python -m runner rollback --to {self.id}",
             )
         path = self.path.with_name(self.id + _ROLLBACK)

@@ -22,6 +22,7 @@ from checkout import TIMEOUT, Checkout, Result, until
 from conftest import Database, one_server
 from psycopg.conninfo import make_conninfo
 
+from runner import signals
 from runner.cli.commands import NAMES
 from runner.cli.main import main
 from runner.errors import masked
@@ -571,3 +572,18 @@ def test_lost_connection_is_reported(checkout: Checkout) -> None:
     assert "Traceback" not in result.err
     with psycopg.connect(checkout.environ["DATABASE_URL"]) as conn:
         assert conn.execute("select count(*) from yoyo._yoyo_migration").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    ("command", "state"),
+    [("verify", "No changes were made."), ("apply", "Completed work stays; run the same")],
+)
+def test_an_interrupted_command_says_whether_it_may_have_changed_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, state: str
+) -> None:
+    def interrupted(_: object) -> int:
+        raise signals.Interrupt(signal.SIGINT)
+
+    monkeypatch.setattr(f"runner.cli.commands.{command}.run", interrupted)
+    assert main([command]) == 130
+    assert state in capsys.readouterr().err
