@@ -23,7 +23,7 @@ from promises import PROJECT
 from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
 from runner.events import Event
 from runner.isolation import layers, transactions
-from runner.isolation.probes import execute
+from runner.isolation.probes import execute, generic
 from runner.isolation.proof import prove
 from runner.isolation.report import export, summary
 from runner.isolation.verdict import Breach, Cell, Verdict
@@ -294,8 +294,13 @@ def test_lock_is_retried_until_released(database: Database) -> None:
 
 
 @one_server
-def test_verify_gives_way_to_a_schema_change(database: Database) -> None:
-    """At any point, and starts again: neither the change nor the writers behind it wait for it."""
+def test_verify_gives_way_to_a_schema_change(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any point, and starts again: neither the change nor the writers behind it wait for it.
+
+    After some times it ends.
+    """
     points = ["writing", "attacks and invariants"]
     working: list[str] = []
     changes: list[threading.Thread] = []
@@ -318,6 +323,11 @@ def test_verify_gives_way_to_a_schema_change(database: Database) -> None:
     assert not any(each.is_alive() for each in changes)
     assert working.count("rows of two tenants") == 3
     assert verdict.proven
+    monkeypatch.setattr(generic, "_MOST", 1)
+    points.append("writing")
+    with pytest.raises(LockTimeout, match="again and again: pid") as ended:
+        verified(database, report=report)
+    assert ended.value.exit_code == 3
 
 
 @one_server
