@@ -66,7 +66,7 @@ def erase(
         counts = tenant.counts(connection)
         label = tenant.label(connection)
         if typed_name != label:
-            _refuse(tenant, label, counts)
+            _refuse(tenant, label, counts, typed_name)
         found = _erase(connection, tenant, counts, report)
         file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     for relation in tenant.tenants.relations.values():
@@ -79,10 +79,11 @@ def erase(
     return found
 
 
-def _refuse(tenant: Tenant, label: str, counts: dict[str, int]) -> None:
+def _refuse(tenant: Tenant, label: str, counts: dict[str, int], typed_name: str | None) -> None:
     listed = "\n".join(f"{count:>9,}  {table}" for table, count in counts.items())
+    wrong = f"{typed_name!r} is not its name. " if typed_name else ""
     raise ConfirmationRequired(
-        f"This would erase {label!r}: {sum(counts.values()):,} rows in {len(counts)} tables",
+        f"{wrong}This would erase {label!r}: {sum(counts.values()):,} rows in {len(counts)} tables",
         hint=f"{listed}\nExport it first: python -m runner tenant export {shlex.quote(tenant.id)}"
         f" --out DIR\nTo confirm, type its name: --yes-erase {shlex.quote(label)}",
     )

@@ -231,6 +231,7 @@ def test_bad_input_is_named_and_nothing_is_changed(farms: Checkout, folder: Path
         ("export", "high farm", {"out": "new"}, "Did you mean the one whose id is 2?"),
         ("erase", "7", {"yes_erase": "7"}, "There is no tenant '7' in farms.farms"),
         ("erase", "2", {}, "This would erase 'High Farm': "),
+        ("erase", "2", {"yes_erase": "2"}, "'2' is not its name. This would erase 'High Farm': "),
         ("erase", "2", {"yes_erase": "2"}, "To confirm, type its name: --yes-erase 'High Farm'"),
         ("erase", "2", {"yes_erase": "High Farm", "out": "full"}, "The receipt full cannot be wr"),
     ):
