@@ -13,6 +13,7 @@ class Done(NamedTuple):
     id: str
     sha256: str
     ms: float
+    notes: tuple[str, ...] = ()  # what was reported while it ran
 
 
 class Working(NamedTuple):

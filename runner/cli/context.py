@@ -13,8 +13,6 @@ from runner.cli.console import Console
 from runner.errors import DONE, SOMETHING_TO_DO
 
 if TYPE_CHECKING:
-    from psycopg.errors import Diagnostic
-
     from runner.files.loader import Migration
     from runner.files.sql_file import SqlFile
     from runner.migrate.migrator import Migrator
@@ -63,7 +61,6 @@ class Context:
         from runner.migrate.session import migrator_for  # noqa: PLC0415 - loads the driver
 
         with migrator_for(self.settings, self.report, **how) as migrator:
-            migrator.connection.add_notice_handler(self._show_notice)
             assert migrator.target  # noqa: S101 - `migrator_for` sets it
             self.target = migrator.target
             url, version = self.target.url(), migrator.server_version
@@ -72,11 +69,6 @@ class Context:
                 where = "embedded" if self.target.embedded else f"named by {self.target.source}"
                 self.console.note(f"PostgreSQL {version}, {where}\n{url}\n")
             yield migrator
-
-    def _show_notice(self, said: Diagnostic) -> None:
-        from runner.preflight import notices  # noqa: PLC0415 - when there is one
-
-        notices.show(said, self.report)
 
     def document(self, exit_code: int = DONE, **content: Any) -> int:
         """Print the JSON document, with --json; return the exit code."""

@@ -54,6 +54,7 @@ class LockWait:
 
     def __init__(self, lock_waits: LockWaits, header: Header, lock_timeout: int) -> None:
         self._waits = lock_waits
+        self.report = lock_waits.report
         self._header = header
         self._lock_timeout = lock_timeout
         self.blocker = ""  # the table and who holds it, when last looked at
@@ -95,7 +96,7 @@ class LockWait:
                 if backoff.exhausted:
                     raise self._timed_out(error, attempts) from None
                 on_failure()
-                self._report(f"; next attempt in {backoff.pause:.2g} s")
+                self._report_wait(f"; next attempt in {backoff.pause:.2g} s")
             backoff.sleep()
             attempts += 1
 
@@ -149,11 +150,11 @@ class LockWait:
         )
         reported, when = self._reported
         if reported != self._pid or time.monotonic() >= when + _REPORT_EVERY:
-            self._report("")
+            self._report_wait("")
 
-    def _report(self, suffix: str) -> None:
+    def _report_wait(self, suffix: str) -> None:
         self._reported = (self._pid, time.monotonic())
-        self._waits.report(Working(f"waiting for {self.blocker or 'a lock'}{suffix}"))
+        self.report(Working(f"waiting for {self.blocker or 'a lock'}{suffix}"))
 
     def _settings(self, command: str, lock_timeout: int) -> list[str]:
         settings = [f"{command} lock_timeout = {lock_timeout}"]

@@ -19,6 +19,7 @@ from runner.errors import FileError, SqlError
 from runner.execution import concurrent_indexes
 from runner.execution.concurrent_indexes import Index
 from runner.execution.lock_waits import LockWait
+from runner.execution.notices import OnNotice, reporter
 from runner.execution.sql_errors import own_sql_error, sql_error
 from runner.execution.transactional import check_encoding, send
 from runner.files import statements
@@ -124,27 +125,29 @@ class _Execution:
             send(self.connection, "rollback")
             if error.sqlstate not in _ONLY_ALONE:
                 raise self._error(error)
-        self._send(self.statement.text, index)
+        if error := self._send_statement():
+            raise self._error(error, index)
         check_encoding(self.connection, self.script, self.state)
         if index and (invalid := self._invalid(index)):
             raise self._problem(
                 f"the index {invalid} was created but is not valid",
                 hint="The next run drops it and builds it again.",
             )
-        self._send(f"begin read write; {_OWN_SETTINGS}; {record}; commit")
-
-    def _send(self, text: str, index: Index | None = None) -> None:
-        _, error = send(self.connection, text, self.lock_wait)
-        if error:
-            raise self._error(error, index)
+        if error := self._send(f"begin read write; {_OWN_SETTINGS}; {record}; commit"):
+            raise self._error(error)
 
     def _with_record(self, record: str) -> psycopg.Error | None:
-        for text in ("begin", self.statement.text, f"{_OWN_SETTINGS}; {record}; commit"):
-            _, error = send(self.connection, text, self.lock_wait)
-            if error:
-                return error
-            check_encoding(self.connection, self.script, self.state)
-        return None
+        if error := self._send("begin") or self._send_statement():
+            return error
+        check_encoding(self.connection, self.script, self.state)
+        return self._send(f"{_OWN_SETTINGS}; {record}; commit")
+
+    def _send(self, text: str, said: OnNotice | None = None) -> psycopg.Error | None:
+        return send(self.connection, text, self.lock_wait, on_notice=said)[1]
+
+    def _send_statement(self) -> psycopg.Error | None:
+        one, report = self.statement, self.lock_wait.report
+        return self._send(one.text, reporter(report, self.script, [one], sent_from=one.start))
 
     def _invalid(self, index: Index) -> str:
         """Return the name of an invalid index, else "". Raises SqlError while it is being built."""

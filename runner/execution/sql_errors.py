@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 import psycopg
+from psycopg.errors import Diagnostic
 
 from runner.errors import SqlError
 from runner.files import statements
@@ -56,26 +57,29 @@ def sql_error(
     context = diag.context or ""
     if diag.internal_query:
         context = f'SQL statement "{diag.internal_query}"\n{context}'.strip()
-    invisible = ""
-    if diag.statement_position:
-        offset = sent_from + int(diag.statement_position) - 1
-        offset = min(max(offset, 0), len(script.text))
-        invisible = _invisible_character(sqlstate, script.text, offset)
-    elif statement:
-        offset = statement.start + _line_in_block(statement, context)
-    else:
-        offset = max(sent_from, 0)
+    at = offset(diag, script, statement, sent_from)
+    invisible = _invisible_character(sqlstate, script.text, at) if diag.statement_position else ""
     advice = _ADVICE if script.header.transactional else _ADVICE_OUTSIDE
     return SqlError(
         _message(diag.message_primary or "PostgreSQL gave no reason", sqlstate),
         hint=f"{advice.get(sqlstate, '')}\n{invisible}".strip(),
         state=state,
-        place=statements.place(script.text, offset, str(script)),
+        place=statements.place(script.text, at, str(script)),
         sqlstate=sqlstate,
         detail=_cut(diag.message_detail or ""),
         server_hint=_cut(diag.message_hint or ""),
         context=_cut(context),
     )
+
+
+def offset(diag: Diagnostic, script: SqlFile, statement: Statement | None, sent_from: int) -> int:
+    """Return where in the file (characters) a message points to; arguments as for `sql_error`."""
+    if diag.statement_position:
+        found = sent_from + int(diag.statement_position) - 1
+        return min(max(found, 0), len(script.text))
+    if statement:
+        return statement.start + _line_in_block(statement, diag.context or "")
+    return max(sent_from, 0)
 
 
 def own_sql_error(error: psycopg.Error, where: str, *, state: str, hint: str = "") -> SqlError:
@@ -109,10 +113,10 @@ def _line_in_block(statement: Statement, context: str) -> int:
     block = next(statements.parts(statement.text, statements.QUOTES), None)
     if statement.words[:1] != ["do"] or line == 1 or not block:
         return 0
-    offset = block[0]
+    start = block[0]
     for _ in range(line - 1):
-        offset = statement.text.find("\n", offset) + 1
-    return offset + len(re.match(r"\s*", statement.text[offset:])[0])  # type: ignore[index]
+        start = statement.text.find("\n", start) + 1
+    return start + len(re.match(r"\s*", statement.text[start:])[0])  # type: ignore[index]
 
 
 def _invisible_character(sqlstate: str, text: str, offset: int) -> str:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg import errors, generators, pq
 from psycopg.abc import PQGen
+from psycopg.errors import Diagnostic
 
 from runner import signals
 from runner.errors import FileError
 from runner.execution.lock_waits import LockWait
+from runner.execution.notices import OnNotice, reporter
 from runner.execution.sql_errors import sql_error
 from runner.files.sql_file import SqlFile
 from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
@@ -34,12 +36,14 @@ def send(
     text: str,
     lock_wait: LockWait | None = None,
     while_waiting: Callable[[], object] | None = None,
+    on_notice: OnNotice | None = None,
 ) -> tuple[int, psycopg.Error | None]:
     """Send a text of any number of statements as one simple query.
 
     Args:
         lock_wait: reports who blocks a statement that takes long.
         while_waiting: called once, while the server is working.
+        on_notice: gets the server's messages, see `notices.reporter`.
 
     Returns how many statements succeeded, and the error that ended it, if any.
 
@@ -48,16 +52,25 @@ def send(
         Interrupt: a signal arrived.
         FileError: a COPY that only psql can serve; the connection is then closed.
     """
+    results: list[pq.abc.PGresult] = []
+
+    def noticed(diag: Diagnostic) -> None:
+        if on_notice:
+            on_notice(diag, len(results), connection.pgconn)
+
+    connection.add_notice_handler(noticed)
     try:
         with connection.lock, signals.deferred():
             signals.check()
             connection.pgconn.send_query(text.encode())
-            results_of = _results(connection.pgconn, while_waiting)
-            results = connection.wait(lock_wait.watch(results_of) if lock_wait else results_of)
+            results_of = _results(connection.pgconn, results, while_waiting)
+            connection.wait(lock_wait.watch(results_of) if lock_wait else results_of)
             if results and results[-1].error_field(pq.DiagnosticField.SQLSTATE) == _CANCELED:
                 signals.check()
     except psycopg.OperationalError as error:
         raise connection_lost(error) from None
+    finally:
+        connection.remove_notice_handler(noticed)
     for done, result in enumerate(results):
         if result.status == pq.ExecStatus.FATAL_ERROR:
             failed = errors.error_from_result(result, "utf-8")
@@ -77,13 +90,14 @@ def send(
 
 
 def _results(
-    connection: pq.abc.PGconn, while_waiting: Callable[[], object] | None
-) -> PQGen[list[pq.abc.PGresult]]:
-    """Return a result for each statement; those that succeeded share one, to save memory."""
+    connection: pq.abc.PGconn,
+    results: list[pq.abc.PGresult],
+    while_waiting: Callable[[], object] | None,
+) -> PQGen[None]:
+    """Add a result for each statement; those that succeeded share one, to save memory."""
     yield from generators.send(connection)
     if while_waiting:
         while_waiting()
-    results: list[pq.abc.PGresult] = []
     success: pq.abc.PGresult | None = None
     while not results or results[-1].status not in _COPYING:
         try:
@@ -94,10 +108,11 @@ def _results(
             break  # the server has closed the connection after an error
         if not result:
             break
+        if result.status == pq.ExecStatus.SINGLE_TUPLE:
+            continue
         if result.status not in (*_COPYING, pq.ExecStatus.FATAL_ERROR):
             result = success = success or result
         results.append(result)
-    return results
 
 
 def wait_for_disk(durable: bool) -> str:
@@ -133,7 +148,11 @@ def run_whole(
     """
     parsed = script.statements
     before = "".join(f"{statement}; " for statement in begin)
-    done, error = send(connection, before + script.text, lock_wait, while_waiting)
+    said = None
+    if lock_wait:
+        sent_from = -len(before)
+        said = reporter(lock_wait.report, script, parsed, len(begin), sent_from=sent_from)
+    done, error = send(connection, before + script.text, lock_wait, while_waiting, said)
     if error:
         done -= len(begin)
         failed = parsed[done] if 0 <= done < len(parsed) else None

@@ -16,6 +16,7 @@ from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
+from runner.execution.notices import reporter
 from runner.execution.sql_errors import own_sql_error
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
@@ -203,7 +204,8 @@ class Executor:
 
         Raises SqlError, after the transaction was rolled back.
         """
-        _, error = transactional.send(self.connection, text)
+        said = reporter(self._report, script, (), sent_from=0) if script else None
+        _, error = transactional.send(self.connection, text, on_notice=said)
         if error:
             self._abandon()
             where = f"at the commit of {script}" if script else "in the migration tables"

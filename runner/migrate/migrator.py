@@ -116,7 +116,8 @@ class Migrator:
         """How files wait for tables that other sessions use."""
         from runner.execution.lock_waits import LockWaits  # noqa: PLC0415
 
-        return LockWaits(self.connection, self.report, self._timeouts, self._backend_pid)
+        report = self.run_state.report
+        return LockWaits(self.connection, report, self._timeouts, self._backend_pid)
 
     @cached_property
     def _executor(self) -> Executor:

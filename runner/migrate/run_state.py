@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from runner.errors import NO_CHANGES, RunnerError
-from runner.events import Done, Report
+from runner.errors import NO_CHANGES, RunnerError, masked
+from runner.events import Done, Event, Note, Report
 from runner.migrate.run_log import RunLog
 
 _PARTICIPLES = {"apply": "applied", "rollback": "rolled back"}
@@ -20,8 +20,22 @@ class RunState:
         self.current = ""  # the state sentence of the file being run, if the run ends now
         self.last_durable = time.monotonic()
         self._participle = ""
+        self._notes: list[str] = []  # of the file being run
         self._report = report
         self._log = log
+
+    def report(self, event: Event) -> None:
+        """Report an event; a note of the file being run once, also if it is tried again."""
+        if isinstance(event, Note):
+            if masked(event.text) in self._notes:
+                return
+            self._notes.append(masked(event.text))
+        self._report(event)
+
+    def with_notes(self, done: Done) -> Done:
+        """Return what was done with the notes since the last file, for the run log."""
+        notes, self._notes = self._notes, []
+        return done._replace(notes=(*done.notes, *notes))
 
     def begin(self, operation: str) -> None:
         self.finished, self.current, self._participle = [], "", _PARTICIPLES[operation]
@@ -29,7 +43,7 @@ class RunState:
     def committed(self, done: Done) -> None:
         """Record a commit that is not durable yet."""
         self.current = ""
-        self.unreported.append(done)
+        self.unreported.append(self.with_notes(done))
         self.finished.append(done.id)
 
     def durable(self) -> None:
@@ -46,7 +60,10 @@ class RunState:
         if self._log:
             sqlstate = getattr(error, "sqlstate", "")
             self._log.write(
-                **attempt._asdict(), outcome="failed", error=error.message, sqlstate=sqlstate
+                **self.with_notes(attempt)._asdict(),
+                outcome="failed",
+                error=error.message,
+                sqlstate=sqlstate,
             )
 
     def sentence(self, failing: str = "") -> str:

@@ -106,7 +106,8 @@ def _load_all(
                 transactional.run_whole(connection, script, state=NO_CHANGES, lock_wait=lock_wait)
             finally:
                 ms = round((time.monotonic() - started) * 1000, 1)
-                loaded.append(Done("seed", script.path.stem, script.sha256, ms))
+                done = Done("seed", script.path.stem, script.sha256, ms)
+                loaded.append(run_state.with_notes(done))
         connection.execute(transactional.RESET_SESSION.encode())
         counts = list(_counts(connection, tables))
         _, error = transactional.send(connection, "commit")

@@ -18,6 +18,7 @@ from runner.errors import NO_CHANGES, RunnerError, SqlError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.execution.lock_waits import LockWaits
+from runner.execution.notices import reporter
 from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
@@ -163,7 +164,8 @@ class _Rehearser:
     def _step(self, file: Migration, statement: Statement) -> Step:
         started = time.monotonic()
         lock_wait = self._lock_waits.for_file(file.header)
-        _, failed = transactional.send(self._connection, statement.text, lock_wait)
+        said = reporter(lock_wait.report, file, [statement], sent_from=statement.start)
+        _, failed = transactional.send(self._connection, statement.text, lock_wait, on_notice=said)
         ms = _ms(started)
         if failed:
             state = f"{lock_wait.blocker}\n{NO_CHANGES}".strip()

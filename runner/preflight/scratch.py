@@ -64,6 +64,7 @@ class ScratchServer:
         of: str | None = None,
         like: Connection | None = None,
         files: Sequence[Migration] = (),
+        report: Report = silent,
     ) -> Iterator[Migrator]:
         """Create a database, yield a migrator for it, and drop it.
 
@@ -82,7 +83,7 @@ class ScratchServer:
                 with connect(self.target(name)) as made:
                     lacking.set_path(made, like, files)
             with connect(self.target(name)) as connection:
-                yield Migrator(connection, fingerprints=False)
+                yield Migrator(connection, report=report, fingerprints=False)
         finally:
             self._execute("drop database if exists {} with (force)", name)
 

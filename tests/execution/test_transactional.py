@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout
-from conftest import Database
+from conftest import Database, one_server
 
 from runner.errors import DatabaseUnreachable, FileError, RunnerError, SqlError
 from runner.execution import transactional
@@ -76,6 +76,70 @@ def test_error_without_position_points_at_its_statement(checkout: Checkout) -> N
     assert error.place
     assert (error.place.line, error.place.column) == (5, 3)
     assert error.detail == "Key (n)=(1) already exists."
+
+
+@one_server
+def test_messages_of_the_server_have_the_line_that_raised_them(checkout: Checkout) -> None:
+    """Warnings, and what a file raises; not what guards say, nor what the runner's own SQL does."""
+    checkout.write(
+        _0001_a="""\
+        create function f(n int) returns int language plpgsql as $$ begin
+            raise notice 'f %', n; return n; end $$;
+        create table a (n int);
+        create view v as select n from a;
+        grant select on a to pg_monitor; set role pg_monitor; revoke insert on a from public;
+        reset role; do $$ begin
+            raise info 'one';
+            perform f(2);
+            raise warning 'two' using detail = 'more', hint = 'password = hunter2';
+        end $$; do $$ begin raise notice 'three'; raise log 'not shown'; end $$;
+        set role pg_monitor; select n from a; revoke all on a from pg_monitor; reset role;
+        select f(4);
+        select 1; do $$ begin for i in 1..3 loop raise notice 'five'; end loop; end $$;
+        drop table if exists nowhere; create table if not exists a ();
+        drop table a cascade;
+        create table b (n int);
+        create function g() returns trigger language plpgsql as $$ begin
+            raise warning 'late'; return null; end $$;
+        create constraint trigger t after insert on b initially deferred
+            for each row execute function g();
+        insert into b values (1);
+        """,
+        _0002_b="""\
+        -- transactional: false
+        do $$ begin raise warning 'first'; end $$;
+
+        select f(6);
+        vacuum (verbose, truncate off) b;
+        select 1 / 0;
+        """,
+    )
+    result = checkout.runner("apply", "--json")
+    notes = [note.removeprefix("sql/") for note in result.document["notes"]]
+    of_n = 'could be revoked for column "n" of relation "a"'
+    first = [
+        '0001_a.sql:5: WARNING: no privileges could be revoked for "a"',
+        f"0001_a.sql:5: WARNING: no privileges {of_n}",
+        "0001_a.sql:7: INFO: one",
+        "0001_a.sql:8: NOTICE: f 2",
+        "0001_a.sql:9: WARNING: two\n  more\n  password = ***",
+        "0001_a.sql:10: NOTICE: three",
+        '0001_a.sql:11: WARNING: no privileges could be revoked for "a"',
+        f"0001_a.sql:11: WARNING: no privileges {of_n}",
+        "0001_a.sql:12: NOTICE: f 4",
+        "0001_a.sql:13: NOTICE: five",
+        "0001_a.sql:15: NOTICE: drop cascades to view v",
+        "0001_a.sql: WARNING: late",
+    ]
+    second = ["0002_b.sql:2: WARNING: first", "0002_b.sql:4: NOTICE: f 6"]
+    assert notes[: len(first)] == first
+    assert notes[len(first) : len(first) + 2] == second
+    assert notes[len(first) + 2].startswith("0002_b.sql:5: INFO: vacuuming")
+    logged = [[n.removeprefix("sql/") for n in line["notes"]] for line in checkout.log_lines()]
+    assert logged == [first, notes[len(first) :]]
+    assert [one["notes"] for one in result.document["done"]] == [
+        result.document["notes"][: len(first)]
+    ]
 
 
 def test_error_in_function_has_context(checkout: Checkout) -> None:

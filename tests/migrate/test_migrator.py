@@ -454,8 +454,8 @@ def test_success_is_reported_only_after_a_durable_commit(
     sent: list[str] = []
     send = transactional.send
 
-    def recording(connection: Any, text: str, *lock_wait: Any) -> Any:
-        answer = send(connection, text, *lock_wait)
+    def recording(connection: Any, text: str, *more: Any, **named: Any) -> Any:
+        answer = send(connection, text, *more, **named)
         if "commit" in text:
             sent.append("waits" if "do $$" in text else "does not wait")
         return answer
@@ -478,9 +478,9 @@ def test_after_a_failure_completed_files_are_durable_before_being_reported(
     sent: list[str] = []
     send = transactional.send
 
-    def recording(connection: Any, text: str, *lock_wait: Any) -> Any:
+    def recording(connection: Any, text: str, *more: Any, **named: Any) -> Any:
         sent.append(text)
-        return send(connection, text, *lock_wait)
+        return send(connection, text, *more, **named)
 
     monkeypatch.setattr(transactional, "send", recording)
     monkeypatch.setattr("runner.migrate.executor._REPORT_EVERY", 1e9)

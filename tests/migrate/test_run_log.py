@@ -16,7 +16,18 @@ from runner.events import Event, Note
 from runner.migrate.run_log import RunLog
 from runner.studio.data import run_log
 
-FIELDS = {"at", "operation", "id", "sha256", "ms", "outcome", "server_version", "target", "by"}
+FIELDS = {
+    "at",
+    "operation",
+    "id",
+    "sha256",
+    "ms",
+    "notes",
+    "outcome",
+    "server_version",
+    "target",
+    "by",
+}
 
 
 @pytest.fixture

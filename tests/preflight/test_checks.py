@@ -315,6 +315,17 @@ def test_values_of_a_row_are_no_counts_that_fill_a_disk(
         assert shown == ("1min",)
 
 
+def test_what_a_file_raises_is_shown_once_and_fails_no_check(
+    scratch: ScratchServer, folder: Path
+) -> None:
+    says = "do $$ begin raise info 'one'; raise warning 'two'; end $$;"
+    files = migrations(folder, _0002_says=says, _0002_says__rollback="do $$ begin end $$;")
+    found = checks.check(scratch, files)
+    assert [one for one in found.failed if "squawk" not in one.summary] == []
+    name = folder / "0002_says.sql"
+    assert found.notes == [f"{name}:2: INFO: one", f"{name}:2: WARNING: two"]
+
+
 def test_file_that_behaves_differently_under_psql_is_found(
     scratch: ScratchServer, folder: Path
 ) -> None:

@@ -525,21 +525,14 @@ def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout
     )
     checkout.write(
         _0003_fill="set role row_writer;\nupdate public.shops set id = 2;\n"
-        "do $$ begin raise notice 'mine'; raise warning 'look'; end $$;"
-        "revoke insert on shops from pg_monitor; drop table if exists public.nowhere;"
+        "do $$ begin raise notice 'mine'; end $$;"
     )
     result = checkout.runner("plan")
     assert "no row was changed, and row-level security applies" in " ".join(result.out.split())
+    assert "sql/0003_fill.sql:3: NOTICE: mine\n" in result.err
     result = checkout.runner("apply")
     assert (result.code, result.err.count("no row changed in ")) == (0, 1), result.err
     assert "sql/0003_fill.sql: no row changed in shops" in result.err.replace("public.", "")
-    # What the server says too: warnings, and what the file itself raises, but not "skipping".
-    said = [line for line in result.err.splitlines() if line[:7] in ("NOTICE:", "WARNING")]
-    assert said[:3] == [
-        "NOTICE: mine",
-        "WARNING: look",
-        'WARNING: no privileges could be revoked for "shops"',
-    ]
 
 
 @one_server

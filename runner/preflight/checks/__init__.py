@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from runner.errors import Interrupted, RunnerError
-from runner.events import Report, Working, silent
+from runner.events import Event, Note, Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
@@ -52,7 +52,12 @@ def check(
     needed = files if only is None else files[: files.index(only) + 1]
     linted = lint.findings(needed if only is None else [only])
     unlinted = lint.not_tried()
-    with Chain(scratch, needed) as empty, Chain(scratch, needed) as filled:
+
+    def said(event: Event) -> None:
+        if isinstance(event, Note) and event.text not in found.notes:
+            found.notes.append(event.text)
+
+    with Chain(scratch, needed, said) as empty, Chain(scratch, needed) as filled:
         checker = _Checker(empty, filled, seeds, found.notes)
         for number in range(len(needed)) if only is None else [len(needed) - 1]:
             file = needed[number]

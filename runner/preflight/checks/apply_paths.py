@@ -94,7 +94,7 @@ def apply_with_psql(
                 text=True,
                 check=False,
             )
-            if ran.returncode or ran.stdout.strip() or ran.stderr.strip():
+            if ran.returncode or ran.stdout.strip():  # what is INFO goes to stderr in any case
                 output = (ran.stdout + ran.stderr).strip().splitlines()
                 summary = "psql fails" if ran.returncode else "psql prints rows"
                 return [Finding(PSQL, "", summary, tuple(output))]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
+from runner.events import Report, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection, connect
@@ -17,9 +18,12 @@ from runner.schema.snapshot import Snapshot
 class Chain:
     """A database with the files before a number; another one after a failure."""
 
-    def __init__(self, scratch: ScratchServer, files: Sequence[Migration]) -> None:
+    def __init__(
+        self, scratch: ScratchServer, files: Sequence[Migration], report: Report = silent
+    ) -> None:
         self._scratch = scratch
         self._files = files
+        self._report = report
         self._opened = ExitStack()
         self._migrator: Migrator | None = None
         self._reader: Connection | None = None
@@ -45,7 +49,7 @@ class Chain:
         """Return the migrator of a database with the files before this number, counted from 0."""
         if self._migrator is None or number < self._applied:
             self.spoiled()
-            self._migrator = self._opened.enter_context(self._scratch.database())
+            self._migrator = self._opened.enter_context(self._scratch.database(report=self._report))
             target = self._scratch.target(self._migrator.connection.info.dbname)
             self._reader = self._opened.enter_context(connect(target))
             self._applied = 0

@@ -1,0 +1,78 @@
+"""What the server says beside its results while it runs a file, with the line that raised it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import Diagnostic
+
+from runner.errors import Place
+from runner.events import Note, Report
+from runner.execution.sql_errors import offset
+from runner.files import statements
+from runner.files.sql_file import SqlFile
+from runner.files.statements import Statement
+
+OnNotice = Callable[[Diagnostic, int, pq.abc.PGconn], None]
+
+# Of the notices, those that a file raises itself, and what CASCADE took along: others say that a
+# guard met what it is for ("already exists, skipping"). Messages are translated, so by the function
+# of PostgreSQL's source: of PL/pgSQL, PL/Python and PL/Perl, then of CASCADE.
+_SHOWN = ("exec_stmt_raise", "PLy_output", "plperl_util_elog", "reportDependentObjects")
+# "no privileges could be revoked for column tableoid", after the same of the table
+_SYSTEM_COLUMN = re.compile(r"(?a)\W(?:ctid|tableoid|[cx]max|[cx]min)\W")
+_RETURN_ROWS = ("call", "execute", "explain", "select", "table", "values", "with")
+_FUNCTION = re.compile(r"function (?:\"?\w+\"?\.)?\"?(\w+)\"?(?:\(| line)")
+
+
+def reporter(
+    report: Report, script: SqlFile, of: Sequence[Statement], before: int = 0, *, sent_from: int
+) -> OnNotice:
+    """Return what reports messages about the statements `of` a file, `before` of which others ran.
+
+    It gets a message and the number of results that were read. `sent_from`: as for `sql_error`.
+    """
+
+    def said(diag: Diagnostic, done: int, connection: pq.abc.PGconn) -> None:
+        level = diag.severity_nonlocalized
+        if level not in ("WARNING", "INFO") and diag.source_function not in _SHOWN:
+            return
+        text = diag.message_primary or ""
+        if diag.source_function == "restrict_and_check_grant" and _SYSTEM_COLUMN.search(text):
+            return
+        number = done - before
+        now, after = (of[n] if 0 <= n < len(of) else None for n in (number, number + 1))
+        raised = after if _is_ahead(connection) and not _may_raise(now, diag) else now
+        line = None
+        if raised or diag.statement_position:
+            at = offset(diag, script, raised, sent_from)
+            line = statements.place(script.text, at, "").line
+        details = (f"\n  {each}" for each in (diag.message_detail, diag.message_hint) if each)
+        place = Place(str(script), line)
+        report(Note(f"{place}: {level}: {text}{''.join(details)}"))
+
+    return said
+
+
+def _is_ahead(connection: pq.abc.PGconn) -> bool:
+    """Return whether a message may be about the statement after the one whose result is awaited.
+
+    libpq hands out messages beyond a result that was not read yet. Then, or after the columns of
+    a result, it refuses this mode, which does no more than hand out rows one by one.
+    """
+    try:
+        connection.set_single_row_mode()
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def _may_raise(statement: Statement | None, diag: Diagnostic) -> bool:
+    """Return whether a message after the columns of a result is of the statement that has them."""
+    if not statement or not set(statement.words[:1]) & set(_RETURN_ROWS):
+        return False
+    called = _FUNCTION.findall(diag.context or "")
+    return not called or called[-1] in statement.text
