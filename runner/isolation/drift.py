@@ -146,8 +146,8 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
         _second(migrator.connection) as second,
         ThreadPoolExecutor(max_workers=1) as pool,
     ):
-        applied = _applied(migrator, plan, Path(folder))
-        building = pool.submit(_built, version, applied, second or migrator.connection)
+        files = applied(migrator, plan, Path(folder))
+        building = pool.submit(_built, version, files, second or migrator.connection)
         if second is None:
             building.exception()  # waits, because both need the one connection
         yield finish
@@ -165,7 +165,7 @@ def _built(version: int, files: Sequence[Migration], like: Connection) -> Snapsh
         return scratch.snapshot_of(files, like=like)
 
 
-def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
+def applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
     """Return the applied files; a missing one is restored from the text that was recorded."""
     if not any(entry.record for entry in plan.entries):
         return [entry.migration for entry in plan.entries if entry.migration]
@@ -185,7 +185,7 @@ def _applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
 def _differs(of_object: Sequence[Difference], views: Collection[str]) -> Breach:
     """Return one breach for all differences of one object; columns of `views` have no fix."""
     first = of_object[0]
-    fixes = [d.fix or ("" if d.of in views else _statement(d)) for d in of_object]
+    fixes = [d.fix or ("" if d.of in views else statement(d)) for d in of_object]
     details = [d.as_drift().removeprefix(f"{first.object}: ") for d in of_object]
     return Breach(
         proof=NAME,
@@ -198,7 +198,7 @@ def _differs(of_object: Sequence[Difference], views: Collection[str]) -> Breach:
     )
 
 
-def _statement(extra: Difference) -> str:
+def statement(extra: Difference) -> str:
     """Return the statement that removes what no file makes, and its rows; '' for the rest.
 
     Also FORCE where the files have it against the attributes of the owner; ONLY says that these do

@@ -16,6 +16,7 @@ from runner.queries import query
 from runner.schema import snapshot
 
 _APPLY = "Is everything applied? python -m runner apply"
+_RESTORED = f"{_APPLY}\nAfter a restore: python -m runner apply --restored"
 
 
 def check(connection: Connection, config: Config, schemas: Sequence[str]) -> TenantMap:
@@ -36,7 +37,7 @@ def check(connection: Connection, config: Config, schemas: Sequence[str]) -> Ten
         people.check(connection, config)
     for role in absent:
         name = next(n for n, actor in config.actors.items() if actor.role == role)
-        raise config.error(("actors", name), f"there is no role {role}", hint=_APPLY)
+        raise config.error(("actors", name), f"there is no role {role}", hint=_RESTORED)
     if unknown:
         raise UsageError(
             f"There is no schema {', '.join(unknown)}",

@@ -43,7 +43,7 @@ def baseline(
         differences, foreign = separate_foreign(tables, here, there)
         if differences:
             match = _last_match(migrator, here, scratch, chosen)
-            raise _mismatch(last, differences, match)
+            raise _mismatch(last, differences, match, is_recorded=bool(migrator.records()))
     if foreign:
         report(Note(foreign_advice(foreign)))
     known = migrator.records()
@@ -68,12 +68,16 @@ def _last_match(
     return match
 
 
-def _mismatch(last: Migration, found: Sequence[Difference], match: str) -> PlanError:
+def _mismatch(
+    last: Migration, found: Sequence[Difference], match: str, *, is_recorded: bool
+) -> PlanError:
     count = f"{len(found)} difference{'' if len(found) == 1 else 's'}"
     lines = [f"  {d.as_drift()}" for d in found[:_SHOWN]]
     if len(found) > _SHOWN:
         lines.append(f"  … and {len(found) - _SHOWN} more")
-    if match:
+    if is_recorded:
+        lines.append("If it was restored from a dump: python -m runner apply --restored")
+    elif match:
         lines.append(
             f"It matches the files up to {match}: python -m runner baseline --to {match}, then "
             "apply."

@@ -14,7 +14,7 @@ from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
 
-_DEFAULT_PATH = '"$user", public'
+DEFAULT_PATH = '"$user", public'
 _ROLE = re.compile(r'role "(.+)" does not exist')
 _EXTENSION = re.compile(r'extension "(.+)" is not available')
 FOLDER_SETTING = 18  # the first version with extension_control_path
@@ -25,7 +25,7 @@ def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> 
     ((path, schemas),) = like.execute(
         "select current_setting('search_path'), current_schemas(false)::text[]"
     )
-    if path == _DEFAULT_PATH:
+    if path == DEFAULT_PATH:
         return
     texts = [file.text for file in files]
     for schema in schemas:

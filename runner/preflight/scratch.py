@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -29,6 +29,7 @@ from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 from runner.settings import EMBEDDED_VERSIONS
 
+Read = TypeVar("Read")
 _OWNER = "postgres"
 _LACKS = ("0A000", "42704", "58P01")  # no such extension, collation provider, role or library
 
@@ -90,15 +91,26 @@ class ScratchServer:
     def snapshot_of(
         self, files: Sequence[Migration], *, like: Connection | None = None
     ) -> Snapshot:
-        """Return the schema that files produce. Raises FileError or SqlError for a bad file.
+        """Return the schema that files produce; raises as `read_of`."""
+        return self.read_of(files, snapshot.take, like=like)
 
-        `like`: a database that has roles, extensions or a search_path which they may need.
+    def read_of(
+        self,
+        files: Sequence[Migration],
+        read: Callable[[Connection], Read],
+        *,
+        like: Connection | None = None,
+    ) -> Read:
+        """Return what `read` finds in a database with these files.
+
+        `like`: a database that has roles, extensions or a search_path which they may need. Raises
+        FileError or SqlError for a bad file.
         """
         while True:
             with self.database(like=like, files=files) as migrator:
                 try:
                     apply(migrator, files)
-                    return snapshot.take(migrator.connection)
+                    return read(migrator.connection)
                 except SqlError as error:
                     if not (like and self._supply(error, like)):
                         raise self._explained(error) from None

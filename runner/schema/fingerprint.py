@@ -13,6 +13,12 @@ from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
 
+_OTHER_VERSION = (
+    "Manual changes were not looked for: the last run was on another major version of PostgreSQL, "
+    "or of another release of the runner. To look once, and to remember the result: "
+    "python -m runner apply --restored"
+)
+
 
 def store_sql() -> str:
     """Return the statements that store the fingerprint with the newest log entry."""
@@ -36,7 +42,7 @@ def changed_since(connection: Connection, report: Report = silent) -> Changed | 
     """Return since when the catalog differs from what the last run left. Reads only.
 
     None where it does not, and where that is unknown: no fingerprint is stored, or one of another
-    format or major version, or a lock does not let the catalog be read, which is reported.
+    format or major version, or a lock does not let the catalog be read. The last two are reported.
     """
     try:
         row = connection.execute(query("schema/stored_fingerprint")).fetchone()
@@ -50,5 +56,7 @@ def changed_since(connection: Connection, report: Report = silent) -> Changed | 
     except LockTimeout as error:
         report(Note(f"Manual changes were not looked for. {error.message}"))
         return None
-    comparable = stored.rpartition(":")[0] == now.rpartition(":")[0]
-    return Changed(after, since) if comparable and stored != now else None
+    if stored.rpartition(":")[0] != now.rpartition(":")[0]:
+        report(Note(_OTHER_VERSION))
+        return None
+    return Changed(after, since) if stored != now else None

@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--renumbered", action="store_true", help="record applied files under their new numbers"
     )
     parser.add_argument(
+        "--restored", action="store_true", help="first make what a restored dump lacks, as roles"
+    )
+    parser.add_argument(
         "--ignore-records", action="store_true", help="apply what another tool's table records"
     )
     arguments.add_out_of_order(parser)
@@ -48,7 +51,17 @@ def run(context: Context) -> int:
 
             with migrator.lock():
                 renumbered.accept(migrator, compare(files, migrator.records()))
-        return context.document(**apply_pending(context, migrator, files))
+        made: dict[str, Any] = {}
+        if context.options.restored:
+            from runner.isolation import restored
+
+            with migrator.lock():
+                made = {"restored": restored.heal(migrator, files, context.report)}
+            shown = (
+                made["restored"] if context.console.verbose else restored.summary(made["restored"])
+            )
+            context.say(*shown, "restored: the database is what its files make")
+        return context.document(**made, **apply_pending(context, migrator, files))
 
 
 def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) -> dict[str, Any]:

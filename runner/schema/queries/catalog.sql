@@ -1010,7 +1010,8 @@ facts (kind, name, of, trait, value, make, unmake) as (
     from default_privileges as d
     union all
     select
-        o.kind, o.name, o.of, 'owner', o.owner::regrole::text, null,
+        o.kind, o.name, o.of, 'owner', o.owner::regrole::text,
+        format('alter %s owner to %s', o.alter, o.owner::regrole),
         format('alter %s owner to %I', o.alter, me.rolname)
     from owned as o
     cross join me

@@ -1,0 +1,149 @@
+"""Make what a restore of a dump has lost, as the files say: roles, privileges, policies, settings.
+
+pg_dump writes no roles, and of the database itself neither privileges nor settings. What names a
+missing role, such as a policy, fails when the dump is read. A dump with --no-acl has no privileges
+at all, and PUBLIC then has those of a new object. The comparison is that of drift.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+
+from runner.errors import NO_CHANGES, PlanError
+from runner.events import Report, Working
+from runner.files.loader import Migration
+from runner.isolation import drift
+from runner.isolation.fixes import order
+from runner.migrate.migrator import Migrator
+from runner.migrate.plan import compare
+from runner.postgres.connection import Connection
+from runner.preflight import foreign
+from runner.preflight.diff import Difference
+from runner.preflight.lacking import DEFAULT_PATH
+from runner.preflight.scratch import OtherServer, ScratchServer, scratch_server, version_like
+from runner.queries import query
+from runner.schema import fingerprint, snapshot
+from runner.schema.snapshot import Snapshot
+
+_PRIVILEGE = re.compile(r"[a-z ]+ to (.+)")  # the trait of a fact in schema/queries/catalog.sql
+_KIND = re.compile(r"(?s)((?:create|alter|comment on) \w+|\w+) .*")
+_ROLES = "select rolname::text from pg_catalog.pg_roles"
+_SHOWN = 40  # lines of what is left to do
+_Server = set[tuple[str, str, str]]  # rows of queries/of_the_server.sql: role, kind, statements
+
+
+def heal(migrator: Migrator, files: Sequence[Migration], report: Report) -> list[str]:
+    """Make what a restore has lost; return the statements that ran. The caller holds the lock.
+
+    Raises PlanError, with a list, for what differs beyond that, and what this role may not make.
+    """
+    connection, plan = migrator.connection, compare(files, migrator.records())
+    if not plan.applied():
+        raise PlanError(
+            "This database has no records of migrations, so it is no restored copy of one that has",
+            hint="Was schema yoyo in the dump? To record what is here: python -m runner baseline",
+        )
+    report(Working("building the catalog from the files"))
+    tables = foreign.tables(connection)
+    here = snapshot.take(connection)
+    with TemporaryDirectory() as folder, scratch_server(version_like(here), other=True) as scratch:
+        applied = drift.applied(migrator, plan, Path(folder))
+        there, server = scratch.read_of(applied, _read, like=connection)
+        lost = _lost_of_server(connection, server, scratch, applied)
+    differ = foreign.separate_foreign(tables, here, there)[0]
+    fixes = [d.fix or drift.statement(d) for d in differ if _is_lost(d)]
+    made = order.parts(order.joined(filter(None, fixes)))[0]
+    made.sort(key=lambda statement: " owner to " in statement)  # who gave it away may grant no more
+    done: list[str] = []
+    refused: list[str] = []
+    for statement in [*lost, *made]:
+        problem = _execute(connection, statement)
+        (refused if problem else done).append(f"{statement}{problem}")
+    left = foreign.separate_foreign(tables, snapshot.take(connection), there)[0] if done else differ
+    if refused or left:
+        raise _unfinished(refused, left, done)
+    with connection.transaction():  # what `status` compares with, on this version of the server
+        connection.execute(fingerprint.store_sql().encode())
+    return done
+
+
+def summary(done: Sequence[str]) -> list[str]:
+    """Return how many statements of each kind ran."""
+    kinds = Counter(_KIND.sub(r"\1", statement) for statement in done)
+    return [f"{count:>6,}  {kind}" for kind, count in kinds.items()]
+
+
+def _read(connection: Connection) -> tuple[Snapshot, _Server]:
+    return snapshot.take(connection), _of_the_server(connection)
+
+
+def _of_the_server(connection: Connection) -> _Server:
+    with connection.transaction(force_rollback=True):
+        connection.execute(snapshot.PIN.encode())
+        return set(connection.execute(query("isolation/of_the_server")).fetchall())
+
+
+def _lost_of_server(
+    connection: Connection, there: _Server, scratch: ScratchServer, files: Sequence[Migration]
+) -> list[str]:
+    """Return the statements that make missing roles, and missing settings of the database."""
+    ((name, path),) = connection.execute(
+        "select quote_ident(current_database()), current_setting('search_path')"
+    )
+    here = _of_the_server(connection)
+    known = {role for role, *_ in here} | {role for (role,) in connection.execute(_ROLES)}
+    if isinstance(scratch.server, OtherServer):  # which has roles of other projects, too
+        texts = "\n".join(file.text for file in files)
+        there = {row for row in there if row[0] is None or re.search(rf"\b{row[0]}\b", texts)}
+    found = []
+    for role, kind, statements in sorted(there - here, key=_in_order):
+        if role in known and kind != "membership":
+            continue  # a role that is here keeps its attributes
+        if role is None and "search_path" in statements and path != DEFAULT_PATH:
+            continue  # of the scratch database
+        found.append(f"{statements.replace('{database}', name)};")
+    return found
+
+
+def _in_order(row: tuple[str, str, str]) -> tuple[int, str]:
+    return ("role", "membership", "setting").index(row[1]), row[2]
+
+
+def _is_lost(d: Difference) -> bool:
+    """Return whether a restore causes a difference: what is missing here, or open as if new."""
+    if privilege := _PRIVILEGE.fullmatch(d.trait):
+        return d.before is None or (d.after is None and privilege[1] == "public")
+    if d.trait in ("comment", "owner"):
+        return d.before is None
+    return d.trait == "force" or (d.kind == "policy" and d.is_whole and d.before is None)
+
+
+def _execute(connection: Connection, statement: str) -> str:
+    """Run a statement; return the reason if PostgreSQL refuses it, as a comment."""
+    try:
+        with connection.transaction():
+            connection.execute(f"set local lock_timeout = '2s'; {statement}".encode())
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        return f"  -- {error.diag.message_primary}"
+    return ""
+
+
+def _unfinished(refused: list[str], left: Sequence[Difference], done: list[str]) -> PlanError:
+    lines = [f"  {d.as_drift()}" for d in left]
+    lines[_SHOWN:] = [f"  … and {len(lines) - _SHOWN} more"] if lines[_SHOWN:] else []
+    if refused:
+        lines += ["PostgreSQL refused these. Run them as a role that may:", *refused]
+    fixes = "For the statements that fix each: python -m runner verify --only drift"
+    return PlanError(
+        "The database is not what its files make, beyond what was made now",
+        hint="\n".join([*lines, fixes] if left else lines),
+        state=f"{len(done)} statements made what a restore loses." if done else NO_CHANGES,
+    )
