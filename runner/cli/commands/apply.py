@@ -36,9 +36,9 @@ def run(context: Context) -> int:
     from runner.migrate.plan import compare
 
     files = context.files()
-    edited = context.find(files, context.options.accept_edit)
     with context.migrator() as migrator:
-        if edited:
+        files = compare(files, migrator.records()).files
+        if edited := context.find(files, context.options.accept_edit):
             from runner.preflight import edits
 
             with migrator.lock():
@@ -55,9 +55,9 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
     """Apply what is pending, print a summary, and return its JSON keys."""
     from runner.migrate.plan import ADVICE, State, compare
 
-    to = context.find(files, getattr(context.options, "to", None))
     out_of_order = getattr(context.options, "out_of_order", False)
     plan = compare(files, migrator.records())
+    to = context.find(plan.files, getattr(context.options, "to", None))
     if plan.of(State.EDITED, State.MISSING):
         from runner.preflight import edits
 
