@@ -73,7 +73,8 @@ def on_target(
         f"set local lock_timeout = {round(lock_timeout * 1000)};"
         f" set local statement_timeout = {round(hold * 1000)};"
         f" set local idle_in_transaction_session_timeout = {round(hold * 1000)}"
-        + f"; {SEQUENTIAL}" * transactional.by_statement(connection)
+        + f"; {SEQUENTIAL}"
+        * transactional.by_statement(connection)
     )
     done: list[Rehearsal] = []
     with connection.transaction(force_rollback=True):

@@ -219,3 +219,43 @@ def test_index_outside_a_transaction_and_seeds(checkout: Checkout) -> None:
         loaded = checkout.runner("seed")
         assert loaded.code == 0, loaded.err
     assert checkout.value("select count(*) from public.things where org_id = 21") == 2
+
+
+def test_forgotten_tenant_table_is_named_with_its_statements(checkout: Checkout) -> None:
+    assert checkout.runner("apply", "--with", "citus").code == 0
+    checkout.write(
+        _0002_notes="""\
+        create table public.notes (
+            org_id int not null references public.tenants (id), id int not null,
+            primary key (org_id, id), code text unique
+        );
+        create table public.kinds (id int primary key);
+        alter table public.notes enable row level security;
+        create policy mine on public.notes using (org_id = (select 1));
+        create policy fence on public.notes as restrictive using (true);
+        """
+    )
+    error = checkout.runner("apply", "--json").document["error"]
+    assert error["message"].startswith("public.notes has org_id and is not distributed")
+    statement = (
+        "select create_distributed_table('public.notes', 'org_id', "
+        "colocate_with => 'public.tenants');"
+    )
+    assert error["hint"].splitlines()[1:] == [
+        "drop policy fence on public.notes;",
+        "-- alter policy mine on public.notes: without a sub-select",
+        "-- unique index notes_code_key: with org_id",
+        statement,
+    ]
+    status = checkout.runner("status", "--json")
+    assert (status.code, status.document["undistributed"][0]["table"]) == (2, "public.notes")
+
+    checkout.file(
+        "sql/citus/0002_distribute_notes.sql",
+        "-- depends: 0002_notes\ndrop policy fence on public.notes;\n"
+        "alter policy mine on public.notes using (org_id = 1);\n"
+        f"alter table public.notes drop constraint notes_code_key;\n{statement}\n",
+    )
+    applied = checkout.runner("apply")
+    assert applied.code == 0, applied.err
+    assert checkout.runner("status").code == 0

@@ -63,13 +63,14 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
 
         edits.refuse(migrator, plan)
     if plan.pending(to=to, out_of_order=out_of_order):
-        from runner.preflight import foreign
+        from runner.preflight import distribution, foreign
 
         with migrator.lock():  # another run may have applied them by now
             plan = compare(files, migrator.records())
             if not getattr(context.options, "ignore_records", False):
                 foreign.refuse(migrator.connection, plan, report=context.report)
             migrator.apply(plan.pending(to=to, out_of_order=out_of_order))
+            distribution.require(migrator.connection)
             plan = compare(files, migrator.records())
     for state in (State.MISSING, State.COSMETIC):
         if entries := plan.of(state):
