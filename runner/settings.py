@@ -6,6 +6,7 @@ The only module that reads the environment.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,10 @@ EMBEDDED_VERSIONS = (18, 16)
 SCRATCH_URL = "RUNNER_SCRATCH_URL"  # read by preflight
 _LONGEST_WAIT = 2_000_000  # seconds, 23 days: PostgreSQL's own limit is 2^31 ms
 FLAGS = (
-    *("database_url", "sql_dir", "seeds_dir", "env_file", "log"),
+    *("database_url", "sql_dir", "sources", "seeds_dir", "env_file", "log"),
     *("wait", "lock_wait", "lock_timeout", "busy_wait"),
 )
+_YOYO_SOURCES = re.compile(r"(?m)^sources[ \t]*[=:](.*(?:\n[ \t]+.*)*)")
 # Variables that select a server on their own; PGUSER or PGPASSWORD do not.
 _NAMING = ("PGSERVICE", "PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE")
 
@@ -40,6 +42,7 @@ class Settings:
     database_source: str  # where it came from, for messages
     environ: Mapping[str, str] = field(repr=False)  # the environment, over what .env has
     sql_dir: Path
+    sources: tuple[str, ...]  # further ones: folders in sql_dir
     seeds_dir: Path
     home: Path  # .runner: data of the embedded server, run log
     log: Path
@@ -92,11 +95,14 @@ def load(
         )
     home = Path(values.get("RUNNER_HOME", ".runner"))
     log = flags.get("log") or values.get("RUNNER_LOG")
+    sql_dir = Path(flags.get("sql_dir") or values.get("RUNNER_SQL_DIR", "sql"))
+    sources = flags.get("sources") or values.get("RUNNER_WITH", "").split()
     return Settings(
         database_url=url,
         database_source=source if url is not None else "the embedded PostgreSQL",
         environ=values,
-        sql_dir=Path(flags.get("sql_dir") or values.get("RUNNER_SQL_DIR", "sql")),
+        sql_dir=sql_dir,
+        sources=tuple(sources or _sources_in_yoyo_ini(sql_dir)),
         seeds_dir=Path(flags.get("seeds_dir") or values.get("RUNNER_SEEDS_DIR", "seeds")),
         home=home,
         log=Path(log or home / "runs.jsonl"),
@@ -136,6 +142,16 @@ def _read_env_file(named: str | None) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     return {name: value for name, value in values.items() if value}
+
+
+def _sources_in_yoyo_ini(sql_dir: Path) -> list[str]:
+    """Return the folders in sql_dir among the `sources` of the current folder's yoyo.ini."""
+    try:
+        found = _YOYO_SOURCES.search(Path("yoyo.ini").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return []
+    paths = [Path(word) for word in (found[1] if found else "").split()]
+    return [path.name for path in paths if path.parent == sql_dir]
 
 
 def _seconds(

@@ -27,6 +27,7 @@ from runner.migrate.session import migrator_for
 from runner.postgres.connection import translate_errors
 from runner.preflight import foreign
 from runner.preflight.confirmation import require_to_roll_back
+from runner.preflight.rollbacks import refuse_needed
 
 _MARKED = "Marked without a look at the database. To compare it first: python -m runner baseline"
 
@@ -66,14 +67,15 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         self._console.say("There is no lock to break: it is released when its connection ends.")
 
     def get_applied_migration_hashes(self) -> list[str]:
-        return [get_migration_hash(id_) for id_ in self.migrator.records()]
+        return [get_migration_hash(id_.rpartition("/")[2]) for id_ in self.migrator.records()]
 
     def to_apply(self, migration_list: MigrationList) -> MigrationList:
         """Return the pending ones in order. Raises PlanError as `python -m runner apply` does."""
-        return self._chosen(migration_list, [m.id for m in self._plan(migration_list).pending()])
+        return self._chosen(migration_list, self._plan(migration_list).pending())
 
     def to_rollback(self, migration_list: MigrationList) -> MigrationList:
-        return self._chosen(migration_list, [m.id for m in self._plan(migration_list).applied()])
+        applied = self._plan(migration_list).applied()
+        return self._chosen(migration_list, [e.migration for e in applied if e.migration])
 
     def apply_migrations(self, migration_list: MigrationList, force: bool = False) -> None:
         _refuse(force, migration_list)
@@ -87,7 +89,9 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         assert self.migrator.target  # noqa: S101 - `migrator_for` sets it
         everything = len(migration_list) == len(self.migrator.records()) > 1
         require_to_roll_back(self.migrator.target, None, everything=everything)
-        self.migrator.roll_back(_files(migration_list))
+        files = _files(migration_list)
+        refuse_needed(self._plan(migration_list), files)
+        self.migrator.roll_back(files)
         self._summary("rolled back", len(migration_list))
 
     def mark_migrations(self, migration_list: MigrationList) -> None:
@@ -104,9 +108,11 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
     def _plan(self, migration_list: MigrationList) -> Plan:
         return compare(_all_files(migration_list), self.migrator.records())
 
-    def _chosen(self, migration_list: MigrationList, ids: Iterable[str]) -> MigrationList:
-        by_id: dict[str, YoyoMigration] = {m.id: m for m in migration_list}
-        return migration_list.replace([by_id[id_] for id_ in ids if id_ in by_id])
+    def _chosen(
+        self, migration_list: MigrationList, files: Iterable[loader.Migration]
+    ) -> MigrationList:
+        by_name: dict[str, YoyoMigration] = {m.id: m for m in migration_list}
+        return migration_list.replace([by_name[f.name] for f in files if f.name in by_name])
 
     def _summary(self, operation: str, count: int) -> None:
         self._console.say(f"{count} {operation}" if count else f"nothing to be {operation}")
@@ -130,14 +136,22 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
 
 def _all_files(migration_list: MigrationList) -> list[loader.Migration]:
-    """Return all files of the folders yoyo chose from: the order depends on all of them."""
-    folders = {Path(migration.path).parent for migration in migration_list}
-    return [file for folder in sorted(folders) for file in loader.read(folder)]
+    """Return all files of the folders yoyo chose from: the order depends on all of them.
+
+    A folder in a folder of migrations is a further source of that one.
+    """
+    sources: dict[Path, list[str]] = {}
+    for folder in sorted({Path(migration.path).parent for migration in migration_list}):
+        is_further = any(folder.parent.glob("[0-9]*.sql"))
+        sources.setdefault(folder.parent if is_further else folder, [])
+        if is_further:
+            sources[folder.parent].append(folder.name)
+    return [file for folder, names in sources.items() for file in loader.read(folder, names)]
 
 
 def _files(migration_list: MigrationList) -> list[loader.Migration]:
-    by_id = {file.id: file for file in _all_files(migration_list)}
-    return [by_id[migration.id] for migration in migration_list]
+    by_name = {file.name: file for file in _all_files(migration_list)}
+    return [by_name[migration.id] for migration in migration_list]
 
 
 def _refuse(force: bool, migration_list: MigrationList) -> None:

@@ -20,6 +20,13 @@ def add_global(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("global options")
     group.add_argument("-d", "--database-url", metavar="URL", help="the database")
     group.add_argument("--sql-dir", metavar="DIR", help="the migrations (default: sql)")
+    group.add_argument(
+        "--with",
+        dest="sources",
+        metavar="NAME",
+        action="append",
+        help="also the migrations in the folder NAME of these; repeatable",
+    )
     group.add_argument("--seeds-dir", metavar="DIR", help="the seeds (default: seeds)")
     group.add_argument("--env-file", metavar="FILE", help="instead of .env")
     group.add_argument("--log", metavar="FILE", help="the run log (default: .runner/runs.jsonl)")
@@ -37,6 +44,7 @@ def repeated(options: argparse.Namespace) -> str:
     names = ("database_url", "sql_dir", "seeds_dir", "env_file")
     given = {f"--{name.replace('_', '-')}": getattr(options, name) for name in names}
     words = [word for flag, value in given.items() if value for word in (flag, masked(value))]
+    words += [word for name in options.sources or () for word in ("--with", name)]
     return "".join(f" {shlex.quote(word)}" for word in words)
 
 

@@ -34,10 +34,10 @@ class Context:
         self._database: dict[str, Any] = {}  # JSON keys of a command that uses one
 
     def files(self) -> list[Migration]:
-        """Return the migrations. Raises UsageError or FileError."""
+        """Return the migrations of all chosen sources. Raises UsageError or FileError."""
         from runner.files import loader  # noqa: PLC0415 - not needed by every command
 
-        return loader.read(self.settings.sql_dir)
+        return loader.read(self.settings.sql_dir, self.settings.sources)
 
     def seeds(self) -> list[SqlFile]:
         """Return the seed files; there may be none in the folder. Raises UsageError."""

@@ -26,6 +26,8 @@ from runner.queries import query
 from runner.settings import Timeouts
 
 LOCK_FAILURES = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+# In parallel, Citus refuses many a second statement about a table in one transaction.
+SEQUENTIAL = "set local citus.multi_shard_modify_mode = sequential"
 _PAUSES = (0.25, 5.0)  # seconds between attempts: the first and the longest
 _LOOK_EVERY = 1.0  # seconds
 _REPORT_EVERY = 10.0  # seconds
@@ -61,13 +63,20 @@ class LockWait:
         self._pid = 0
         self._reported = (0, 0.0)  # pid, and when
 
-    def transaction_settings(self) -> list[str]:
-        """Return the statements that configure the file's transaction; they end with it."""
+    def transaction_settings(self, *, workers: bool = False) -> list[str]:
+        """Return the statements that configure the file's transaction; they end with it.
+
+        `workers`: those of Citus wait for locks, too. Each has to be a message of its own then.
+        """
+        locks = self._settings("set local", self._lock_timeout)
+        if workers:
+            propagate = "set local citus.propagate_set_commands = {}"
+            locks = [SEQUENTIAL, propagate.format("local"), *locks, propagate.format("none")]
         idle = self._header.idle_in_transaction_session_timeout
         timeout = _IDLE_TIMEOUT if idle is None else idle
         return [
             f"set local idle_in_transaction_session_timeout = {timeout}",
-            *self._settings("set local", self._lock_timeout),
+            *locks,
         ]
 
     def statement_settings(self, text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,10 +25,25 @@ _LONGEST_ID = 255  # yoyo's column
 
 @dataclass(frozen=True)
 class Migration(SqlFile):
-    """A numbered file; its id is the file name without `.sql`, as in yoyo."""
+    """A numbered file. Its id is its name, as in yoyo; of a further source, `source/name`."""
 
     id: str
     number: int
+
+    @property
+    def name(self) -> str:
+        """The file name without `.sql`."""
+        return self.id.rpartition("/")[2]
+
+    @property
+    def source(self) -> str:
+        """The name of its source, a folder in the folder of migrations; "" for that folder."""
+        return source_of(self.id)
+
+    def depends(self, known: Collection[str]) -> list[str]:
+        """Return the ids among `known` that its header names: of its own source, else plain."""
+        names = ((f"{self.source}/{name}", name) for name in self.header.depends)
+        return [own if own in known else name for own, name in names]
 
     @cached_property
     def rollback(self) -> SqlFile:
@@ -39,7 +54,7 @@ class Migration(SqlFile):
                 hint="Restore a backup. Files after it, if there are any, can be rolled back: "
                 f"python -m runner rollback --to {self.id}",
             )
-        path = self.path.with_name(self.id + _ROLLBACK)
+        path = self.path.with_name(self.name + _ROLLBACK)
         if not path.is_file():
             raise FileError(
                 f"{self.id} has no rollback file: {path} does not exist",
@@ -48,17 +63,50 @@ class Migration(SqlFile):
         return SqlFile(path)
 
 
-def read(folder: Path) -> list[Migration]:
+def source_of(id_: str) -> str:
+    return id_.rpartition("/")[0]
+
+
+def read(folder: Path, sources: Iterable[str] = ()) -> list[Migration]:
     """Return the migrations of a folder in the order in which they are applied.
 
-    Raises UsageError when the folder does not exist or has none, FileError for a file that looks
+    `sources`: folders in it, each with numbers of its own, whose files are among them: each after
+    the files that it depends on and the file before it in its source; without any such dependency
+    on the folder's own files, after all of these.
+
+    Raises UsageError when a folder does not exist or has none, FileError for a file that looks
     like a migration and is not one: no run may silently skip a file.
     """
+    found = _read(folder, "")
+    for source in sorted(set(sources)):
+        found += _read(folder / source, f"{source}/")
+    by_name: dict[str, Migration] = {}
+    for file in found:
+        if (other := by_name.setdefault(file.name, file)) is not file:
+            raise FileError(
+                f"{other} and {file} have one name, by which yoyo records a migration",
+                hint="Rename the one that is applied nowhere.",
+            )
+    return _place(_sort(found))
+
+
+def with_recorded(files: Sequence[Migration], ids: Iterable[str]) -> list[Migration]:
+    """Return the files, and those of each further source that recorded ids are of, if it exists."""
+    known = {file.source for file in files}
+    folder = next((file.path.parent for file in files if not file.source), None)
+    others = {source_of(id_) for id_ in ids} - known
+    found = [name for name in others if folder and name and (folder / name).is_dir()]
+    return read(folder, known - {""} | {*found}) if folder and found else list(files)
+
+
+def _read(folder: Path, prefix: str) -> list[Migration]:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise UsageError(
             f"The folder of migrations {folder} {what}",
-            hint="Run from the root of the repository, or name the folder: --sql-dir DIR",
+            hint=f"To create it: python -m runner new --with {folder.name} NAME"
+            if prefix
+            else "Run from the root of the repository, or name the folder: --sql-dir DIR",
         )
     found: list[Migration] = []
     rollbacks: list[Path] = []
@@ -82,7 +130,7 @@ def read(folder: Path) -> list[Migration]:
         if ending == _ROLLBACK:
             rollbacks.append(path)
         else:
-            found.append(_migration(path))
+            found.append(_migration(path, prefix))
         _require_file(path)
     if not found:
         raise UsageError(
@@ -90,23 +138,31 @@ def read(folder: Path) -> list[Migration]:
             hint="Create the first one: python -m runner new create_something",
         )
     _check_numbers(found)
-    known = {migration.id for migration in found}
+    known = {migration.name for migration in found}
     for path in rollbacks:
         if path.name.removesuffix(_ROLLBACK) not in known:
             raise FileError(
                 f"{path} is the rollback file of a migration that does not exist",
                 hint="Its name must be the migration's name with .rollback.sql at the end.",
             )
-    return _sort(found)
+    return found
 
 
 def find(migrations: Iterable[Migration], name: str) -> Migration:
-    """Return the migration with this path, id, number or unambiguous prefix. Raises UsageError."""
-    name = Path(name).name.removesuffix(".sql").removesuffix(".rollback")
+    """Return the migration with this path, id, number or unambiguous prefix. Raises UsageError.
+
+    A further source is named before it: citus/0001. Without, those of the folder itself rank first.
+    """
     known = list(migrations)
+    source = Path(name).parent.name
+    if not source or source not in {m.source for m in known}:
+        source = ""
+    name = Path(name).name.removesuffix(".sql").removesuffix(".rollback")
     number = number_of(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
-    exact = [m for m in known if name == m.id or number == m.number]
-    matches = exact or [m for m in known if m.id.startswith(name)]
+    matches: list[Migration] = []
+    for among in ([m for m in known if m.source == source], known[: len(known) * (not source)]):
+        exact = [m for m in among if name == m.name or number == m.number]
+        matches = matches or exact or [m for m in among if m.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
     ids = [m.id for m in matches or known]
@@ -123,13 +179,13 @@ def number_of(text: str) -> int:
     return int(digits.ljust(14, "0") if DATE.match(digits) else digits)
 
 
-def _migration(path: Path) -> Migration:
-    id_ = path.stem
-    if foreign := other_tools.of_name(id_):
+def _migration(path: Path, prefix: str) -> Migration:
+    id_ = prefix + path.stem
+    if foreign := other_tools.of_name(path.stem):
         raise FileError(f"{path} has a name of {foreign[0]}", hint=foreign[1])
-    match = _NAME.match(id_)
+    match = _NAME.match(path.stem)
     if not match:
-        odd = _NOT_IN_NAME.search(id_)
+        odd = _NOT_IN_NAME.search(path.stem)
         raise FileError(
             f"{path} does not have the name of a migration",
             hint="Names are a number, an underscore, words: 0007_add_teams.sql. No spaces."
@@ -169,33 +225,36 @@ def _check_numbers(found: list[Migration]) -> None:
                 hint="Pad the numbers to the same width, so that every tool uses the same order.",
             )
         if earlier.number == later.number and not (
-            DATE.match(later.id) or earlier.id in later.header.depends
+            DATE.match(later.name) or earlier.name in later.header.depends
         ):
             raise FileError(
                 f"Two migrations have the number {later.number}: "
                 f"{earlier.path.name} and {later.path.name}",
                 hint="Give one that is applied nowhere the next free number. If both are applied, "
-                f"state their order in {later.path.name}: -- depends: {earlier.id}",
+                f"state their order in {later.path.name}: -- depends: {earlier.name}",
             )
 
 
 def _sort(found: list[Migration]) -> list[Migration]:
     """Sort by number, each after those it depends on."""
     by_id = {migration.id: migration for migration in found}
+    own = {id_: migration for id_, migration in by_id.items() if not migration.source}
     ordered: dict[str, Migration] = {}
     for migration in found:
         waiting = {migration.id: migration}  # a chain, each depends on the next
         while waiting:
             id_, current = next(reversed(waiting.items()))
-            first = next((name for name in current.header.depends if name not in ordered), None)
+            # The folder's own files are complete without those of a further source.
+            near = by_id if current.source else own
+            first = next((name for name in current.depends(near) if name not in ordered), None)
             if first is None:
                 ordered[id_] = current
                 del waiting[id_]
-            elif first not in by_id:
+            elif first not in near:
                 raise FileError(
                     f"{current} depends on {first}, which does not exist",
                     place=current.find_in_header(first),
-                    hint=_nearest(first, by_id.keys() - {id_}),
+                    hint=_nearest(first, near.keys() - {id_}),
                 )
             elif first in waiting:
                 ids = [*waiting, first]
@@ -208,6 +267,18 @@ def _sort(found: list[Migration]) -> list[Migration]:
             else:
                 waiting[first] = by_id[first]
     return list(ordered.values())
+
+
+def _place(ordered: list[Migration]) -> list[Migration]:
+    """Move the files of further sources from the end to after what they depend on."""
+    if not ordered[-1].source:
+        return ordered
+    at: dict[str, int] = {}  # by id, or source: after which of the folder's own files
+    for index, file in enumerate(ordered):
+        after = [at[id_] for id_ in (*file.depends(at), file.source) if id_ in at]
+        at[file.id] = max(after, default=len(ordered)) if file.source else index
+        at[file.source] = at[file.id]
+    return sorted(ordered, key=lambda file: at[file.id])
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

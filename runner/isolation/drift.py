@@ -176,7 +176,7 @@ def applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
         if entry.migration:
             files.append(entry.migration)
         elif (content := recorder.content(migrator.connection, entry.id)) is not None:
-            path = folder / f"{entry.id}.sql"
+            path = folder / f"{number}.sql"
             path.write_text(content, encoding="utf-8")
             files.append(Migration(path, entry.id, number))
     return files

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 
 from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError
@@ -78,6 +78,8 @@ class Executor:
                     run = self._non_transactional
                 try:
                     run(migration, script, operation, last=number == len(work))
+                    if "citus" in script.text:  # it may have created the extension
+                        vars(self).pop("_each", None)
                 except BaseException as error:
                     signals.ignore_further()
                     self._abandon()
@@ -97,7 +99,8 @@ class Executor:
         state = self._run_state.sentence(migration.id)
         self._run_state.current = f"No changes of {migration.id} were kept."
         lock_wait = self._lock_waits.for_file(script.header)
-        begin = (f"/* {operation} {migration.id} */ begin", *lock_wait.transaction_settings())
+        settings = lock_wait.transaction_settings(workers=self._each)
+        begin = (f"/* {operation} {migration.id} */ begin", *settings)
         # Made while the server runs the file.
         record = cache(partial(self._record_sql, migration, operation, None, last=last))
 
@@ -110,6 +113,7 @@ class Executor:
                 lock_wait=lock_wait,
                 begin=begin,
                 while_waiting=record,
+                each=self._each,
             )
             return started
 
@@ -205,11 +209,16 @@ class Executor:
         Raises SqlError, after the transaction was rolled back.
         """
         said = reporter(self._report, script, (), sent_from=0) if script else None
-        _, error = transactional.send(self.connection, text, on_notice=said)
+        send = transactional.send_each if self._each else transactional.send
+        _, error = send(self.connection, text, on_notice=said)
         if error:
             self._abandon()
             where = f"at the commit of {script}" if script else "in the migration tables"
             raise own_sql_error(error, where, state=state, hint=hint)
+
+    @cached_property
+    def _each(self) -> bool:
+        return transactional.by_statement(self.connection)
 
     def _abandon(self, *, over: bool = True) -> None:
         """Roll back an open transaction, and make earlier commits durable.

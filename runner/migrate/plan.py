@@ -1,4 +1,4 @@
-"""Compare migration files with the recorded migrations. No I/O."""
+"""Compare migration files with the recorded migrations. No database access."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 from runner.errors import PlanError
-from runner.files.loader import Migration
+from runner.files.loader import Migration, source_of, with_recorded
 
 
 class Record(NamedTuple):
@@ -64,6 +65,11 @@ class Plan:
 
     entries: tuple[Entry, ...]
 
+    @property
+    def files(self) -> list[Migration]:
+        """All files, those of each recorded source among them."""
+        return [entry.migration for entry in self.entries if entry.migration]
+
     def of(self, *states: State) -> list[Entry]:
         return [entry for entry in self.entries if entry.state in states]
 
@@ -106,24 +112,42 @@ class Plan:
         return [file for _, file in chosen]
 
     def applied(self) -> list[Entry]:
-        """Return what is applied, newest first: the order in which it is rolled back."""
-        return [entry for entry in reversed(self.entries) if entry.record]
+        """Return what is applied, newest first: the order in which it is rolled back.
+
+        Of one source, the order of its files counts; between sources, when each was applied.
+        """
+        latest: dict[str, datetime] = {}
+        recorded = []
+        for entry in self.entries:
+            if entry.record:
+                source, at = source_of(entry.id), entry.record.applied_at or datetime.min
+                latest[source] = max(at, latest.get(source, at))
+                recorded.append((latest[source], entry))
+        return [entry for _, entry in sorted(recorded, key=itemgetter(0))][::-1]
 
 
 def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
-    """Return the state of every file and every record."""
-    newest = max((m.number for m in files if m.id in records), default=-1)
+    """Return the state of every file and every record, also of sources that records alone name."""
+    files = with_recorded(files, records)
+    newest: dict[str, int] = {}  # by source: each has numbers of its own
+    for file in files:
+        if file.id in records:
+            newest[file.source] = max(file.number, newest.get(file.source, -1))
     pairs = ((file, records.get(file.id)) for file in files)
     entries = [Entry(file.id, _state(file, record, newest), file, record) for file, record in pairs]
     for id_ in sorted(records.keys() - {file.id for file in files}):
-        index = next((i for i, entry in enumerate(entries) if entry.id > id_), len(entries))
+        later = (
+            i for i, e in enumerate(entries) if e.id > id_ and source_of(e.id) == source_of(id_)
+        )
+        index = next(later, len(entries))
         entries.insert(index, Entry(id_, State.MISSING, None, records[id_]))
     return Plan(tuple(entries))
 
 
-def _state(file: Migration, record: Record | None, newest: int) -> State:
+def _state(file: Migration, record: Record | None, newest: Mapping[str, int]) -> State:
     if record is None:
-        return State.OUT_OF_ORDER if file.number < newest else State.PENDING
+        is_late = file.number < newest.get(file.source, -1)
+        return State.OUT_OF_ORDER if is_late else State.PENDING
     if record.partially_rolled_back:
         return State.PARTIAL
     if record.sha256 is None or record.sha256 == file.sha256:

@@ -88,7 +88,7 @@ def sql_of(
         unfinished: also delete the progress of a run outside a transaction.
     """
     values: dict[str, Any] = {
-        "hash": hashlib.sha256(migration.id.encode()).hexdigest(),
+        "hash": hashlib.sha256(migration.name.encode()).hexdigest(),  # as yoyo knows it
         "id": migration.id,
         "operation": operation,
         "user": operating_system_user(),

@@ -93,7 +93,8 @@ def accept(
     report(Working(f"dry run of {edited.id}"))
     _refuse_changes(edited, _effects_here(migrator, edited), "run on this database")
     version = migrator.connection.info.server_version // 10000
-    before = files[: files.index(edited)]
+    # What a further source makes of the files before it may need another kind of server.
+    before = [f for f in files[: files.index(edited)] if f.source in ("", edited.source)]
     with (
         tempfile.TemporaryDirectory() as folder,
         scratch_server(version, report, other=True) as scratch,
@@ -116,7 +117,8 @@ def _effects_here(migrator: Migrator, edited: Migration) -> list[Difference]:
     with connection.transaction(force_rollback=True):
         connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
         before = snapshot.take(connection)
-        transactional.run_whole(connection, edited, state=NO_CHANGES)
+        each = transactional.by_statement(connection)
+        transactional.run_whole(connection, edited, state=NO_CHANGES, each=each)
         connection.execute(transactional.RESET_SESSION.encode())
         return difference(before, snapshot.take(connection))
 

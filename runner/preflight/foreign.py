@@ -82,6 +82,7 @@ def recorded(connection: Connection, plan: Plan) -> list[tuple[ForeignTable, lis
     A number alone says so only in a database that has no records of the runner.
     """
     pending = [e.migration for e in plan.of(State.PENDING, State.OUT_OF_ORDER) if e.migration]
+    pending = [file for file in pending if not file.source]  # the numbers are the folder's own
     if not pending:
         return []
     by_number = not plan.applied()

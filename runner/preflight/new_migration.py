@@ -25,10 +25,12 @@ _HEADER = """\
 def write(sql_dir: Path, name: str, known: Sequence[loader.Migration]) -> list[Path]:
     """Write the next migration and its rollback file; return the paths.
 
-    `known`: the migrations of the folder, in order. Raises OSError.
+    `known`: the migrations of the folder, and those it is a further source of, in order. The new
+    one depends on the last of each. Raises OSError.
     """
     id_ = next_name(sql_dir, name)
-    depends = f"-- depends: {known[-1].id}\n" if known else ""
+    last = {file.source: file.name for file in known}
+    depends = f"-- depends: {' '.join(last.values())}\n" if known else ""
     files = [sql_dir / f"{id_}.sql", sql_dir / f"{id_}.rollback.sql"]
     for path, title, line in zip(files, (id_, f"{id_}: rollback"), (depends, ""), strict=True):
         with path.open("x", encoding="utf-8") as file:

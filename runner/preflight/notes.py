@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.execution import concurrent_indexes, non_transactional
-from runner.files.loader import Migration
+from runner.files.loader import Migration, source_of
 from runner.migrate import recorder
 from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
@@ -76,6 +76,7 @@ def as_json(entry: Entry, said: Mapping[str, str]) -> dict[str, Any]:
     record, file = entry.record, entry.migration
     return {
         "id": entry.id,
+        "source": source_of(entry.id) or None,
         "state": entry.state.value,
         "file": str(file.path) if file else None,
         "sha256": file.sha256 if file else None,

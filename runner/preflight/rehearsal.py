@@ -17,7 +17,7 @@ from psycopg import pq
 from runner.errors import NO_CHANGES, RunnerError, SqlError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
-from runner.execution.lock_waits import LockWaits
+from runner.execution.lock_waits import SEQUENTIAL, LockWaits
 from runner.execution.notices import reporter
 from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
@@ -74,6 +74,8 @@ def on_target(
         f"set local lock_timeout = {round(lock_timeout * 1000)};"
         f" set local statement_timeout = {round(hold * 1000)};"
         f" set local idle_in_transaction_session_timeout = {round(hold * 1000)}"
+        + f"; {SEQUENTIAL}"
+        * transactional.by_statement(connection)
     )
     done: list[Rehearsal] = []
     with connection.transaction(force_rollback=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.errors import UsageError
+from runner.errors import PlanError, UsageError
 from runner.events import Note, Report
-from runner.files.loader import Migration
+from runner.files.loader import Migration, source_of
 from runner.migrate.migrator import Migrator
-from runner.migrate.plan import Entry
+from runner.migrate.plan import Entry, Plan
 
 
 def chosen(
@@ -32,8 +32,11 @@ def chosen(
     return list(applied[: ids.index(stop.id)])
 
 
-def roll_back(migrator: Migrator, entries: Sequence[Entry]) -> None:
-    """Roll back applied migrations. Raises UsageError where the file of one is missing."""
+def roll_back(migrator: Migrator, plan: Plan, entries: Sequence[Entry]) -> None:
+    """Roll back applied migrations, in this order.
+
+    Raises UsageError where the file of one is missing, PlanError where another source needs one.
+    """
     for entry in entries:
         if entry.migration is None:
             raise UsageError(
@@ -41,4 +44,29 @@ def roll_back(migrator: Migrator, entries: Sequence[Entry]) -> None:
                 "this checkout",
                 hint="Check out the branch or release that has it.",
             )
-    migrator.roll_back([entry.migration for entry in entries if entry.migration])
+    files = [entry.migration for entry in entries if entry.migration]
+    refuse_needed(plan, files)
+    migrator.roll_back(files)
+
+
+def refuse_needed(plan: Plan, files: Sequence[Migration]) -> None:
+    """Raise PlanError if an applied file of another source needs one of these.
+
+    One that is not here may need any.
+    """
+    gone = {file.id for file in files}
+    for entry in plan.entries:
+        source, file = source_of(entry.id), entry.migration
+        if not (source and entry.record) or entry.id in gone:
+            continue
+        others = [id_ for id_ in gone if source_of(id_) != source]
+        if needed := [id_ for id_ in others if not file or id_ in file.depends(gone)]:
+            name = needed[-1]
+            why = "depends on it"
+            hint = f"What was applied after it: python -m runner rollback --to {name}"
+            if not file:
+                why = "has no file here"
+                hint = f"Check out the branch or release that has the source {source}."
+            raise PlanError(
+                f"{name} cannot be rolled back: {entry.id} is applied and {why}", hint=hint
+            )

@@ -308,6 +308,7 @@ def test_json_times_are_iso_8601_in_utc(checkout: Checkout) -> None:
     line: dict[str, Any] = checkout.runner("status", "--json").document["migrations"][0]
     assert set(line) == {
         "id",
+        "source",
         "state",
         "file",
         "sha256",

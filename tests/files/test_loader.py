@@ -236,3 +236,65 @@ def test_any_names_are_read_in_order_or_refused(
     shown = [name for name in names if not name.startswith((".", "_"))]
     assert [m.id for m in found] == sorted(n for n in shown if not n.endswith(".rollback"))
     assert [m.number for m in found] == sorted({m.number for m in found})
+
+
+# --- further sources ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_sources(folder: Path) -> Path:
+    write_files(folder, "0001_a", "0002_b", "0003_c")
+    for name in ("more", "other"):
+        (folder / name).mkdir()
+    write_files(folder / "more", "0002_y", _0001_x="depends: 0002_b", _0003_z="depends: 0003_c")
+    write_files(folder / "other", _0001_o="depends: more/0002_y")
+    return folder
+
+
+def test_file_of_a_further_source_comes_after_what_it_depends_on(two_sources: Path) -> None:
+    assert ids(two_sources) == ["0001_a", "0002_b", "0003_c"]
+    assert [
+        f"{file}".removeprefix(f"{two_sources}/") for file in loader.read(two_sources, ["more"])
+    ] == [
+        "0001_a.sql",
+        "0002_b.sql",
+        "more/0001_x.sql",
+        "more/0002_y.sql",
+        "0003_c.sql",
+        "more/0003_z.sql",
+    ]
+    both = [file.id for file in loader.read(two_sources, ["other", "more"])]
+    assert both[2:5] == ["more/0001_x", "more/0002_y", "other/0001_o"]
+    write_files(two_sources / "more", _0001_x="depends on nothing")
+    first = [file.id for file in loader.read(two_sources, ["more"])]
+    assert first[2:] == ["0003_c", "more/0001_x", "more/0002_y", "more/0003_z"]
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("0002", "0002_b"),
+        ("more/0002", "more/0002_y"),
+        ("sql/more/0002_y.rollback.sql", "more/0002_y"),
+        ("0002_y", "more/0002_y"),
+        ("sql/0002_b.sql", "0002_b"),
+    ],
+)
+def test_find_looks_in_a_further_source_if_it_is_named_or_nothing_else_matches(
+    two_sources: Path, name: str, id_: str
+) -> None:
+    assert loader.find(loader.read(two_sources, ["more"]), name).id == id_
+
+
+def test_sources_that_contradict_each_other_are_refused(two_sources: Path) -> None:
+    with pytest.raises(UsageError, match=r"absent does not exist") as missing:
+        loader.read(two_sources, ["absent"])
+    assert "new --with absent NAME" in missing.value.hint
+    write_files(two_sources, _0004_d="depends: more/0001_x")
+    with pytest.raises(FileError, match="depends on more/0001_x, which does not exist"):
+        loader.read(two_sources, ["more"])
+    (two_sources / "0004_d.sql").unlink()
+    write_files(two_sources / "more", "0001_a")
+    (two_sources / "more" / "0001_x.sql").unlink()
+    with pytest.raises(FileError, match="have one name, by which yoyo records a migration"):
+        loader.read(two_sources, ["more"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import plan
 from runner.migrate.plan import ADVICE, Plan, Record, State, compare, require_recorded
+from runner.preflight.rollbacks import refuse_needed
 
 IDS = ("0001_a", "0002_b", "0003_c", "0004_d")
 
@@ -183,3 +186,48 @@ def test_partially_rolled_back_migration_can_be_applied_or_rolled_back(folder: P
     assert ids(found.pending()) == ["0003_c", "0004_d"]
     assert [entry.id for entry in found.applied()] == ["0003_c", "0002_b", "0001_a"]
     assert not found.clean
+
+
+# --- further sources ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_sources(folder: Path) -> Path:
+    (folder / "more").mkdir()
+    for name, depends in (("0001_x", "0002_b"), ("0002_y", "0001_x")):
+        text = f"-- depends: {depends}\ncreate table {name[5:]} ();\n"
+        (folder / "more" / f"{name}.sql").write_text(text)
+    return folder
+
+
+def at(hour: int, *ids: str) -> dict[str, Record]:
+    return {id_: Record(id_, datetime(2027, 1, 1, hour)) for id_ in ids}
+
+
+def test_recorded_source_is_used_without_being_chosen(two_sources: Path) -> None:
+    records = at(1, *IDS[:2]) | at(2, "more/0001_x") | at(3, "0003_c")
+    found = compare(loader.read(two_sources), records)
+    assert [f"{entry.id} {entry.state}" for entry in found.entries] == [
+        "0001_a applied",
+        "0002_b applied",
+        "more/0001_x applied",
+        "more/0002_y pending",  # numbered below 0003_c, which is of another source
+        "0003_c applied",
+        "0004_d pending",
+    ]
+    assert ids(found.pending()) == ["more/0002_y", "0004_d"]
+    assert [entry.id for entry in found.applied()] == [
+        "0003_c",
+        "more/0001_x",
+        "0002_b",
+        "0001_a",
+    ]
+    with pytest.raises(PlanError, match="0002_b cannot be rolled back: more/0001_x is applied"):
+        refuse_needed(found, [file for file in found.files if file.number == 2])
+    refuse_needed(found, [file for file in found.files if file.number < 3])
+
+    shutil.rmtree(two_sources / "more")
+    missing = compare(loader.read(two_sources), records)
+    assert missing.entries[-1][:2] == ("more/0001_x", State.MISSING)
+    with pytest.raises(PlanError, match=r"0003_c cannot be .* more/0001_x is applied and has no"):
+        refuse_needed(missing, missing.files[2:3])

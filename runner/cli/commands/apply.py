@@ -39,9 +39,9 @@ def run(context: Context) -> int:
     from runner.migrate.plan import compare
 
     files = context.files()
-    edited = context.find(files, context.options.accept_edit)
     with context.migrator() as migrator:
-        if edited:
+        files = compare(files, migrator.records()).files
+        if edited := context.find(files, context.options.accept_edit):
             from runner.preflight import edits
 
             with migrator.lock():
@@ -68,21 +68,22 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
     """Apply what is pending, print a summary, and return its JSON keys."""
     from runner.migrate.plan import ADVICE, State, compare
 
-    to = context.find(files, getattr(context.options, "to", None))
     out_of_order = getattr(context.options, "out_of_order", False)
     plan = compare(files, migrator.records())
+    to = context.find(plan.files, getattr(context.options, "to", None))
     if plan.of(State.EDITED, State.MISSING):
         from runner.preflight import edits
 
         edits.refuse(migrator, plan)
     if plan.pending(to=to, out_of_order=out_of_order):
-        from runner.preflight import foreign
+        from runner.preflight import distribution, foreign
 
         with migrator.lock():  # another run may have applied them by now
             plan = compare(files, migrator.records())
             if not getattr(context.options, "ignore_records", False):
                 foreign.refuse(migrator.connection, plan, report=context.report)
             migrator.apply(plan.pending(to=to, out_of_order=out_of_order))
+            distribution.require(migrator.connection)
             plan = compare(files, migrator.records())
     for state in (State.MISSING, State.COSMETIC):
         if entries := plan.of(state):

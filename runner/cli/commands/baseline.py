@@ -19,9 +19,10 @@ def run(context: Context) -> int:
     from runner.preflight.baseline import baseline
 
     files = context.files()
-    to = context.find(files, context.options.to)
     with context.migrator(create=False) as migrator:
         with migrator.lock():
+            files = compare(files, migrator.records()).files
+            to = context.find(files, context.options.to)
             recorded = baseline(migrator, files, to, report=context.report)
             plan = compare(files, migrator.records())
         left = len(plan.of(State.PENDING, State.OUT_OF_ORDER))

@@ -52,7 +52,7 @@ def run(context: Context) -> int:
             against = out_of_order.against(settings.sql_dir, options.base)
             files, moved = stack.enter_context(against)
         else:
-            files = context.files()
+            files = loader.read(settings.sql_dir, options.sources or ())
             moved = [loader.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
         for file in files if only is None else files[: files.index(only) + 1]:
@@ -68,7 +68,9 @@ def run(context: Context) -> int:
             found.add_overall(out_of_order.NAME, failed, note)
         lock = settings.sql_dir / lock_file.FILE
         if lock.exists() and only is None:
-            found.add_overall(lock.name, review.findings(scratch, context.files(), lock))
+            found.add_overall(
+                lock.name, review.findings(scratch, loader.read(settings.sql_dir), lock)
+            )
     missed = options.strict and found.missed
     return context.document(
         PROOF_FAILED if found.failed or missed else DONE,

@@ -16,20 +16,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
+    from runner.files import loader
     from runner.isolation import new_table
     from runner.preflight import new_migration
 
-    folder, name = context.settings.sql_dir, context.options.name
+    folder, name, sources = context.settings.sql_dir, context.options.name, context.options.sources
+    if sources and (sources[1:] or context.options.table):
+        raise UsageError("new takes one --with NAME, and not with --table")
+    source = "".join(sources or ())
     try:
-        folder.mkdir(exist_ok=True)
-        known = context.files() if any(folder.glob("*.sql")) else []
+        (folder / source).mkdir(exist_ok=True)
+        read = [at for at in {"", source} if any((folder / at).glob("*.sql"))]
+        known = loader.read(folder, {*read} - {""}) if "" in read else []
         write = new_table.write if context.options.table else new_migration.write
-        files = write(folder, name, known)
+        files = write(folder / source, name, known)
     except OSError as error:
         raise UsageError(
             f"{error.filename} cannot be created: {error.strerror}",
             state="No other file was created.",
         ) from None
     context.say(*map(str, files))
-    context.console.note(f"Edit them, then: python -m runner check --file {files[0].stem}")
+    id_ = f"{source}/{files[0].stem}".lstrip("/")
+    context.console.note(f"Edit them, then: python -m runner check --file {id_}")
     return context.document(files=files)

@@ -43,11 +43,11 @@ def run(context: Context) -> int:
     if options.hold <= 0:
         raise UsageError("--hold is a number of seconds above 0")
     files = context.files()
-    to = context.find(files, options.to)
     with context.migrator(create=False, log=False, quiet=options.sql) as migrator:
         plan = compare(files, migrator.records())
         edits.refuse(migrator, plan)
         foreign.refuse(migrator.connection, plan, report=context.report)
+        to = context.find(plan.files, options.to)
         pending = plan.pending(to=to, out_of_order=options.out_of_order)
         if options.sql:
             return _script(context, migrator, pending)

@@ -34,7 +34,9 @@ def run(context: Context) -> int:
         refuse_remote(context)
         if not context.settings.embedded:
             with migrator.lock():
-                roll_back(migrator, compare(files, migrator.records()).applied())
+                plan = compare(files, migrator.records())
+                files = plan.files  # of each source that was applied
+                roll_back(migrator, plan, plan.applied())
         applied = apply_pending(context, migrator, files)
         return context.document(**applied, tables=load_seeds(context, migrator, scripts))
 

@@ -30,14 +30,14 @@ def run(context: Context) -> int:
     if options.steps is not None and options.steps < 1:
         raise UsageError("--steps is a number from 1")
     files = context.files()
-    stop = context.find(files, options.to)
     with context.migrator(create=False) as migrator:
         require_to_roll_back(context.target, options.typed_name, everything=options.all, command="")
         with migrator.lock():
-            applied = compare(files, migrator.records()).applied()
+            plan = compare(files, migrator.records())
+            applied, stop = plan.applied(), context.find(plan.files, options.to)
             steps = None if options.all else options.steps or 1
             chosen = rollbacks.chosen(applied, steps, stop, context.report)
-            rollbacks.roll_back(migrator, chosen)
+            rollbacks.roll_back(migrator, plan, chosen)
         left = len(applied) - len(chosen)
         context.say(f"{len(chosen)} rolled back, {left} still applied{context.elapsed}")
         return context.document(done=context.console.done, applied=left)

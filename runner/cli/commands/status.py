@@ -18,6 +18,7 @@ EXIT_CODES = "2 there is something to do, "
 def run(context: Context) -> int:
     """Show the state of every migration. Writes nothing."""
     from runner.migrate.plan import State, compare
+    from runner.preflight.distribution import undistributed
     from runner.preflight.notes import as_json, notes
     from runner.schema import fingerprint
 
@@ -26,18 +27,23 @@ def run(context: Context) -> int:
         plan = compare(files, migrator.records())
         changed = fingerprint.changed_since(migrator.connection, context.report)
         said = notes(migrator.connection, plan)
-        code = DONE if plan.clean and not changed else SOMETHING_TO_DO
-        _show(context, plan, changed, said)
+        missed = undistributed(migrator.connection)
+        code = DONE if plan.clean and not changed and not missed else SOMETHING_TO_DO
+        _show(context, plan, changed, said, is_clean=code == DONE)
+        context.say(*(f"{one}:\n{one.statements}" for one in missed))
         return context.document(
             code,
             clean=code == DONE,
             changed_since=f"{changed.since.isoformat()}Z" if changed else None,
             counts={state.value: len(plan.of(state)) for state in State},
+            undistributed=missed,
             migrations=[as_json(entry, said) for entry in plan.entries],
         )
 
 
-def _show(context: Context, plan: Plan, changed: Changed | None, said: dict[str, str]) -> None:
+def _show(
+    context: Context, plan: Plan, changed: Changed | None, said: dict[str, str], *, is_clean: bool
+) -> None:
     from runner.migrate.plan import ADVICE
     from runner.preflight.notes import advice, lines, table
 
@@ -51,6 +57,6 @@ def _show(context: Context, plan: Plan, changed: Changed | None, said: dict[str,
             console.say(f"{len(entries)} {state.label}: {advice(state, said)}")
     if changed:
         console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
-    elif plan.clean:
+    elif is_clean:
         console.say(f"{len(plan.applied())} applied, nothing to do")
     console.say(*lines(said))
