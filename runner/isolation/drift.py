@@ -67,7 +67,7 @@ class Audit:
         return [
             *found,
             Check(
-                "file", NAME, "The catalog, object by object", _SOURCE, outcome, passed=not count
+                "catalog", NAME, "The catalog, object by object", _SOURCE, outcome, passed=not count
             ),
         ]
 

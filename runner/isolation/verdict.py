@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from runner.errors import UsageError
 
 COMMANDS = ("select", "insert", "update", "delete", "truncate")  # in the order of a grid
+SINGLE = ("catalog", "surface")  # the kinds of which there is one check
 FORGED = " with forged "  # in the name of an actor, between the actor and the setting
 _ONE = {
     "cells": "cell",
@@ -57,7 +58,7 @@ class Cell:
 class Check:
     """The outcome of one rule, attack, invariant or migration file."""
 
-    kind: str  # "file", "rule", "attack", "invariant", "surface"
+    kind: str  # "file", "rule", "attack", "invariant"; "catalog" and "surface": one check each
     name: str
     title: str
     source: str

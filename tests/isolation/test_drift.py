@@ -23,6 +23,8 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.isolation import drift
 from runner.isolation.drift import Audit
+from runner.isolation.report import text
+from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.postgres.target import Target, parse
@@ -110,6 +112,8 @@ def test_no_drift_after_apply(project: Project) -> None:
         ("0002_mood", True),
         ("drift", True),
     ]
+    shown = list(text.verdict_lines(Verdict(checks=tuple(audit.checks())), lambda line, _: line))
+    assert shown[:2] == ["✓ files       2 passed", "✓ catalog     matches the files"]
 
 
 # Objects that existed before the files were applied, and that their guards skipped silently.

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Xml
 import jinja2
 
 from runner.isolation.report import summary
-from runner.isolation.verdict import COMMANDS, Breach, Verdict
+from runner.isolation.verdict import SINGLE, Breach, Verdict
 
 _FIELDS = ("actor", "sql", "exposed", "cause", "intended", "fix")
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -23,12 +23,14 @@ def html(verdict: Verdict) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
+    commands, grids = summary.grids(verdict.cells)
     return environment.get_template("verdict.html").render(
         verdict=verdict,
         fields=_fields,
-        grids=summary.grids(verdict.cells),
+        grids=grids,
         legend=summary.LEGEND,
-        commands=COMMANDS,
+        single=SINGLE,
+        commands=commands,
     )
 
 
@@ -46,7 +48,8 @@ def junit(verdict: Verdict) -> str:
     for check in verdict.checks:
         found = [] if check.passed else unreported.pop(check.name, [])
         failure = None if check.passed else _plain(found) or check.outcome
-        suites.setdefault(f"{check.kind}s", []).append((check.name, check.title, failure))
+        kinds = check.kind if check.kind in SINGLE else f"{check.kind}s"
+        suites.setdefault(kinds, []).append((check.name, check.title, failure))
     for proof, found in unreported.items():
         suites.setdefault("other breaches", []).append((proof, found[0].sql, _plain(found)))
     for name, cases in suites.items():

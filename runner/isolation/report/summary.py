@@ -11,8 +11,8 @@ LEGEND = (
     "yes: allowed",
     "4/8: 4 of 8 rights allowed",
     "–: denied",
-    "·: denied in another org",
-    "+: allowed in every org",
+    "·: denied in another tenant",
+    "+: allowed in every tenant",
     "✗3: 3 not as expected",  # the last one: shown where there is one
 )
 
@@ -44,7 +44,7 @@ class Line:
     """One line of a table's grid; actors with equal squares share a line."""
 
     actors: str  # comma-separated
-    squares: tuple[Square | None, ...]  # in the order of COMMANDS; None: not tried
+    squares: tuple[Square | None, ...]  # one per command of the grid; None: not tried
 
     @property
     def passed(self) -> bool:
@@ -52,20 +52,23 @@ class Line:
         return not any(square and square.failed for square in self.squares)
 
 
-def grids(cells: Iterable[Cell]) -> dict[str, list[Line]]:
-    """Return the lines of each table that has cells, by table name."""
+def grids(cells: Iterable[Cell]) -> tuple[list[str], dict[str, list[Line]]]:
+    """Return the commands that were tried, and the lines of each table that has cells, by name."""
+    cells = list(cells)
+    tried = {cell.command for cell in cells}
+    commands = [command for command in COMMANDS if command in tried]
     by_table: dict[str, dict[str, list[Cell]]] = {}
     for cell in cells:
         if cell.command not in COMMANDS:
             continue  # a function, which has no square
         by_table.setdefault(cell.table, {}).setdefault(cell.actor, []).append(cell)
-    return {table: _lines(by_actor) for table, by_actor in by_table.items()}
+    return commands, {table: _lines(of, commands) for table, of in by_table.items()}
 
 
-def _lines(by_actor: dict[str, list[Cell]]) -> list[Line]:
+def _lines(by_actor: dict[str, list[Cell]], commands: list[str]) -> list[Line]:
     by_squares: dict[tuple[Square | None, ...], list[str]] = {}
     for actor, cells in by_actor.items():
-        squares = tuple(_square([c for c in cells if c.command == name]) for name in COMMANDS)
+        squares = tuple(_square([c for c in cells if c.command == name]) for name in commands)
         by_squares.setdefault(squares, []).append(actor)
     return [Line(_joined(actors), squares) for squares, actors in by_squares.items()]
 

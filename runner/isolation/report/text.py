@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.isolation import surface
 from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.review import Accepted
-from runner.isolation.verdict import COMMANDS, Breach, Check, Verdict
+from runner.isolation.verdict import SINGLE, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -93,8 +92,8 @@ def score_lines(score: Score, paint: Paint, *, verbose: bool) -> Iterator[str]:
 
 
 def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
-    grids = summary.grids(verdict.cells)
-    header = [command.upper() for command in COMMANDS]
+    commands, grids = summary.grids(verdict.cells)
+    header = [command.upper() for command in commands]
     squares = [[str(s or "") for s in line.squares] for of in grids.values() for line in of]
     widths = [max(map(len, column)) + 2 for column in zip(header, *squares, strict=True)]
     first = max(12, _WIDTH - sum(widths))  # for the actors, who are wrapped
@@ -124,10 +123,10 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
         failed = sum(not check.passed for check in checks)
         sign = paint("✗", "red") if failed else paint("✓", "green")
         words = f"{failed} of {count} failed" if failed else f"{count} passed"
-        if kind == surface.NAME:
+        if kind in SINGLE:
             words = checks[0].outcome
         yield f"{sign} {_plural(kind):<11} {words}"
-        for check in checks if kind != surface.NAME else ():
+        for check in checks if kind not in SINGLE else ():
             if verbose or not check.passed:
                 outcome = f": {check.outcome}" if not check.passed and check.outcome else ""
                 yield f"  {_mark(check, paint)} {check.name}\n      {check.title}{outcome}"
@@ -136,7 +135,7 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
 
 
 def _plural(kind: str) -> str:
-    return kind if kind == surface.NAME else f"{kind}s"
+    return kind if kind in SINGLE else f"{kind}s"
 
 
 def _mark(check: Check, paint: Paint) -> str:
