@@ -1,10 +1,10 @@
 """Interrupt a run at every point: the next run completes it, with the same result.
 
 Every statement that the runner sends, and every statement inside a file, has a point before and a
-point after it (`proxy`). At each point of a first apply one run is killed, and at two of three another
-one loses its connection, in one of two ways. At each point of the other commands one of the three
-happens. Then one more run must succeed and leave the same catalog, rows and migration records as an
-uninterrupted run.
+point after it (`proxy`). At each point of a first apply one run is killed, and at two of three
+another one loses its connection, in one of two ways. At each point of the other commands one of
+the three happens. Then one more run must succeed and leave the same catalog, rows and migration
+records as an uninterrupted run.
 """
 
 from __future__ import annotations

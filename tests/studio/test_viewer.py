@@ -12,6 +12,7 @@ from conftest import Database, one_server
 from .conftest import MAREN, SKERRY, STRANGER, TABLES, WILMA, RunningStudio, commands
 
 
+@one_server
 def test_lost_connection_is_a_page_and_studio_recovers(
     seeded: Database, start_studio: Callable[..., RunningStudio]
 ) -> None:
