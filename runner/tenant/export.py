@@ -203,8 +203,7 @@ def _among(
 ) -> str:
     """Return the condition that a row has one of these keys."""
     equal = " and ".join(
-        f"t.{rows.quoted(name)} {tenant.operators.get((relation.oid, name), '=')}"
-        f" k.c{n}::{column.type}"
+        f"t.{rows.quoted(name)} {tenant.tenants.equal(relation, name)} k.c{n}::{column.type}"
         for n, name in enumerate(referred)
         if (column := relation.column(name))
     )

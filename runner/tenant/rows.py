@@ -44,7 +44,6 @@ class Tenant:
     config: Config
     tenants: TenantMap
     tables: tuple[Relation, ...]  # those with rows of tenants, referenced ones first
-    operators: Mapping[tuple[int, str], str]  # of equality, by oid and column, where it is not =
 
     def condition(self, relation: Relation, alias: str = "t") -> str:
         """Return the condition that a row is this tenant's.
@@ -53,12 +52,12 @@ class Tenant:
         decides: required ones come first.
         """
         if relation.tenant_column:
-            equal = self.operators.get((relation.oid, relation.tenant_column), "=")
+            equal = self.tenants.equal(relation, relation.tenant_column)
             return f"{alias}.{quoted(relation.tenant_column)} {equal} {literal(self.id)}"
         cases = []
         for reference in self._deciding[relation.oid]:
             parent, inner = self.tenants.relations[reference.oid], f"{alias}_"
-            joined = self._joined(relation, reference, alias, inner)
+            joined = self.tenants.joined(relation, reference, alias, inner)
             found = f"exists (select from {source(parent)} as {inner} where {joined}"
             cases.append((reference, f"{found} and {self.condition(parent, inner)})"))
         if len(cases) == 1:
@@ -98,15 +97,6 @@ class Tenant:
             waiting += [self.tenants.relations.get(r.oid) for r in relation.references]
         return False
 
-    def _joined(self, relation: Relation, reference: Reference, ours: str, theirs: str) -> str:
-        pairs = []
-        for a, b in zip(reference.columns, reference.referred, strict=True):
-            equal = self.operators.get((reference.oid, b), "=")
-            if equal != self.operators.get((relation.oid, a), "="):
-                equal = "="  # as a statement would find it for two types
-            pairs.append(f"{theirs}.{quoted(b)} {equal} {ours}.{quoted(a)}")
-        return " and ".join(pairs)
-
     def crossing(self, connection: Connection) -> Iterator[str]:
         """Yield what of the tenant's rows refers to rows of another tenant."""
         for relation in self.tables:
@@ -120,7 +110,7 @@ class Tenant:
                 rows = (
                     f"select from {source(relation)} as t where {self.condition(relation)}"
                     f" and exists (select from {source(parent)} as p"
-                    f" where {self._joined(relation, reference, 't', 'p')}"
+                    f" where {self.tenants.joined(relation, reference, 't', 'p')}"
                     f" and ({self.condition(parent, 'p')}) is not true)"
                 )
                 if one(connection, f"select exists ({rows})"):
@@ -187,10 +177,7 @@ def read(connection: Connection, sql_dir: Path, tenant: str) -> Tenant:
         columns = {c.name for r in found.relations.values() for c in r.columns}
         problem = f"no table has a column {file.tenant_column}"
         raise file.error(("tenant", "column"), problem, file.tenant_column, columns, _APPLY)
-    parameters = {"tables": list(found.relations)}
-    named = connection.execute(query("tenant/operators"), parameters)
-    operators = {(oid, column): operator for oid, column, operator in named}
-    return Tenant(tenant, file, found, tuple(in_order(connection, found, own.values())), operators)
+    return Tenant(tenant, file, found, tuple(in_order(connection, found, own.values())))
 
 
 def _refuse_withheld(tenants: TenantMap) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import applying
 import growth
+import helper
 import large
 import scaling
 import second_day
@@ -42,9 +43,11 @@ def main() -> None:
     parser.add_argument("--rows", default="1000,100000", help="growth: total numbers of rows")
     parser.add_argument("--rounds", type=int, default=3, help="how often to repeat")
     parser.add_argument(
-        "--projects", type=int, default=100_000, help="tax: total number of projects"
+        "--projects", type=int, default=100_000, help="tax, helper: total number of projects"
     )
-    parser.add_argument("--postgres", type=int, default=embedded.VERSION, help="tax: 18 or 16")
+    parser.add_argument(
+        "--postgres", type=int, default=embedded.VERSION, help="tax, helper: 18 or 16"
+    )
     parser.add_argument("--out", type=Path, help="also write the Markdown to this file")
     options = parser.parse_args()
     for name in ("files", "orgs", "tables", "rows"):
@@ -84,6 +87,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "tax": (
         "Overhead of row-level security, guard triggers and audit triggers",
         lambda o: tax.tax(o.orgs, o.projects, o.rounds, o.postgres, say),
+    ),
+    "helper": (
+        "What each part of a helper costs a point read",
+        lambda o: helper.parts(o.projects, o.rounds, o.postgres, say),
     ),
     "scale": ("Creating a large data set", lambda o: scaling.make(o.orgs, o.rounds, say)),
     "day": (

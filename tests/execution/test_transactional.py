@@ -158,6 +158,7 @@ def test_error_in_function_has_context(checkout: Checkout) -> None:
     assert (error.place.line, error.place.column) == (3, 5)
 
 
+@one_server
 def test_empty_statements_and_comments_do_not_shift_the_position(checkout: Checkout) -> None:
     checkout.write(_0001_a=";; -- nothing\nselect 1;;\n/* ; */;\nselect 1 / 0;\nselect 2;")
     error = sql_error(checkout)
@@ -165,6 +166,7 @@ def test_empty_statements_and_comments_do_not_shift_the_position(checkout: Check
     assert error.place.line == 4
 
 
+@one_server
 @pytest.mark.parametrize(
     ("text", "advice"),
     [
@@ -188,6 +190,7 @@ def test_sql_error_hint_has_advice_for_known_causes(
     assert "0001_a stays applied. No changes of 0002_b were kept." in error.state
 
 
+@one_server
 @pytest.mark.parametrize("text", ["-- nothing yet\n", ""])
 def test_file_without_statements_is_refused(checkout: Checkout, text: str) -> None:
     checkout.write(_0001_a=text)
@@ -196,12 +199,14 @@ def test_file_without_statements_is_refused(checkout: Checkout, text: str) -> No
     assert checkout.applied() == []
 
 
+@one_server
 def test_percent_signs_and_colons_are_not_placeholders(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a as select '%s %(a)s :name %%' as text, 7 % 4 as n;")
     checkout.apply()
     assert checkout.rows("select * from a") == [("%s %(a)s :name %%", 3)]
 
 
+@one_server
 def test_transactional_file_is_sent_as_one_query(checkout: Checkout) -> None:
     """yoyo: a savepoint per statement, and sqlparse over every file."""
     checkout.write(
@@ -221,6 +226,7 @@ def test_transactional_file_is_sent_as_one_query(checkout: Checkout) -> None:
 # --- statements that would end the transaction --------------------------------------------------
 
 
+@one_server
 @pytest.mark.parametrize(
     "text", ["select 1; commit; select 2;", "copy pg_class from stdin;\n1\n\\.\n", "\\d\n"]
 )
@@ -278,6 +284,7 @@ def test_non_transactional_statements_commit_one_by_one(checkout: Checkout) -> N
     assert checkout.applied() == []
 
 
+@one_server
 def test_non_transactional_file_resumes_where_it_stopped(checkout: Checkout) -> None:
     checkout.write(
         _0001_a=f"""{NON_TRANSACTIONAL}
@@ -338,6 +345,7 @@ def test_session_outside_a_transaction_is_that_of_psql(
     assert [row[3] for row in checkout.rows(seen)] == [1, 1, 7, 8, 1]
 
 
+@one_server
 def test_session_of_an_interrupted_file_is_restored(checkout: Checkout) -> None:
     text = f"""{NON_TRANSACTIONAL}
         create table public.seen (who text default current_user, path text, n int);
@@ -360,6 +368,7 @@ def test_session_of_an_interrupted_file_is_restored(checkout: Checkout) -> None:
     assert "Its first statement is done." in error.state
 
 
+@one_server
 def test_failed_statement_may_be_edited_but_completed_one_may_not(checkout: Checkout) -> None:
     text = NON_TRANSACTIONAL + "create table a ();\nselect nothing;\n"
     checkout.write(_0001_a=text)
@@ -375,6 +384,7 @@ def test_failed_statement_may_be_edited_but_completed_one_may_not(checkout: Chec
     assert checkout.value("select to_regclass('c')") == "c"
 
 
+@one_server
 def test_setting_in_file_still_applies_after_resuming(checkout: Checkout) -> None:
     text = f"""{NON_TRANSACTIONAL}
         set lock_timeout = '7s';
@@ -390,6 +400,7 @@ def test_setting_in_file_still_applies_after_resuming(checkout: Checkout) -> Non
     assert checkout.rows("select * from a") == [("7s", 1), ("7s", 1)]
 
 
+@one_server
 def test_set_role_in_file_does_not_affect_its_record(checkout: Checkout) -> None:
     checkout.write(_0001_a=NON_TRANSACTIONAL + "set role pg_monitor;\nselect 1;")
     checkout.apply()
@@ -417,6 +428,7 @@ def test_invalid_concurrent_index_is_not_recorded_and_is_rebuilt(checkout: Check
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
+@one_server
 def test_valid_existing_index_is_not_rebuilt(checkout: Checkout) -> None:
     checkout.write(_0001_a="create table a (n int); create index a_n_idx on a (n);", _0002_b=INDEX)
     checkout.apply_rest(1)
@@ -425,6 +437,7 @@ def test_valid_existing_index_is_not_rebuilt(checkout: Checkout) -> None:
     assert checkout.value("select 'a_n_idx'::regclass::oid") == before
 
 
+@one_server
 def test_quoted_index_name_is_found(checkout: Checkout) -> None:
     text = INDEX.replace("a_n_idx", '"A ""n"""')
     checkout.write(_0001_a=DUPLICATES, _0002_b=text)

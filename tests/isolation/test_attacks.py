@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from conftest import one_server
 from promises import PROJECT
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
@@ -325,6 +326,7 @@ def test_statement_that_would_lock_the_table_is_reported_not_run(
     assert locks == []
 
 
+@one_server
 def test_no_scenario_takes_a_lock_that_blocks_writers(
     populated: Connection[TupleRow], rows: Probe
 ) -> None:
@@ -345,6 +347,7 @@ def test_no_scenario_takes_a_lock_that_blocks_writers(
     assert held <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
 
 
+@one_server
 def test_run_leaves_no_changes(populated: Connection[TupleRow], rows: Probe) -> None:
     def everything() -> list[TupleRow]:
         found: list[TupleRow] = []
@@ -416,6 +419,7 @@ def test_new_table_is_included_in_attacks(populated: Connection[TupleRow], rows:
     assert {breach.subject for breach in breaches} == {"public.invoices"}
 
 
+@one_server
 def test_table_names_that_need_quotes_are_attacked_and_fixed(
     populated: Connection[TupleRow],
     rows: Probe,

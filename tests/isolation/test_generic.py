@@ -18,7 +18,7 @@ from runner.isolation import server_advisories
 from runner.isolation.fixes import order
 from runner.isolation.proof import prove
 from runner.isolation.report import export, groups
-from runner.isolation.tenancy import config
+from runner.isolation.tenancy import config, relations
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
 from runner.migrate.migrator import Migrator
@@ -145,6 +145,25 @@ def test_rows_that_cannot_be_invented_come_from_the_fixture_file(clubs: Project)
     )
     with pytest.raises(RunnerError, match=r"fixture\.sql.*clubs\.oops"):
         wrong.prove(change)
+
+
+@one_server
+def test_rows_of_a_tenant_are_found_by_the_equality_of_a_type_in_another_schema(
+    chain: Project,
+) -> None:
+    """As citext of an extension's schema, which no search_path of ours names; also by reference."""
+    types = Path(__file__).parents[1] / "tenant" / "own_types.sql"
+    shops = replace(chain.config, tenant_table="own.shops", tenant_column="shop", rights={})
+    with chain.connection.transaction(force_rollback=True):
+        chain.connection.execute(types.read_bytes())
+        chain.connection.execute("set local search_path = pg_catalog")
+        found = relations.read(chain.connection, shops)
+        for name, count in {"shops": 1, "items": 2, "orders": 2, "parts": 2}.items():
+            relation = found.named(f"own.{name}")
+            assert relation
+            condition = found.belongs(relation, "t", "'ACME'", ())
+            text = f"select count(*) from own.{name} as t where {condition}"
+            assert chain.connection.execute(text.encode()).fetchone() == (count,), text
 
 
 @one_server

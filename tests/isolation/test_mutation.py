@@ -102,10 +102,10 @@ def test_mutants_of_every_kind_are_generated(conn: Connection[TupleRow]) -> None
 
 
 @one_server
-def test_each_mutant_can_be_applied_and_changes_the_schema(conn: Connection[TupleRow]) -> None:
+def test_mutants_of_each_kind_change_the_schema(conn: Connection[TupleRow]) -> None:
     with conn.transaction(force_rollback=True):
         unmodified = state(conn)
-    for mutant in mutation.generate(conn, PROJECT):
+    for mutant in mutation.sample(mutation.generate(conn, PROJECT), 150):
         with conn.transaction(force_rollback=True):
             conn.execute(mutant.sql.encode())
             assert state(conn) != unmodified, mutant.name
@@ -182,6 +182,9 @@ def test_sample_takes_each_kind_in_turn() -> None:
     many = [Mutant(kind, f"{kind}{number}", "x", "") for kind in "ab" for number in range(3)]
     assert [mutant.name for mutant in mutation.sample(many, 3)] == ["a0", "b0", "a1"]
     assert mutation.sample(many, None) == many
+    assert mutation.sample(many, 9) == mutation.sample(many, 6)
+    kinds = [Mutant(kind, kind, "x", "") for kind in "abcdef"]
+    assert [mutant.name for mutant in mutation.sample(kinds, 3)] == ["a", "c", "e"]
 
 
 def test_score_excludes_equivalent_mutants() -> None:
@@ -202,12 +205,12 @@ def test_score_excludes_equivalent_mutants() -> None:
     assert not unsound.passed
 
 
-def test_self_test_kills_a_sample_of_forty_kinds() -> None:
-    """All mutants: `python -m runner verify --self-test`."""
+def test_self_test_kills_a_sample_of_fifteen_kinds() -> None:
+    """All of them: `python -m runner verify --self-test`. Each rule and attack has its own test."""
     events: list[Event] = []
-    score = mutation.self_test(SQL_DIR, report=events.append, limit=40)
+    score = mutation.self_test(SQL_DIR, report=events.append, limit=15)
     assert not score.breaches
-    assert len({trial.mutant.kind for trial in score.trials}) == 40
+    assert len({trial.mutant.kind for trial in score.trials}) == 15
     assert not [(t.mutant.name, t.note) for t in score.survivors]
     assert score.passed
     assert Working in {type(event) for event in events}
@@ -226,9 +229,9 @@ def test_the_mutants_of_another_schema_are_killed(server: Server, tmp_path: Path
         with migrator.lock():
             migrator.apply(loader.read(tmp_path))
         review.accept(migrator, tmp_path)
-    score = mutation.self_test(tmp_path, limit=18)
+    score = mutation.self_test(tmp_path, limit=8)
     assert not score.breaches
-    assert len({trial.mutant.kind for trial in score.trials}) == 18
+    assert len({trial.mutant.kind for trial in score.trials}) == 8
     assert not [(t.mutant.name, t.note) for t in score.survivors]
 
 

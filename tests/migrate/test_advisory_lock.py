@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from checkout import TIMEOUT, Checkout, until
-from conftest import Database
+from conftest import Database, one_server
 
 from runner.errors import LockTimeout
 from runner.events import Event, Note, Working, silent
@@ -65,6 +65,7 @@ def test_lock_timeout_names_the_holder(checkout: Checkout) -> None:
     assert "No changes were made." in caught.value.state
 
 
+@one_server
 def test_lock_wait_option_limits_waiting_and_exit_code_is_3(
     checkout: Checkout,
 ) -> None:
@@ -100,6 +101,7 @@ def test_waiting_holds_no_snapshot(checkout: Checkout) -> None:
     assert "nothing to apply: 2 applied" in out or "0 applied now" in out
 
 
+@one_server
 def test_lock_ends_with_a_killed_process(checkout: Checkout) -> None:
     """yoyo: the lock is a table row that outlives a crash."""
     checkout.write(_0001_a="create table a (); select pg_sleep(3600);")
@@ -117,6 +119,7 @@ def test_lock_ends_with_a_killed_process(checkout: Checkout) -> None:
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_lock_is_per_database(checkout: Checkout, tmp_path: Path) -> None:
     assert checkout.database
     with checkout.database.server.database() as other:
@@ -125,6 +128,7 @@ def test_lock_is_per_database(checkout: Checkout, tmp_path: Path) -> None:
             assert elsewhere.value(HELD) == 1
 
 
+@one_server
 def test_lock_is_released_after_an_error(checkout: Checkout) -> None:
     with pytest.raises(ZeroDivisionError), checkout.migrator():
         _ = 1 / 0
@@ -137,6 +141,7 @@ def test_lock_is_released_after_an_error(checkout: Checkout) -> None:
     assert checkout.value(HELD) == 0
 
 
+@one_server
 def test_lock_is_released_before_the_connection_closes(checkout: Checkout) -> None:
     assert checkout.database
     with checkout.database.connect(autocommit=True) as connection:
@@ -145,6 +150,7 @@ def test_lock_is_released_before_the_connection_closes(checkout: Checkout) -> No
         assert checkout.value(HELD) == 0
 
 
+@one_server
 def test_lock_released_by_a_file_is_reported(checkout: Checkout) -> None:
     events: list[Event] = []
     checkout.write(_0001_a="select pg_advisory_unlock_all();")
@@ -158,6 +164,7 @@ def test_lock_key_is_the_bytes_of_yoyo() -> None:
     assert advisory_lock.KEY.to_bytes(4, "big") == b"yoyo"
 
 
+@one_server
 @pytest.mark.parametrize("count", [2, 10])
 def test_concurrent_runs_on_empty_database_apply_once(checkout: Checkout, count: int) -> None:
     checkout.write(

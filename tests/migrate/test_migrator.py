@@ -168,6 +168,7 @@ def test_record_has_hashes_content_duration_time_and_user(checkout: Checkout) ->
     assert recent
 
 
+@one_server
 @pytest.mark.parametrize("header", ["", "-- transactional: false\n"])
 def test_record_has_duration_of_its_own_file(checkout: Checkout, header: str) -> None:
     checkout.write(
@@ -178,6 +179,7 @@ def test_record_has_duration_of_its_own_file(checkout: Checkout, header: str) ->
     assert checkout.rows(slow) == [(False,), (True,), (False,)]
 
 
+@one_server
 def test_large_file_is_recorded_without_content(checkout: Checkout) -> None:
     checkout.write(_0001_a="-- " + "x" * 300_000 + "\nselect 1;")
     checkout.apply()
@@ -186,6 +188,7 @@ def test_large_file_is_recorded_without_content(checkout: Checkout) -> None:
     ]
 
 
+@one_server
 def test_every_operation_is_in_the_yoyo_log(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;", _0001_a__rollback="select 2;")
     (migration,) = checkout.migrations()
@@ -220,6 +223,7 @@ def test_terminated_backend_leaves_neither_effect_nor_record(
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_constraint_failure_at_commit_leaves_neither_effect_nor_record(
     checkout: Checkout,
 ) -> None:
@@ -239,6 +243,7 @@ def test_constraint_failure_at_commit_leaves_neither_effect_nor_record(
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_failure_to_write_record_rolls_back_the_effect(checkout: Checkout) -> None:
     checkout.write(_0001_a="select 1;", _0002_b="create table b ();")
     checkout.apply_rest(1)
@@ -249,6 +254,7 @@ def test_failure_to_write_record_rolls_back_the_effect(checkout: Checkout) -> No
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_failed_file_keeps_and_reports_the_files_before_it(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
@@ -286,6 +292,7 @@ def test_rollback_runs_the_file_and_deletes_the_record(checkout: Checkout) -> No
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_failed_rollback_keeps_effect_and_record(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
@@ -303,6 +310,7 @@ def test_failed_rollback_keeps_effect_and_record(checkout: Checkout) -> None:
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_missing_rollback_file_is_refused_before_anything_runs(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
@@ -318,6 +326,7 @@ def test_missing_rollback_file_is_refused_before_anything_runs(checkout: Checkou
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
+@one_server
 def test_unsupported_rollback_file_is_refused_before_anything_runs(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="create table a ();",
@@ -331,6 +340,7 @@ def test_unsupported_rollback_file_is_refused_before_anything_runs(checkout: Che
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
+@one_server
 def test_non_transactional_rollback_file_runs(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="-- transactional: false\ncreate table a (n int); "
@@ -400,6 +410,7 @@ def test_session_state_does_not_leak_into_record_or_next_file(
     assert checkout.rows("select * from public.found") == [(True,)]
 
 
+@one_server
 def test_lock_survives_the_session_reset_between_files(checkout: Checkout) -> None:
     checkout.write(
         _0001_a="select pg_advisory_lock(42);", _0002_b="-- transactional: false\nselect 1;"
@@ -425,6 +436,7 @@ WATCH = """
     """
 
 
+@one_server
 @pytest.mark.parametrize("server_wide", ["on", "off", "local"])
 def test_only_last_commit_of_a_run_waits_for_the_disk(
     checkout: Checkout, server_wide: str, monkeypatch: pytest.MonkeyPatch
@@ -448,6 +460,7 @@ def test_only_last_commit_of_a_run_waits_for_the_disk(
     ]
 
 
+@one_server
 def test_success_is_reported_only_after_a_durable_commit(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -472,6 +485,7 @@ def test_success_is_reported_only_after_a_durable_commit(
     assert sent[-6:] == ["does not wait", "does not wait", "waits", "0001_a", "0002_b", "0003_c"]
 
 
+@one_server
 def test_after_a_failure_completed_files_are_durable_before_being_reported(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +512,7 @@ def test_after_a_failure_completed_files_are_durable_before_being_reported(
     assert reported == ["0001_a"]
 
 
+@one_server
 def test_the_error_that_ended_a_run_is_raised_although_the_fingerprint_fails_too(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -509,6 +524,7 @@ def test_the_error_that_ended_a_run_is_raised_although_the_fingerprint_fails_too
     assert checkout.applied() == ["0001_a"]
 
 
+@one_server
 def test_long_run_reports_completed_files_before_it_ends(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -524,6 +540,7 @@ def test_long_run_reports_completed_files_before_it_ends(
     assert counts == [1, 2]
 
 
+@one_server
 def test_whole_run_uses_one_connection(checkout: Checkout) -> None:
     """yoyo: one new connection per file."""
     watch = "insert into public.pids select pg_backend_pid();"

@@ -35,7 +35,9 @@ REPOSITORY = Path(__file__).parents[2]
 both_versions = pytest.mark.parametrize("version", [18, 16])
 as_root = pytest.mark.skipif(not ROOT, reason="needs root, to use a second user")
 AS_A_NORMAL_USER = (
-    "(start or port or stop or moved or private or user) and not (16 or scratch or root)"
+    "(start_creates or recreates or persists or stop_returns or create_no_files or private"
+    " or invoking_user or tcp_port or killed_server or while_running or concurrent)"
+    " and not (16 or scratch or root)"
 )
 with_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 
@@ -1194,7 +1196,7 @@ def test_a_normal_user_is_refused_roots_server(run: Run, data_dir: Path) -> None
 
 @as_root
 def test_a_normal_user_can_start_use_and_stop_a_server() -> None:
-    """The tests of this file about one server; the others do not depend on the user."""
+    """What he does with one server; the errors do not depend on the user."""
     user = os_user.server_user()
     found = _python_of(user)
     if found is None:
@@ -1211,4 +1213,4 @@ def test_a_normal_user_can_start_use_and_stop_a_server() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed, done.stdout
-    assert int(passed[1]) >= 25
+    assert int(passed[1]) >= 12

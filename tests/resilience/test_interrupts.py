@@ -91,7 +91,7 @@ def assert_state_is_true(workspace: Workspace, result: Result, line: str, comman
 
 
 @pytest.mark.parametrize(
-    ("name", "step"), [("first apply", 3), ("rollback of all", 5), ("seed", 1)]
+    ("name", "step"), [("first apply", 7), ("rollback of all", 9), ("seed", 3)]
 )
 def test_a_signal_at_any_point_ends_the_run_and_the_reported_state_is_true(
     server_harness: ServerHarness, name: str, step: int
@@ -138,7 +138,7 @@ def test_a_signal_at_any_point_ends_the_run_and_the_reported_state_is_true(
 def test_sigint_at_any_line_ends_the_run_and_the_next_run_completes_it(
     workspace: Workspace,
 ) -> None:
-    """SIGINT at about 25 of the lines that the runner executes, evenly spread.
+    """SIGINT at about 12 of the lines that the runner executes, evenly spread.
 
     The last lines only print; how many there are before them differs by a few from run to run.
     """
@@ -150,7 +150,7 @@ def test_sigint_at_any_line_ends_the_run_and_the_next_run_completes_it(
     lines = int(counted.output("lines"))
     assert lines > 1000
     # The first lines precede the signal handlers.
-    for line in range(10, lines - 200, lines // 25):
+    for line in range(10, lines - 200, lines // 12):
         drop_all(workspace)
         result = Result(*workspace.start_child("up", signal_at=line).wait())
         assert result.code == 130, (line, result)

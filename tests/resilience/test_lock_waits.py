@@ -111,6 +111,7 @@ def test_a_busy_table_is_waited_for_and_its_blocker_is_named(
     assert "next attempt in 0.01 s" in progress.waiting[1]
 
 
+@one_server
 def test_a_waiting_migration_does_not_block_other_sessions(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_waiting_migration_does_not_block_other_sessions(
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
+@one_server
 def test_an_exhausted_wait_names_the_blocker_and_rolls_back(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
@@ -172,6 +174,7 @@ def test_the_command_line_names_the_blocker_and_exits_with_one(
     assert "1 attempt in 0 s" in result.document["error"]["hint"]
 
 
+@one_server
 def test_earlier_files_are_committed_before_the_wait(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
@@ -184,6 +187,7 @@ def test_earlier_files_are_committed_before_the_wait(
     assert durable == [["0001_a", "0002_b"]]
 
 
+@one_server
 def test_a_rollback_file_is_retried_on_a_busy_table(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
@@ -233,6 +237,7 @@ def test_a_deadlock_is_retried(checkout: Checkout) -> None:
     assert checkout.applied() == ["0001_a", "0002_b"]
 
 
+@one_server
 def test_other_errors_are_not_retried(checkout: Checkout) -> None:
     checkout.write(_0002_b="select 1 / 0;")
     progress = Progress()
@@ -243,6 +248,7 @@ def test_other_errors_are_not_retried(checkout: Checkout) -> None:
 # --- outside a transaction --------------------------------------------------------------------
 
 
+@one_server
 def test_outside_a_transaction_only_the_failed_statement_is_retried(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
@@ -287,6 +293,7 @@ def test_a_concurrent_index_build_waits_for_old_transactions_and_names_them(
     assert checkout.value("select indisvalid from pg_index where indexrelid = 'n_idx'::regclass")
 
 
+@one_server
 def test_an_invalid_index_is_dropped_without_a_lock_timeout(
     checkout: Checkout, writer: Connection[Any]
 ) -> None:
@@ -303,6 +310,7 @@ def test_an_invalid_index_is_dropped_without_a_lock_timeout(
     assert checkout.value("select indisvalid from pg_index where indexrelid = 'n_idx'::regclass")
 
 
+@one_server
 @pytest.mark.parametrize(
     ("statement", "unlimited"),
     [
@@ -330,6 +338,7 @@ SEEN = """
     """
 
 
+@one_server
 @pytest.mark.parametrize(
     ("header", "seen"),
     [
@@ -359,6 +368,7 @@ def test_timeouts_of_a_file_apply_to_the_file_and_not_to_its_record(
     assert checkout.rows("select * from seen") == [seen, ("0", "7s", "0")]
 
 
+@one_server
 def test_timeouts_of_a_seed_file_apply_to_that_file_only(checkout: Checkout) -> None:
     checkout.write(_0002_b="create table seen (lock text, statement text, idle text);")
     checkout.seed(a=f"-- lock_timeout: 5s\n{SEEN}", b=SEEN)
@@ -367,6 +377,7 @@ def test_timeouts_of_a_seed_file_apply_to_that_file_only(checkout: Checkout) -> 
     assert checkout.rows("select * from seen") == [("5s", "0", "1min"), ("0", "0", "1min")]
 
 
+@one_server
 def test_a_statement_timeout_names_the_header_that_extends_it(checkout: Checkout) -> None:
     checkout.write(_0002_b="-- statement_timeout: 50ms\nselect pg_sleep(60);")
     error = apply_and_fail(checkout)
@@ -378,6 +389,7 @@ def test_a_statement_timeout_names_the_header_that_extends_it(checkout: Checkout
 # --- the second connection that looks for blockers --------------------------------------------
 
 
+@one_server
 def test_a_run_without_blockers_sends_no_other_statements_and_opens_no_connection(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -398,6 +410,7 @@ def test_a_run_without_blockers_sends_no_other_statements_and_opens_no_connectio
     assert end.endswith("; commit")
 
 
+@one_server
 def test_the_search_for_blockers_leaves_no_connection_open(
     checkout: Checkout, reader: Connection[Any]
 ) -> None:
@@ -427,6 +440,7 @@ def limited_role(checkout: Checkout) -> Iterator[str]:
     checkout.do(f"drop owned by {role} cascade; drop role {role}")
 
 
+@one_server
 def test_without_a_free_connection_no_blocker_is_named_but_the_retry_works(
     checkout: Checkout, limited_role: str, reader: Connection[Any]
 ) -> None:
@@ -448,6 +462,7 @@ def test_a_blocker_with_hidden_state_is_named_by_its_pid(
     assert "state hidden from this role" in message
 
 
+@one_server
 def test_an_interrupt_during_the_search_for_blockers_leaves_nothing_applied(
     checkout: Checkout, reader: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

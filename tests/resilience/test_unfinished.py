@@ -44,20 +44,26 @@ def sql_error(workspace: Workspace) -> SqlError:
 
 # --- each statement once ------------------------------------------------------------------------
 
-THREE = OUTSIDE + "".join(f"insert into public.steps values ({n});\n" for n in range(1, 4))
+TWO = OUTSIDE + "".join(f"insert into public.steps values ({n});\n" for n in (1, 2))
 
 
-def test_killed_at_any_point_of_three_statements_each_runs_once(workspace: Workspace) -> None:
-    """None of the statements is guarded, so each would fail or have an effect if run twice."""
+def test_killed_at_any_point_of_two_statements_each_runs_once(workspace: Workspace) -> None:
+    """None of the statements is guarded, so each would fail or have an effect if run twice.
+
+    At any point of the statements and of what is recorded of them; the crash matrix has all others.
+    """
     workspace.write(_0001_steps="create table public.steps (n int);")
     workspace.apply()
-    workspace.write(_0002_three=THREE)
+    workspace.write(_0002_two=TWO)
     again = """
         truncate public.steps, yoyo.progress;
-        delete from yoyo._yoyo_migration where migration_id = '0002_three'
+        delete from yoyo._yoyo_migration where migration_id = '0002_two'
         """
     points = workspace.points("apply")
-    for number, point in enumerate(points, start=1):
+    tried = [n for n, point in enumerate(points, 1) if "steps" in point or "progress" in point]
+    assert len(tried) > 6
+    for number in tried:
+        point = points[number - 1]
         workspace.operator.execute(again)
         if "before" in point and "steps" not in points[number - 2] + point:
             continue  # no statement between this point and the previous one
@@ -67,9 +73,7 @@ def test_killed_at_any_point_of_three_statements_each_runs_once(workspace: Works
         proxied.proxy.close()
         proxied.resume()
         assert workspace.run_child("apply").code == 0, point
-        assert workspace.query("select n from public.steps order by n") == [
-            (n,) for n in range(1, 4)
-        ]
+        assert workspace.query("select n from public.steps order by n") == [(1,), (2,)]
         assert workspace.query(PARTIAL) == []
 
 

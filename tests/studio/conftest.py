@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from checkout import Checkout
 from conftest import SQL_DIR, Database, Server
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -232,6 +233,32 @@ def seeded(server: Server, seeded_template: str) -> Iterator[Database]:
     with server.database(of=seeded_template) as database:
         _revoke_temporary(database)
         yield database
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report, and what the command printed."""
+
+    folder: Path
+    output: str
+
+
+@pytest.fixture(scope="session")
+def report(
+    server: Server, seeded_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Report]:
+    """A report that tests share, with the log of a run and an attached file."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "sql").symlink_to(SQL_DIR)
+    (folder / "seeds").symlink_to(SEEDS)
+    with server.database(of=seeded_template) as database:
+        _revoke_temporary(database)
+        checkout = Checkout(folder, database)
+        assert checkout.runner("seed", "--yes").code == 0
+        checkout.file("seed.txt", "public.users 8 <b>rows</b>\n")
+        result = checkout.runner("report", "--out", "out/report", "--attach", "seed.txt")
+        assert result.code == 0, result
+        yield Report(folder / "out" / "report", result.out)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from runner.studio.data.paging import PageRequest
 from .conftest import MAREN, ODD, SKERRY, RunningStudio, all_pages, rows
 
 
+@one_server
 @pytest.mark.parametrize(
     "order", ["", "?sort=id", "?sort=created_at", "?sort=created_at&reverse=1"]
 )
@@ -65,6 +66,7 @@ def test_distant_page_reads_only_its_own_rows(seeded: Database, sub: str) -> Non
                 assert sum(map(int, removed)) <= 1, plan
 
 
+@one_server
 def test_previous_link_returns_to_the_previous_page(studio: RunningStudio) -> None:
     first, second = all_pages(studio, "as/owner/tables/audit_logs?sort=created_at")
     back = re.search(r'<a rel="prev" href="([^"]+)"', second)
@@ -72,6 +74,7 @@ def test_previous_link_returns_to_the_previous_page(studio: RunningStudio) -> No
     assert rows(studio.request("GET", back[1].replace("&amp;", "&")).body) == rows(first)
 
 
+@one_server
 def test_filters_select_rows_and_can_be_combined(studio: RunningStudio) -> None:
     response = studio.get("as/owner/tables/projects?c=status&op=is&v=draft")
     found = rows(response.body)
@@ -88,6 +91,7 @@ def test_filters_select_rows_and_can_be_combined(studio: RunningStudio) -> None:
     assert rows(gate.body)
 
 
+@one_server
 @pytest.mark.parametrize(
     ("query", "status"),
     [

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from conftest import Database
+from conftest import Database, one_server
 
 from .conftest import (
     MAREN,
@@ -38,6 +38,7 @@ def test_people_of_two_organizations_see_disjoint_records(
     assert set(rows(owner.body)) == set(rows(maren.body)) | set(rows(wilma.body))
 
 
+@one_server
 def test_switch_links_to_the_same_page_as_another_person(studio: RunningStudio) -> None:
     """The switch is part of every page."""
     page = studio.get(f"as/{MAREN}/tables/projects?sort=created_at&reverse=1")
@@ -45,6 +46,7 @@ def test_switch_links_to_the_same_page_as_another_person(studio: RunningStudio) 
     assert f"/{studio.token}/as/{WILMA}/tables/projects?sort=created_at&reverse=1" in page.links
 
 
+@one_server
 def test_empty_table_names_the_policy_that_hides_its_rows(studio: RunningStudio) -> None:
     response = studio.get(f"as/{WILMA}/tables/audit_logs")
     assert response.status == 200
@@ -52,6 +54,7 @@ def test_empty_table_names_the_policy_that_hides_its_rows(studio: RunningStudio)
     assert "An OWNER or ADMIN reads the log of their own organization." in response.text
 
 
+@one_server
 def test_anon_gets_permission_denied_as_a_page(studio: RunningStudio) -> None:
     for table in TABLES:
         response = studio.get(f"as/anon/tables/{table}")
@@ -61,6 +64,7 @@ def test_anon_gets_permission_denied_as_a_page(studio: RunningStudio) -> None:
     assert studio.get("as/anon/").text.count("denied") >= len(TABLES)
 
 
+@one_server
 def test_stranger_sees_no_records(studio: RunningStudio) -> None:
     for table in TABLES:
         response = studio.get(f"as/{STRANGER}/tables/{table}")
@@ -68,6 +72,7 @@ def test_stranger_sees_no_records(studio: RunningStudio) -> None:
         assert rows(response.body) == []
 
 
+@one_server
 def test_record_of_another_organization_is_not_found(studio: RunningStudio) -> None:
     assert studio.get(PROJECT.format(MAREN)).status == 200
     for who in (WILMA, STRANGER, "anon"):
@@ -81,6 +86,7 @@ def test_record_of_another_organization_is_not_found(studio: RunningStudio) -> N
     )
 
 
+@one_server
 def test_record_shows_its_values_and_referring_rows(studio: RunningStudio) -> None:
     response = studio.get(PROJECT.format(MAREN))
     assert "Tidebook" in response.text
@@ -90,6 +96,7 @@ def test_record_shows_its_values_and_referring_rows(studio: RunningStudio) -> No
     assert rows(studio.request("GET", links[0]).body)
 
 
+@one_server
 def test_references_are_links_to_records(studio: RunningStudio) -> None:
     page = studio.get(f"as/{MAREN}/tables/workflows")
     targets = {
@@ -102,6 +109,7 @@ def test_references_are_links_to_records(studio: RunningStudio) -> None:
         assert studio.request("GET", link).status == 200, link
 
 
+@one_server
 def test_json_is_collapsed_and_array_is_shown_as_elements(studio: RunningStudio) -> None:
     body = studio.get(f"as/{MAREN}/tables/organizations").body
     assert '<details class="json"><summary>{' in body
@@ -159,6 +167,7 @@ def test_any_table_in_public_is_shown(
         assert conn.execute(f"select count(*) from public.{name}").fetchone() == (120,)
 
 
+@one_server
 def test_markup_in_every_text_and_json_column_is_shown_as_text(
     seeded: Database, start_studio: Callable[..., RunningStudio]
 ) -> None:
@@ -178,6 +187,7 @@ def test_markup_in_every_text_and_json_column_is_shown_as_text(
     assert "<script>alert" not in studio.get("as/owner/").body
 
 
+@one_server
 def test_empty_database_shows_next_command(
     empty_database: Database, start_studio: Callable[..., RunningStudio]
 ) -> None:

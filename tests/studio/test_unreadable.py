@@ -43,9 +43,13 @@ WHY = {
 
 @one_server
 def test_unreadable_relation_says_why_and_all_others_are_shown(
-    seeded: Database, start_studio: Callable[..., RunningStudio], tmp_path: Path
+    seeded: Database,
+    start_studio: Callable[..., RunningStudio],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On its page, in lists, beside others, and in a report; so does one that is locked."""
+    monkeypatch.setattr(viewer, "TIMEOUT", "1500ms")
     with seeded.connect(autocommit=True) as conn:
         conn.execute(UNREADABLE)
     studio = start_studio(seeded.conninfo())

@@ -74,14 +74,16 @@ def generate(connection: Connection, project: Project) -> list[Mutant]:
 
 
 def sample(mutants: Sequence[Mutant], limit: int | None) -> list[Mutant]:
-    """Return at most `limit` mutants, taken from each kind in turn; all of them for None."""
+    """Return at most `limit` mutants, of as many kinds as possible; all of them for None."""
     if limit is None:
         return list(mutants)
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         kinds[mutant.kind].append(mutant)
     rounds = zip_longest(*kinds.values())
-    return [mutant for one_of_each in rounds for mutant in one_of_each if mutant][:limit]
+    found = [mutant for one_of_each in rounds for mutant in one_of_each if mutant]
+    apart = max(len(kinds) / limit, 1)  # if not each kind has its turn, those evenly spread
+    return [found[int(number * apart)] for number in range(min(limit, len(found)))]
 
 
 def self_test(

@@ -161,6 +161,7 @@ class TenantMap:
     withheld: list[Relation | Function] = field(default_factory=list)  # not used as a superuser
     owners: dict[int, str] = field(default_factory=dict)  # who decides what those run, by oid
     blocked: str = ""  # why nothing can be tried
+    operators: dict[tuple[int, str], str] = field(default_factory=dict)  # see equal()
 
     def named(self, name: str) -> Relation | None:
         """Return a relation by its qualified name, or by its name alone if that is unambiguous."""
@@ -190,6 +191,20 @@ class TenantMap:
             if r.is_table and r.parent is None and r.tenancy in (TENANT, PERSON)
         ]
 
+    def equal(self, relation: Relation, column: str) -> str:
+        """Return the equality of a column's type, which may lie outside of the search_path."""
+        return self.operators.get((relation.oid, column), "=")
+
+    def joined(self, relation: Relation, reference: Reference, ours: str, theirs: str) -> str:
+        """Return the condition that a row is referred to; `ours` and `theirs` are aliases."""
+        parent, pairs = self.relations[reference.oid], []
+        for a, b in zip(reference.columns, reference.referred, strict=True):
+            equal = self.equal(parent, b)
+            if equal != self.equal(relation, a):
+                equal = "="  # as a statement would find it for two types
+            pairs.append(f"{theirs}.{_quoted(b)} {equal} {ours}.{_quoted(a)}")
+        return " and ".join(pairs)
+
     def belongs(
         self, relation: Relation, alias: str, tenant: str | None, persons: Sequence[str]
     ) -> str:
@@ -199,16 +214,14 @@ class TenantMap:
         """
         if relation.tenant_column:
             column = f"{alias}.{_quoted(relation.tenant_column)}"
-            return f"{column} = {tenant}" if tenant else "false"
+            equal = self.equal(relation, relation.tenant_column)
+            return f"{column} {equal} {tenant}" if tenant else "false"
         if relation.oid in self.person_columns:
             column = f"{alias}.{_quoted(self.person_columns[relation.oid])}"
             return f"{column}::text in ({', '.join(persons)})" if persons else "false"
         if relation.path:
             parent, inner = self.relations[relation.path.oid], f"{alias}_"
-            joined = " and ".join(
-                f"{inner}.{_quoted(theirs)} = {alias}.{_quoted(ours)}"
-                for ours, theirs in zip(relation.path.columns, relation.path.referred, strict=True)
-            )
+            joined = self.joined(relation, relation.path, alias, inner)
             return (
                 f"exists (select from {parent.qualified} as {inner} where {joined}"
                 f" and {self.belongs(parent, inner, tenant, persons)})"

@@ -51,6 +51,8 @@ def read(connection: Connection, config: Config) -> TenantMap:
     result.tenant = result.named(config.tenant_table) if config.tenant_table else None
     result.people = result.named(config.people.table) if config.people else None
     decide(result, config)
+    named = connection.execute(query("isolation/tenancy/operators"), {"tables": list(relations)})
+    result.operators = {(oid, column): operator for oid, column, operator in named}
     owned = [r.oid for r in relations.values() if r.tenancy in (TENANT, PERSON)]
     roles = connection.execute(query("isolation/tenancy/roles"), {**parameters, "tables": owned})
     result.roles = [Role(*row) for row in roles]

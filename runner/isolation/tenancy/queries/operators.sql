@@ -12,7 +12,10 @@ with recursive base (relation, name, type) as (
 
 select base.relation::bigint, base.name::text, format('operator(%%I.%%s)', n.nspname, equal.oprname)
 from base
-inner join pg_catalog.pg_type as t on t.oid = base.type and t.typtype <> 'd'
+inner join pg_catalog.pg_type as t
+    on t.oid = base.type
+    and t.typtype <> 'd'
+    and t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace
 cross join lateral (
     select found.oprname, found.oprnamespace
     from (
