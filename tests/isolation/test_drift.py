@@ -65,9 +65,9 @@ class Project:
 
     def write(self, **texts: str) -> list[Migration]:
         self.folder.mkdir(exist_ok=True)
-        for name, text in texts.items():
+        for name, sql in texts.items():
             path = self.folder / f"{name.lstrip('_')}.sql"
-            path.write_text(text, encoding="utf-8")
+            path.write_text(sql, encoding="utf-8")
         return self.files
 
     @property
