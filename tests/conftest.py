@@ -274,8 +274,8 @@ class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         server = re.search(rf"[\[-]({'|'.join((*EMBEDDED, 'given'))})[\]-]", nodeid)
-        if "test_crash_matrix" in nodeid:  # the slowest file: spread over both processes
-            return nodeid
+        if "test_crash_matrix" in nodeid:  # a slow file: its scenarios in both processes
+            return nodeid.rpartition("-")[0]
         file = nodeid.partition("::")[0]
         if not server or server[1] == "given":  # a given server is the same for both processes
             return server[1] if server else file
