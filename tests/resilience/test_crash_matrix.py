@@ -70,7 +70,7 @@ def assert_loss_reported(paused: ProxiedRunner) -> None:
         assert paused.proxy.points[-1].startswith("after select pg_advisory_unlock")
 
 
-OPERATIONS = (session_terminated, server_stopped, runner_killed)
+OPERATIONS = (runner_killed, session_terminated, server_stopped)  # idle connections end with it
 
 # --- recovery ------------------------------------------------------------------------------------
 
