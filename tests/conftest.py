@@ -274,8 +274,8 @@ class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         server = re.search(rf"[\[-]({'|'.join((*EMBEDDED, 'given'))})[\]-]", nodeid)
-        if "test_crash_matrix" in nodeid:  # the slowest file: spread over both processes
-            return nodeid
+        if "test_crash_matrix" in nodeid:  # a slow file: its scenarios in both processes
+            return nodeid.rpartition("-")[0]
         file = nodeid.partition("::")[0]
         if "citus/" in file:  # one cluster for all of them
             return "citus"

@@ -71,6 +71,7 @@ def test_yoyo_apply_writes_the_same_records_as_the_runner(checkout: Checkout) ->
     assert [line["operation"] for line in checkout.log_lines()].count("apply") == 6
 
 
+@one_server
 def test_yoyo_list_shows_what_is_applied_and_writes_nothing(checkout: Checkout) -> None:
     """yoyo: stock `yoyo list` creates four tables."""
     result = checkout.yoyo("list")

@@ -222,35 +222,6 @@ def test_ids_are_random_valid_and_distinct() -> None:
     assert [id_ for id_ in texts if not re.fullmatch(r"cproof(home|away)[a-z0-9]{15}", id_)] == []
 
 
-@one_server
-def test_tenant_who_has_the_former_fixed_ids_and_addresses_does_not_stop_verify(
-    database: Database,
-) -> None:
-    """They were in the package for all to read: one of them taken stopped verify for everybody."""
-    former = "cproofhome".ljust(25, "0"), "cproofaway".ljust(25, "0")
-    addresses = [
-        *(f"{word}@proof.invalid" for word in ("new", "spy", "colleague", "me", "lost")),
-        *(
-            f"{f'cproof{org}{user}'.ljust(25, '0')[:25]}@proof.invalid"
-            for org in ("home", "away")
-            for user in ("owner", "admin", "member", "otherowner", "othermember")
-        ),
-    ]
-    with database.connect(autocommit=True) as connection:
-        connection.execute(f"revoke temporary on database {database.name} from public".encode())
-        for org in former:
-            connection.execute(
-                "insert into public.organizations (id, name) values (%s, 'Taken')", [org]
-            )
-        for address in addresses:
-            connection.execute(
-                "insert into public.users (org_id, email, name, roles)"
-                " values (%s, %s, 'Taken', '{OWNER}')",
-                [former[0], address],
-            )
-        assert prove(connection, load(SQL_DIR)).breaches == ()
-
-
 # --- actors -------------------------------------------------------------------------------------
 
 

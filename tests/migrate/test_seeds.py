@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from checkout import Checkout
-from conftest import Database
+from conftest import Database, one_server
 
 from runner.errors import FileError, RunnerError, SqlError, UsageError
 from runner.migrate import seeds
@@ -154,6 +154,7 @@ def test_missing_or_empty_seeds_folder_is_a_usage_error(tmp_path: Path) -> None:
         seeds.read(tmp_path)
 
 
+@one_server
 def test_up_needs_no_seeds(checkout: Checkout) -> None:
     checkout.write(_0001_first="create table first (n int);")
     folder = (checkout.folder / "seeds").rename(checkout.folder / "kept")

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from checkout import Checkout
-from conftest import Server
+from conftest import Server, one_server
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from runner.errors import DatabaseUnreachable
@@ -62,6 +62,7 @@ def test_invalid_parameter_is_reported(key: str, value: str) -> None:
     assert value in error.message
 
 
+@one_server
 def test_missing_database_is_reported(server: Server) -> None:
     error = refused(conninfo_to_dict(server.conninfo("no_such_database")))
     assert 'database "no_such_database" does not exist' in error.message
@@ -108,6 +109,7 @@ def test_wrong_password_is_reported_and_not_shown(server: Server, login: str) ->
     assert "The server wants a password" in error.hint
 
 
+@one_server
 def test_no_command_shows_a_wrong_password(server: Server, login: str, tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     checkout.environ["DATABASE_URL"] = make_conninfo(

@@ -81,7 +81,6 @@ class Scenario:
     rerun: str  # the command that completes the work after the interruption
     rows_query: str
     uninterrupted: Sequence[str]  # the commands that produce the expected state
-    thorough: bool = False  # each point is also one at which the runner is killed
     real: bool = False  # on the files of this repository, with no points inside messages
 
     def arguments_in(self, workspace: Workspace) -> list[str]:
@@ -124,7 +123,7 @@ TENANTS = """
     """
 ROLLBACK = ["rollback", "--all", "--yes-delete", "DATABASE"]
 SCENARIOS = {
-    "first apply": Scenario(["apply"], drop_all, "apply", ITEMS, ["apply"], thorough=True),
+    "first apply": Scenario(["apply"], drop_all, "apply", ITEMS, ["apply"]),
     "rollback of all": Scenario(ROLLBACK, leave_applied, "apply", ITEMS, ["apply"]),
     "seed": Scenario(["seed"], delete_seed_rows, "seed", ITEMS, ["apply", "seed"]),
     "up with the real files": Scenario(["up"], drop_all, "up", TENANTS, ["up"], real=True),

@@ -22,7 +22,7 @@ from psycopg import Connection, pq
 from runner.errors import RunnerError
 from runner.files import loader, statements
 
-bounded = settings(max_examples=60, deadline=None, derandomize="CI" in os.environ)
+bounded = settings(max_examples=40, deadline=None, derandomize="CI" in os.environ)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import Caller, Database, Server, act_as
+from conftest import Caller, Database, Server, act_as, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -256,6 +256,7 @@ def test_loading_seeds_twice_writes_nothing(own: Connection[TupleRow]) -> None:
     assert versions(own) == before
 
 
+@one_server
 def test_each_file_runs_twice_in_psql_without_output(database: Database) -> None:
     assert [psql(database, file) for file in FILES] == [""] * len(FILES)
     with database.connect(autocommit=True) as conn:
@@ -264,6 +265,7 @@ def test_each_file_runs_twice_in_psql_without_output(database: Database) -> None
         assert versions(conn) == before
 
 
+@one_server
 @pytest.mark.parametrize(
     ("file", "old", "new", "row"),
     [

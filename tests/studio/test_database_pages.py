@@ -59,6 +59,7 @@ def test_isolation_proof_runs_on_request_and_lists_its_statements_and_fixes(
     assert all(page.body.count(f'id="{square}"') == 1 for square in squares)
 
 
+@one_server
 def test_history_shows_state_time_hash_and_user(studio: RunningStudio) -> None:
     page = studio.get("as/owner/history")
     assert len(re.findall(r'class="state applied"', page.body)) == 9
