@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from runner.cli.context import Context
 from runner.errors import DONE, SOMETHING_TO_DO
-
-if TYPE_CHECKING:
-    from runner.migrate.plan import Plan
-    from runner.schema.fingerprint import Changed
 
 EXAMPLE = "status --json"
 EXIT_CODES = "2 there is something to do, "
@@ -18,7 +12,7 @@ EXIT_CODES = "2 there is something to do, "
 def run(context: Context) -> int:
     """Show the state of every migration. Writes nothing."""
     from runner.migrate.plan import State, compare
-    from runner.preflight.notes import as_json, notes
+    from runner.preflight.notes import as_json, lines, notes, table
     from runner.schema import fingerprint
 
     files = context.files()
@@ -27,7 +21,9 @@ def run(context: Context) -> int:
         changed = fingerprint.changed_since(migrator.connection, context.report)
         said = notes(migrator.connection, plan)
         code = DONE if plan.clean and not changed else SOMETHING_TO_DO
-        _show(context, plan, changed, said)
+        rows = table(plan, context.console.paint)
+        context.console.table(("state", "migration", "applied (UTC)", "took"), rows)
+        context.say(*lines(plan, changed, said))
         return context.document(
             code,
             clean=code == DONE,
@@ -35,22 +31,3 @@ def run(context: Context) -> int:
             counts={state.value: len(plan.of(state)) for state in State},
             migrations=[as_json(entry, said) for entry in plan.entries],
         )
-
-
-def _show(context: Context, plan: Plan, changed: Changed | None, said: dict[str, str]) -> None:
-    from runner.migrate.plan import ADVICE
-    from runner.preflight.notes import advice, lines, table
-
-    console = context.console
-    rows, actors = table(plan, console.paint)
-    console.table(("state", "migration", "applied (UTC)", "took"), rows)
-    if actors:
-        console.say(f"applied by {'; '.join(actors)}")
-    for state in ADVICE:
-        if entries := plan.of(state):
-            console.say(f"{len(entries)} {state.label}: {advice(state, said)}")
-    if changed:
-        console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
-    elif plan.clean:
-        console.say(f"{len(plan.applied())} applied, nothing to do")
-    console.say(*lines(said))
