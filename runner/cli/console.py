@@ -145,7 +145,7 @@ class Console:
         """Return a text whose commands work when pasted: with the options of this one."""
         if "python -m runner" not in text:
             return text
-        return text.replace("python -m runner", self._runner.replace("python", _python(), 1))
+        return text.replace("python -m runner", self._runner.replace("python -m runner", _us(), 1))
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:
@@ -174,13 +174,15 @@ def _shown_in_color(text: str) -> str:
     return "".join(piece if n % 2 else _shown(piece) for n, piece in enumerate(pieces))
 
 
-def _python() -> str:
-    """Return how to call Python, also where .venv is not activated."""
+def _us() -> str:
+    """Return how this program was called, also where .venv is not activated."""
     import shutil  # noqa: PLC0415 - only for a text with a command
 
+    if Path(sys.argv[0]).name == "plainsql":
+        return "plainsql"
     here, python = Path.cwd(), Path(sys.executable)
     is_found = shutil.which("python") == sys.executable or not python.is_relative_to(here)
-    return "python" if is_found else str(python.relative_to(here))
+    return f"{'python' if is_found else python.relative_to(here)} -m runner"
 
 
 def _details(error: RunnerError) -> list[str]:

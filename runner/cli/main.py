@@ -50,6 +50,7 @@ _FOR_A_NAME = {"check": "--file", "rollback": "--steps", "verify": "--only"} | d
     ("apply", "plan"), "--to"
 )
 _READ_ONLY = ("status", "plan", "check", "verify")  # also if they are interrupted
+_ARGUMENT = {"init": "FOLDER ", "new": "NAME "}
 _MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
 
 
@@ -175,7 +176,7 @@ def _parser_of(name: str) -> _Parser:
     exit_codes = getattr(command, "EXIT_CODES", "")
     parser = _Parser(
         prog=f"python -m runner {name}",
-        usage=f"python -m runner {name} {'NAME ' if name == 'new' else ''}[options]",
+        usage=f"python -m runner {name} {_ARGUMENT.get(name, '')}[options]",
         description=command.__doc__,
         epilog=f"Example:\n  python -m runner {command.EXAMPLE}\n\n"
         f"Exit codes: 0 done, 1 error, {exit_codes}{WRONG_USAGE} wrong usage.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import psycopg
 from psycopg import pq
@@ -31,48 +32,44 @@ _FUNCTION = re.compile(r"function (?:\"?\w+\"?\.)?\"?(\w+)\"?(?:\(| line)")
 def reporter(
     report: Report, script: SqlFile, of: Sequence[Statement], before: int = 0, *, sent_from: int
 ) -> OnNotice:
-    """Return what reports messages about the statements `of` a file, `before` of which others ran.
+    """Return what reports messages about the statements `of` a file, sent after `before` others.
 
     It gets a message and the number of results that were read. `sent_from`: as for `sql_error`.
     """
 
     def said(diag: Diagnostic, done: int, connection: pq.abc.PGconn) -> None:
-        level = diag.severity_nonlocalized
+        level, text = diag.severity_nonlocalized, diag.message_primary or ""
         if level not in ("WARNING", "INFO") and diag.source_function not in _SHOWN:
             return
-        text = diag.message_primary or ""
         if diag.source_function == "restrict_and_check_grant" and _SYSTEM_COLUMN.search(text):
             return
-        number = done - before
-        now, after = (of[n] if 0 <= n < len(of) else None for n in (number, number + 1))
+        numbers = (done - before, done - before + 1)
+        now, after = (of[n] if 0 <= n < len(of) else None for n in numbers)
         raised = after if _is_ahead(connection) and not _may_raise(now, diag) else now
-        line = None
+        place = Place(str(script))
         if raised or diag.statement_position:
             at = offset(diag, script, raised, sent_from)
-            line = statements.place(script.text, at, "").line
+            place = statements.place(script.text, at, str(script))
         details = (f"\n  {each}" for each in (diag.message_detail, diag.message_hint) if each)
-        place = Place(str(script), line)
-        report(Note(f"{place}: {level}: {text}{''.join(details)}"))
+        report(Note(f"{place._replace(column=None)}: {level}: {text}{''.join(details)}"))
 
     return said
 
 
 def _is_ahead(connection: pq.abc.PGconn) -> bool:
-    """Return whether a message may be about the statement after the one whose result is awaited.
+    """Return whether a message may be of the statement after the one whose result is awaited.
 
     libpq hands out messages beyond a result that was not read yet. Then, or after the columns of
     a result, it refuses this mode, which does no more than hand out rows one by one.
     """
-    try:
+    with suppress(psycopg.OperationalError):
         connection.set_single_row_mode()
-    except psycopg.OperationalError:
-        return True
-    return False
+        return False
+    return True
 
 
 def _may_raise(statement: Statement | None, diag: Diagnostic) -> bool:
     """Return whether a message after the columns of a result is of the statement that has them."""
-    if not statement or not set(statement.words[:1]) & set(_RETURN_ROWS):
-        return False
-    called = _FUNCTION.findall(diag.context or "")
-    return not called or called[-1] in statement.text
+    called = _FUNCTION.findall(diag.context or "")[-1:]
+    returns_rows = statement and set(statement.words[:1]) & set(_RETURN_ROWS)
+    return bool(statement and returns_rows and all(name in statement.text for name in called))

@@ -74,12 +74,9 @@ def sql_error(
 
 def offset(diag: Diagnostic, script: SqlFile, statement: Statement | None, sent_from: int) -> int:
     """Return where in the file (characters) a message points to; arguments as for `sql_error`."""
-    if diag.statement_position:
-        found = sent_from + int(diag.statement_position) - 1
-        return min(max(found, 0), len(script.text))
-    if statement:
+    if statement and not diag.statement_position:
         return statement.start + _line_in_block(statement, diag.context or "")
-    return max(sent_from, 0)
+    return min(max(sent_from + int(diag.statement_position or 1) - 1, 0), len(script.text))
 
 
 def own_sql_error(error: psycopg.Error, where: str, *, state: str, hint: str = "") -> SqlError:

@@ -117,7 +117,7 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
         if path.suffix == ".py":
             raise FileError(
                 f"{path} is a Python migration; only SQL files are supported",
-                hint="Write its statements as an .sql file: python -m runner new NAME.",
+                hint="Write its statements as SQL: python -m runner new NAME, or yoyo new --sql",
             )
         ending = _ROLLBACK if name.lower().endswith(_ROLLBACK) else ".sql"
         if not name.lower().endswith(ending):

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 
 from runner.errors import NO_CHANGES, PlanError
-from runner.events import Report, Working
+from runner.events import Working
 from runner.files.loader import Migration
 from runner.isolation import drift
 from runner.isolation.fixes import order
@@ -38,9 +38,12 @@ _SHOWN = 40  # lines of what is left to do
 _Server = set[tuple[str, str, str]]  # rows of queries/of_the_server.sql: role, kind, statements
 
 
-def heal(migrator: Migrator, files: Sequence[Migration], report: Report) -> list[str]:
-    """Make what a restore has lost; return the statements that ran. The caller holds the lock.
+def heal(
+    migrator: Migrator, files: Sequence[Migration], *, verbose: bool = False
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Make what a restore has lost; return lines and the key of the JSON document.
 
+    The lines count the statements that ran, or are these if `verbose`. The caller holds the lock.
     Raises PlanError, with a list, for what differs beyond that, and what this role may not make.
     """
     connection, plan = migrator.connection, compare(files, migrator.records())
@@ -49,7 +52,7 @@ def heal(migrator: Migrator, files: Sequence[Migration], report: Report) -> list
             "This database has no records of migrations, so it is no restored copy of one that has",
             hint="Was schema yoyo in the dump? To record what is here: python -m runner baseline",
         )
-    report(Working("building the catalog from the files"))
+    migrator.report(Working("building the catalog from the files"))
     tables = foreign.tables(connection)
     here = snapshot.take(connection)
     with TemporaryDirectory() as folder, scratch_server(version_like(here), other=True) as scratch:
@@ -70,13 +73,9 @@ def heal(migrator: Migrator, files: Sequence[Migration], report: Report) -> list
         raise _unfinished(refused, left, done)
     with connection.transaction():  # what `status` compares with, on this version of the server
         connection.execute(fingerprint.store_sql().encode())
-    return done
-
-
-def summary(done: Sequence[str]) -> list[str]:
-    """Return how many statements of each kind ran."""
     kinds = Counter(_KIND.sub(r"\1", statement) for statement in done)
-    return [f"{count:>6,}  {kind}" for kind, count in kinds.items()]
+    lines = done if verbose else [f"{count:>6,}  {kind}" for kind, count in kinds.items()]
+    return [*lines, "restored: the database is what its files make"], {"restored": done}
 
 
 def _read(connection: Connection) -> tuple[Snapshot, _Server]:

@@ -26,11 +26,10 @@ class RunState:
 
     def report(self, event: Event) -> None:
         """Report an event; a note of the file being run once, also if it is tried again."""
-        if isinstance(event, Note):
-            if masked(event.text) in self._notes:
-                return
-            self._notes.append(masked(event.text))
-        self._report(event)
+        text = masked(event.text) if isinstance(event, Note) else ""
+        if text not in self._notes:
+            self._notes += [text] * bool(text)
+            self._report(event)
 
     def with_notes(self, done: Done) -> Done:
         """Return what was done with the notes since the last file, for the run log."""

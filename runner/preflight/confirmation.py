@@ -36,3 +36,12 @@ def require_to_roll_back(
     if everything or not target.is_local:
         action = f"roll back {'everything' if everything else 'migrations'} in"
         require(target, typed_name, action, f"{command} --yes-delete".strip())
+
+
+def require_to_seed(target: Target, *, yes: bool) -> None:
+    """Raise ConfirmationRequired for loading seeds into a database that is not local."""
+    if not (target.is_local or yes):
+        raise ConfirmationRequired(
+            f"Seeds are made-up data for development, and {target.url()} is not local",
+            hint="To load them all the same: --yes. To migrate only: python -m runner apply",
+        )

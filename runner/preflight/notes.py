@@ -11,6 +11,8 @@ from runner.migrate import recorder
 from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
 from runner.preflight import foreign, renumbered
+from runner.preflight.distribution import Undistributed
+from runner.schema.fingerprint import Changed
 
 _LISTED = 8  # ids with one sentence
 _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
@@ -53,13 +55,30 @@ def _invalid_indexes(connection: Connection, file: Migration) -> Iterator[str]:
                 yield name
 
 
-def lines(said: Mapping[str, str]) -> Iterator[str]:
-    """Yield each sentence once, with the migrations that it is about."""
+def lines(
+    plan: Plan,
+    changed: Changed | None,
+    said: Mapping[str, str],
+    missed: Sequence[Undistributed] = (),
+) -> Iterator[str]:
+    """Yield what to do, state by state, and each sentence once with the migrations it is about."""
+    by = sorted({e.record.applied_by for e in plan.entries if e.record and e.record.applied_by})
+    if by:
+        yield f"applied by {'; '.join(by)}"
+    for state in ADVICE:
+        if entries := plan.of(state):
+            yield f"{len(entries)} {state.label}: {advice(state, said)}"
+    if changed:
+        yield f"{changed}\nwhat changed: python -m runner verify --only drift"
+    elif plan.clean and not missed:
+        yield f"{len(plan.applied())} applied, nothing to do"
     for sentence in dict.fromkeys(said.values()):
         ids = [id_ for id_ in said if said[id_] == sentence]
         many = len(ids) > _LISTED
         which = f"{len(ids)} from {ids[0]} to {ids[-1]}" if many else ", ".join(ids)
         yield f"{which}: {sentence}"
+    for table in missed:
+        yield f"{table}:\n{table.statements}"
 
 
 def advice(state: State, said: Mapping[str, str]) -> str:
@@ -88,9 +107,9 @@ def as_json(entry: Entry, said: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def table(plan: Plan, paint: Callable[[str, str], str]) -> tuple[list[Sequence[str]], list[str]]:
-    """Return a row for each migration: state, id, when applied, time taken; and who applied."""
-    rows: list[Sequence[str]] = [
+def table(plan: Plan, paint: Callable[[str, str], str]) -> list[Sequence[str]]:
+    """Return a row for each migration: state, id, when applied, time taken."""
+    return [
         (
             paint(entry.state.label, _COLORS.get(entry.state.value, "red")),
             entry.id,
@@ -100,5 +119,3 @@ def table(plan: Plan, paint: Callable[[str, str], str]) -> tuple[list[Sequence[s
         for entry in plan.entries
         for record in (entry.record,)
     ]
-    by = {e.record.applied_by for e in plan.entries if e.record and e.record.applied_by}
-    return rows, sorted(by)

@@ -13,11 +13,9 @@ from runner.postgres.connection import Connection
 from runner.queries import query
 from runner.schema import snapshot
 
-_OTHER_VERSION = (
-    "Manual changes were not looked for: the last run was on another major version of PostgreSQL, "
-    "or of another release of the runner. To look once, and to remember the result: "
-    "python -m runner apply --restored"
-)
+_OTHER_VERSION = """\
+Manual changes were not looked for: the last run was on another major version of PostgreSQL, or of
+the runner's catalog. To look once, and remember the result: python -m runner apply --restored"""
 
 
 def store_sql() -> str:

@@ -29,7 +29,7 @@ def require_packages() -> None:
     if missing:
         raise UsageError(
             f"The studio needs packages that are not installed: {', '.join(missing)}",
-            hint="They come with an extra: python -m pip install --editable '.[studio]'",
+            hint="They come with an extra: python -m pip install 'plain-sql-foundation[studio]'",
         )
 
 

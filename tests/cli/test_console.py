@@ -145,7 +145,7 @@ def test_json_error_is_one_document_on_stdout(capsys: Captured) -> None:
         "command": "apply",
         "ok": False,
         "exit_code": 1,
-        "done": [{"operation": "apply", "id": "0001_a", "sha256": "ab" * 32, "ms": 12.34}],
+        "done": [{**DONE._asdict(), "notes": []}],
         "notes": ["mind this"],
         "error": {
             "code": "file",

@@ -86,6 +86,7 @@ def test_examples_have_the_keys_and_types_that_are_printed(small: Checkout) -> N
         "url": small.runner("url", "--json"),
         "reset": small.runner("reset", "--yes-delete", name, "--json"),
         "baseline": small.runner("baseline", "--json"),
+        "init": small.runner("init", "shop", "--json"),
         "new": small.runner("new", "add_b", "--json"),
         "": small.runner("apply", "--to", "7", "--json"),
         "down": small.runner("down", "--json", DATABASE_URL=""),

@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from checkout import clean_environ
 
 ROOT = Path(__file__).parents[2]
 RUNNER = ROOT / "runner"
@@ -177,3 +179,52 @@ def test_another_repository_uses_the_plugin_by_submodule(tmp_path: Path, install
     )
     ran = pytest_in(tmp_path, path=[metadata, vendor])
     assert "1 passed" in ran.stdout, ran.stdout
+
+
+def test_init_starts_a_project_from_the_wheel(installed: Path) -> None:
+    """It overwrites nothing, and what it makes passes every check; also after `yoyo new`."""
+    with tempfile.TemporaryDirectory() as name:  # where root's server can reach it
+        Path(name).chmod(0o755)
+
+        def run(*words: str, code: int = 0, cwd: str = f"{name}/shop") -> str:
+            ran = subprocess.run(
+                [sys.executable, *words],
+                cwd=cwd,
+                env=clean_environ({"PYTHONPATH": str(installed)}),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert ran.returncode == code, ran.stdout + ran.stderr
+            return ran.stdout + ran.stderr
+
+        plainsql = (
+            "-c",
+            "import sys; sys.argv[0] = 'plainsql'; from runner.cli.main import main; "
+            "sys.exit(main())",
+        )
+        yoyo = ("-c", "import sys; from yoyo.scripts.main import main; sys.exit(main())")
+        said = run(*plainsql, "init", "shop", cwd=name)
+        assert "Next:\n  cd shop\n  plainsql up " in said
+        files = {path: path.read_text() for path in Path(name, "shop").rglob("*.*")}
+        assert len(files) == 5
+        for folder, cwd in ((".", f"{name}/shop"), ("shop", name)):
+            assert "exists, and nothing is overwritten" in run(
+                *plainsql, "init", folder, code=64, cwd=cwd
+            )
+        assert {path: path.read_text() for path in files} == files
+        try:
+            assert "1 applied now, 1 in total, 0 pending" in run(*plainsql, "up")
+            assert "nothing to apply" in run(*plainsql, "apply")
+            assert "1 file, 6 checks, 0 failed" in run(*plainsql, "check")
+            assert "0 breaches" in run(*plainsql, "verify")
+            assert "A" in run(*yoyo, "list")
+            assert "Only SQL files are supported" in run(*yoyo, "new", "-m", "add colors")
+            [added] = Path(name, "shop", "sql").glob("*add-colors.sql")
+            assert added.with_name(f"{added.stem}.rollback.sql").is_file()
+            added.write_text("create table public.colors (id bigint primary key);")
+            assert "1 applied now, 2 in total" in run(*plainsql, "apply")
+            Path(name, "shop", "sql", "20270101_01_abcde-own.py").write_text("steps = []")
+            assert "plainsql new NAME, or yoyo new --sql" in run(*plainsql, "apply", code=1)
+        finally:
+            run(*plainsql, "down")

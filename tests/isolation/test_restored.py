@@ -11,7 +11,6 @@ import pytest
 from checkout import Checkout
 
 from runner.errors import PlanError
-from runner.events import silent
 from runner.isolation import restored
 from runner.postgres import embedded
 from runner.preflight.temporary_server import temporary_server
@@ -79,7 +78,7 @@ class Shop:
     def heal(self, url: str) -> list[str]:
         self.checkout.environ["DATABASE_URL"] = url
         with self.checkout.migrator() as migrator:
-            return restored.heal(migrator, self.checkout.migrations(), silent)
+            return restored.heal(migrator, self.checkout.migrations())[1]["restored"]
 
     def refused(self, url: str) -> PlanError:
         with pytest.raises(PlanError) as caught:

@@ -103,7 +103,7 @@ def test_missing_extra_is_reported_with_install_command(tmp_path: Path) -> None:
     result = checkout.run(sys.executable, "-c", program)
     assert result.code == 64
     assert "pygments" in result.err
-    assert "pip install --editable '.[studio]'" in result.err
+    assert "pip install 'plain-sql-foundation[studio]'" in result.err
 
 
 def test_unreachable_database_is_reported_at_start(tmp_path: Path) -> None:

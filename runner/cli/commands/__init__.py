@@ -14,7 +14,7 @@ from runner.cli.context import Context
 
 NAMES = (
     *("up", "apply", "rollback", "seed", "status", "plan", "check", "verify", "studio", "report"),
-    *("types", "diagram", "new", "psql", "url", "down", "baseline", "reset", "tenant"),
+    *("types", "diagram", "init", "new", "psql", "url", "down", "baseline", "reset", "tenant"),
 )
 
 

@@ -51,17 +51,14 @@ def run(context: Context) -> int:
 
             with migrator.lock():
                 renumbered.accept(migrator, compare(files, migrator.records()))
-        made: dict[str, Any] = {}
+        restored: dict[str, Any] = {}
         if context.options.restored:
-            from runner.isolation import restored
+            from runner.isolation.restored import heal
 
             with migrator.lock():
-                made = {"restored": restored.heal(migrator, files, context.report)}
-            shown = (
-                made["restored"] if context.console.verbose else restored.summary(made["restored"])
-            )
-            context.say(*shown, "restored: the database is what its files make")
-        return context.document(**made, **apply_pending(context, migrator, files))
+                lines, restored = heal(migrator, files, verbose=context.console.verbose)
+            context.say(*lines)
+        return context.document(**restored, **apply_pending(context, migrator, files))
 
 
 def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) -> dict[str, Any]:

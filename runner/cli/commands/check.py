@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from runner.cli.context import Context
-from runner.errors import DONE, PROOF_FAILED, UsageError
+from runner.errors import DONE, PROOF_FAILED
 
 if TYPE_CHECKING:
     from runner.preflight.checks.finding import Findings
@@ -38,15 +38,12 @@ def run(context: Context) -> int:
     from runner.isolation.surface import lock_file, review
     from runner.migrate import executor, seeds
     from runner.preflight import checks
-    from runner.preflight.checks import out_of_order
+    from runner.preflight.checks import out_of_order, text
     from runner.preflight.checks.finding import Findings
     from runner.preflight.scratch import scratch_server
 
     settings, options = context.settings, context.options
-    try:
-        scripts = seeds.read(settings.seeds_dir)
-    except UsageError:  # a folder of migrations may have none
-        scripts = []
+    scripts = seeds.read(settings.seeds_dir, optional=True)
     with ExitStack() as stack:
         if options.base:
             against = out_of_order.against(settings.sql_dir, options.base)
@@ -75,11 +72,7 @@ def run(context: Context) -> int:
     return context.document(
         PROOF_FAILED if found.failed or missed else DONE,
         server_version=settings.embedded_version,
-        files=found.files,
-        overall=found.overall,
-        failed=found.failed,
-        notes=[*context.console.notes, *found.notes],
-        ms=round(found.seconds * 1000),
+        **text.document(found, context.console.notes),
     )
 
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Recreate the embedded database, or roll back everything in another, and fill it again."""
     from runner.cli.commands.apply import apply_pending
-    from runner.cli.commands.seed import load_seeds, refuse_remote
+    from runner.cli.commands.seed import load_seeds
     from runner.cli.commands.up import start_with_port
     from runner.migrate.plan import compare
     from runner.preflight import confirmation
@@ -31,7 +31,7 @@ def run(context: Context) -> int:
         _recreate(context)
     with context.migrator() as migrator:
         confirmation.require(context.target, context.options.typed_name, "empty", "--yes-delete")
-        refuse_remote(context)
+        confirmation.require_to_seed(context.target, yes=context.options.yes)
         if not context.settings.embedded:
             with migrator.lock():
                 plan = compare(files, migrator.records())

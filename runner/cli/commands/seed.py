@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli import arguments
 from runner.cli.context import Context, plural
-from runner.errors import ConfirmationRequired, SqlError, UsageError
+from runner.errors import SqlError, UsageError
 
 if TYPE_CHECKING:
     from runner.files.sql_file import SqlFile
@@ -40,7 +40,7 @@ def run(context: Context) -> int:
             action = f"load {orgs:,} made-up organizations into"
             confirmation.require(context.target, context.options.typed_name, action, "--yes-fill")
         else:
-            refuse_remote(context)
+            confirmation.require_to_seed(context.target, yes=context.options.yes)
         return context.document(tables=load_seeds(context, migrator, scripts, orgs))
 
 
@@ -70,15 +70,6 @@ def load_seeds(
     rows = plural(changed, "row") if changed else "no rows"
     context.say(f"{plural(len(scripts), 'seed file')} applied, {rows} changed{context.elapsed}")
     return counts
-
-
-def refuse_remote(context: Context) -> None:
-    """Raise ConfirmationRequired for loading seeds into a database that is not local."""
-    if not (context.target.is_local or context.options.yes):
-        raise ConfirmationRequired(
-            f"Seeds are made-up data for development, and {context.target.url()} is not local",
-            hint="To load them all the same: --yes. To migrate only: python -m runner apply",
-        )
 
 
 def _scale(text: str | None) -> int:

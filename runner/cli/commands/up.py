@@ -28,14 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Apply what is pending, and load the seeds. Safe to run again."""
     from runner.cli.commands.apply import apply_pending
-    from runner.cli.commands.seed import load_seeds, refuse_remote
+    from runner.cli.commands.seed import load_seeds
     from runner.isolation import application_login
+    from runner.preflight import confirmation
 
     files, scripts = context.files(), context.seeds()
     roles = application_login.wanted(context.settings)
     start_with_port(context)
     with context.migrator() as migrator:
-        refuse_remote(context)
+        confirmation.require_to_seed(context.target, yes=context.options.yes)
         applied = apply_pending(context, migrator, files)
         tables = load_seeds(context, migrator, scripts)
         application_login.create(migrator.connection, context.target, roles)

@@ -70,13 +70,7 @@ def run(context: Context) -> int:
         context.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
         return context.document(
             DONE if verdict.proven else PROOF_FAILED,
-            facts=verdict.facts,
-            counts=verdict.counts,
-            ms=round(verdict.seconds * 1000),
-            cells=verdict.cells,
-            checks=verdict.checks,
-            breaches=verdict.breaches,
-            warnings=verdict.warnings,
+            **text.document(verdict),
         )
 
 
@@ -154,13 +148,7 @@ def _self_test(context: Context) -> int:
         console.note(f"Many of them change the surface, which is not reviewed yet: {review.ACCEPT}")
     return context.document(
         DONE if score.passed else PROOF_FAILED,
-        server=score.server,
-        killed=score.killed,
-        all=score.all,
-        races=score.races,
-        trials=score.trials,
-        breaches=score.breaches,
-        ms=round(score.seconds * 1000),
+        **text.score_document(score),
     )
 
 

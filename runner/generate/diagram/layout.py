@@ -194,7 +194,7 @@ def _new_graph(schema: Schema) -> Any:
     except ImportError as error:
         raise UsageError(
             f"Graphviz, which lays out the diagram, is not installed: {error}",
-            hint="Install its wheel: python -m pip install 'pygraphviz>=2.0'\n"
+            hint="Install it: python -m pip install 'plain-sql-foundation[diagram]'\n"
             "Or use Mermaid: python -m runner diagram --format mermaid",
         ) from None
     labels = [text_width(label(r)) for r in schema.references if len(r.columns) > 1]

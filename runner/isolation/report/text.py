@@ -173,6 +173,18 @@ def accepted_lines(accepted: Accepted, path: Path, paint: Paint) -> Iterator[str
     yield f"{path}: {count}. Nothing was proven: run verify without --accept."
 
 
+def document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict for the JSON document."""
+    names = ("facts", "counts", "cells", "checks", "breaches", "warnings")
+    return {**{name: getattr(verdict, name) for name in names}, "ms": round(verdict.seconds * 1000)}
+
+
+def score_document(score: Score) -> dict[str, Any]:
+    """Return what a self-test found for the JSON document."""
+    names = ("server", "killed", "all", "races", "trials", "breaches")
+    return {**{name: getattr(score, name) for name in names}, "ms": round(score.seconds * 1000)}
+
+
 def accepted_document(accepted: Accepted) -> dict[str, Any]:
     """Return the same for JSON."""
     names = ("object", "direction", "summary", "diff")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from runner.preflight.checks.finding import CHECKS, Finding, Findings
 
@@ -31,6 +32,12 @@ def lines(found: Findings, paint: Paint) -> Iterator[str]:
     for note in found.notes:
         yield paint(f"note: {note}", "yellow")
     yield paint(found.summary, "red" if found.failed else "green")
+
+
+def document(found: Findings, notes: Sequence[str]) -> dict[str, Any]:
+    """Return the same for JSON, with the `notes` of the console."""
+    content = {name: getattr(found, name) for name in ("files", "overall", "failed")}
+    return {**content, "notes": [*notes, *found.notes], "ms": round(found.seconds * 1000)}
 
 
 def _finding(finding: Finding, paint: Paint) -> Iterator[str]:
