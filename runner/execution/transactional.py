@@ -17,7 +17,6 @@ from runner import signals
 from runner.errors import FileError
 from runner.execution.lock_waits import LockWait
 from runner.execution.sql_errors import sql_error
-from runner.files import statements
 from runner.files.sql_file import SqlFile
 from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
 
@@ -107,17 +106,6 @@ def by_statement(connection: Connection) -> bool:
     """Return whether statements have to be sent one by one: the database has Citus."""
     found = "select from pg_catalog.pg_extension where extname = 'citus'"
     return connection.execute(found).fetchone() is not None
-
-
-def send_each(connection: Connection, text: str) -> tuple[int, psycopg.Error | None]:
-    """Send the statements of a text one by one; return what `send` returns."""
-    done = 0
-    parsed = list(statements.split(text))
-    for done, statement in enumerate(parsed):
-        _, error = send(connection, statement.text)
-        if error:
-            return done, error
-    return len(parsed), None
 
 
 def wait_for_disk(durable: bool) -> str:

@@ -17,6 +17,7 @@ from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
 from runner.execution.sql_errors import own_sql_error
+from runner.files import statements
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate import recorder
@@ -207,9 +208,9 @@ class Executor:
 
         Raises SqlError, after the transaction was rolled back.
         """
-        send = transactional.send_each if self._each else transactional.send
-        _, error = send(self.connection, text)
-        if error:
+        texts = [one.text for one in statements.split(text)] if self._each else [text]
+        sent = (transactional.send(self.connection, one)[1] for one in texts)
+        if error := next(filter(None, sent), None):
             self._abandon()
             where = f"at the commit of {script}" if script else "in the migration tables"
             raise own_sql_error(error, where, state=state, hint=hint)

@@ -17,8 +17,9 @@ class Undistributed(NamedTuple):
     column: str
     statements: str
 
-    def __str__(self) -> str:
-        return f"{self.table} has {self.column} and is not distributed, as other tables are by it"
+    @property
+    def advice(self) -> str:
+        return f"has {self.column} and is not distributed, as other tables are by it"
 
 
 def undistributed(connection: Connection) -> list[Undistributed]:
@@ -34,7 +35,7 @@ def require(connection: Connection) -> None:
     if found := undistributed(connection):
         statements = "\n".join(one.statements for one in found)
         raise PlanError(
-            "; ".join(map(str, found)),
+            "; ".join(f"{one.table} {one.advice}" for one in found),
             hint="Its references to these refuse every row. Write this into a migration after it, "
             f"of the source that distributes:\n{statements}",
             state="What was applied stays applied.",

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli.context import Context
 from runner.errors import DONE, PROOF_FAILED, UsageError
 
 if TYPE_CHECKING:
-    from runner.files.loader import Migration
-    from runner.preflight.checks.finding import Finding, Findings
-    from runner.preflight.scratch import ScratchServer
+    from runner.preflight.checks.finding import Findings
 
 EXAMPLE = "check --base origin/main"
 EXIT_CODES = "4 a proof failed, "
@@ -38,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Run every check. Connects to no other database."""
     from runner.files import loader
-    from runner.isolation.surface import lock_file
+    from runner.isolation.surface import lock_file, stale
     from runner.migrate import executor, seeds
-    from runner.preflight import checks
+    from runner.preflight import checks, lookup
     from runner.preflight.checks import out_of_order
     from runner.preflight.checks.finding import Findings
     from runner.preflight.scratch import scratch_server
@@ -56,7 +53,7 @@ def run(context: Context) -> int:
             files, moved = stack.enter_context(against)
         else:
             files = loader.read(settings.sql_dir, options.sources or ())
-            moved = [loader.find(files, name) for name in options.out_of_order or ()]
+            moved = [lookup.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
         for file in files if only is None else files[: files.index(only) + 1]:
             executor.validate(file)
@@ -71,7 +68,7 @@ def run(context: Context) -> int:
             found.add_overall(out_of_order.NAME, failed, note)
         lock = settings.sql_dir / lock_file.FILE
         if lock.exists() and only is None:
-            found.add_overall(lock.name, _stale(scratch, loader.read(settings.sql_dir), lock))
+            found.add_overall(lock.name, stale.findings(scratch, settings.sql_dir, lock))
     missed = options.strict and found.missed
     return context.document(
         PROOF_FAILED if found.failed or missed else DONE,
@@ -91,19 +88,3 @@ def _show(context: Context, found: Findings) -> None:
     found.seconds = time.monotonic() - context.started
     if found.files:
         context.say(*text.lines(found, context.console.paint))
-
-
-def _stale(scratch: ScratchServer, files: list[Migration], lock: Path) -> list[Finding]:
-    """Return the finding that the files make another security surface than was reviewed."""
-    from runner.isolation.surface import review
-    from runner.preflight.checks.finding import Finding
-    from runner.preflight.scratch import apply
-
-    with scratch.database() as migrator:
-        apply(migrator, files)
-        changes = review.stale(migrator.connection, lock) or []
-    if not changes:
-        return []
-    summary = f"is stale: python -m runner up && {review.ACCEPT}"
-    details = (line for change in changes for line in (change.summary, *change.diff))
-    return [Finding(lock.name, "", summary, tuple(details))]

@@ -29,8 +29,8 @@ def run(context: Context) -> int:
         said = notes(migrator.connection, plan)
         missed = undistributed(migrator.connection)
         code = DONE if plan.clean and not changed and not missed else SOMETHING_TO_DO
-        _show(context, plan, changed, said, is_clean=code == DONE)
-        context.say(*(f"{one}:\n{one.statements}" for one in missed))
+        said |= {one.table: f"{one.advice}\n{one.statements}" for one in missed}
+        _show(context, plan, changed, said)
         return context.document(
             code,
             clean=code == DONE,
@@ -41,9 +41,7 @@ def run(context: Context) -> int:
         )
 
 
-def _show(
-    context: Context, plan: Plan, changed: Changed | None, said: dict[str, str], *, is_clean: bool
-) -> None:
+def _show(context: Context, plan: Plan, changed: Changed | None, said: dict[str, str]) -> None:
     from runner.migrate.plan import ADVICE
     from runner.preflight.notes import advice, lines, table
 
@@ -57,6 +55,6 @@ def _show(
             console.say(f"{len(entries)} {state.label}: {advice(state, said)}")
     if changed:
         console.say(f"{changed}\nwhat changed: python -m runner verify --only drift")
-    elif is_clean:
+    elif plan.clean and not said:
         console.say(f"{len(plan.applied())} applied, nothing to do")
     console.say(*lines(said))
