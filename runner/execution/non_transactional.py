@@ -139,12 +139,16 @@ class _Execution:
             raise self._error(error, index)
 
     def _with_record(self, record: str) -> psycopg.Error | None:
-        for text in ("begin", self.statement.text, f"{_OWN_SETTINGS}; {record}; commit"):
+        own = f"{_OWN_SETTINGS}; {record}; commit"
+        for text in ("begin", *self._for_workers(), self.statement.text, own):
             _, error = send(self.connection, text, self.lock_wait)
             if error:
                 return error
             check_encoding(self.connection, self.script, self.state)
         return None
+
+    def _for_workers(self) -> list[str]:
+        return self.lock_wait.lock_settings() if self.lock_wait.citus else []
 
     def _invalid(self, index: Index) -> str:
         """Return the name of an invalid index, else "". Raises SqlError while it is being built."""

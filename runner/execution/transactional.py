@@ -102,12 +102,6 @@ def _results(
     return results
 
 
-def by_statement(connection: Connection) -> bool:
-    """Return whether statements have to be sent one by one: the database has Citus."""
-    found = "select from pg_catalog.pg_extension where extname = 'citus'"
-    return connection.execute(found).fetchone() is not None
-
-
 def wait_for_disk(durable: bool) -> str:
     """Return the statement that makes the next commit wait for the disk, or not."""
     if not durable:
@@ -127,7 +121,6 @@ def run_whole(
     lock_wait: LockWait | None = None,
     begin: Sequence[str] = (),
     while_waiting: Callable[[], object] | None = None,
-    each: bool = False,
 ) -> None:
     """Run a file inside the open transaction, or in the one that `begin` opens.
 
@@ -135,7 +128,6 @@ def run_whole(
         state: the state sentence of an error: what the database contains after it.
         begin: statements sent before the file, in the same message.
         lock_wait, while_waiting: as for `send`.
-        each: send its statements one by one, see `by_statement`.
 
     Raises:
         FileError: for what only psql can run.
@@ -144,7 +136,7 @@ def run_whole(
     parsed = script.statements
     before = "".join(f"{statement}; " for statement in begin)
     texts = [(before + script.text, -len(before), -len(begin))]
-    if each:
+    if lock_wait and lock_wait.citus:
         texts = [(one, -len(one), -1) for one in begin]
         texts += [(one.text, one.start, number) for number, one in enumerate(parsed)]
     for text, sent_from, number in texts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from functools import cache, cached_property, partial
+from functools import cache, partial
 
 from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError
@@ -79,7 +79,7 @@ class Executor:
                 try:
                     run(migration, script, operation, last=number == len(work))
                     if "citus" in script.text:  # it may have created the extension
-                        vars(self).pop("_each", None)
+                        vars(self._lock_waits).pop("citus", None)
                 except BaseException as error:
                     signals.ignore_further()
                     self._abandon()
@@ -99,8 +99,7 @@ class Executor:
         state = self._run_state.sentence(migration.id)
         self._run_state.current = f"No changes of {migration.id} were kept."
         lock_wait = self._lock_waits.for_file(script.header)
-        settings = lock_wait.transaction_settings(workers=self._each)
-        begin = (f"/* {operation} {migration.id} */ begin", *settings)
+        begin = (f"/* {operation} {migration.id} */ begin", *lock_wait.transaction_settings())
         # Made while the server runs the file.
         record = cache(partial(self._record_sql, migration, operation, None, last=last))
 
@@ -113,7 +112,6 @@ class Executor:
                 lock_wait=lock_wait,
                 begin=begin,
                 while_waiting=record,
-                each=self._each,
             )
             return started
 
@@ -208,16 +206,12 @@ class Executor:
 
         Raises SqlError, after the transaction was rolled back.
         """
-        texts = [one.text for one in statements.split(text)] if self._each else [text]
+        texts = [one.text for one in statements.split(text)] if self._lock_waits.citus else [text]
         sent = (transactional.send(self.connection, one)[1] for one in texts)
         if error := next(filter(None, sent), None):
             self._abandon()
             where = f"at the commit of {script}" if script else "in the migration tables"
             raise own_sql_error(error, where, state=state, hint=hint)
-
-    @cached_property
-    def _each(self) -> bool:
-        return transactional.by_statement(self.connection)
 
     def _abandon(self, *, over: bool = True) -> None:
         """Roll back an open transaction, and make earlier commits durable.

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from runner.errors import PlanError
-from runner.execution import transactional
-from runner.postgres.connection import Connection
+from runner.postgres.connection import Connection, has_citus
 from runner.queries import query
 
 
@@ -24,7 +23,7 @@ class Undistributed(NamedTuple):
 
 def undistributed(connection: Connection) -> list[Undistributed]:
     """Return such tables; none where the database has no Citus. Reads only."""
-    if not transactional.by_statement(connection):
+    if not has_citus(connection):
         return []
     rows = connection.execute(query("preflight/not_distributed")).fetchall()
     return [Undistributed(*row) for row in rows]
