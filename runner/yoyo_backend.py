@@ -25,7 +25,7 @@ from runner.files import loader
 from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
 from runner.postgres.connection import translate_errors
-from runner.preflight import foreign
+from runner.preflight import foreign, lookup
 from runner.preflight.confirmation import require_to_roll_back
 from runner.preflight.rollbacks import refuse_needed
 
@@ -136,17 +136,8 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
 
 
 def _all_files(migration_list: MigrationList) -> list[loader.Migration]:
-    """Return all files of the folders yoyo chose from: the order depends on all of them.
-
-    A folder in a folder of migrations is a further source of that one.
-    """
-    sources: dict[Path, list[str]] = {}
-    for folder in sorted({Path(migration.path).parent for migration in migration_list}):
-        is_further = any(folder.parent.glob("[0-9]*.sql"))
-        sources.setdefault(folder.parent if is_further else folder, [])
-        if is_further:
-            sources[folder.parent].append(folder.name)
-    return [file for folder, names in sources.items() for file in loader.read(folder, names)]
+    """Return all files of the folders yoyo chose from: the order depends on all of them."""
+    return lookup.in_folders({Path(migration.path).parent for migration in migration_list})
 
 
 def _files(migration_list: MigrationList) -> list[loader.Migration]:

@@ -7,6 +7,7 @@ import shlex
 
 from runner.errors import masked
 
+_WITH = "also the migrations in its folder NAME; repeatable"
 _TIMEOUTS = {
     "--wait": "connection timeout: seconds to wait for the server to accept connections (0)",
     "--lock-wait": "seconds to wait for another run to end (60)",
@@ -20,13 +21,7 @@ def add_global(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("global options")
     group.add_argument("-d", "--database-url", metavar="URL", help="the database")
     group.add_argument("--sql-dir", metavar="DIR", help="the migrations (default: sql)")
-    group.add_argument(
-        "--with",
-        dest="sources",
-        metavar="NAME",
-        action="append",
-        help="also the migrations in the folder NAME of these; repeatable",
-    )
+    group.add_argument("--with", dest="sources", action="append", metavar="NAME", help=_WITH)
     group.add_argument("--seeds-dir", metavar="DIR", help="the seeds (default: seeds)")
     group.add_argument("--env-file", metavar="FILE", help="instead of .env")
     group.add_argument("--log", metavar="FILE", help="the run log (default: .runner/runs.jsonl)")

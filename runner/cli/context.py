@@ -48,9 +48,9 @@ class Context:
 
     def find(self, files: list[Migration], name: str | None) -> Migration | None:
         """Return the migration that an option names, None without that option."""
-        from runner.files import loader  # noqa: PLC0415
+        from runner.preflight import lookup  # noqa: PLC0415
 
-        return loader.find(files, name) if name else None
+        return lookup.find(files, name) if name else None
 
     @contextmanager
     def migrator(self, *, quiet: bool = False, **how: bool) -> Iterator[Migrator]:

@@ -37,7 +37,7 @@ Exit codes:
 Each setting is taken from the flag, else the environment, else .env, else its default:
   DATABASE_URL or libpq's PG*  the database; without any, the embedded PostgreSQL
   DIRECT_URL                   instead of DATABASE_URL for all but `psql` and `url`: no pooler
-  RUNNER_SQL_DIR  RUNNER_SEEDS_DIR  RUNNER_LOG  RUNNER_LOCK_WAIT
+  RUNNER_SQL_DIR  RUNNER_WITH  RUNNER_SEEDS_DIR  RUNNER_LOG  RUNNER_LOCK_WAIT
   RUNNER_WAIT  RUNNER_LOCK_TIMEOUT  RUNNER_BUSY_WAIT
   RUNNER_HOME (.runner)        the folder of the embedded server and the run log
   RUNNER_POSTGRES (18)         which embedded PostgreSQL: 18 or 16

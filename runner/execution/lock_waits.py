@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import psycopg
 from psycopg.abc import PQGen
@@ -19,7 +20,7 @@ from runner.errors import SqlError, masked
 from runner.events import Report, Working
 from runner.files import statements
 from runner.files.sql_file import Header
-from runner.postgres.connection import Connection, open_second
+from runner.postgres.connection import Connection, has_citus, open_second
 from runner.postgres.retry import Backoff
 from runner.postgres.waiting import Result, polling
 from runner.queries import query
@@ -44,6 +45,11 @@ class LockWaits:
     timeouts: Timeouts = field(default_factory=Timeouts)
     backend_pid: int = 0  # as the server sees it, where a pooler hides it
 
+    @cached_property
+    def citus(self) -> bool:
+        """Whether the database has the extension Citus."""
+        return has_citus(self.connection)
+
     def for_file(self, header: Header, *, lock_timeout: float | None = None) -> LockWait:
         """Return the lock wait of a file; its header ranks above `lock_timeout` (seconds)."""
         seconds = self.timeouts.table_lock if lock_timeout is None else lock_timeout
@@ -63,21 +69,26 @@ class LockWait:
         self._pid = 0
         self._reported = (0, 0.0)  # pid, and when
 
-    def transaction_settings(self, *, workers: bool = False) -> list[str]:
-        """Return the statements that configure the file's transaction; they end with it.
+    @property
+    def citus(self) -> bool:
+        """Whether statements have to be sent one by one."""
+        return self._waits.citus
 
-        `workers`: those of Citus wait for locks, too. Each has to be a message of its own then.
-        """
-        locks = self._settings("set local", self._lock_timeout)
-        if workers:
-            propagate = "set local citus.propagate_set_commands = {}"
-            locks = [SEQUENTIAL, propagate.format("local"), *locks, propagate.format("none")]
+    def transaction_settings(self) -> list[str]:
+        """Return the statements that configure the file's transaction; they end with it."""
         idle = self._header.idle_in_transaction_session_timeout
         timeout = _IDLE_TIMEOUT if idle is None else idle
         return [
             f"set local idle_in_transaction_session_timeout = {timeout}",
-            *locks,
+            *self.lock_settings(),
         ]
+
+    def lock_settings(self) -> list[str]:
+        """Return those about locks and statements; with Citus also for its workers."""
+        settings = self._settings("set local", self._lock_timeout)
+        propagate = "set local citus.propagate_set_commands = {}"
+        citus = [SEQUENTIAL, propagate.format("local"), *settings, propagate.format("none")]
+        return citus if self.citus else settings
 
     def statement_settings(self, text: str) -> str:
         """Return the statements that configure one statement outside a transaction.

@@ -137,10 +137,13 @@ class _Execution:
             raise self._error(error)
 
     def _with_record(self, record: str) -> psycopg.Error | None:
-        if error := self._send("begin") or self._send_statement():
+        own = f"{_OWN_SETTINGS}; {record}; commit"
+        before = ("begin", *self._for_workers())
+        sent = (self._send(text) for text in before)
+        if error := next(filter(None, sent), None) or self._send_statement():
             return error
         check_encoding(self.connection, self.script, self.state)
-        return self._send(f"{_OWN_SETTINGS}; {record}; commit")
+        return self._send(own)
 
     def _send(self, text: str, said: OnNotice | None = None) -> psycopg.Error | None:
         return send(self.connection, text, self.lock_wait, on_notice=said)[1]
@@ -148,6 +151,9 @@ class _Execution:
     def _send_statement(self) -> psycopg.Error | None:
         one, report = self.statement, self.lock_wait.report
         return self._send(one.text, reporter(report, self.script, [one], sent_from=one.start))
+
+    def _for_workers(self) -> list[str]:
+        return self.lock_wait.lock_settings() if self.lock_wait.citus else []
 
     def _invalid(self, index: Index) -> str:
         """Return the name of an invalid index, else "". Raises SqlError while it is being built."""

@@ -19,7 +19,6 @@ from runner.errors import FileError
 from runner.execution.lock_waits import LockWait
 from runner.execution.notices import OnNotice, reporter
 from runner.execution.sql_errors import sql_error
-from runner.files import statements
 from runner.files.sql_file import SqlFile
 from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
 
@@ -118,25 +117,6 @@ def _results(
         results.append(result)
 
 
-def by_statement(connection: Connection) -> bool:
-    """Return whether statements have to be sent one by one: the database has Citus."""
-    found = "select from pg_catalog.pg_extension where extname = 'citus'"
-    return connection.execute(found).fetchone() is not None
-
-
-def send_each(
-    connection: Connection, text: str, *, on_notice: OnNotice | None = None
-) -> tuple[int, psycopg.Error | None]:
-    """Send the statements of a text one by one; return what `send` returns."""
-    done = 0
-    parsed = list(statements.split(text))
-    for done, statement in enumerate(parsed):
-        _, error = send(connection, statement.text, on_notice=on_notice)
-        if error:
-            return done, error
-    return len(parsed), None
-
-
 def wait_for_disk(durable: bool) -> str:
     """Return the statement that makes the next commit wait for the disk, or not."""
     if not durable:
@@ -156,7 +136,6 @@ def run_whole(
     lock_wait: LockWait | None = None,
     begin: Sequence[str] = (),
     while_waiting: Callable[[], object] | None = None,
-    each: bool = False,
 ) -> None:
     """Run a file inside the open transaction, or in the one that `begin` opens.
 
@@ -164,7 +143,6 @@ def run_whole(
         state: the state sentence of an error: what the database contains after it.
         begin: statements sent before the file, in the same message.
         lock_wait, while_waiting: as for `send`.
-        each: send its statements one by one, see `by_statement`.
 
     Raises:
         FileError: for what only psql can run.
@@ -173,7 +151,7 @@ def run_whole(
     parsed = script.statements
     before = "".join(f"{statement}; " for statement in begin)
     texts = [(before + script.text, -len(before), -len(begin))]
-    if each:
+    if lock_wait and lock_wait.citus:
         texts = [(one, -len(one), -1) for one in begin]
         texts += [(one.text, one.start, number) for number, one in enumerate(parsed)]
     for text, sent_from, number in texts:

@@ -148,31 +148,6 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
     return found
 
 
-def find(migrations: Iterable[Migration], name: str) -> Migration:
-    """Return the migration with this path, id, number or unambiguous prefix. Raises UsageError.
-
-    A further source is named before it: citus/0001. Without, those of the folder itself rank first.
-    """
-    known = list(migrations)
-    source = Path(name).parent.name
-    if not source or source not in {m.source for m in known}:
-        source = ""
-    name = Path(name).name.removesuffix(".sql").removesuffix(".rollback")
-    number = number_of(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
-    matches: list[Migration] = []
-    for among in ([m for m in known if m.source == source], known[: len(known) * (not source)]):
-        exact = [m for m in among if name == m.name or number == m.number]
-        matches = matches or exact or [m for m in among if m.name.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    ids = [m.id for m in matches or known]
-    listed = ", ".join([*["…"][: len(ids) > 8], *ids[-8:]])
-    raise UsageError(
-        f"{name!r} matches {'more than one migration' if matches else 'no migration'}",
-        hint=f"Migrations: {listed}",
-    )
-
-
 def number_of(text: str) -> int:
     """Return the number of a name; dates of different precision compare as their texts do."""
     digits = text.replace("_", "")

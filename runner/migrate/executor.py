@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from functools import cache, cached_property, partial
+from functools import cache, partial
 
 from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError
@@ -18,6 +18,7 @@ from runner.execution import concurrent_indexes, non_transactional, transactiona
 from runner.execution.lock_waits import LockWaits
 from runner.execution.notices import reporter
 from runner.execution.sql_errors import own_sql_error
+from runner.files import statements
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate import recorder
@@ -79,7 +80,7 @@ class Executor:
                 try:
                     run(migration, script, operation, last=number == len(work))
                     if "citus" in script.text:  # it may have created the extension
-                        vars(self).pop("_each", None)
+                        vars(self._lock_waits).pop("citus", None)
                 except BaseException as error:
                     signals.ignore_further()
                     self._abandon()
@@ -99,8 +100,7 @@ class Executor:
         state = self._run_state.sentence(migration.id)
         self._run_state.current = f"No changes of {migration.id} were kept."
         lock_wait = self._lock_waits.for_file(script.header)
-        settings = lock_wait.transaction_settings(workers=self._each)
-        begin = (f"/* {operation} {migration.id} */ begin", *settings)
+        begin = (f"/* {operation} {migration.id} */ begin", *lock_wait.transaction_settings())
         # Made while the server runs the file.
         record = cache(partial(self._record_sql, migration, operation, None, last=last))
 
@@ -113,7 +113,6 @@ class Executor:
                 lock_wait=lock_wait,
                 begin=begin,
                 while_waiting=record,
-                each=self._each,
             )
             return started
 
@@ -209,16 +208,12 @@ class Executor:
         Raises SqlError, after the transaction was rolled back.
         """
         said = reporter(self._report, script, (), sent_from=0) if script else None
-        send = transactional.send_each if self._each else transactional.send
-        _, error = send(self.connection, text, on_notice=said)
-        if error:
+        texts = [one.text for one in statements.split(text)] if self._lock_waits.citus else [text]
+        sent = (transactional.send(self.connection, one, on_notice=said)[1] for one in texts)
+        if error := next(filter(None, sent), None):
             self._abandon()
             where = f"at the commit of {script}" if script else "in the migration tables"
             raise own_sql_error(error, where, state=state, hint=hint)
-
-    @cached_property
-    def _each(self) -> bool:
-        return transactional.by_statement(self.connection)
 
     def _abandon(self, *, over: bool = True) -> None:
         """Roll back an open transaction, and make earlier commits durable.

@@ -129,10 +129,8 @@ class Plan:
 def compare(files: Sequence[Migration], records: Mapping[str, Record]) -> Plan:
     """Return the state of every file and every record, also of sources that records alone name."""
     files = with_recorded(files, records)
-    newest: dict[str, int] = {}  # by source: each has numbers of its own
-    for file in files:
-        if file.id in records:
-            newest[file.source] = max(file.number, newest.get(file.source, -1))
+    by_number = sorted(files, key=lambda file: file.number)
+    newest = {file.source: file.number for file in by_number if file.id in records}
     pairs = ((file, records.get(file.id)) for file in files)
     entries = [Entry(file.id, _state(file, record, newest), file, record) for file, record in pairs]
     for id_ in sorted(records.keys() - {file.id for file in files}):

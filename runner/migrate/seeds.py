@@ -18,7 +18,6 @@ from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
 from runner.events import Done, Working
 from runner.execution import transactional
-from runner.execution.lock_waits import SEQUENTIAL
 from runner.execution.sql_errors import own_sql_error
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
@@ -91,9 +90,7 @@ def _load_all(
     migrator: Migrator, scripts: list[SqlFile], tables: list[str], parameters: Mapping[str, int]
 ) -> list[TableCount]:
     connection, run_state = migrator.connection, migrator.run_state
-    each = transactional.by_statement(connection)
     more = [f"set local {name} = {value}" for name, value in parameters.items()]
-    more += [SEQUENTIAL] * each
     loaded: list[Done] = []
     # What the session counted in earlier transactions; it is flushed before the next one begins.
     transactional.send(connection, "select pg_stat_force_next_flush()")
@@ -103,12 +100,11 @@ def _load_all(
             migrator.report(Working(f"seed {script.path.name} ({number} of {len(scripts)})"))
             lock_wait = migrator.lock_waits.for_file(script.header, lock_timeout=0)
             settings = (transactional.RESET_SESSION, *lock_wait.transaction_settings(), *more)
-            connection.execute("; ".join(settings).encode())
+            for setting in ["; ".join(settings)] if not lock_wait.citus else settings:
+                connection.execute(setting.encode())
             started = time.monotonic()
             try:
-                transactional.run_whole(
-                    connection, script, state=NO_CHANGES, lock_wait=lock_wait, each=each
-                )
+                transactional.run_whole(connection, script, state=NO_CHANGES, lock_wait=lock_wait)
             finally:
                 ms = round((time.monotonic() - started) * 1000, 1)
                 done = Done("seed", script.path.stem, script.sha256, ms)

@@ -116,6 +116,11 @@ def open_second(connection: Connection) -> Connection:
     return psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
 
 
+def has_citus(connection: Connection) -> bool:
+    found = "select from pg_catalog.pg_extension where extname = 'citus'"
+    return connection.execute(found).fetchone() is not None
+
+
 def refuse_read_only(connection: Connection, target: Target) -> None:
     """Raise DatabaseUnreachable for a standby, or a session in which nothing can be written."""
     status = connection.info.parameter_status

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from runner.errors import PlanError
-from runner.execution import transactional
-from runner.postgres.connection import Connection
+from runner.postgres.connection import Connection, has_citus
 from runner.queries import query
 
 
@@ -17,13 +16,14 @@ class Undistributed(NamedTuple):
     column: str
     statements: str
 
-    def __str__(self) -> str:
-        return f"{self.table} has {self.column} and is not distributed, as other tables are by it"
+    @property
+    def advice(self) -> str:
+        return f"has {self.column} and is not distributed, as other tables are by it"
 
 
 def undistributed(connection: Connection) -> list[Undistributed]:
     """Return such tables; none where the database has no Citus. Reads only."""
-    if not transactional.by_statement(connection):
+    if not has_citus(connection):
         return []
     rows = connection.execute(query("preflight/not_distributed")).fetchall()
     return [Undistributed(*row) for row in rows]
@@ -34,7 +34,7 @@ def require(connection: Connection) -> None:
     if found := undistributed(connection):
         statements = "\n".join(one.statements for one in found)
         raise PlanError(
-            "; ".join(map(str, found)),
+            "; ".join(f"{one.table} {one.advice}" for one in found),
             hint="Its references to these refuse every row. Write this into a migration after it, "
             f"of the source that distributes:\n{statements}",
             state="What was applied stays applied.",

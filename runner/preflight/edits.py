@@ -117,8 +117,8 @@ def _effects_here(migrator: Migrator, edited: Migration) -> list[Difference]:
     with connection.transaction(force_rollback=True):
         connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
         before = snapshot.take(connection)
-        each = transactional.by_statement(connection)
-        transactional.run_whole(connection, edited, state=NO_CHANGES, each=each)
+        lock_wait = migrator.lock_waits.for_file(edited.header)
+        transactional.run_whole(connection, edited, state=NO_CHANGES, lock_wait=lock_wait)
         connection.execute(transactional.RESET_SESSION.encode())
         return difference(before, snapshot.take(connection))
 

@@ -38,6 +38,19 @@ def write(sql_dir: Path, name: str, known: Sequence[loader.Migration]) -> list[P
     return files
 
 
+def prepare(sql_dir: Path, source: str = "") -> tuple[Path, list[loader.Migration]]:
+    """Create the folder of migrations, or of a further source; return it, and what `write` takes.
+
+    Raises OSError, UsageError and FileError.
+    """
+    folder = sql_dir / source
+    sql_dir.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
+    if not any(sql_dir.glob("*.sql")):
+        return folder, []
+    return folder, loader.read(sql_dir, [source] if source and any(folder.glob("*.sql")) else ())
+
+
 def next_name(folder: Path, words: str, now: datetime | None = None) -> str:
     """Return the id of a new migration, numbered as the newest of the folder is.
 

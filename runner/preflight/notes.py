@@ -11,7 +11,6 @@ from runner.migrate import recorder
 from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
 from runner.preflight import foreign, renumbered
-from runner.preflight.distribution import Undistributed
 from runner.schema.fingerprint import Changed
 
 _LISTED = 8  # ids with one sentence
@@ -55,12 +54,7 @@ def _invalid_indexes(connection: Connection, file: Migration) -> Iterator[str]:
                 yield name
 
 
-def lines(
-    plan: Plan,
-    changed: Changed | None,
-    said: Mapping[str, str],
-    missed: Sequence[Undistributed] = (),
-) -> Iterator[str]:
+def lines(plan: Plan, changed: Changed | None, said: Mapping[str, str]) -> Iterator[str]:
     """Yield what to do, state by state, and each sentence once with the migrations it is about."""
     by = sorted({e.record.applied_by for e in plan.entries if e.record and e.record.applied_by})
     if by:
@@ -70,15 +64,13 @@ def lines(
             yield f"{len(entries)} {state.label}: {advice(state, said)}"
     if changed:
         yield f"{changed}\nwhat changed: python -m runner verify --only drift"
-    elif plan.clean and not missed:
+    elif plan.clean and not said:
         yield f"{len(plan.applied())} applied, nothing to do"
     for sentence in dict.fromkeys(said.values()):
         ids = [id_ for id_ in said if said[id_] == sentence]
         many = len(ids) > _LISTED
         which = f"{len(ids)} from {ids[0]} to {ids[-1]}" if many else ", ".join(ids)
         yield f"{which}: {sentence}"
-    for table in missed:
-        yield f"{table}:\n{table.statements}"
 
 
 def advice(state: State, said: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from runner.execution.notices import reporter
 from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
-from runner.postgres.connection import Connection
+from runner.postgres.connection import Connection, has_citus
 from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges, take
 from runner.preflight.diff import difference
 from runner.preflight.meaning import with_widening
@@ -70,12 +70,11 @@ def on_target(
 
     Waits at most `lock_timeout` seconds for a lock, and cancels a statement after `hold` seconds.
     """
+    sequential = f"; {SEQUENTIAL}" if has_citus(connection) else ""
     timeouts = (
         f"set local lock_timeout = {round(lock_timeout * 1000)};"
         f" set local statement_timeout = {round(hold * 1000)};"
-        f" set local idle_in_transaction_session_timeout = {round(hold * 1000)}"
-        + f"; {SEQUENTIAL}"
-        * transactional.by_statement(connection)
+        f" set local idle_in_transaction_session_timeout = {round(hold * 1000)}{sequential}"
     )
     done: list[Rehearsal] = []
     with connection.transaction(force_rollback=True):

@@ -190,6 +190,11 @@ def test_errors_and_lock_timeouts_are_as_on_one_server(
         conn.execute("select count(*) from public.things")
         busy = checkout.runner("apply", "--lock-timeout", "0.2", "--busy-wait", "0.5", "--json")
         assert busy.document["error"]["sqlstate"] == "55P03"
+        checkout.write(
+            _0002_bad="-- transactional: false\nalter table public.things add column kept int;\n"
+        )
+        busy = checkout.runner("apply", "--lock-timeout", "0.2", "--busy-wait", "0.5", "--json")
+        assert busy.document["error"]["sqlstate"] == "55P03"
     assert checkout.value(column) == 0
     assert checkout.runner("apply").code == 0
 

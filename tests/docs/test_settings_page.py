@@ -37,6 +37,7 @@ def test_defaults_are_those_of_the_runner(tmp_path: Path, monkeypatch: pytest.Mo
     found = settings.load(environ={})
     expected = {
         "RUNNER_SQL_DIR": found.sql_dir,
+        "RUNNER_WITH": " ".join(found.sources),
         "RUNNER_SEEDS_DIR": found.seeds_dir,
         "RUNNER_LOG": found.log,
         "RUNNER_WAIT": f"{found.timeouts.connect:g}",

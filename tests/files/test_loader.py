@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from runner.errors import FileError, RunnerError, UsageError
 from runner.files import loader
+from runner.preflight import lookup
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_order_of_timestamps_and_of_names_that_yoyo_writes_is_that_of_yoyo(
     write_files(folder, *reversed(names))
     assert ids(folder) == names
     [*_, newest] = loader.read(folder)
-    assert loader.find([newest], names[-1].partition("_")[0]) == newest
+    assert lookup.find([newest], names[-1].partition("_")[0]) == newest
 
 
 @pytest.mark.parametrize(
@@ -201,27 +202,6 @@ def test_missing_or_empty_folder_is_a_usage_error(folder: Path) -> None:
     assert UsageError.exit_code == 64
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["0002_bee", "2", "0002", "002", "0002_b", "sql/0002_bee.sql", "0002_bee.rollback.sql"],
-)
-def test_find_accepts_path_id_number_or_unambiguous_prefix(folder: Path, name: str) -> None:
-    write_files(folder, "0001_bee", "0002_bee", "0020_bee")
-    assert loader.find(loader.read(folder), name).id == "0002_bee"
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"), [("000", "more than one migration"), ("7", "no migration"), ("", "more")]
-)
-def test_find_refuses_unknown_or_ambiguous_name_with_the_list(
-    folder: Path, name: str, problem: str
-) -> None:
-    write_files(folder, "0001_a", "0002_b")
-    with pytest.raises(UsageError, match=problem) as caught:
-        loader.find(loader.read(folder), name)
-    assert caught.value.hint == "Migrations: 0001_a, 0002_b"
-
-
 @given(st.lists(st.text("0129_.-ab Ä%;'\"", min_size=1, max_size=9), max_size=6, unique=True))
 def test_any_names_are_read_in_order_or_refused(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
@@ -268,22 +248,6 @@ def test_file_of_a_further_source_comes_after_what_it_depends_on(two_sources: Pa
     write_files(two_sources / "more", _0001_x="depends on nothing")
     first = [file.id for file in loader.read(two_sources, ["more"])]
     assert first[2:] == ["0003_c", "more/0001_x", "more/0002_y", "more/0003_z"]
-
-
-@pytest.mark.parametrize(
-    ("name", "id_"),
-    [
-        ("0002", "0002_b"),
-        ("more/0002", "more/0002_y"),
-        ("sql/more/0002_y.rollback.sql", "more/0002_y"),
-        ("0002_y", "more/0002_y"),
-        ("sql/0002_b.sql", "0002_b"),
-    ],
-)
-def test_find_looks_in_a_further_source_if_it_is_named_or_nothing_else_matches(
-    two_sources: Path, name: str, id_: str
-) -> None:
-    assert loader.find(loader.read(two_sources, ["more"]), name).id == id_
 
 
 def test_sources_that_contradict_each_other_are_refused(two_sources: Path) -> None:

@@ -13,6 +13,7 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import plan
 from runner.migrate.plan import ADVICE, Plan, Record, State, compare, require_recorded
+from runner.preflight import lookup
 from runner.preflight.rollbacks import refuse_needed
 
 IDS = ("0001_a", "0002_b", "0003_c", "0004_d")
@@ -141,9 +142,9 @@ def test_missing_file_does_not_make_others_out_of_order(folder: Path) -> None:
 
 def test_to_stops_after_the_named_file(folder: Path) -> None:
     found = compared(folder, recorded(folder, "0001_a"))
-    third = loader.find(loader.read(folder), "3")
+    third = lookup.find(loader.read(folder), "3")
     assert ids(found.pending(to=third)) == ["0002_b", "0003_c"]
-    first = loader.find(loader.read(folder), "1")
+    first = lookup.find(loader.read(folder), "1")
     assert found.pending(to=first) == []
 
 

@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Run every check. Connects to no other database."""
     from runner.files import loader
-    from runner.isolation.surface import lock_file, review
+    from runner.isolation.surface import lock_file, stale
     from runner.migrate import executor, seeds
-    from runner.preflight import checks
+    from runner.preflight import checks, lookup
     from runner.preflight.checks import out_of_order, text
     from runner.preflight.checks.finding import Findings
     from runner.preflight.scratch import scratch_server
@@ -50,7 +50,7 @@ def run(context: Context) -> int:
             files, moved = stack.enter_context(against)
         else:
             files = loader.read(settings.sql_dir, options.sources or ())
-            moved = [loader.find(files, name) for name in options.out_of_order or ()]
+            moved = [lookup.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
         for file in files if only is None else files[: files.index(only) + 1]:
             executor.validate(file)
@@ -65,9 +65,7 @@ def run(context: Context) -> int:
             found.add_overall(out_of_order.NAME, failed, note)
         lock = settings.sql_dir / lock_file.FILE
         if lock.exists() and only is None:
-            found.add_overall(
-                lock.name, review.findings(scratch, loader.read(settings.sql_dir), lock)
-            )
+            found.add_overall(lock.name, stale.findings(scratch, settings.sql_dir, lock))
     missed = options.strict and found.missed
     return context.document(
         PROOF_FAILED if found.failed or missed else DONE,

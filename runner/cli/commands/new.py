@@ -16,26 +16,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    from runner.files import loader
     from runner.isolation import new_table
     from runner.preflight import new_migration
 
     folder, name, sources = context.settings.sql_dir, context.options.name, context.options.sources
     if sources and (sources[1:] or context.options.table):
         raise UsageError("new takes one --with NAME, and not with --table")
-    source = "".join(sources or ())
     try:
-        (folder / source).mkdir(exist_ok=True)
-        read = [at for at in {"", source} if any((folder / at).glob("*.sql"))]
-        known = loader.read(folder, {*read} - {""}) if "" in read else []
+        folder, known = new_migration.prepare(folder, *(sources or ()))
         write = new_table.write if context.options.table else new_migration.write
-        files = write(folder / source, name, known)
+        files = write(folder, name, known)
     except OSError as error:
         raise UsageError(
             f"{error.filename} cannot be created: {error.strerror}",
             state="No other file was created.",
         ) from None
     context.say(*map(str, files))
-    id_ = f"{source}/{files[0].stem}".lstrip("/")
+    id_ = "/".join([*(sources or ()), files[0].stem])
     context.console.note(f"Edit them, then: python -m runner check --file {id_}")
     return context.document(files=files)

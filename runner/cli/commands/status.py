@@ -23,9 +23,10 @@ def run(context: Context) -> int:
         said = notes(migrator.connection, plan)
         missed = undistributed(migrator.connection)
         code = DONE if plan.clean and not changed and not missed else SOMETHING_TO_DO
+        said |= {one.table: f"{one.advice}\n{one.statements}" for one in missed}
         rows = table(plan, context.console.paint)
         context.console.table(("state", "migration", "applied (UTC)", "took"), rows)
-        context.say(*lines(plan, changed, said, missed))
+        context.say(*lines(plan, changed, said))
         return context.document(
             code,
             clean=code == DONE,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from runner.errors import PlanError, UsageError
 from runner.files import loader
-from runner.files.loader import Migration
 from runner.isolation import application_login
 from runner.isolation.surface import NAME, Surface, lock_file, take
 from runner.isolation.surface.comparison import Change, compare, platform, without
@@ -22,8 +21,6 @@ from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Plan, State
 from runner.migrate.plan import compare as compare_files
 from runner.postgres.connection import Connection
-from runner.preflight.checks.finding import Finding
-from runner.preflight.scratch import ScratchServer, apply
 from runner.schema.snapshot import OF_OTHERS, Fact
 
 ACCEPT = "python -m runner verify --accept"
@@ -137,18 +134,6 @@ def stale(connection: Connection, path: Path) -> list[Change] | None:
             or change.kind.endswith(OF_OTHERS)
         )
     ]
-
-
-def findings(scratch: ScratchServer, files: Sequence[Migration], path: Path) -> list[Finding]:
-    """Return the finding of `check` that the files make another surface than was reviewed."""
-    with scratch.database() as migrator:
-        apply(migrator, files)
-        changes = stale(migrator.connection, path) or []
-    if not changes:
-        return []
-    details = (line for change in changes for line in (change.summary, *change.diff))
-    summary = f"is stale: python -m runner up && {ACCEPT}"
-    return [Finding(path.name, "", summary, tuple(details))]
 
 
 def _plan(migrator: Migrator, sql_dir: Path) -> Plan | None:
