@@ -85,7 +85,8 @@ def prove(
             generic.try_rights(some, report, whole=chosen is None)
             if chosen is None:
                 layers.try_drop_owned(probe, lock_timeout, report)
-            if without_restrictive_policies and project.config.both_layers:
+            both = project.config.both_layers and probe.enclosure.layers
+            if without_restrictive_policies and both:
                 layers.try_permissive_alone(some, lock_timeout, report)
         cases.try_all(probe, project, only if only != RIGHTS else None)
         if scenarios:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import psycopg
-from psycopg import pq
 
 from runner.files import statements
 from runner.isolation.probes import execute
@@ -85,9 +84,9 @@ class Steps:
         for ready, end in zip(group, ends, strict=True):
             count = len(ready.statements)
             entered, done = results[end - count - 3 : end - count], results[end - count : end]
-            if failed := _error(entered):
-                raise failed
-            if error := _error(done):
+            if problem := execute.failed(entered):
+                raise problem
+            if error := execute.failed(done):
                 yield _failed(error)
             else:
                 result = done[-1][-1]
@@ -134,12 +133,6 @@ class Steps:
         asked = Ready(ready.step, f"select 1 where {condition}", "")
         ((outcome, *_),) = self.run([asked])
         return outcome.rows > 0
-
-
-def _error(results: Sequence[Sequence[pq.abc.PGresult]]) -> psycopg.Error | None:
-    """Return the first error of some messages."""
-    failed = (r for one in results for r in one if r.status == pq.ExecStatus.FATAL_ERROR)
-    return next((psycopg.errors.error_from_result(result, "utf-8") for result in failed), None)
 
 
 def _failed(error: psycopg.Error) -> tuple[Outcome, bool, str]:
