@@ -69,7 +69,8 @@ def try_drop_owned(probe: Probe, lock_timeout: float, report: Report) -> None:
         name = sql.Identifier(role)
         try:
             with connection.transaction(force_rollback=True):
-                connection.execute(limits.settings.encode())
+                for statement in filter(None, (probe.enclosure.nowhere_else, limits.settings)):
+                    connection.execute(statement.encode())
                 [(before,)] = connection.execute(_POLICIES).fetchall()
                 drop = sql.SQL("set local role {}; drop owned by {}").format(name, name)
                 connection.execute(drop)

@@ -10,7 +10,7 @@ from runner.postgres.connection import Connection
 
 _IS_THERE = "select to_regclass('pg_catalog.pg_dist_partition') is not null"
 _DISTRIBUTED = "select logicalrelid::oid from pg_catalog.pg_dist_partition where partmethod = 'h'"
-# Reference tables that say for all nodes what a distributed table says, at the end of a transaction.
+# Reference tables that repeat for all nodes what a distributed table says, checked at a commit.
 _CHECKED_AT_THE_END = """
     select distinct k.confrelid
     from pg_catalog.pg_constraint as k

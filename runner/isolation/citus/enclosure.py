@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 
 import psycopg
+from psycopg.errors import Diagnostic
 
 from runner.isolation import untrusted
 from runner.isolation.citus import checked_at_the_end, distributed
@@ -46,6 +47,8 @@ class EachAlone(Enclosure):
 
     by_key = True
     layers = False
+    everywhere = "set local citus.propagate_set_commands = 'local'"
+    nowhere_else = "set local citus.enable_ddl_propagation = off"
     note = _NOTE
     stop = "true"  # Citus takes no condition with an effect; statement_timeout ends a statement
 
@@ -99,23 +102,32 @@ class EachAlone(Enclosure):
         enters = execute.entering(connection, attempt.identity)
         start = ["begin"]
         if attempt.before:  # its settings are for the workers, too
-            start.append("set local citus.propagate_set_commands = 'local'")
+            start.append(self.everywhere)
         messages = execute.script(start, enters, replace(attempt, watch=False))
-        end = [] if attempt.watch else ["rollback", ""]
+        end = [] if attempt.watch or attempt.refused else ["rollback", ""]
         try:
             results = execute.pipeline(connection, [*messages, *end])
             place = len(start) + bool(attempt.before) + len(enters)
             outcome = execute.outcome(replace(attempt, watch=False), place, results)
-            if attempt.watch:
-                if not outcome.sqlstate:
-                    tag = (results[place][-1].command_status or b"").decode()
-                    outcome = replace(outcome, places=self._places(tag, outcome))
+            if attempt.watch and not outcome.sqlstate:
+                tag = (results[place][-1].command_status or b"").decode()
+                outcome = replace(outcome, places=self._places(tag, outcome))
+            elif attempt.refused and outcome.rows and not outcome.sqlstate:
+                outcome = self._committed(outcome)
+            if end == []:
                 connection.execute("rollback")
         except psycopg.OperationalError as error:
             if not connection.closed:
                 raise
             raise lost(error, TransactionLimits.shared(SLOWEST)) from None
         return outcome
+
+    def _committed(self, outcome: Outcome) -> Outcome:
+        """Return the outcome at the commit of the open transaction: constraints may be deferred."""
+        refused = commit(self._connection)
+        if refused is None:
+            self.rows.restore()
+        return refused or outcome
 
     def _places(self, tag: str, outcome: Outcome) -> frozenset[str]:
         """Return where the rows are after a statement of the open transaction."""
@@ -155,6 +167,31 @@ class EachAlone(Enclosure):
             for name in (*_SETTINGS, "lock_timeout", "statement_timeout"):
                 connection.execute(f"reset {name}".encode())
             untrusted.limit_search_path(connection, local=False)
+
+
+def commit(connection: Connection) -> Outcome | None:
+    """Commit the open transaction, or roll it back; return the error, as the worker reports it.
+
+    Citus replaces an error at the commit of a single worker by one of its own, after a warning with
+    the first.
+    """
+    warnings: list[Diagnostic] = []
+    connection.add_notice_handler(warnings.append)
+    try:
+        connection.execute("set local client_min_messages = warning")
+        connection.execute("commit")
+    except psycopg.Error as error:
+        if connection.closed or not error.sqlstate:
+            raise
+        found = next((w for w in warnings if (w.sqlstate or "").startswith("23")), error.diag)
+        return Outcome(
+            sqlstate=found.sqlstate or error.sqlstate,
+            message=found.message_primary or str(error),
+            constraint=found.constraint_name or "",
+        )
+    finally:
+        connection.remove_notice_handler(warnings.append)
+    return None
 
 
 @contextmanager

@@ -25,6 +25,8 @@ class Enclosure:
     by_key = False  # as of the fixture
     later: frozenset[int] = frozenset()  # as of the fixture
     layers = True  # whether policies can be dropped for a moment
+    everywhere = ""  # a statement after which settings of a transaction hold on every node
+    nowhere_else = ""  # a statement after which a change of objects is made on this node alone
     note = ""  # what remains to be said about the run
     stop = (
         f"{MOST} / ({MOST} - set_config('isolation.rows', (coalesce(nullif(current_setting("

@@ -38,6 +38,7 @@ class Attempt:
     watch: bool = False  # note where the rows are afterwards
     after: str = ""  # a query as the caller afterwards, for one text
     before: str = ""  # a statement of the owner
+    refused: bool = False  # no right allows it: it names rows of the proof and has to fail
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,7 @@ def script(start: Sequence[str], enters: Sequence[str], attempt: Attempt) -> lis
     return [*messages, ""]
 
 
-def outcome(
-    attempt: Attempt, place: int, results: Sequence[Sequence[pq.abc.PGresult]]
-) -> Outcome:
+def outcome(attempt: Attempt, place: int, results: Sequence[Sequence[pq.abc.PGresult]]) -> Outcome:
     """Return the outcome of an attempt from the results of its script; `place`: its statement."""
     for one in results[: place + 1]:
         for result in one:

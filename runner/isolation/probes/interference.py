@@ -52,7 +52,7 @@ def try_all(probe: Probe) -> None:
     if connection.info.parameter_status("is_superuser") != "on":
         questions = [question for question in questions if question.leaky]
         probe.findings.warnings.append(_NOT_TRIED)
-    elif problem := _problem(connection, without):
+    elif problem := _problem(connection, probe.enclosure.everywhere, without):
         questions = [question for question in questions if question.leaky]
         probe.findings.breach(
             "untried.answers",
@@ -74,11 +74,12 @@ def try_all(probe: Probe) -> None:
             _judge(probe, question, [next(outcomes) for _ in range(3)])
 
 
-def _problem(connection: Connection, without: str) -> str:
+def _problem(connection: Connection, everywhere: str, without: str) -> str:
     """Return why the other tenant's rows cannot be deleted; empty if they can."""
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(without.encode())
+            for statement in filter(None, (everywhere, without)):
+                connection.execute(statement.encode())
     except psycopg.Error as error:
         if connection.closed:
             raise

@@ -117,7 +117,7 @@ class PeopleMaker:
             self._plan[place] = replace(person, user=user)
 
     def _is_unique(self, people: Relation, user: str) -> bool:
-        """Whether a user has one row of the people table, by its keys or those of a table for it."""
+        """Whether a user has one row of the people table, by its keys or a referred table."""
         referred = (
             key.columns == [theirs]
             for reference in people.references

@@ -132,13 +132,13 @@ class Config:
         return Path(self.path).with_suffix("") / "fixture.sql"
 
 
-def read(path: Path) -> Config:
+def read(path: Path, more: Path | None = None) -> Config:
     """Return the configuration of a file; raise UsageError with file and line if it is malformed.
 
-    Rows that cannot be invented are read from isolation/fixture.sql beside it.
+    Rows that cannot be invented are those of isolation/fixture.sql. `more`: of an overlay.
     """
-    toml = toml_file.read(path, missing=toml_file.MISSING)
-    fixture = path.parent / path.stem / "fixture.sql"
+    toml = toml_file.read(path, missing=toml_file.MISSING, more=more)
+    fixture = path.with_suffix("") / "fixture.sql"
     try:
         rows = fixture.read_text(encoding="utf-8") if fixture.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
@@ -172,9 +172,8 @@ class _Parser:
         identity = self._content.get("identity", {})
         self._file.check(("identity",), identity, {"settings": dict, "pre_request": str})
         if not isinstance(tenant.get("column"), str):
-            raise self._file.error(
-                ("tenant",), "[tenant] has no column", hint='Name it: column = "tenant_id"'
-            )
+            hint = 'Name it: column = "tenant_id"'
+            raise self._file.error(("tenant",), "[tenant] has no column", hint=hint)
         actors = {name: self._actor(name, v) for name, v in self._content.get("actors", {}).items()}
         expose, conventions = (self._content.get(k, {}) for k in ("expose", "conventions"))
         return Config(
