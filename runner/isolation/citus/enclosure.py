@@ -175,23 +175,30 @@ def commit(connection: Connection) -> Outcome | None:
     Citus replaces an error at the commit of a single worker by one of its own, after a warning with
     the first.
     """
-    warnings: list[Diagnostic] = []
-    connection.add_notice_handler(warnings.append)
+    warnings: list[Outcome] = []
+
+    def note(warning: Diagnostic) -> None:  # readable now only
+        warnings.append(_of(warning))
+
+    connection.add_notice_handler(note)
     try:
         connection.execute("set local client_min_messages = warning")
         connection.execute("commit")
     except psycopg.Error as error:
         if connection.closed or not error.sqlstate:
             raise
-        found = next((w for w in warnings if (w.sqlstate or "").startswith("23")), error.diag)
-        return Outcome(
-            sqlstate=found.sqlstate or error.sqlstate,
-            message=found.message_primary or str(error),
-            constraint=found.constraint_name or "",
-        )
+        return next((w for w in warnings if w.sqlstate.startswith("23")), _of(error.diag))
     finally:
-        connection.remove_notice_handler(warnings.append)
+        connection.remove_notice_handler(note)
     return None
+
+
+def _of(diag: Diagnostic) -> Outcome:
+    return Outcome(
+        sqlstate=diag.sqlstate or "?????",
+        message=diag.message_primary or "",
+        constraint=diag.constraint_name or "",
+    )
 
 
 @contextmanager

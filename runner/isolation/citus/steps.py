@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from psycopg import pq
 
@@ -20,6 +21,7 @@ from runner.isolation.project import Project
 from runner.isolation.sql_cases.step_runner import Ready, Steps, failed
 from runner.isolation.sql_cases.substitution import Substitution
 
+_INTERNAL = "XX000"
 UNTRIED = "untried"  # the outcome of a step that Citus does not let this run try
 _OF_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _PLAIN = (*_OF_ROWS, "SELECT", "SET", "FETCH", "COPY")
@@ -78,6 +80,9 @@ class StepsOfRoles(Steps):
                 return _untried(_OTHER)
             result = self._tried(ready)
         outcome = result[0]
+        if outcome.sqlstate == _INTERNAL and "MERGE" in outcome.message:  # its code for that
+            outcome = replace(outcome, sqlstate=UNSUPPORTED)
+            result = (outcome, *result[1:])
         if outcome.sqlstate == "42704" and "configuration parameter" in outcome.message:
             return _untried(_SETTING)
         if refused_at_end and not outcome.sqlstate and not self._is_expected(ready, outcome):
