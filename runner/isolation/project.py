@@ -32,6 +32,7 @@ class Project:
     rules: tuple[CaseFile, ...]
     definitions: str  # common table expressions of the rules
     mutants: tuple[str, ...]  # queries for --self-test
+    has_overlay: bool  # which may make a finding impossible that the file accepts
     equivalents: tuple[tuple[str, str], ...]  # a pattern of mutants' names, the layer that holds
 
     @property
@@ -117,6 +118,7 @@ def of(read: Config, folder: Path = Path("isolation"), overlay: Path | None = No
         rules=rules if conventions else (),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),
         mutants=(),
+        has_overlay=overlay is not None,
         equivalents=(),
     )
 

@@ -108,7 +108,7 @@ def prove(
         else:
             found = probe.findings
             found.breaches[:0] = breaches
-            catalog.accept(project.config, found, complete=only is None)
+            catalog.accept(project.config, found, complete=only is None and not project.has_overlay)
             verdict = Verdict(
                 cells=tuple(found.cells),
                 checks=(*checks, *attempted),

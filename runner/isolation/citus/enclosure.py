@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import psycopg
 from psycopg.errors import Diagnostic
+from psycopg.pq.abc import PGresult
 
 from runner.isolation import untrusted
 from runner.isolation.citus import checked_at_the_end, distributed
@@ -20,9 +21,9 @@ from runner.isolation.citus.committed import CommittedRows
 from runner.isolation.probes import execute
 from runner.isolation.probes.enclosure import Enclosure
 from runner.isolation.probes.execute import Attempt, Outcome
-from runner.isolation.rows.fixture import Fixture
+from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
 from runner.isolation.rows.identity import A, B
-from runner.isolation.rows.snapshot import STATE, Snapshot, condition_of, state
+from runner.isolation.rows.snapshot import Snapshot, condition_of
 from runner.isolation.transactions import SEARCH_PATH, TransactionLimits, lost
 from runner.postgres.connection import Connection, open_second
 
@@ -37,8 +38,8 @@ _SETTINGS = {
     "application_name": "runner verify", "row_security": "on", "jit": "off",
     "client_min_messages": "error", "search_path": SEARCH_PATH,
 }  # fmt: skip
-# The rows that are not changed by a transaction that is still open.
-_UNCHANGED = "select '{0} {1} ' || {2} from {3} as t where {4} for share skip locked"
+_PLACES = "select '{0} {1} ' || {2} from {3} as t where {4}"
+_UNCHANGED = " for share skip locked"  # not by a transaction that is still open
 _OF_STATEMENTS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 
@@ -47,6 +48,7 @@ class EachAlone(Enclosure):
 
     by_key = True
     layers = False
+    narrow = True
     everywhere = "set local citus.propagate_set_commands = 'local'"
     nowhere_else = "set local citus.enable_ddl_propagation = off"
     note = _NOTE
@@ -57,7 +59,8 @@ class EachAlone(Enclosure):
         self.rows = CommittedRows(second)
         self.later = checked_at_the_end(connection)
         self._state: frozenset[str] = frozenset()
-        self._looks: list[str] = []
+        self._reads: list[str] = []  # of all places
+        self._looks: list[str] = []  # of those that another session has not changed
         self._unseen: frozenset[str] = frozenset()  # places in tables that are not distributed
 
     def replica(self, connection: Connection) -> str:
@@ -82,14 +85,15 @@ class EachAlone(Enclosure):
         on_workers = distributed(self._connection)
         numbers = set()
         for number, relation in enumerate(snapshot.tables):
-            if relation.oid in on_workers:
-                numbers.add(str(number))
-                for owner in (A, B):
-                    if (condition := condition_of(fixture, relation, owner)) != "false":
-                        place = fixture.place(relation)
-                        self._looks.append(
-                            _UNCHANGED.format(number, owner, place, relation.qualified, condition)
-                        )
+            for owner in (A, B, SHARED_ROWS):
+                condition = condition_of(fixture, relation, owner)
+                place, name = fixture.place(relation), relation.qualified
+                if condition != "false":
+                    read = _PLACES.format(number, owner, place, name, condition)
+                    self._reads.append(read)
+                    if relation.oid in on_workers and owner != SHARED_ROWS:
+                        numbers.add(str(number))
+                        self._looks.append(read + _UNCHANGED)
         self._unseen = frozenset(p for p in self._state if p.partition(" ")[0] not in numbers)
 
     def run(self, connection: Connection, tried: Sequence[Attempt]) -> Iterator[Outcome]:
@@ -132,22 +136,19 @@ class EachAlone(Enclosure):
     def _places(self, tag: str, outcome: Outcome) -> frozenset[str]:
         """Return where the rows are after a statement of the open transaction."""
         if not tag.startswith(_OF_STATEMENTS):  # a function: it may have written as its owner
-            seen = execute.pipeline(
-                self._connection,
-                ["select set_config('role', 'none', true)", f"execute {STATE}", ""],
-            )
-            if (text := execute.single(seen[1])) is not None:
-                return state(text)
-            return self._state  # then it has written as the caller: as the statements do
+            become = "select set_config('role', 'none', true)"
+            results = execute.pipeline(self._connection, [become, *self._reads, ""])
+            found = results[1 : 1 + len(self._reads)]
+            if execute.failed(found) is None:
+                return _listed(found)
+            return self._state  # it has written as the caller, which the statements try
         if not outcome.rows and not tag.startswith("INSERT"):
             return self._state
         results = execute.pipeline(self._second, ["begin", *self._looks, "", "rollback", ""])
-        found = set(self._unseen)
-        for one in results[1 : 1 + len(self._looks)]:
-            if error := execute.failed([one]):
-                raise error
-            found |= {place for (place,) in execute.rows(one[-1]) if place}
-        return frozenset(found)
+        found = results[1 : 1 + len(self._looks)]
+        if error := execute.failed(found):
+            raise error
+        return _listed(found) | self._unseen
 
     def configure(self) -> None:
         """Set what a transaction of verify sets, for the session: each attempt is one."""
@@ -191,6 +192,10 @@ def commit(connection: Connection) -> Outcome | None:
     finally:
         connection.remove_notice_handler(note)
     return None
+
+
+def _listed(results: Sequence[Sequence[PGresult]]) -> frozenset[str]:
+    return frozenset(place for one in results for (place,) in execute.rows(one[-1]) if place)
 
 
 def _of(diag: Diagnostic) -> Outcome:

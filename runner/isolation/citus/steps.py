@@ -7,6 +7,7 @@ are: what a step does to objects is never committed, so what depends on it canno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +22,9 @@ from runner.isolation.project import Project
 from runner.isolation.sql_cases.step_runner import Ready, Steps, failed
 from runner.isolation.sql_cases.substitution import Substitution
 
-_INTERNAL = "XX000"
+# How Citus refuses some statements, with the code of an internal error.
+_INTERNAL, _REFUSED = "XX000", re.compile(r"not (yet )?supported|^To MERGE")
+_SHARD = re.compile(r"_\d{6,}\b")  # the end of a shard's name
 UNTRIED = "untried"  # the outcome of a step that Citus does not let this run try
 _OF_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _PLAIN = (*_OF_ROWS, "SELECT", "SET", "FETCH", "COPY")
@@ -68,19 +71,23 @@ class StepsOfRoles(Steps):
             yield self._step(ready)
 
     def _step(self, ready: Ready) -> _Result:
-        self._role = self.role(ready.step)
+        last, self._role = self._role, self.role(ready.step)
         if self._owner_of_objects not in (None, self._role):
             return _untried(_OBJECTS)
+        if self._role != last and not self._may_commit:  # locks on objects, or rows not committed
+            self._end()
         refused_at_end = any(code.startswith("23") for code in ready.step.expected)
         if refused_at_end and self._has_written and self._may_commit and not self._commit():
             return _untried(_OTHER)
         result = self._tried(ready)
         if result[0].sqlstate == OTHER_ROLE:
-            if not (self._has_written and self._may_commit and self._commit()):
+            if not self._has_written:  # all of it failed
+                self._end()
+            elif not (self._may_commit and self._commit()):
                 return _untried(_OTHER)
             result = self._tried(ready)
         outcome = result[0]
-        if outcome.sqlstate == _INTERNAL and "MERGE" in outcome.message:  # its code for that
+        if outcome.sqlstate == _INTERNAL and _REFUSED.search(outcome.message):
             outcome = replace(outcome, sqlstate=UNSUPPORTED)
             result = (outcome, *result[1:])
         if outcome.sqlstate == "42704" and "configuration parameter" in outcome.message:
@@ -112,7 +119,8 @@ class StepsOfRoles(Steps):
         done = results[len(enters) + 2 : -1]
         if error := execute.failed(done):
             self._connection.execute("rollback to savepoint step")
-            return failed(error)
+            outcome, own, response = failed(error)
+            return outcome, own, _SHARD.sub("", response)
         for one, statement in zip(done, statements, strict=True):
             self._note(ready, (one[-1].command_status or b"").decode(), statement)
         last: pq.abc.PGresult = done[-1][-1]

@@ -24,6 +24,7 @@ class Enclosure:
 
     by_key = False  # as of the fixture
     later: frozenset[int] = frozenset()  # as of the fixture
+    narrow = False  # whether updates name the rows of the proof, where their callers may
     layers = True  # whether policies can be dropped for a moment
     everywhere = ""  # a statement after which settings of a transaction hold on every node
     nowhere_else = ""  # a statement after which a change of objects is made on this node alone

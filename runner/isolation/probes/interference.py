@@ -25,6 +25,7 @@ _SCAN = (
     " set_config('enable_bitmapscan', 'off', true)"
 )
 _MOST = 500  # rows of an answer
+_ORIGIN = "set local session_replication_role = origin"  # what is asked runs its triggers again
 _NOT_TRIED = (
     "Not tried, because it needs a superuser: whether answers depend on another tenant's rows, and "
     "deletes that only a trigger prevents. Run verify as a superuser, too, on a copy for instance."
@@ -146,7 +147,7 @@ def _without_other(probe: Probe) -> str:
         and (condition := probe.fixture.condition(table, B)) != "false"
     )
     replica = "set local session_replication_role = replica"
-    return f"do $without$ begin {replica}; {deletes} end $without$"
+    return f"do $without$ begin {replica}; {deletes} {_ORIGIN}; end $without$"
 
 
 def _judge(probe: Probe, question: _Question, outcomes: list[Outcome]) -> None:

@@ -46,7 +46,7 @@ class WriteStatements:
     def __init__(self, probe: Probe, effects: Effects) -> None:
         self._probe, self.effects = probe, effects
         self.find = WriteRows(probe, effects)
-        self._stop = probe.enclosure.stop
+        self._stop, self._narrow = probe.enclosure.stop, probe.enclosure.narrow
         self._replica = probe.enclosure.replica(probe.findings.connection)
         self._triggers: dict[int, list[tuple[bool, list[str]]]] = {}
         for oid, always, columns in probe.findings.connection.execute(
@@ -173,7 +173,10 @@ class WriteStatements:
         self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool
     ) -> Attempt:
         made = ", ".join(f"{quoted(column)} = {value}" for column, value in values.items())
-        text = f"update {relation.qualified} set {made} where {self._stop}"  # noqa: S608
+        text = f"update {relation.qualified} as t set {made} where {self._stop}"  # noqa: S608
+        both = self.find.of_both(relation) if self._narrow and not blind else ""
+        if both and relation.tenant_column in relation.usable(caller.role, "select"):
+            text = f"update {relation.qualified} as t set {made} where {both}"  # noqa: S608
         before = self._replica if blind else ""  # a trigger might refuse one row of many
         return Attempt(caller.identity, text, watch=True, before=before)
 
