@@ -90,6 +90,8 @@ class StepsOfRoles(Steps):
         if outcome.sqlstate == _INTERNAL and _REFUSED.search(outcome.message):
             outcome = replace(outcome, sqlstate=UNSUPPORTED)
             result = (outcome, *result[1:])
+        elif "permission denied" in outcome.message:  # by a worker, whose error is part of another
+            result = (replace(outcome, sqlstate="42501"), *result[1:])
         if outcome.sqlstate == "42704" and "configuration parameter" in outcome.message:
             return _untried(_SETTING)
         if refused_at_end and not outcome.sqlstate and not self._is_expected(ready, outcome):
