@@ -19,6 +19,7 @@ import psycopg
 
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
+from runner.isolation import overlay
 from runner.isolation.fixes import order
 from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
@@ -47,6 +48,7 @@ class Audit:
     foreign: tuple[str, ...]  # tables of other migration tools
     edits: dict[str, list[str]]  # the differing lines of each edited migration, by id
     elsewhere: dict[str, list[str]]  # the pending migrations that another tool applied, by sentence
+    of_overlay: tuple[Difference, ...] = ()  # of objects that it names: it runs on no other server
 
     def checks(self) -> list[Check]:
         """Return one check per migration, and one for the catalog."""
@@ -92,6 +94,8 @@ class Audit:
         ]
         if self.foreign:
             found.append(foreign_advice(self.foreign))
+        if self.of_overlay:
+            found.append(overlay.note({d.object for d in self.of_overlay}))
         return found
 
     def _edited(self, entry: Entry) -> Breach:
@@ -139,7 +143,8 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
         edited = {
             e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration
         }
-        return Audit(plan, tuple(found), tuple(of_others), edited, elsewhere)
+        left, of_overlay = overlay.separate(migrator, plan, found)
+        return Audit(plan, left, tuple(of_others), edited, elsewhere, of_overlay)
 
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -171,7 +176,7 @@ def applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
         return [entry.migration for entry in plan.entries if entry.migration]
     files = []
     for number, entry in enumerate(plan.entries):
-        if entry.record is None:
+        if entry.record is None or overlay.is_of(entry.id):
             continue
         if entry.migration:
             files.append(entry.migration)

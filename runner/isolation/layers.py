@@ -66,14 +66,16 @@ def try_drop_owned(probe: Probe, lock_timeout: float, report: Report) -> None:
     affected = server_advisories.DROP_OWNED.affects(connection.info.server_version)
     for role in probe.fixture.tenants.api_roles:
         report(Working(f"DROP OWNED BY {role}"))
-        connection.execute("savepoint dropped")
         name = sql.Identifier(role)
         try:
-            connection.execute(limits.settings.encode())
-            [(before,)] = connection.execute(_POLICIES).fetchall()
-            connection.execute(sql.SQL("set local role {}; drop owned by {}").format(name, name))
-            connection.execute("set local role none")
-            [(after,)] = connection.execute(_POLICIES).fetchall()
+            with connection.transaction(force_rollback=True):
+                for statement in filter(None, (probe.enclosure.nowhere_else, limits.settings)):
+                    connection.execute(statement.encode())
+                [(before,)] = connection.execute(_POLICIES).fetchall()
+                drop = sql.SQL("set local role {}; drop owned by {}").format(name, name)
+                connection.execute(drop)
+                connection.execute("set local role none")
+                [(after,)] = connection.execute(_POLICIES).fetchall()
         except psycopg.Error as error:
             if connection.closed:
                 raise lost(error, limits) from None
@@ -83,7 +85,6 @@ def try_drop_owned(probe: Probe, lock_timeout: float, report: Report) -> None:
                 probe.findings.warnings.append(
                     f"DROP OWNED BY {role} was not tried: it {NOT_TRIED[error.sqlstate or '']}"
                 )
-        connection.execute("rollback to savepoint dropped; release savepoint dropped")
         if after < before and affected:
             probe.findings.warnings.append(
                 f"{role} can drop {before - after} policies with DROP OWNED BY (tried, and rolled "

@@ -32,6 +32,7 @@ class Project:
     rules: tuple[CaseFile, ...]
     definitions: str  # common table expressions of the rules
     mutants: tuple[str, ...]  # queries for --self-test
+    has_overlay: bool  # which may make a finding impossible that the file accepts
     equivalents: tuple[tuple[str, str], ...]  # a pattern of mutants' names, the layer that holds
 
     @property
@@ -88,41 +89,53 @@ class Project:
         return member, every
 
 
-def load(sql_dir: Path) -> Project:
-    """Return the isolation data of a project's folder.
+def load(sql_dir: Path, overlay: Path | None = None) -> Project:
+    """Return the isolation data of a project's folder, with those of an overlay's.
 
     Raises UsageError, naming file and line, for a missing or invalid file.
     """
     folder = sql_dir / FOLDER
-    read = config.read(sql_dir / toml_file.NAME)
+    read = config.read(sql_dir / toml_file.NAME, overlay and overlay / toml_file.NAME)
     return replace(
-        of(read, folder),
+        of(read, folder, overlay and overlay / FOLDER),
         mutants=tuple(_text(path) for path in sorted((folder / "mutants").glob("*.sql"))),
         equivalents=_equivalents(folder / "mutants" / "equivalent.toml"),
     )
 
 
-def of(read: Config, folder: Path = Path("isolation")) -> Project:
-    """Return the project of a file that was read, with the SQL in a folder."""
-    rules = case_file.read_all("rules", folder / "rules", ("source", "why"), ("level",))
+def of(read: Config, folder: Path = Path("isolation"), overlay: Path | None = None) -> Project:
+    """Return the project of a file that was read, with the SQL in a folder, and in an overlay's."""
+    fields = ("source", "why")
+    rules = case_file.read_all("rules", folder / "rules", fields, ("level",))
+    if overlay:
+        more = case_file.read_folder("rules", overlay / "rules", fields, ("level",))
+        rules = case_file.replaced(rules, more)
     conventions = read.file is not None and "conventions" in read.file.content
     return Project(
         config=read,
-        scenarios=_scenarios(folder, read.settings),
+        scenarios=_scenarios(folder, overlay, read.settings),
         races=case_file.read_all("races", folder / "races", ("safe", "source")),
         rules=rules if conventions else (),
         definitions=_definitions(folder / "rules" / _DEFINITIONS),
         mutants=(),
+        has_overlay=overlay is not None,
         equivalents=(),
     )
 
 
-def _scenarios(folder: Path, settings: Mapping[str, str]) -> tuple[CaseFile, ...]:
+def _scenarios(
+    folder: Path, overlay: Path | None, settings: Mapping[str, str]
+) -> tuple[CaseFile, ...]:
     """Return the attacks and invariants, without those about a setting that no request has here."""
     found = []
+    fields, optional = ("safe", "source"), ("each", "setting")
     for name in _SCENARIO_FOLDERS:
         place = folder / name
-        for case in case_file.read_all(name, place, ("safe", "source"), ("each", "setting")):
+        cases = case_file.read_all(name, place, fields, optional)
+        if overlay:
+            more = case_file.read_folder(name, overlay / name, fields, optional)
+            cases = case_file.replaced(cases, more)
+        for case in cases:
             setting = case.fields.get("setting", "")
             if setting in ("", *settings):
                 found.append(case)

@@ -85,7 +85,8 @@ def prove(
             generic.try_rights(some, report, whole=chosen is None)
             if chosen is None:
                 layers.try_drop_owned(probe, lock_timeout, report)
-            if without_restrictive_policies and project.config.both_layers:
+            both = project.config.both_layers and probe.enclosure.layers
+            if without_restrictive_policies and both:
                 layers.try_permissive_alone(some, lock_timeout, report)
         cases.try_all(probe, project, only if only != RIGHTS else None)
         if scenarios:
@@ -107,7 +108,7 @@ def prove(
         else:
             found = probe.findings
             found.breaches[:0] = breaches
-            catalog.accept(project.config, found, complete=only is None)
+            catalog.accept(project.config, found, complete=only is None and not project.has_overlay)
             verdict = Verdict(
                 cells=tuple(found.cells),
                 checks=(*checks, *attempted),

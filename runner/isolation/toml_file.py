@@ -117,10 +117,15 @@ class TomlFile:
                 raise self.error((*at, key), f"{key} must be {_TYPES[keys[key]]}")
 
 
-def read(path: Path, *, missing: str = "") -> TomlFile:
-    """Return a file, parsed. Raises UsageError; `missing` is the hint where there is no file."""
+def read(path: Path, *, missing: str = "", more: Path | None = None) -> TomlFile:
+    """Return a file, parsed. Raises UsageError; `missing` is the hint where there is no file.
+
+    `more`: a file that adds sections to it, if it exists.
+    """
     try:
         text = path.read_text(encoding="utf-8")
+        if more and more.is_file():
+            text = f"{text.rstrip()}\n\n{more.read_text(encoding='utf-8')}"
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", hint=missing) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from runner.files import loader
 from runner.isolation import (
     drift,
     fixes,
+    overlay,
     preconditions,
     project,
     proof,
@@ -41,12 +42,12 @@ class Prover(Protocol):
     ) -> Verdict: ...
 
 
-def prover(sql_dir: Path) -> Prover:
-    """Return the proof of what the project in this folder promises.
+def prover(sql_dir: Path, more: Path | None = None) -> Prover:
+    """Return the proof of what the project in this folder promises; `more`: its overlay.
 
     Raises UsageError, naming file and line, for isolation data that is missing or malformed.
     """
-    return partial(proof.prove, project=project.load(sql_dir))
+    return partial(proof.prove, project=project.load(sql_dir, more))
 
 
 def verify(
@@ -80,7 +81,8 @@ def verify(
             Verdict(facts=preconditions.facts(migrator.connection, schemas))
         )
     else:
-        prove = partial(prover(sql_dir), migrator.connection, schemas=schemas, report=report)
+        proof_of = prover(sql_dir, overlay.folder(migrator, sql_dir))
+        prove = partial(proof_of, migrator.connection, schemas=schemas, report=report)
         verdict = prove(only=only) if only else _whole(migrator, sql_dir, prove)
     verdict = fixes.complete(verdict, migrator.connection, sql_dir)
     verdict = replace(verdict, seconds=time.monotonic() - started)

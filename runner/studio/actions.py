@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from runner import signals
 from runner.errors import Interrupted, RunnerError
 from runner.files import loader
-from runner.isolation import drift
+from runner.isolation import drift, overlay
 from runner.isolation.drift import Audit
 from runner.isolation.report import summary
 from runner.isolation.verdict import COMMANDS, Verdict
@@ -54,7 +54,7 @@ class Actions:
     def prove(self) -> None:
         """Prove tenant isolation, like `verify`."""
         sql_dir = self.settings.sql_dir
-        self.proof = self._run(lambda migrator: prover(sql_dir)(migrator.connection))
+        self.proof = self._run(lambda m: prover(sql_dir, overlay.folder(m, sql_dir))(m.connection))
 
     def rehearse(self) -> None:
         """Rehearse the pending migrations, like `plan`."""

@@ -28,3 +28,16 @@ values (:'org', :'agent', 'researcher');
 
 insert into public.audit_logs (org_id, id, actor_id, action, target_type, target_id)
 values (:'org', :'audit', :'other_owner', 'exported', 'projects', :'project');
+
+-- On Citus, a user needs their account by the end of the transaction: see sql/citus/.
+do $$
+begin
+    if to_regclass('app.accounts') is not null then
+        insert into app.accounts (email, org_id, user_id, auth_user_id)
+        select u.email, u.org_id, u.id, u.auth_user_id
+        from public.users as u
+        where u.org_id = :'org'
+        on conflict do nothing;
+    end if;
+end
+$$;

@@ -111,10 +111,10 @@ def _init(context: Context) -> int:
 
 def _accept(context: Context) -> int:
     from runner.isolation.report import text
-    from runner.isolation.surface import lock_file, review
+    from runner.isolation.surface import review
 
-    path = context.settings.sql_dir / lock_file.FILE
     with context.migrator(create=False, log=False) as migrator:
+        path = review.path_of(migrator, context.settings.sql_dir)
         accepted = review.accept(migrator, context.settings.sql_dir)
         context.say(*text.accepted_lines(accepted, path, context.console.paint))
         return context.document(file=str(path), **text.accepted_document(accepted))

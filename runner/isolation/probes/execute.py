@@ -21,6 +21,7 @@ from runner.queries import query
 _BATCH = 40  # attempts sent before the first result is read
 _END = ("rollback to savepoint attempt", "release savepoint attempt", "")
 _FRESH = "select pg_catalog.pg_stat_clear_snapshot()"  # else sessions are as first seen
+UNSUPPORTED = "0A000"  # the server cannot do it, and has changed nothing
 NOT_TRIED = {
     "55P03": "waited for a lock longer than the lock timeout",
     "57014": "took longer than the statement timeout",
@@ -37,6 +38,7 @@ class Attempt:
     watch: bool = False  # note where the rows are afterwards
     after: str = ""  # a query as the caller afterwards, for one text
     before: str = ""  # a statement of the owner
+    refused: bool = False  # no right allows it: it names rows of the proof and has to fail
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if self.sqlstate:
-            return self.sqlstate
+            return self.sqlstate + (", unsupported" if self.sqlstate == UNSUPPORTED else "")
         return f"{self.rows} row{'' if self.rows == 1 else 's'}"
 
 
@@ -73,17 +75,21 @@ def run(
 
 def _run(connection: Connection, tried: Sequence[Attempt], *, gives_way: bool) -> Iterator[Outcome]:
     entered = {id(a.identity): a.identity for a in tried}
-    enters = {key: enter(connection, identity) for key, identity in entered.items()}
-    scripts = [_script(enters[id(attempt.identity)], attempt) for attempt in tried]
+    enters = {key: entering(connection, identity) for key, identity in entered.items()}
+    scripts = [
+        script(["rollback to savepoint attempt"], enters[id(attempt.identity)], attempt)
+        for attempt in tried
+    ]
     messages = ["savepoint attempt", *(text for script in scripts for text in script), *_END]
     waiting = [_FRESH, query("isolation/waiting_session"), ""] if gives_way else []
     results = pipeline(connection, [*messages, *waiting])
-    if waiting and (session := _single(results[-2])):
+    if waiting and (session := single(results[-2])):
         raise Awaited(session)
     start = 1
-    for attempt, script in zip(tried, scripts, strict=True):
-        yield _outcome(attempt, script, results[start : start + len(script)])
-        start += len(script)
+    for attempt, messages in zip(tried, scripts, strict=True):
+        place = 1 + bool(attempt.before) + len(enters[id(attempt.identity)])
+        yield outcome(attempt, place, results[start : start + len(messages)])
+        start += len(messages)
 
 
 def give_way(connection: Connection) -> None:
@@ -125,10 +131,10 @@ def _communicate(
     return results
 
 
-def enter(connection: Connection, identity: Identity) -> str:
-    """Return the statement that makes the session the caller's, until it is undone."""
-    made = set_settings({**identity.settings, "role": identity.role})
-    return made.as_string(connection)
+def entering(connection: Connection, identity: Identity) -> list[str]:
+    """Return the statements that make the session the caller's, until they are undone."""
+    made = set_settings({**identity.settings, "role": identity.role}).as_string(connection)
+    return [made, identity.request] if identity.request else [made]
 
 
 def set_settings(settings: Mapping[str, str]) -> sql.Composed:
@@ -139,23 +145,18 @@ def set_settings(settings: Mapping[str, str]) -> sql.Composed:
     return sql.SQL("select {}").format(sql.SQL(", ").join(calls))
 
 
-def _script(entering: str, attempt: Attempt) -> list[str]:
+def script(start: Sequence[str], enters: Sequence[str], attempt: Attempt) -> list[str]:
     """Return the messages of an attempt; an empty one ends what an error skips."""
-    script = ["rollback to savepoint attempt"]
-    if attempt.before:
-        script.append(attempt.before)
-    script += [entering, attempt.sql]
+    messages = [*start, *filter(None, [attempt.before]), *enters, attempt.sql]
     if attempt.after:
-        script += ["", attempt.after, ""]
+        messages += ["", attempt.after, ""]
     if attempt.watch:
-        script += ["select set_config('role', 'none', true)", f"execute {STATE}"]
-    return [*script, ""]
+        messages += ["select set_config('role', 'none', true)", f"execute {STATE}"]
+    return [*messages, ""]
 
 
-def _outcome(
-    attempt: Attempt, script: Sequence[str], results: Sequence[Sequence[pq.abc.PGresult]]
-) -> Outcome:
-    place = 2 + bool(attempt.before)
+def outcome(attempt: Attempt, place: int, results: Sequence[Sequence[pq.abc.PGresult]]) -> Outcome:
+    """Return the outcome of an attempt from the results of its script; `place`: its statement."""
     for one in results[: place + 1]:
         for result in one:
             if result.status == pq.ExecStatus.FATAL_ERROR:
@@ -166,9 +167,9 @@ def _outcome(
                     constraint=error.diag.constraint_name or "",
                 )
     result = results[place][-1]
-    after = _single(results[place + 2]) if attempt.after else None
+    after = single(results[place + 2]) if attempt.after else None
     places = None
-    if attempt.watch and (text := _single(results[-2])) is not None:
+    if attempt.watch and (text := single(results[-2])) is not None:
         places = state(text)
     return Outcome(
         result.command_tuples or 0,
@@ -179,11 +180,18 @@ def _outcome(
     )
 
 
-def _single(results: Sequence[pq.abc.PGresult]) -> str | None:
+def single(results: Sequence[pq.abc.PGresult]) -> str | None:
+    """Return the first value of a message's rows; None without any, and after an error."""
     result = results[-1] if results else None
     if result is None or result.status != pq.ExecStatus.TUPLES_OK or not result.ntuples:
         return None
     return _text(result.get_value(0, 0)) or ""
+
+
+def failed(results: Sequence[Sequence[pq.abc.PGresult]]) -> psycopg.Error | None:
+    """Return the first error of some messages."""
+    found = (r for one in results for r in one if r.status == pq.ExecStatus.FATAL_ERROR)
+    return next((errors.error_from_result(result, "utf-8") for result in found), None)
 
 
 def rows(result: pq.abc.PGresult) -> tuple[tuple[str | None, ...], ...]:
@@ -198,4 +206,4 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-__all__ = ["NOT_TRIED", "Attempt", "Outcome", "enter", "psycopg", "run"]
+__all__ = ["NOT_TRIED", "Attempt", "Outcome", "entering", "psycopg", "run"]

@@ -8,7 +8,10 @@ import psycopg
 
 from runner.errors import LockTimeout, ProofError
 from runner.events import Report, Working, silent
+from runner.isolation.citus import distributed
+from runner.isolation.citus import enclosure as citus
 from runner.isolation.probes import catalog, functions, reads, writes
+from runner.isolation.probes.enclosure import Enclosure, enclosed
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.identities import callers
 from runner.isolation.probes.reads import Probe
@@ -16,7 +19,7 @@ from runner.isolation.probes.rights import Rights
 from runner.isolation.rows import maker, snapshot
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
-from runner.isolation.transactions import Awaited, TransactionLimits, rolled_back, setup_backoff
+from runner.isolation.transactions import Awaited, TransactionLimits, setup_backoff
 from runner.postgres.connection import Connection
 
 LOCK_TIMEOUT = 1.0  # seconds: the longest that it may block a writer
@@ -39,12 +42,13 @@ def on_rows(
     made.
     """
     limits = TransactionLimits.shared(lock_timeout)
+    enclose = citus.enclosed if distributed(connection) else enclosed
     backoff, given_way = setup_backoff(lock_timeout), 0
     while True:
         ready: list[Probe] = []
         try:
-            with rolled_back(connection, limits):
-                ready.append(prepared(connection, config, report))
+            with enclose(connection, limits) as enclosure:
+                ready.append(prepared(connection, config, report, enclosure))
                 work(ready[0])
                 return ready[0]
         except Awaited:
@@ -65,8 +69,14 @@ def tried(connection: Connection, config: Config, *, report: Report = silent) ->
     return on_rows(connection, config, lambda probe: try_rights(probe, report), report=report)
 
 
-def prepared(connection: Connection, config: Config, report: Report = silent) -> Probe:
+def prepared(
+    connection: Connection,
+    config: Config,
+    report: Report = silent,
+    enclosure: Enclosure | None = None,
+) -> Probe:
     """Make the rows, and return what the probes need."""
+    enclosure = enclosure or Enclosure()
     tenants = relations.read(connection, config)
     if tenants.blocked:
         raise ProofError(
@@ -76,13 +86,18 @@ def prepared(connection: Connection, config: Config, report: Report = silent) ->
         )
     report(Working("rows of two tenants"))
     try:
-        made = maker.make(connection, config, tenants)
+        with enclosure.making():
+            made = maker.make(
+                connection, config, tenants, by_key=enclosure.by_key, later=enclosure.later
+            )
+            if not made.ids:
+                reasons = [f"{f.relation.qualified}: {f.reason}" for f in made.failures]
+                raise _no_rows(config, *reasons[:1])
+            enclosure.made(made)
     except psycopg.errors.InsufficientPrivilege as error:
         raise _no_rows(config, error.diag.message_primary or str(error)) from None
-    if not made.ids:
-        reasons = [f"{f.relation.qualified}: {f.reason}" for f in made.failures]
-        raise _no_rows(config, *reasons[:1])
     taken = snapshot.take(connection, made)
+    enclosure.ready(made, taken)
     return Probe(
         fixture=made,
         snapshot=taken,
@@ -90,6 +105,7 @@ def prepared(connection: Connection, config: Config, report: Report = silent) ->
         callers=callers(connection, made),
         relations=tenants.reachable(),
         findings=Findings(connection, tenants),
+        enclosure=enclosure,
     )
 
 

@@ -94,7 +94,8 @@ def identity_of(
         person.user if person else None,
         fixture.ids.get(tenant) if tenant else None,
     )
-    return Identity(name, actor.role, given, person, actor, tenant)
+    request = fixture.requests.get(actor.role, "")
+    return Identity(name, actor.role, given, person, actor, tenant, request=request)
 
 
 class _Callers:
@@ -134,7 +135,8 @@ class _Callers:
     def _unidentified(self, role: str) -> Caller:
         empty = {name: "{}" if '"' in text else "" for name, text in self._config.settings.items()}
         anyone = {} if self._named else {A: self._anyone(A), B: self._anyone(B)}
-        return Caller(Identity(f"{role} without identity", role, empty), anyone)
+        request = self._fixture.requests.get(role, "")
+        return Caller(Identity(f"{role} without identity", role, empty, request=request), anyone)
 
     # --- unusual people ----------------------------------------------------------------------
 

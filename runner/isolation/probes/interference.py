@@ -25,6 +25,7 @@ _SCAN = (
     " set_config('enable_bitmapscan', 'off', true)"
 )
 _MOST = 500  # rows of an answer
+_ORIGIN = "set local session_replication_role = origin"  # what is asked runs its triggers again
 _NOT_TRIED = (
     "Not tried, because it needs a superuser: whether answers depend on another tenant's rows, and "
     "deletes that only a trigger prevents. Run verify as a superuser, too, on a copy for instance."
@@ -52,7 +53,7 @@ def try_all(probe: Probe) -> None:
     if connection.info.parameter_status("is_superuser") != "on":
         questions = [question for question in questions if question.leaky]
         probe.findings.warnings.append(_NOT_TRIED)
-    elif problem := _problem(connection, without):
+    elif problem := _problem(connection, probe.enclosure.everywhere, without):
         questions = [question for question in questions if question.leaky]
         probe.findings.breach(
             "untried.answers",
@@ -74,11 +75,12 @@ def try_all(probe: Probe) -> None:
             _judge(probe, question, [next(outcomes) for _ in range(3)])
 
 
-def _problem(connection: Connection, without: str) -> str:
+def _problem(connection: Connection, everywhere: str, without: str) -> str:
     """Return why the other tenant's rows cannot be deleted; empty if they can."""
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(without.encode())
+            for statement in filter(None, (everywhere, without)):
+                connection.execute(statement.encode())
     except psycopg.Error as error:
         if connection.closed:
             raise
@@ -145,7 +147,7 @@ def _without_other(probe: Probe) -> str:
         and (condition := probe.fixture.condition(table, B)) != "false"
     )
     replica = "set local session_replication_role = replica"
-    return f"do $without$ begin {replica}; {deletes} end $without$"
+    return f"do $without$ begin {replica}; {deletes} {_ORIGIN}; end $without$"
 
 
 def _judge(probe: Probe, question: _Question, outcomes: list[Outcome]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from runner.isolation.probes.execute import Attempt, Outcome, run
+from runner.isolation.probes.enclosure import Enclosure
+from runner.isolation.probes.execute import Attempt, Outcome
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.rights import Rights
@@ -31,11 +32,12 @@ class Probe:
     callers: Sequence[Caller]
     relations: Sequence[Relation]
     findings: Findings
-    execute: Callable[[Connection, Sequence[Attempt]], Iterable[Outcome]] = run
+    enclosure: Enclosure = field(default_factory=Enclosure)
+    execute: Callable[[Connection, Sequence[Attempt]], Iterable[Outcome]] | None = None
 
     def run(self, tried: Sequence[Attempt]) -> Iterable[Outcome]:
-        """Execute each attempt in the open transaction, and undo it."""
-        return self.execute(self.findings.connection, tried)
+        """Execute each attempt, and undo it."""
+        return (self.execute or self.enclosure.run)(self.findings.connection, tried)
 
 
 @dataclass(frozen=True)

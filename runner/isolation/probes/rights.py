@@ -121,7 +121,7 @@ class Rights:
     def _evaluated(self, relation: Relation, text: str, where: str, rows: list[Row]) -> list[Row]:
         """Return the rows that meet a condition; PostgreSQL evaluates it."""
         alias = relation.name.replace('"', '""')
-        place = f'"{alias}".tableoid::text || "{alias}".ctid::text' if relation.is_table else "''"
+        place = self._fixture.place(relation, f'"{alias}"') if relation.is_table else "''"
         select = f'select {place}, "{alias}".* from {relation.qualified} as "{alias}" where {text}'  # noqa: S608
         try:
             with self._connection.transaction():

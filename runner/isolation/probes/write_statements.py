@@ -16,11 +16,6 @@ from runner.isolation.tenancy.objects import Relation
 from runner.isolation.tenancy.variables import literal, quoted
 from runner.queries import query
 
-MOST = 200  # rows that a statement without WHERE may change before it is ended
-_STOP = (
-    f"{MOST} / ({MOST} - set_config('isolation.rows', (coalesce(nullif(current_setting("
-    "'isolation.rows', true), ''), '0')::int + 1)::text, true)::int) > 0"
-)
 _BLIND = 3  # columns that are updated without WHERE, since a check may refuse a value
 _OWN_ROWS = 8  # that are deleted one by one
 
@@ -51,8 +46,8 @@ class WriteStatements:
     def __init__(self, probe: Probe, effects: Effects) -> None:
         self._probe, self.effects = probe, effects
         self.find = WriteRows(probe, effects)
-        superuser = probe.findings.connection.info.parameter_status("is_superuser") == "on"
-        self._replica = "set local session_replication_role = replica" if superuser else ""
+        self._stop, self._narrow = probe.enclosure.stop, probe.enclosure.narrow
+        self._replica = probe.enclosure.replica(probe.findings.connection)
         self._triggers: dict[int, list[tuple[bool, list[str]]]] = {}
         for oid, always, columns in probe.findings.connection.execute(
             query("isolation/row_triggers")
@@ -178,7 +173,10 @@ class WriteStatements:
         self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool
     ) -> Attempt:
         made = ", ".join(f"{quoted(column)} = {value}" for column, value in values.items())
-        text = f"update {relation.qualified} set {made} where {_STOP}"  # noqa: S608
+        text = f"update {relation.qualified} as t set {made} where {self._stop}"  # noqa: S608
+        both = self.find.of_both(relation) if self._narrow and not blind else ""
+        if both and relation.tenant_column in relation.usable(caller.role, "select"):
+            text = f"update {relation.qualified} as t set {made} where {both}"  # noqa: S608
         before = self._replica if blind else ""  # a trigger might refuse one row of many
         return Attempt(caller.identity, text, watch=True, before=before)
 
@@ -186,7 +184,7 @@ class WriteStatements:
         """Yield a delete of each own row by its key, and one of all rows without WHERE."""
         if not relation.holds(caller.role, "delete"):
             if caller.regular:
-                text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
+                text = f"delete from {relation.qualified} where {self._stop}"  # noqa: S608
                 attempt = Attempt(caller.identity, text, watch=True)
                 yield Write(caller, relation, "delete", "rows", attempt)
             return
@@ -204,7 +202,7 @@ class WriteStatements:
                     yield Write(caller, relation, "delete", "rows", attempt, rows=(row,))
         if caller.everywhere:
             return
-        text = f"delete from {relation.qualified} where {_STOP}"  # noqa: S608
+        text = f"delete from {relation.qualified} where {self._stop}"  # noqa: S608
         attempt = Attempt(caller.identity, text, watch=True, before=self._replica)
         yield Write(caller, relation, "delete", "rows, without WHERE", attempt, blind=True)
 

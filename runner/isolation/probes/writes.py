@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from runner.isolation.probes import inserts
 from runner.isolation.probes.effects import Effect, Effects
+from runner.isolation.probes.enclosure import MOST
 from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
 from runner.isolation.probes.reads import Probe
-from runner.isolation.probes.write_statements import MOST, Write, WriteStatements
+from runner.isolation.probes.write_statements import Write, WriteStatements
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.rows.snapshot import Row
 from runner.isolation.tenancy.objects import SHARED

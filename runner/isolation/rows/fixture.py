@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import psycopg
@@ -10,7 +11,7 @@ import psycopg
 from runner.isolation.rows.identity import A, B, Person, settings
 from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import Relation, TenantMap
-from runner.isolation.tenancy.variables import literal
+from runner.isolation.tenancy.variables import literal, quoted
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.sample_rows import values
@@ -19,6 +20,7 @@ from runner.preflight.sample_rows.shapes import Table
 
 Made = dict[str, str | None]  # a row, as PostgreSQL prints it
 SHARED_ROWS = "S"
+OWNER = ""  # the connecting role, among `requests`
 _EXISTING = 3  # rows of a shared table that are referred to
 
 
@@ -42,8 +44,12 @@ class Fixture:
     rows: dict[str, dict[tuple[str, str], list[Made]]] = field(
         default_factory=lambda: {A: {}, B: {}, SHARED_ROWS: {}}
     )  # by owner and table
+    added: list[tuple[Relation, Made]] = field(default_factory=list)  # those of no tenant
     named: dict[str, dict[str, str]] = field(default_factory=dict)  # :'name' → value, by tenant
     person_rows: dict[str, dict[tuple[str, str], list[Made]]] = field(default_factory=dict)
+    requests: Mapping[str, str] = field(default_factory=dict)  # what follows the settings, by role
+    by_key: bool = False  # rows have a place by their key too: ctid is that of some node
+    later: frozenset[int] = frozenset()  # tables that are not filled: the project's fixture does it
     failures: list[Failure] = field(default_factory=list)
     shapes: dict[int, Table] = field(default_factory=dict)
     listers: dict[str, values.Lister] = field(default_factory=dict)  # by owner
@@ -61,6 +67,13 @@ class Fixture:
         tenant = literal(self.ids[owner])
         return self.tenants.belongs(relation, alias, tenant, self.persons(owner))
 
+    def place(self, relation: Relation, alias: str = "t") -> str:
+        """Return the expression that tells where a row is: it changes with each change."""
+        if not self.by_key:
+            return f"{alias}.tableoid::text || {alias}.ctid::text"
+        key = ", ".join(f"{alias}.{quoted(name)}" for name in relation.key) or alias
+        return f"{alias}.ctid::text || md5(row({key})::text)"
+
     def of(self, relation: Relation, owner: str) -> list[Made]:
         """Return the rows that were made in a table for an owner."""
         return self.rows[owner].get((relation.schema, relation.name), [])
@@ -76,6 +89,8 @@ def become(
     given = settings(config, role, user, fixture.ids.get(owner) if owner else None)
     for name, value in given.items():
         connection.execute("select set_config(%s, %s, true)", [name, value if owner else ""])
+    if request := fixture.requests.get(OWNER):
+        connection.execute(request.encode())
 
 
 def template(

@@ -34,6 +34,7 @@ class Identity:
     actor: Actor | None = None  # whose rights it has in the tenants it belongs to
     active: str | None = None  # the tenant that the settings name
     regular: bool = True  # whether the rights must also work
+    request: str = ""  # the statement that follows the settings: the function before each request
 
     @property
     def title(self) -> str:

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from runner.errors import ProofError
-from runner.isolation.rows.fixture import SHARED_ROWS, Failure, Fixture, Made, become
+from runner.isolation.rows.fixture import OWNER, SHARED_ROWS, Failure, Fixture, Made, become
 from runner.isolation.rows.identity import A, B, Person
 from runner.isolation.rows.named import Ids
 from runner.isolation.rows.named import values as values_of
@@ -32,13 +32,29 @@ from runner.queries import query
 _EXISTING = 3  # rows of a shared table that are referred to
 
 
-def make(connection: Connection, config: Config, tenants: TenantMap) -> Fixture:
+def make(
+    connection: Connection,
+    config: Config,
+    tenants: TenantMap,
+    *,
+    by_key: bool = False,
+    later: frozenset[int] = frozenset(),
+) -> Fixture:
     """Insert the rows in the open transaction, as the role that owns the tables."""
     connection.execute("set constraints all immediate")
     connection.execute(query("preflight/sample_rows/holds"))
-    maker = _Maker(connection, Fixture(config, tenants))
+    requests = _requests(connection, config)
+    fixture = Fixture(config, tenants, requests=requests, by_key=by_key, later=later)
+    maker = _Maker(connection, fixture)
     maker.make()
     return maker.fixture
+
+
+def _requests(connection: Connection, config: Config) -> dict[str, str]:
+    """Return the call that follows the settings of a request, by role; none of who may not."""
+    roles = [OWNER, *{actor.role: None for actor in config.actors.values()}]
+    given = {"function": config.pre_request, "roles": roles}
+    return dict(connection.execute(query("isolation/pre_request"), given).fetchall())
 
 
 class _Maker:
@@ -298,6 +314,8 @@ class _Maker:
         made, reason = sample_rows.fill_scope(self._connection, table, scope, only=only)
         key = (relation.schema, relation.name)
         self.fixture.rows[owner].setdefault(key, []).extend(made)
+        if owner == SHARED_ROWS:
+            self.fixture.added.extend((relation, row) for row in made)
         if not made and not quiet and only is None:
             self.fixture.failures.append(Failure(relation, owner, reason))
         return made

@@ -24,7 +24,7 @@ def tables_to_fill(connection: Connection, fixture: Fixture) -> list[tuple[Relat
     referenced = {ref.oid for relation, _ in wanted for ref in relation.references}
     behind = {oid for r in by_name.values() if r.within_reach(api) for oid in r.bases}
     for relation, table in wanted:
-        if (
+        if relation.oid not in fixture.later and (
             relation.tenancy in (TENANT, PERSON, SHARED)
             or relation.within_reach(api)
             or relation.oid in referenced | behind
@@ -34,7 +34,13 @@ def tables_to_fill(connection: Connection, fixture: Fixture) -> list[tuple[Relat
                 for ref in relation.references
                 if ref.implied and (parent := fixture.tenants.relations.get(ref.oid))
             ]
-            needed.append(replace(table, references=[*table.references, *implied]))
+            references = [
+                reference
+                for reference in (*table.references, *implied)
+                if not (parent := by_name.get((reference.schema, reference.table)))
+                or parent.oid not in fixture.later
+            ]
+            needed.append(replace(table, references=references))
     order = shapes.in_order(needed)
     found = [(by_name[(table.schema, table.name)], table) for table in order]
     fixture.shapes = {relation.oid: table for relation, table in found}

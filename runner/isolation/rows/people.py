@@ -101,7 +101,7 @@ class PeopleMaker:
         if column is None:
             return
         roles = members(self._config)
-        alone = any(key.columns == [column.name] for key in people.keys)
+        alone = self._is_unique(people, column.name)
         in_turn = not alone and names_tenant(self._config)
         if not in_turn:
             most = max(roles, key=self._count_rights)
@@ -115,6 +115,18 @@ class PeopleMaker:
                 [(tenant, role)] = person.roles.items()
                 user = users[(roles.index(role) + (tenant == B)) % len(roles)]
             self._plan[place] = replace(person, user=user)
+
+    def _is_unique(self, people: Relation, user: str) -> bool:
+        """Whether a user has one row of the people table, by its keys or a referred table."""
+        referred = (
+            key.columns == [theirs]
+            for reference in people.references
+            if set(people.key) <= set(reference.columns)
+            for ours, theirs in zip(reference.columns, reference.referred, strict=True)
+            if ours == user and (parent := self._tenants.relations.get(reference.oid))
+            for key in parent.keys
+        )
+        return any(key.columns == [user] for key in people.keys) or any(referred)
 
     def memberships(self) -> Iterator[tuple[Person, str, str]]:
         """Yield each person with tenant and role."""

@@ -103,11 +103,11 @@ def forget(connection: Connection) -> None:
 def _prepare(connection: Connection, fixture: Fixture, snapshot: Snapshot) -> None:
     """Prepare the statement that lists where the rows are, and note its result."""
     parts = [
-        f"select '{number} {owner} ' || t.tableoid || t.ctid as place"  # noqa: S608
+        f"select '{number} {owner} ' || {fixture.place(relation)} as place"  # noqa: S608
         f" from {relation.qualified} as t where {condition}"
         for number, relation in enumerate(snapshot.tables)
         for owner in (A, B, SHARED_ROWS)
-        if (condition := _condition(fixture, relation, owner)) != "false"
+        if (condition := condition_of(fixture, relation, owner)) != "false"
     ]
     listed = " union all ".join(parts) or "select '' as place"
     text = f"prepare {STATE} as select string_agg(place, ';') from ({listed}) as rows"  # noqa: S608
@@ -123,18 +123,19 @@ def state(text: str | None) -> frozenset[str]:
 def _of_table(connection: Connection, fixture: Fixture, relation: Relation) -> list[Row]:
     rows = []
     for owner in (A, B, SHARED_ROWS):
-        condition = _condition(fixture, relation, owner)
+        condition = condition_of(fixture, relation, owner)
         if condition != "false":
             rows += _read(
                 connection,
-                f"select t.tableoid::text || t.ctid::text, t.* from {relation.qualified} as t"  # noqa: S608
+                f"select {fixture.place(relation)}, t.* from {relation.qualified} as t"  # noqa: S608
                 f" where {condition}",
                 owner,
             )
     return rows
 
 
-def _condition(fixture: Fixture, relation: Relation, owner: str) -> str:
+def condition_of(fixture: Fixture, relation: Relation, owner: str) -> str:
+    """Return the condition that a row belongs to an owner; "false" if none can."""
     if owner != SHARED_ROWS:
         return fixture.condition(relation, owner) if owner in fixture.ids else "false"
     rows = fixture.of(relation, SHARED_ROWS)

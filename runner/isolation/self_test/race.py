@@ -15,7 +15,7 @@ import psycopg
 from psycopg import IsolationLevel
 
 from runner.errors import UsageError
-from runner.isolation.probes.execute import enter
+from runner.isolation.probes.execute import entering
 from runner.isolation.project import Project
 from runner.isolation.rows import maker
 from runner.isolation.sql_cases.case_file import CaseFile
@@ -90,7 +90,8 @@ def _race(
 def _become(connection: Connection, step: Step, names: Substitution) -> None:
     """Switch to the actor of a step, until the transaction ends."""
     if actor := names.actor(step):
-        connection.execute(enter(connection, actor).encode())
+        for statement in entering(connection, actor):
+            connection.execute(statement.encode())
 
 
 def _execute(connection: Connection, step: Step, names: Substitution) -> int:

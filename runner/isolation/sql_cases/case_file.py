@@ -7,7 +7,7 @@ lines; a line that starts with `--   ` continues the previous one. The SQL follo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -30,6 +30,11 @@ class CaseFile:
     body: str
     where: str  # its path, for messages
 
+    @property
+    def number(self) -> str:
+        """The beginning of its name, by which it is known."""
+        return self.name.partition("_")[0]
+
     def matches(self, only: str | None) -> bool:
         """Return whether `only` is its name, with or without number or folder, or its number.
 
@@ -47,25 +52,40 @@ def read_all(
     Raises UsageError for a malformed file, and for a number that occurs twice.
     """
     packaged = files("runner.isolation.sql_cases") / folder
-    places: list[tuple[str, Traversable | Path]] = [(folder, packaged)] if packaged.is_dir() else []
-    if project.is_dir():
-        places.append((str(project), project))
     found: dict[str, CaseFile] = {}
-    for where, place in places:
-        for file in place.iterdir():
-            if not re.match(r"\d.*\.sql$", file.name):
-                continue
-            name = file.name.removesuffix(".sql")
+    for place in (packaged, project):
+        where = folder if place is packaged else str(project)
+        for case in read_folder(folder, place, fields, optional, where=where):
+            if other := found.get(case.number):
+                raise UsageError(
+                    f"{case.where}: the number {case.number} is taken by {other.where}"
+                )
+            found[case.number] = case
+    return tuple(sorted(found.values(), key=lambda case: case.name))
+
+
+def read_folder(
+    folder: str,
+    place: Traversable | Path,
+    fields: Sequence[str],
+    optional: Sequence[str] = (),
+    *,
+    where: str = "",
+) -> Iterator[CaseFile]:
+    """Yield the case files of one place, if it is there. Raises UsageError for a malformed file."""
+    where = where or str(place)
+    for file in place.iterdir() if place.is_dir() else ():
+        if re.match(r"\d.*\.sql$", file.name):
             try:
                 text = file.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise UsageError(f"{where}/{file.name} cannot be read: {error}") from None
-            number = name.partition("_")[0]
-            if number in found:
-                raise UsageError(
-                    f"{where}/{file.name}: the number {number} is taken by {found[number].where}"
-                )
-            found[number] = parse(folder, name, text, fields, optional, where=where)
+            yield parse(folder, file.name.removesuffix(".sql"), text, fields, optional, where=where)
+
+
+def replaced(cases: Iterable[CaseFile], by: Iterable[CaseFile]) -> tuple[CaseFile, ...]:
+    """Return the case files, each replaced by the one of the same number, if there is one."""
+    found = {case.number: case for case in (*cases, *by)}
     return tuple(sorted(found.values(), key=lambda case: case.name))
 
 

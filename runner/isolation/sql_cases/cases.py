@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.errors import UsageError
 from runner.isolation.probes.execute import Attempt, Outcome
@@ -65,7 +65,8 @@ def _tries(probe: Probe, names: Substitution, case: Case) -> Iterator[_Try]:
                     mine = names.values(A, caller.name)
                     values |= {"me": mine["me"], "user": mine["user"]}
                 attempt = Attempt(caller.identity, substitute(case.sql, values))
-                yield _Try(case, relation, caller, where, attempt)
+                tried = _Try(case, relation, caller, where, attempt)
+                yield replace(tried, attempt=replace(attempt, refused=not tried.allowed))
 
 
 def relation_of(probe: Probe, case: Case) -> Relation:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from runner.isolation.citus.enclosure import EachAlone
+from runner.isolation.citus.steps import UNTRIED, StepsOfRoles
 from runner.isolation.matrix.root_cause import RootCauses
 from runner.isolation.probes import execute
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
@@ -66,7 +68,8 @@ class _Runner:
         self._connection, self._project, self._probe = probe.findings.connection, project, probe
         self._names = Substitution(probe.fixture, project)
         self._causes = RootCauses(self._connection)
-        self._steps = Steps(probe, project, self._names)
+        steps = StepsOfRoles if isinstance(probe.enclosure, EachAlone) else Steps
+        self._steps = steps(probe, project, self._names)
 
     def run(self, only: str | None) -> tuple[list[Check], list[Breach]]:
         """Run the scenarios that `only` names."""
@@ -79,6 +82,9 @@ class _Runner:
                 previous = None
                 for step, statement, outcome in self._tried(scenario, table):
                     count += 1
+                    if outcome and outcome.sqlstate == UNTRIED:
+                        outcome_text = f"not tried: {outcome.message}"
+                        break
                     if outcome and step.actor_name == OWNER and outcome.sqlstate == "42501":
                         outcome_text = (
                             f"not tried: the connecting role may not set it up ({outcome.message})"
@@ -118,9 +124,7 @@ class _Runner:
 
         Those that no condition depends on are sent at once.
         """
-        connection = self._connection
-        connection.execute("savepoint scenario; savepoint step")
-        try:
+        with self._steps.undone():
             previous = ""
             for group in self._steps.groups(scenario, table.qualified, table.key):
                 condition = group[0].condition
@@ -133,11 +137,10 @@ class _Runner:
                     group, self._steps.run(group), strict=True
                 ):
                     same, previous = response == previous, response
-                    expected = _is_expected(ready.step.expected, outcome, own=own, same=same)
+                    expected = outcome.sqlstate in self._steps.refusals or _is_expected(
+                        ready.step.expected, outcome, own=own, same=same
+                    )
                     yield ready.step, ready.sql, None if expected else outcome
-        finally:
-            if not connection.closed:
-                connection.execute("rollback to savepoint scenario; release savepoint scenario")
 
     def _breach(
         self,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import psycopg
-from psycopg import pq
 
 from runner.files import statements
 from runner.isolation.probes import execute
 from runner.isolation.probes.execute import Outcome
 from runner.isolation.probes.reads import Probe
 from runner.isolation.project import Project
+from runner.isolation.rows.fixture import OWNER
 from runner.isolation.rows.identity import B
 from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.sql_cases.scenario import Step, steps
@@ -48,10 +49,24 @@ class Ready:
 class Steps:
     """Runs steps in the open transaction, which has a savepoint `step`."""
 
+    refusals: tuple[str, ...] = ()  # further errors by which the server refuses a statement
+
     def __init__(self, probe: Probe, project: Project, names: Substitution) -> None:
         self._connection, self._snapshot = probe.findings.connection, probe.snapshot
         self._project, self._names = project, names
-        self._entering: dict[str, str] = {}
+        self._requests = probe.fixture.requests
+        self._entering: dict[str, list[str]] = {}
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo the steps of a scenario at its end."""
+        connection = self._connection
+        connection.execute("savepoint scenario; savepoint step")
+        try:
+            yield
+        finally:
+            if not connection.closed:
+                connection.execute("rollback to savepoint scenario; release savepoint scenario")
 
     def groups(self, scenario: CaseFile, table: str, key: str) -> Iterator[list[Ready]]:
         """Yield the steps, ready to run; apart those with a condition, and COPY."""
@@ -73,57 +88,76 @@ class Steps:
         ids replaced, so that responses of two steps can be compared.
         """
         if group[0].copies:
-            yield self._copy(group[0])
+            yield self.copy(group[0])
             return
-        script, ends = [], []
+        script: list[str] = []
+        places: list[tuple[int, int, int]] = []
         for ready in group:
-            script += [self._enter(ready.step), "savepoint step", "", *ready.statements, ""]
-            ends.append(len(script) - 1)
+            enters, made = self.entering(ready.step), self.statements(ready)
+            places.append((len(script), len(enters) + 1, len(made)))
+            script += [*enters, "savepoint step", "", *made, ""]
             # After an error there is no second savepoint, so the first one is rolled back to.
             script += ["savepoint step", "", "rollback to savepoint step", ""]
         results = execute.pipeline(self._connection, script)
-        for ready, end in zip(group, ends, strict=True):
-            count = len(ready.statements)
-            entered, done = results[end - count - 3 : end - count], results[end - count : end]
-            if failed := _error(entered):
-                raise failed
-            if error := _error(done):
-                yield _failed(error)
+        for start, count, more in places:
+            entered = results[start : start + count]
+            done = results[start + count + 1 : start + count + 1 + more]
+            if problem := execute.failed(entered):
+                raise problem
+            if error := execute.failed(done):
+                yield failed(error)
             else:
                 result = done[-1][-1]
-                yield self._succeeded(result.command_tuples or 0, execute.rows(result))
+                yield self.succeeded(result.command_tuples or 0, execute.rows(result))
 
-    def _copy(self, ready: Ready) -> tuple[Outcome, bool, str]:
+    def copy(self, ready: Ready) -> tuple[Outcome, bool, str]:
         """Run a COPY, which no pipeline may contain."""
         connection = self._connection
-        connection.execute(f"{self._enter(ready.step)}; savepoint step".encode())
+        connection.execute("; ".join((*self.entering(ready.step), "savepoint step")).encode())
         try:
             with connection.cursor() as cursor:
                 if not _TO_STDOUT.match(ready.sql):
                     cursor.execute(ready.sql.encode())
-                    return self._succeeded(max(cursor.rowcount, 0), ())
+                    return self.succeeded(max(cursor.rowcount, 0), ())
                 with cursor.copy(ready.sql.encode()) as copy:
                     rows = list(copy.rows())
-                return self._succeeded(len(rows), rows)
+                return self.succeeded(len(rows), rows)
         except psycopg.Error as error:
             if connection.closed:
                 raise
             connection.execute("rollback to savepoint step")
-            return _failed(error)
+            return failed(error)
 
-    def _enter(self, step: Step) -> str:
-        """Return the statement that switches to an actor's role and settings, as the API does."""
+    def role(self, step: Step) -> str:
+        """Return the role of a step; empty for the connecting one."""
+        actor = self._names.actor(step)
+        return actor.role if actor else OWNER
+
+    def entering(self, step: Step) -> list[str]:
+        """Return the statements that switch to an actor's role and settings, as the API does."""
         if entering := self._entering.get(step.actor_name):
             return entering
-        actor = self._names.actor(step)
+        actor, role = self._names.actor(step), self.role(step)
         made = actor.settings if actor else dict.fromkeys(self._project.config.settings, "")
-        role = actor.role if actor else "none"
-        text = execute.set_settings({**made, "search_path": SEARCH_PATH, "role": role})
-        return self._entering.setdefault(step.actor_name, text.as_string(self._connection))
+        text = execute.set_settings({**made, "search_path": SEARCH_PATH, "role": role or "none"})
+        statements = [text.as_string(self._connection), self._requests.get(role, "")]
+        return self._entering.setdefault(step.actor_name, list(filter(None, statements)))
 
-    def _succeeded(
+    def statements(self, ready: Ready) -> list[str]:
+        """Return the statements of a step: after new claims, the call that follows them."""
+        made: list[str] = []
+        request = self._requests.get(self.role(ready.step), "")
+        for statement in ready.statements:
+            made.append(statement)
+            names = "|".join(map(re.escape, self._project.config.settings))
+            if request and re.search(rf"set_config\(\s*'(?:{names})'", statement):
+                made.append(request)
+        return made
+
+    def succeeded(
         self, count: int, rows: Sequence[Sequence[str | None]]
     ) -> tuple[Outcome, bool, str]:
+        """Return what a step yields that worked."""
         values = [value for row in rows for value in row if value is not None]
         own = bool(rows) and self._snapshot.owner_of(values) != B
         shown = tuple(tuple(map(str, row)) for row in rows[:_SAMPLE_ROWS])
@@ -136,13 +170,8 @@ class Steps:
         return outcome.rows > 0
 
 
-def _error(results: Sequence[Sequence[pq.abc.PGresult]]) -> psycopg.Error | None:
-    """Return the first error of some messages."""
-    failed = (r for one in results for r in one if r.status == pq.ExecStatus.FATAL_ERROR)
-    return next((psycopg.errors.error_from_result(result, "utf-8") for result in failed), None)
-
-
-def _failed(error: psycopg.Error) -> tuple[Outcome, bool, str]:
+def failed(error: psycopg.Error) -> tuple[Outcome, bool, str]:
+    """Return what a step yields that ended in an error."""
     diag = error.diag
     parts = [
         *(diag.message_primary, diag.message_detail),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.errors import PlanError, UsageError
 from runner.files import loader
-from runner.isolation import application_login
+from runner.isolation import application_login, overlay
 from runner.isolation.surface import NAME, Surface, lock_file, take
 from runner.isolation.surface.comparison import Change, compare, platform, without
 from runner.isolation.surface.direction import Direction
@@ -50,6 +50,11 @@ def current(connection: Connection) -> Surface:
     return read(connection, _LOCK_TIMEOUT, lambda: take(connection))
 
 
+def path_of(migrator: Migrator, sql_dir: Path) -> Path:
+    """Return the lock file of a database: where an overlay is applied, that of its folder."""
+    return (overlay.folder(migrator, sql_dir) or sql_dir) / lock_file.FILE
+
+
 def verify(migrator: Migrator, sql_dir: Path) -> Verdict:
     """Compare the database with the reviewed surface. Changes nothing, needs no scratch server.
 
@@ -57,7 +62,7 @@ def verify(migrator: Migrator, sql_dir: Path) -> Verdict:
     LockTimeout.
     """
     started = time.monotonic()
-    path = sql_dir / lock_file.FILE
+    path = path_of(migrator, sql_dir)
     reviewed = lock_file.read(path)
     if reviewed is None:
         return Verdict(
@@ -93,7 +98,7 @@ def accept(migrator: Migrator, sql_dir: Path) -> Accepted:
     PlanError unless exactly the migrations of `sql_dir` are applied, UsageError for a malformed
     lock file or one that cannot be written, and LockTimeout.
     """
-    path = sql_dir / lock_file.FILE
+    path = path_of(migrator, sql_dir)
     reviewed = lock_file.read(path)
     plan = compare_files(loader.read(sql_dir), migrator.records())
     not_clean = plan.of(*_NOT_APPLIED, State.MISSING)

@@ -19,7 +19,7 @@ _TENANT = {"table": str, "column": str, "columns": dict, "shared": list}
 _SECTIONS = {
     "expose": ("schemas", "functions"),
     "tenant": tuple(_TENANT),
-    "identity": ("settings",),
+    "identity": ("settings", "pre_request"),
     "people": ("table", "user", "tenant", "role", "sql"),
     "actors": (),
     "rights": (),
@@ -112,6 +112,7 @@ class Config:
     functions: tuple[str, ...] | None = None
     internal_schemas: tuple[str, ...] = ()  # of the project, and no API serves them
     both_layers: bool = False  # permissive and restrictive policies must each hold alone
+    pre_request: str = ""  # a function to call after the settings, where the database has it
     fixture: str | None = None  # SQL: rows that cannot be invented
     path: str = "isolation.toml"
     file: TomlFile | None = None  # for errors that name its line
@@ -131,13 +132,13 @@ class Config:
         return Path(self.path).with_suffix("") / "fixture.sql"
 
 
-def read(path: Path) -> Config:
+def read(path: Path, more: Path | None = None) -> Config:
     """Return the configuration of a file; raise UsageError with file and line if it is malformed.
 
-    Rows that cannot be invented are read from isolation/fixture.sql beside it.
+    Rows that cannot be invented are those of isolation/fixture.sql. `more`: of an overlay.
     """
-    toml = toml_file.read(path, missing=toml_file.MISSING)
-    fixture = path.parent / path.stem / "fixture.sql"
+    toml = toml_file.read(path, missing=toml_file.MISSING, more=more)
+    fixture = path.with_suffix("") / "fixture.sql"
     try:
         rows = fixture.read_text(encoding="utf-8") if fixture.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
@@ -168,19 +169,20 @@ class _Parser:
                     self._known((section, key), key, _SECTIONS[section], f"key in [{section}]:")
         tenant = self._content.get("tenant", {})
         self._file.check(("tenant",), tenant, _TENANT)
-        self._file.check(("identity",), self._content.get("identity", {}), {"settings": dict})
+        identity = self._content.get("identity", {})
+        self._file.check(("identity",), identity, {"settings": dict, "pre_request": str})
         if not isinstance(tenant.get("column"), str):
-            raise self._file.error(
-                ("tenant",), "[tenant] has no column", hint='Name it: column = "tenant_id"'
-            )
+            hint = 'Name it: column = "tenant_id"'
+            raise self._file.error(("tenant",), "[tenant] has no column", hint=hint)
         actors = {name: self._actor(name, v) for name, v in self._content.get("actors", {}).items()}
-        expose = self._content.get("expose", {})
+        expose, conventions = (self._content.get(k, {}) for k in ("expose", "conventions"))
         return Config(
             tenant_table=tenant.get("table"),
             tenant_column=tenant["column"],
             tenant_columns=tenant.get("columns", {}),
             shared=self._words(("tenant", "shared"), tenant.get("shared", [])),
-            settings=self._content.get("identity", {}).get("settings", {}),
+            settings=identity.get("settings", {}),
+            pre_request=identity.get("pre_request", ""),
             actors=actors,
             people=self._people(tenant["column"]),
             rights=self._rights(actors),
@@ -189,10 +191,9 @@ class _Parser:
             accept=tuple(self._accepted(entry) for entry in self._content.get("accept", [])),
             schemas=self._optional("schemas", expose),
             functions=self._optional("functions", expose),
-            both_layers=self._content.get("conventions", {}).get("both_layers", False) is True,
+            both_layers=conventions.get("both_layers", False) is True,
             internal_schemas=self._words(
-                ("conventions", "internal_schemas"),
-                self._content.get("conventions", {}).get("internal_schemas", []),
+                ("conventions", "internal_schemas"), conventions.get("internal_schemas", [])
             ),
             fixture=fixture,
             path=str(self._file.path),
