@@ -137,7 +137,7 @@ comment on function app.link_user(text, text, uuid) is
 revoke all on function app.link_user(text, text, uuid) from public;
 grant execute on function app.link_user(text, text, uuid) to service_role;
 
--- For rows of users that were written or deleted without their accounts, such as those of the seeds.
+-- For rows of users that were written or deleted without their accounts, such as those of seeds.
 -- The transaction begins with: set local citus.multi_shard_modify_mode = 'sequential';
 -- A COPY of users takes no part in that mode: copy app.accounts before, in another transaction.
 create or replace function app.sync_accounts()

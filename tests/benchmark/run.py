@@ -21,6 +21,7 @@ import growth
 import large
 import scaling
 import second_day
+import sharded
 import tax
 from measure import machine
 
@@ -42,7 +43,10 @@ def main() -> None:
     parser.add_argument("--rows", default="1000,100000", help="growth: total numbers of rows")
     parser.add_argument("--rounds", type=int, default=3, help="how often to repeat")
     parser.add_argument(
-        "--projects", type=int, default=100_000, help="tax: total number of projects"
+        "--projects",
+        type=int,
+        default=100_000,
+        help="tax: total number of projects; citus: ten times",
     )
     parser.add_argument("--postgres", type=int, default=embedded.VERSION, help="tax: 18 or 16")
     parser.add_argument("--out", type=Path, help="also write the Markdown to this file")
@@ -100,6 +104,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
                 growth.with_rows(o.rows, o.rounds, say),
             ]
         ),
+    ),
+    "citus": (
+        "Citus, compared with plain PostgreSQL",
+        lambda o: sharded.compare(o.orgs[0], o.projects // 10, o.rounds, say),
     ),
     "help": ("`--help`", lambda o: applying.help_(o.rounds)),
     "start": ("First start", lambda o: applying.start(o.rounds, say)),

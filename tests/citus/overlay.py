@@ -20,11 +20,15 @@ Rows = list[TupleRow]
 
 
 def run(conn: Connection[TupleRow], *files: Path) -> None:
-    """Run each file in a transaction, statement by statement, because Citus takes no more."""
+    """Run each file in a transaction, one statement at a time: Citus takes no more in a message."""
     for file in files:
         with conn.transaction():
-            for statement in statements.split(file.read_text(encoding="utf-8")):
-                conn.execute(statement.text.encode())
+            execute(conn, file.read_text(encoding="utf-8"))
+
+
+def execute(conn: Connection[TupleRow], text: str) -> None:
+    for statement in statements.split(text):
+        conn.execute(statement.text.encode())
 
 
 def apply_base(conn: Connection[TupleRow]) -> None:

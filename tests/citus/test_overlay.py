@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from conftest import SERVICE, Database
+from checkout import ROOT
+from conftest import SERVICE, SQL_DIR, Database
 from psycopg import Connection, IsolationLevel, errors
 from psycopg.rows import TupleRow
 from sql.fixture_rows import AWAY, HOME, STRANGER, TABLES, Org, fill
@@ -22,7 +24,10 @@ from runner.preflight.diff import difference
 from runner.schema import snapshot
 
 from .conftest import SHARDS, WORKERS, Cluster
-from .overlay import FILES, ROLLBACKS, apply_base, request, rows, run, value
+from .overlay import FILES, ROLLBACKS, apply_base, execute, request, rows, run, value
+
+sys.path.append(str(ROOT / "tests" / "docs"))
+from pages import blocks, section
 
 ROW = {
     "organizations": "id",
@@ -90,6 +95,8 @@ def test_files_run_twice_and_roll_back_to_the_schema(citus_database: Database) -
         for _ in range(2):
             run(conn, *FILES)
         assert contents(conn) == held
+        for table in ("public.users", "public.audit_logs", "app.accounts"):
+            assert value(conn, f"select pg_relation_size('{table}')") == 0  # all rows have moved
         # As later files of sql/ may be: one that Citus takes to the shards, one that it does not.
         for statement in filter(str.strip, LATER.split(";")):
             conn.execute(statement.encode())
@@ -110,6 +117,30 @@ def test_files_run_twice_and_roll_back_to_the_schema(citus_database: Database) -
             run(conn, *ROLLBACKS)
         assert difference(before, snapshot.take(conn)) == []
         assert contents(conn) == held
+
+
+def test_recipe_for_a_new_table_distributes_it(conn: Connection[TupleRow]) -> None:
+    """docs/scale.md, with a table as `new --table` writes it."""
+    table = (SQL_DIR / "isolation" / "new_table.sql").read_text(encoding="utf-8")
+    [recipe, _] = blocks(section(ROOT / "docs" / "scale.md", "Later migrations"), "sql")
+    with conn.transaction():
+        execute(conn, table.replace("new_things", "notes"))
+    with pytest.raises(errors.ObjectNotInPrerequisiteState):
+        conn.execute("select app.check_distribution()")
+    for _ in range(2):
+        with conn.transaction():
+            execute(conn, recipe)
+    conn.execute("select app.check_distribution()")
+    insert = "insert into public.notes (org_id, project_id, name) values (%s, %s, 'Note')"
+    with request(conn, HOME.caller("owner")):
+        conn.execute(insert, [HOME.id, HOME.row("project")])
+        conn.execute("update public.notes set name = 'Changed' where org_id = %s", [HOME.id])
+    for target in (AWAY, HOME):
+        with pytest.raises(errors.InsufficientPrivilege), request(conn, AWAY.caller("owner")):
+            assert value(conn, "select count(*) from public.notes") == 0
+            conn.execute(insert, [HOME.id, target.row("project")])
+    log = "select action, actor_id from public.audit_logs where target_type = 'notes' order by id"
+    assert sorted(rows(conn, log)) == [("insert", HOME.row("owner")), ("update", HOME.row("owner"))]
 
 
 def test_check_names_what_differs_on_a_shard(conn: Connection[TupleRow]) -> None:
@@ -487,7 +518,7 @@ def test_literal_organization_is_one_task(conn: Connection[TupleRow]) -> None:
 
 
 def test_owner_removes_an_organization(conn: Connection[TupleRow]) -> None:
-    """Nobody else deletes from the log; a setting left over from another transaction is no use."""
+    """No other role deletes from the log, and a setting of another transaction is no use."""
     delete = "delete from public.audit_logs where org_id = %s"
     with conn.transaction():
         conn.execute("select app.allow_retention()")
