@@ -22,6 +22,7 @@ import helper
 import large
 import scaling
 import second_day
+import sharded
 import tax
 from measure import machine
 
@@ -43,7 +44,10 @@ def main() -> None:
     parser.add_argument("--rows", default="1000,100000", help="growth: total numbers of rows")
     parser.add_argument("--rounds", type=int, default=3, help="how often to repeat")
     parser.add_argument(
-        "--projects", type=int, default=100_000, help="tax, helper: total number of projects"
+        "--projects",
+        type=int,
+        default=100_000,
+        help="tax, helper: total number of projects; citus: ten times",
     )
     parser.add_argument(
         "--postgres", type=int, default=embedded.VERSION, help="tax, helper: 18 or 16"
@@ -107,6 +111,10 @@ SECTIONS: dict[str, tuple[str, Section]] = {
                 growth.with_rows(o.rows, o.rounds, say),
             ]
         ),
+    ),
+    "citus": (
+        "Citus, compared with plain PostgreSQL",
+        lambda o: sharded.compare(o.orgs[0], o.projects // 10, o.rounds, say),
     ),
     "help": ("`--help`", lambda o: applying.help_(o.rounds)),
     "start": ("First start", lambda o: applying.start(o.rounds, say)),
