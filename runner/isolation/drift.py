@@ -19,13 +19,12 @@ import psycopg
 
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
-from runner.isolation.fixes import order
 from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.postgres.connection import Connection, open_second
-from runner.preflight import edits, foreign
+from runner.preflight import edits, foreign, order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import scratch_server, version_like

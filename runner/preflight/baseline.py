@@ -12,6 +12,7 @@ from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.preflight import foreign as other_tools
+from runner.preflight import order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
@@ -79,8 +80,8 @@ def _mismatch(last: Migration, found: Sequence[Difference], match: str) -> PlanE
             "apply."
         )
     else:
-        fixes = dict.fromkeys(d.fix for d in found if d.fix)
-        lines += ["Statements that fix it without losing data:", *fixes] if fixes else []
+        fixes = order.joined(d.fix for d in found if d.fix)
+        lines += ["Statements that fix it without losing data:", fixes] if fixes else []
     return PlanError(
         f"The database does not match the files up to {last.id}: {count}",
         hint="\n".join(lines),
