@@ -27,6 +27,7 @@ from runner.postgres.connection import Connection, open_second
 from runner.preflight import edits, foreign, order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
+from runner.preflight.partitions import at_run_time, made_at_run_time
 from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
@@ -46,6 +47,7 @@ class Audit:
     foreign: tuple[str, ...]  # tables of other migration tools
     edits: dict[str, list[str]]  # the differing lines of each edited migration, by id
     elsewhere: dict[str, list[str]]  # the pending migrations that another tool applied, by sentence
+    partitions: tuple[str, ...] = ()  # that no file makes
 
     def checks(self) -> list[Check]:
         """Return one check per migration, and one for the catalog."""
@@ -91,6 +93,8 @@ class Audit:
         ]
         if self.foreign:
             found.append(foreign_advice(self.foreign))
+        if self.partitions:
+            found.append(made_at_run_time(self.partitions))
         return found
 
     def _edited(self, entry: Entry) -> Breach:
@@ -135,10 +139,11 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
 
     def finish() -> Audit:
         found, of_others = separate_foreign(tables, here, building.result())
+        found, partitions = at_run_time(found, here, building.result())
         edited = {
             e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration
         }
-        return Audit(plan, tuple(found), tuple(of_others), edited, elsewhere)
+        return Audit(plan, tuple(found), tuple(of_others), edited, elsewhere, tuple(partitions))
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.files import loader
-from runner.preflight import diff
+from runner.preflight import diff, partitions
 from runner.preflight.diff import Difference
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
@@ -364,7 +364,8 @@ def test_kinds_that_are_rare_are_compared_trait_by_trait(conn: Connection[TupleR
         " public, pg_catalog;"
         "create table t (id serial primary key, a text) with (toast.autovacuum_enabled = off);"
         "create index t_a on t (a); create index t_e on t ((a || a)); alter table t cluster on t_a;"
-        "create type pair as (x int, y text); create table typed of pair; create type span as range (subtype = float8);"
+        "create type pair as (x int, y text); create table typed of pair;"
+        "create type span as range (subtype = float8);"
         "create collation sorted (locale = 'C', provider = libc);"
         "create text search dictionary words (template = simple);"
         "create text search configuration search (copy = simple);"
@@ -553,3 +554,43 @@ def test_fix_quotes_names(conn: Connection[TupleRow], files: Snapshot) -> None:
     for found in diff.difference(snapshot.take(conn), before):
         conn.execute(found.fix.encode())
     assert diff.difference(snapshot.take(conn), before) == []
+
+
+@one_server
+def test_partitions_that_a_job_makes_like_the_others_are_no_difference(
+    conn: Connection[TupleRow],
+) -> None:
+    conn.execute("""
+        create table public.hits (at date, url text) partition by range (at);
+        create table public.hits_rest partition of public.hits default;
+        create index on public.hits (url); alter table public.hits enable row level security;
+        create function public.f() returns trigger language plpgsql as 'begin return new; end';
+        create trigger t before insert on public.hits for each row execute function public.f()""")
+    files, fingerprint = snapshot.take(conn), snapshot.fingerprint(conn)
+    conn.execute("""
+        create table public.hits_1 partition of public.hits
+            for values from ('2026-01-01') to ('2026-02-01');
+        create table public.hits_2 partition of public.hits
+            for values from ('2026-02-01') to ('2026-03-01') partition by range (at);
+        create table public.hits_20 partition of public.hits_2 default""")
+    for change, left in (
+        ("select 1", ""),
+        ("grant select on public.hits_1 to anon", "revoke select on public.hits_1 from anon;"),
+        ("create index i on public.hits_20 (at)", "drop index public.i;"),
+        ("alter table public.hits_1 disable trigger t", "alter table public.hits_1 enable trigger"),
+        ("alter table public.hits_2 add check (url <> '')", "alter table public.hits_2 drop cons"),
+        ("create policy p on public.hits_1 using (true)", "drop policy p on public.hits_1;"),
+        ("create table public.hits_3 (at date)", ""),
+    ):
+        with conn.transaction(force_rollback=True):
+            conn.execute(change.encode())
+            here = snapshot.take(conn)
+            found, names = partitions.at_run_time(diff.difference(here, files), here, files)
+            assert names == ["public.hits_1", "public.hits_2", "public.hits_20"]
+            assert (
+                bool(found)
+                is (change != "select 1")
+                is bool(partitions.without(here.facts, files.facts) != files.facts)
+            ), change
+            assert left in "".join(d.fix for d in found)
+            assert (snapshot.fingerprint(conn) != fingerprint) is bool(found)
