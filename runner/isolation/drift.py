@@ -20,15 +20,15 @@ import psycopg
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.isolation import overlay
-from runner.isolation.fixes import order
 from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.postgres.connection import Connection, open_second
-from runner.preflight import edits, foreign
+from runner.preflight import edits, foreign, order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
+from runner.preflight.partitions import at_run_time, made_at_run_time
 from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
@@ -49,6 +49,7 @@ class Audit:
     edits: dict[str, list[str]]  # the differing lines of each edited migration, by id
     elsewhere: dict[str, list[str]]  # the pending migrations that another tool applied, by sentence
     of_overlay: tuple[Difference, ...] = ()  # of objects that it names: it runs on no other server
+    partitions: tuple[str, ...] = ()  # that no file makes
 
     def checks(self) -> list[Check]:
         """Return one check per migration, and one for the catalog."""
@@ -96,6 +97,8 @@ class Audit:
             found.append(foreign_advice(self.foreign))
         if self.of_overlay:
             found.append(overlay.note({d.object for d in self.of_overlay}))
+        if self.partitions:
+            found.append(made_at_run_time(self.partitions))
         return found
 
     def _edited(self, entry: Entry) -> Breach:
@@ -140,11 +143,13 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
 
     def finish() -> Audit:
         found, of_others = separate_foreign(tables, here, building.result())
+        found, partitions = at_run_time(found, here, building.result())
         edited = {
             e.id: edits.lines(migrator, e.migration) for e in plan.of(State.EDITED) if e.migration
         }
         left, of_overlay = overlay.separate(migrator, plan, found)
-        return Audit(plan, left, tuple(of_others), edited, elsewhere, of_overlay)
+        others, parts = tuple(of_others), tuple(partitions)
+        return Audit(plan, left, others, edited, elsewhere, of_overlay, parts)
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -19,11 +19,10 @@ from runner.errors import NO_CHANGES, PlanError
 from runner.events import Working
 from runner.files.loader import Migration
 from runner.isolation import drift
-from runner.isolation.fixes import order
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.postgres.connection import Connection
-from runner.preflight import foreign
+from runner.preflight import foreign, order
 from runner.preflight.diff import Difference
 from runner.preflight.lacking import DEFAULT_PATH
 from runner.preflight.scratch import OtherServer, ScratchServer, scratch_server, version_like

@@ -12,8 +12,10 @@ from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.preflight import foreign as other_tools
+from runner.preflight import order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
+from runner.preflight.partitions import at_run_time, made_at_run_time
 from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
@@ -41,11 +43,14 @@ def baseline(
         report(Working(f"baseline: {len(chosen)} files"))
         there = scratch.snapshot_of(chosen, like=migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)
+        differences, partitions = at_run_time(differences, here, there)
         if differences:
             match = _last_match(migrator, here, scratch, chosen)
             raise _mismatch(last, differences, match, is_recorded=bool(migrator.records()))
     if foreign:
         report(Note(foreign_advice(foreign)))
+    if partitions:
+        report(Note(made_at_run_time(partitions)))
     known = migrator.records()
     todo = [file for file in chosen if file.id not in known]
     for file in todo:
@@ -63,7 +68,8 @@ def _last_match(
         for file in files:
             migrator.report(Working(f"baseline: {file.id}"))
             apply(made, [file])
-            if not separate_foreign(tables, here, snapshot.take(made.connection))[0]:
+            there = snapshot.take(made.connection)
+            if not at_run_time(separate_foreign(tables, here, there)[0], here, there)[0]:
                 match = file.id
     return match
 
@@ -83,8 +89,8 @@ def _mismatch(
             "apply."
         )
     else:
-        fixes = dict.fromkeys(d.fix for d in found if d.fix)
-        lines += ["Statements that fix it without losing data:", *fixes] if fixes else []
+        fixes = order.joined(d.fix for d in found if d.fix)
+        lines += ["Statements that fix it without losing data:", fixes] if fixes else []
     return PlanError(
         f"The database does not match the files up to {last.id}: {count}",
         hint="\n".join(lines),

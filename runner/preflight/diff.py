@@ -8,15 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from runner.preflight.fix import base_of, created, of_trait, statements
 from runner.schema.snapshot import OF_OTHERS, Fact, Object, Snapshot
 
-# Kinds that cannot be changed in place: they are dropped and created again.
-_RECREATED = ("constraint", "index", "materialized view", "policy", "rule", "statistics", "view")
-# Kinds that anyone may use once they are created, unless that is revoked.
-OPEN = ("function", "procedure", "aggregate", "type")
-# Facts that `add column` includes.
-_ADDED_WITH_A_COLUMN = ("default", "generated", "identity", "not null", "type")
-_BASE = ("", "definition", "function", "runs")  # traits that every object of a kind has
 # Traits whose values name other objects.
 _USES = ("calls", "default", "definition", "function", "runs", "server", "type")
 _SHORT = 72  # characters of a value shown within a sentence
@@ -114,82 +108,49 @@ def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
                 {k: v for k, v in side.items() if not k.startswith("maintain to ")}
                 for side in (old, new)
             )
-        if bool(_base(old)) is bool(_base(new)):
-            found += _within(object_, old, new)
+        if bool(base_of(old)) is bool(base_of(new)):
+            found += _within(object_, old, new, before)
         else:
-            found.append(_whole(object_, old, new))
+            found.append(_whole(object_, old, new, before))
+    found = _with_parts(found, after)
     kept = _without_inherited(found, {**_parents(before), **_parents(after)})
     with_parent = {(d.kind, d.name) for d in found if d not in kept}
     return _certain(_folded(_renamed(kept)), before, with_parent)
 
 
-def _base(facts: dict[str, Fact]) -> Fact | None:
-    """Return the fact that states that the object exists."""
-    return next((facts[trait] for trait in _BASE if trait in facts), None)
-
-
-def _within(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Iterator[Difference]:
+def _within(
+    object_: Object, old: dict[str, Fact], new: dict[str, Fact], here: Snapshot
+) -> Iterator[Difference]:
     for trait in sorted(old.keys() | new.keys()):
         before, after = (side[trait].value if trait in side else None for side in (old, new))
         if before != after:
             of = (new.get(trait) or old[trait]).of
-            yield Difference(*object_, trait, before, after, of, _fix_of(trait, old, new))
+            yield Difference(*object_, trait, before, after, of, of_trait(trait, old, new, here))
 
 
-def _fix_of(trait: str, old: dict[str, Fact], new: dict[str, Fact]) -> str:
-    """Return the statements that change one trait of an object on both sides."""
-    before, after = old.get(trait), new.get(trait)
-    fact, base = after or old[trait], _base(new if after else old)
-    if base and fact.make and fact.make == base.make:  # part of the statement that creates it
-        return _recreated(new)
-    if before and after and trait == "labels":
-        return _labels_added(before.value, after)
-    return _statements(fact.make if after else fact.unmake)
+def _with_parts(found: list[Difference], after: Snapshot) -> list[Difference]:
+    """Make the indexes of a materialized view again in the fix that makes it again."""
+    made: dict[str, list[str | None]] = {
+        d.name: [] for d in found if d.fix.startswith(f"drop materialized view {d.name};\n")
+    }
+    for fact in after.facts:
+        if fact.of in made:
+            made[fact.of].append(fact.make)
+    kept = [replace(d, fix="") if d.of in made else d for d in found]
+    return [
+        replace(d, fix=statements(d.fix, *made[d.name])) if made.get(d.name) and d.fix else d
+        for d in kept
+    ]
 
 
-def _recreated(facts: dict[str, Fact]) -> str:
-    """Return the statements that create an object again, dropping it first without `or replace`."""
-    base = _base(facts)
-    if base is None or not base.make:
-        return ""
-    if base.kind == "view" and "definition" in base.trait:
-        return _statements(base.make.replace("create view", "create or replace view", 1))
-    if base.kind not in _RECREATED and not base.make.startswith("CREATE CONSTRAINT"):
-        return _statements(base.make)
-    return _statements(base.unmake, base.make, *(fact.make for fact in facts.values()))
-
-
-def _labels_added(labels: str, after: Fact) -> str:
-    """Return the statements that add labels to an enum; '' where one is missing or moved."""
-    had, wanted = labels.split(", "), after.value.split(", ")
-    if [label for label in wanted if label in had] != had:
-        return ""
-    added = []
-    for number, label in enumerate(wanted):
-        if label not in had:
-            place = f"after {wanted[number - 1]}" if number else f"before {had[0]}"
-            added.append(f"alter type {after.name} add value {label} {place}")
-    return _statements(*added)
-
-
-def _whole(object_: Object, old: dict[str, Fact], new: dict[str, Fact]) -> Difference:
-    facts = new or old
-    base = _base(facts)
+def _whole(
+    object_: Object, old: dict[str, Fact], new: dict[str, Fact], here: Snapshot
+) -> Difference:
+    base = base_of(new or old)
     assert base  # noqa: S101 - else it would not be whole
-    if old:
-        fix = _statements(base.unmake)
-    else:
-        said = _ADDED_WITH_A_COLUMN if base.kind == "column" else ()
-        makes = [base.make, *(f.make for f in new.values() if f.trait not in said)]
-        if base.kind in OPEN and not any(trait.endswith(" to public") for trait in new):
-            right = "usage on type" if base.kind == "type" else "execute on function"
-            right = right.replace(
-                "function", "procedure" if base.kind == "procedure" else "function"
-            )
-            makes.insert(1, f"revoke {right} {base.name} from public")
-        fix = _statements(*makes) if base.make else ""
     before, after = (None, base.value) if new else (base.value, None)
-    return Difference(*object_, "", before, after, base.of, fix)
+    text = created(new, here) if new else statements(base.unmake)
+    return Difference(*object_, "", before, after, base.of, text)
 
 
 def _parents(side: Snapshot) -> dict[str, list[str]]:
@@ -280,17 +241,12 @@ def _folded(found: list[Difference]) -> list[Difference]:
         replace(
             d,
             with_it=tuple(kinds.get(d.name, ())),
-            fix=_statements(*"\n".join(fixes[d.name]).split(";\n")) if d.name in fixes else d.fix,
+            fix=statements(*"\n".join(fixes[d.name]).split(";\n")) if d.name in fixes else d.fix,
         )
         if d.is_whole and d.of is None
         else d
         for d in kept
     ]
-
-
-def _statements(*statements: str | None) -> str:
-    """Return the statements in order, without duplicates, each with a semicolon."""
-    return "\n".join(f"{s.rstrip().rstrip(';')};" for s in dict.fromkeys(statements) if s)
 
 
 def _many(kind: str) -> str:

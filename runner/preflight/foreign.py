@@ -16,6 +16,7 @@ from runner.files.loader import Migration
 from runner.migrate.plan import Plan, State
 from runner.postgres.connection import Connection
 from runner.preflight.diff import Difference, difference
+from runner.preflight.moved import moved
 from runner.queries import query
 from runner.schema.snapshot import Snapshot
 
@@ -123,7 +124,7 @@ def separate_foreign(
 ) -> tuple[list[Difference], list[str]]:
     """Return the differences of a database from its files, and which of them are `foreign`."""
     kept, names = [], []
-    for one in difference(here, there):
+    for one in moved(difference(here, there), here, there):
         table = next((t for t in foreign if t.contains(one.name)), None)
         if one.after is not None or not one.is_whole or not table:
             kept.append(one)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runner.preflight.diff import OPEN, Difference, difference
+from runner.preflight.diff import Difference, difference
+from runner.preflight.fix import OPEN
 from runner.schema.snapshot import Fact, Snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql

@@ -15,13 +15,14 @@ from psycopg.rows import TupleRow
 
 from runner.errors import ServerError
 from runner.isolation import drift
-from runner.isolation.fixes import declare, order
+from runner.isolation.fixes import declare
 from runner.isolation.probes.generic import tried
 from runner.isolation.report import groups, text
 from runner.isolation.tenancy import config
 from runner.isolation.verdict import Breach, Verdict
 from runner.isolation.verify import verify
 from runner.migrate.migrator import Migrator
+from runner.preflight import order
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

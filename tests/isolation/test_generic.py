@@ -15,13 +15,13 @@ from psycopg.rows import TupleRow
 from runner.errors import RunnerError, UsageError
 from runner.isolation import project as projects
 from runner.isolation import server_advisories
-from runner.isolation.fixes import order
 from runner.isolation.proof import prove
 from runner.isolation.report import export, groups
 from runner.isolation.tenancy import config, relations
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
 from runner.migrate.migrator import Migrator
+from runner.preflight import order
 
 SCHEMAS = Path(__file__).parent / "schemas"
 

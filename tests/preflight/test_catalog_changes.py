@@ -78,6 +78,12 @@ alter table more.filled add column b int default more.ren('table parents', 'to e
 alter default privileges in schema more grant select on tables to anon;
 alter table more.heirs owner to pg_monitor;
 revoke select on more.elders from anon;
+alter table more.elders set (toast.autovacuum_enabled = off);
+alter table more.elders alter title set statistics 0;
+create index logs_e on more.logs ((at + 1));
+alter index more.logs_e alter 1 set statistics 0;
+alter table more.logs_1 cluster on logs_1_at_idx;
+alter function more.f() cost 9;
 drop index more.logs_at_idx;
 drop table more.heirs;
 drop function more.f() cascade;

@@ -16,11 +16,11 @@ from psycopg import sql
 
 from runner.isolation import drift, surface
 from runner.isolation.fixes import causes, declare
-from runner.isolation.fixes.order import decided_by_owner, is_sql, joined, parts, rank
 from runner.isolation.report.places import Place, Places
 from runner.isolation.surface import lock_file
 from runner.isolation.verdict import Breach, Verdict
 from runner.postgres.connection import Connection
+from runner.preflight.order import decided_by_owner, is_sql, joined, parts, rank
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from runner.errors import UsageError
 from runner.isolation import toml_file
-from runner.isolation.fixes.order import parts
 from runner.isolation.tenancy import config
 from runner.isolation.tenancy.config import Right
 from runner.isolation.tenancy.objects import Relation
+from runner.preflight.order import parts
 
 COMMANDS = ("select", "insert", "update", "delete")
 _REVOKE = re.compile(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.isolation import drift, surface
-from runner.isolation.fixes.order import is_sql, joined
 from runner.isolation.verdict import Breach
+from runner.preflight.order import is_sql, joined
 
 _OPEN = ("rows.", "undecided.", "undeclared.")  # begin the proofs that others follow from
 _IN_WORDS = (drift.NAME, surface.NAME)  # what differs, after what it makes possible

@@ -12,13 +12,13 @@ from functools import lru_cache
 
 import psycopg
 
-from runner.isolation.fixes.order import decided_by_owner
 from runner.isolation.project import Project
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.tenancy.variables import substitute
 from runner.isolation.verdict import Breach, Check
 from runner.postgres.connection import Connection
+from runner.preflight.order import decided_by_owner
 
 _RETRYABLE = ("57014", "55P03", "40P01")  # a timeout, a lock, a deadlock
 

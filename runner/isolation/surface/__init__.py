@@ -25,7 +25,11 @@ from runner.schema.snapshot import Fact
 NAME = "surface"
 Surface = tuple[Fact, ...]  # sorted, each on one line
 
-_NOT_SECURITY = {"comment", "sequence"}  # traits
+# Traits; drift compares them all.
+_NOT_SECURITY = {
+    *("clustered on", "comment", "compression", "cost", "of type", "owned by", "rows", "sequence"),
+    *("statistics", "storage", "target", "toast options"),
+}
 # PostgreSQL prints functions with their schema, except its own.
 _CALLS_A_FUNCTION = re.compile(r"""[\w"]\.(?:\w+|"(?:[^"]|"")+")\(""")
 _TABLE_PRIVILEGES = ("delete", "insert", "references", "select", "trigger", "truncate", "update")
@@ -63,7 +67,7 @@ def _relevant(facts: Iterable[Fact]) -> Iterator[Fact]:
         traits = {fact.trait: fact for fact in of_object if fact.trait not in _NOT_SECURITY}
         if kind in ("index", "statistics") and not _decides(traits["definition"].value):
             continue
-        if kind == "table":
+        if kind in ("column", "table"):
             traits.pop("options", None)
         for trait in [trait for trait in traits if _is_part_of_all(trait, traits)]:
             with_it = trait.replace("maintain", "select", 1)

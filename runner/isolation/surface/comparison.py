@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runner.isolation.surface import Surface, lock_file
 from runner.isolation.surface.direction import ALWAYS_THERE, Direction, direction
+from runner.preflight import partitions
 from runner.schema.snapshot import OF_OTHERS, Fact, Object
 
 _SHOWN = 12  # lines of one difference
@@ -59,6 +60,7 @@ def compare(reviewed: Surface, now: Surface) -> list[Change]:
     """
     schemas = platform(reviewed, now)
     reviewed, now = without(reviewed, schemas), without(now, schemas)
+    now = partitions.without(now, reviewed)
     before, after = _by_object(reviewed), _by_object(now)
     added, removed = after.keys() - before.keys(), before.keys() - after.keys()
     changed: dict[Object, tuple[list[Fact], list[Fact]]] = {}

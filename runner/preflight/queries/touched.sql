@@ -35,6 +35,8 @@ whole (oid) as (
     union
     select i.indrelid from recent as r inner join pg_index as i on i.indexrelid = r.oid
     union
+    select c.oid from recent as r inner join pg_class as c on c.reltoastrelid = r.oid and r.oid <> 0
+    union
     select greatest(k.conrelid, k.contypid)
     from recent as r
     inner join pg_constraint as k on k.oid = r.oid and r.class = 'pg_constraint'::regclass

@@ -176,6 +176,13 @@ foreign_options (class, oid, part, shown) as (
         select 'pg_foreign_table'::regclass, a.attrelid, a.attnum, a.attfdwoptions
         from pg_attribute as a
         where a.attfdwoptions is not null
+        union all
+        select 'pg_foreign_data_wrapper'::regclass, w.oid, 0, w.fdwoptions
+        from pg_foreign_data_wrapper as w
+        union all
+        select 'pg_user_mapping'::regclass, u.umid, 0, u.umoptions
+        from pg_user_mappings as u
+        where u.umuser = 0
     ) as o (class, oid, part, options)
 ),
 -- Every object with privileges: kind and name as above, and as GRANT spells them.
@@ -386,6 +393,47 @@ described (kind, name, of, comment, target) as (
         'policy', p.name, p.relation, d.description, format('policy %I on %s', p.polname, p.relation)
     from policies as p
     inner join comments as d on d.objoid = p.oid and d.classoid = 'pg_policy'::regclass
+    union all
+    -- Of the kinds below, which are rare.
+    select
+        its.kind || coalesce(others.suffix, ''), its.name, null, d.description,
+        format('%s %s', its.kind, regexp_replace(o.identity, '^(for .*) on (language .*)', '\1 \2'))
+    from comments as d
+    left join (
+        select 'pg_event_trigger'::regclass, t.oid, t.evtowner from pg_event_trigger as t
+        union all
+        select 'pg_publication'::regclass, p.oid, p.pubowner from pg_publication as p
+        union all
+        select 'pg_foreign_server'::regclass, s.oid, s.srvowner from pg_foreign_server as s
+        union all
+        select 'pg_foreign_data_wrapper'::regclass, w.oid, w.fdwowner from pg_foreign_data_wrapper as w
+    ) as owned (class, oid, owner) on owned.class = d.classoid and owned.oid = d.objoid
+    left join others on others.oid = owned.owner
+    cross join lateral pg_identify_object(d.classoid, d.objoid, 0) as o
+    cross join lateral (
+        select
+            case o.type when 'statistics object' then 'statistics' else replace(o.type, '-', ' ') end,
+            case o.type
+                when 'operator' then d.objoid::regoperator::text
+                when 'cast' then trim(replace(o.identity, ' AS ', ' as '), '()')
+                when 'rule' then regexp_replace(o.identity, '^(.*) on (.*)$', '\2.\1')
+                else o.identity
+            end
+    ) as its (kind, name)
+    where d.objoid >= 16384
+        and d.classoid not in (
+            'pg_class'::regclass, 'pg_constraint'::regclass, 'pg_extension'::regclass,
+            'pg_largeobject'::regclass, 'pg_namespace'::regclass, 'pg_policy'::regclass,
+            'pg_proc'::regclass, 'pg_trigger'::regclass
+        )
+        and (d.classoid <> 'pg_type'::regclass or d.objoid in (
+            select t.oid from pg_type as t where t.typtype in ('b', 'p') and t.typelem = 0
+        ))
+        and (o.schema is null or o.schema in (select s.name from schemas as s))
+        and not exists (
+            select from extension_members as e
+            where e.classid = d.classoid and e.objid = d.objoid
+        )
 ),
 policy_facts as (
     select
@@ -435,6 +483,16 @@ function_facts as (
         end),
         ('security', case when f.prosecdef then 'definer' else 'invoker' end),
         ('strict', case when f.proisstrict then '' end),
+        (
+            'cost',
+            case
+                when f.prokind <> 'a'
+                    and f.procost <> case when l.lanname in ('c', 'internal') then 1 else 100 end
+                    then f.procost::text
+            end
+        ),
+        ('rows', case when f.proretset and f.prorows <> 1000 then f.prorows::text end),
+        ('support', nullif(f.prosupport, 0)::regproc::text),
         ('leakproof', case when f.proleakproof then '' end),
         ('set', array_to_string(f.proconfig, '; ')),
         ('body', case
@@ -450,7 +508,17 @@ function_facts as (
             from pg_aggregate as a
             where a.aggfnoid = f.oid
         )),
-        ('starts with', (select a.agginitval from pg_aggregate as a where a.aggfnoid = f.oid))
+        ('starts with', (select a.agginitval from pg_aggregate as a where a.aggfnoid = f.oid)),
+        ('state', (
+            select concat_ws(
+                ' ', a.aggkind, a.aggtranstype::regtype, nullif(a.aggtransspace, 0),
+                nullif(a.aggmtranstype, 0)::regtype, a.aggminitval, a.aggfinalmodify,
+                case when a.aggfinalextra then 'extra' end,
+                nullif(a.aggsortop, 0)::regoperator
+            )
+            from pg_aggregate as a
+            where a.aggfnoid = f.oid
+        ))
     ) as fact (trait, value)
     where fact.value is not null
 ),
@@ -508,10 +576,17 @@ facts (kind, name, of, trait, value, make, unmake) as (
             'attributes',
             (
                 select string_agg(
-                    quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', '
-                    order by a.attnum
+                    concat_ws(
+                        ' collate ',
+                        quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod),
+                        case when a.attcollation <> b.typcollation
+                            then a.attcollation::regcollation
+                        end
+                    ),
+                    ', ' order by a.attnum
                 )
                 from pg_attribute as a
+                inner join pg_type as b on b.oid = a.atttypid
                 where t.typtype = 'c'
                     and a.attrelid = t.typrelid
                     and a.attnum > 0
@@ -542,7 +617,22 @@ facts (kind, name, of, trait, value, make, unmake) as (
         ),
         (
             'range of',
-            (select g.rngsubtype::regtype::text from pg_range as g where g.rngtypid = t.oid),
+            (
+                select concat_ws(
+                    ' ', g.rngsubtype::regtype,
+                    'collate ' || nullif(g.rngcollation, b.typcollation)::regcollation,
+                    case when not k.opcdefault
+                        then format('ordered by %I.%I', k.opcnamespace::regnamespace, k.opcname)
+                    end,
+                    'canonical ' || nullif(g.rngcanonical, 0)::regprocedure,
+                    'difference ' || nullif(g.rngsubdiff, 0)::regprocedure,
+                    'with', g.rngmultitypid::regtype
+                )
+                from pg_range as g
+                inner join pg_type as b on b.oid = g.rngsubtype
+                inner join pg_opclass as k on k.oid = g.rngsubopc
+                where g.rngtypid = t.oid
+            ),
             null
         )
     ) as fact (trait, value, make)
@@ -571,7 +661,11 @@ facts (kind, name, of, trait, value, make, unmake) as (
         ('persistence', case r.relpersistence when 'u' then 'unlogged' end, null, null),
         (
             'options', array_to_string(r.reloptions, ', '),
-            format('alter %s %s set (%s)', r.kind, r.name, array_to_string(r.reloptions, ', ')), null
+            format('alter %s %s set (%s)', r.kind, r.name, array_to_string(r.reloptions, ', ')),
+            format(
+                'alter %s %s reset (%s)', r.kind, r.name,
+                regexp_replace(array_to_string(r.reloptions, ', '), '=[^,]*', '', 'g')
+            )
         ),
         (
             'row security', case when r.relkind in ('r', 'p') then
@@ -634,6 +728,48 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value, make, unmake)
     where fact.value is not null and (fact.trait <> 'sequence' or r.relkind = 'S')
     union all
+    -- What few relations have.
+    select r.kind, r.name, r.of, fact.trait, fact.value, fact.make, fact.unmake
+    from relations as r
+    left join pg_class as toast
+        on toast.oid = nullif(r.reltoastrelid, 0) and toast.reloptions is not null
+    left join pg_index as i on i.indrelid = r.oid and i.indisclustered
+    left join pg_class as ordering on ordering.oid = i.indexrelid
+    left join pg_depend as d
+        on d.classid = 'pg_class'::regclass and d.objid = r.oid and d.deptype = 'a'
+        and d.refclassid = 'pg_class'::regclass and r.relkind = 'S'
+    left join columns as c on c.attrelid = d.refobjid and c.attnum = d.refobjsubid
+    cross join lateral (
+        select array_to_string(array(select 'toast.' || o from unnest(toast.reloptions) as o), ', ')
+            as options
+    ) as its
+    cross join lateral (
+        values
+        (
+            'toast options', nullif(its.options, ''),
+            format('alter table %s set (%s)', r.name, its.options),
+            format(
+                'alter table %s reset (%s)', r.name, regexp_replace(its.options, '=[^,]*', '', 'g')
+            )
+        ),
+        (
+            'clustered on', quote_ident(ordering.relname),
+            format('alter %s %s cluster on %s', r.kind, r.name, quote_ident(ordering.relname)),
+            format('alter %s %s set without cluster', r.kind, r.name)
+        ),
+        (
+            'of type', nullif(r.reloftype, 0)::regtype::text,
+            format('alter table %s of %s', r.name, nullif(r.reloftype, 0)::regtype),
+            format('alter table %s not of', r.name)
+        ),
+        (
+            'owned by', c.name, format('alter sequence %s owned by %s', r.name, c.name),
+            format('alter sequence %s owned by none', r.name)
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null
+        and (r.reltoastrelid <> 0 or r.reloftype <> 0 or d.objid is not null or i.indrelid is not null)
+    union all
     select
         'column', c.name, c.relation, fact.trait, fact.value, fact.make, fact.unmake
     from columns as c
@@ -685,7 +821,9 @@ facts (kind, name, of, trait, value, make, unmake) as (
             case when not c.relispartition then
                 case c.attidentity when 'a' then 'always' when 'd' then 'by default' end
             end,
-            null, its.alter || 'drop identity'
+            its.alter || 'set generated '
+                || case c.attidentity when 'a' then 'always' else 'by default' end,
+            its.alter || 'drop identity'
         ),
         (
             'remote',
@@ -699,6 +837,65 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value, make, unmake)
     where fact.value is not null
         and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'default', 'type'))
+    union all
+    -- What few columns have: how they are stored, and what the planner is told of them.
+    select 'column', c.name, c.relation, fact.trait, fact.value, its.alter || fact.make, its.alter || fact.unmake
+    from columns as c
+    inner join pg_type as t on t.oid = c.atttypid
+    cross join lateral (
+        select
+            format('alter table %s alter column %s ', c.relation, c.ident) as alter,
+            -- A server may keep a number of its own there (pg_attver, in 15.20).
+            array_to_string(array(select o from unnest(c.attoptions) as o where o !~ '^pg_'), ', ')
+                as options,
+            array['plain', 'external', 'main', 'extended'] as storages,
+            array['p', 'e', 'm', 'x'] as letters
+    ) as its
+    cross join lateral (
+        select
+            its.storages[array_position(its.letters, c.attstorage::text)] as storage,
+            its.storages[array_position(its.letters, t.typstorage::text)] as usual
+    ) as stored
+    cross join lateral (
+        values
+        (
+            'storage', nullif(stored.storage, stored.usual), 'set storage ' || stored.storage,
+            'set storage ' || stored.usual
+        ),
+        (
+            'compression', case c.attcompression when 'p' then 'pglz' when 'l' then 'lz4' end,
+            'set compression ' || case c.attcompression when 'p' then 'pglz' else 'lz4' end,
+            'set compression default'
+        ),
+        (
+            'statistics', nullif(c.attstattarget, -1)::text, 'set statistics ' || c.attstattarget,
+            'set statistics -1'
+        ),
+        (
+            'options', nullif(its.options, ''), format('set (%s)', its.options),
+            format('reset (%s)', regexp_replace(its.options, '=[^,]*', '', 'g'))
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null
+        and c.relation_kind <> 'view'
+        and (
+            c.attstorage <> t.typstorage
+            or c.attcompression <> ''
+            or c.attstattarget >= 0
+            or c.attoptions::text ~ '[{,](?!pg_)'
+        )
+    union all
+    -- Since PostgreSQL 18, NOT NULL may be of one table only, or not validated.
+    select
+        'column', c.name, c.relation, 'not null is',
+        concat_ws(
+            ', ', case when k.connoinherit then 'not inherited' end,
+            case when not k.convalidated then 'not validated' end
+        ),
+        null, null
+    from pg_constraint as k
+    inner join columns as c on c.attrelid = k.conrelid and c.attnum = k.conkey[1]
+    where k.contype = 'n' and (k.connoinherit or not k.convalidated)
     union all
     -- How an identity column counts.
     select
@@ -749,6 +946,27 @@ facts (kind, name, of, trait, value, make, unmake) as (
         ('invalid', case when not i.indisvalid then '' end)
     ) as fact (trait, value)
     where fact.value is not null
+    union all
+    -- What the planner is told of the columns of indexes, those of constraints too.
+    select
+        case when k.oid is null then 'index' else 'constraint' end,
+        coalesce(k.name, quote_ident(n.nspname) || '.' || quote_ident(c.relname)), r.name, 'statistics',
+        string_agg(format('%s of column %s', a.attstattarget, a.attnum), ', ' order by a.attnum),
+        string_agg(its.alter || a.attstattarget, '; ' order by a.attnum),
+        string_agg(its.alter || '-1', '; ' order by a.attnum)
+    from pg_attribute as a
+    inner join pg_index as i on i.indexrelid = a.attrelid
+    inner join relations as r on r.oid = i.indrelid
+    inner join pg_class as c on c.oid = i.indexrelid
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    left join constraints as k on k.conindid = i.indexrelid and k.contype <> 'f'
+    cross join lateral (
+        select format(
+            'alter index %I.%I alter column %s set statistics ', n.nspname, c.relname, a.attnum
+        ) as alter
+    ) as its
+    where a.attstattarget >= 0 and a.attnum > 0
+    group by k.oid, k.name, n.nspname, c.relname, r.name
     union all
     select f.kind, f.name, null, f.trait, f.value, f.make, f.unmake
     from function_facts as f
@@ -810,17 +1028,42 @@ facts (kind, name, of, trait, value, make, unmake) as (
     union all
     select
         'statistics', s.name || '.' || quote_ident(x.stxname), x.stxrelid::regclass::text,
-        'definition', pg_get_statisticsobjdef(x.oid), pg_get_statisticsobjdef(x.oid),
-        format('drop statistics %s.%I', s.name, x.stxname)
+        fact.trait, fact.value, fact.make, fact.unmake
     from pg_statistic_ext as x
     inner join schemas as s on s.oid = x.stxnamespace
+    cross join lateral (
+        values
+        (
+            'definition', pg_get_statisticsobjdef(x.oid), pg_get_statisticsobjdef(x.oid),
+            format('drop statistics %s.%I', s.name, x.stxname)
+        ),
+        (
+            'target', nullif(x.stxstattarget, -1)::text,
+            format('alter statistics %s.%I set statistics %s', s.name, x.stxname, x.stxstattarget),
+            format('alter statistics %s.%I set statistics -1', s.name, x.stxname)
+        )
+    ) as fact (trait, value, make, unmake)
+    where fact.value is not null
     union all
     select
-        'operator', o.oid::regoperator::text, null, 'function', o.oprcode::text, null,
+        'operator', o.oid::regoperator::text, null, fact.trait, fact.value, null,
         'drop operator ' || o.oid::regoperator::text
     from pg_operator as o
     inner join schemas as s on s.oid = o.oprnamespace
-    where o.oid >= s.first_oid and not exists (
+    cross join lateral (
+        values
+        ('function', o.oprcode::text),
+        (
+            'optimized by',
+            concat_ws(
+                ', ', 'commutator ' || nullif(o.oprcom, 0)::regoperator,
+                'negator ' || nullif(o.oprnegate, 0)::regoperator,
+                'restrict ' || nullif(o.oprrest, 0)::regproc, 'join ' || nullif(o.oprjoin, 0)::regproc,
+                case when o.oprcanhash then 'hashes' end, case when o.oprcanmerge then 'merges' end
+            )
+        )
+    ) as fact (trait, value)
+    where fact.value <> '' and o.oid >= s.first_oid and not exists (
         select from extension_members as e
         where e.classid = 'pg_operator'::regclass and e.objid = o.oid
     )
@@ -879,9 +1122,16 @@ facts (kind, name, of, trait, value, make, unmake) as (
             concat_ws(
                 ', ', nullif(w.fdwhandler, 0)::regprocedure, nullif(w.fdwvalidator, 0)::regprocedure
             )
+        ),
+        (
+            'remote',
+            (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_foreign_data_wrapper'::regclass and o.oid = w.oid
+            )
         )
     ) as fact (trait, value)
-    where not exists (
+    where fact.value is not null and not exists (
         select from extension_members as e
         where e.classid = 'pg_foreign_data_wrapper'::regclass and e.objid = w.oid
     )
@@ -894,7 +1144,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     inner join pg_foreign_data_wrapper as w on w.oid = s.srvfdw
     cross join lateral (
         values
-        ('', ''), ('wrapper', quote_ident(w.fdwname)),
+        ('', ''), ('wrapper', quote_ident(w.fdwname)), ('type', s.srvtype), ('version', s.srvversion),
         (
             'remote',
             (
@@ -948,7 +1198,9 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value)
     union all
     -- Kinds that are rare in a schema: that there is one.
-    select o.type, o.identity, null, '', '', null, format('drop %s %s', o.type, o.identity)
+    select
+        o.type, o.identity, null, '', '', null,
+        format('drop %s %s', o.type, regexp_replace(o.identity, '^(for .*) on (language .*)', '\1 \2'))
     from (
         select 'pg_language'::regclass, l.oid, null::oid from pg_language as l
         union all
@@ -967,6 +1219,14 @@ facts (kind, name, of, trait, value, make, unmake) as (
         select 'pg_ts_config'::regclass, t.oid, t.cfgnamespace from pg_ts_config as t
         union all
         select 'pg_ts_dict'::regclass, t.oid, t.dictnamespace from pg_ts_dict as t
+        union all
+        select 'pg_ts_parser'::regclass, t.oid, t.prsnamespace from pg_ts_parser as t
+        union all
+        select 'pg_ts_template'::regclass, t.oid, t.tmplnamespace from pg_ts_template as t
+        union all
+        select 'pg_type'::regclass, t.oid, t.typnamespace
+        from pg_type as t
+        where t.typtype in ('b', 'p') and t.typelem = 0
     ) as rare (class, oid, place)
     cross join lateral pg_identify_object(rare.class, rare.oid, 0) as o
     where rare.oid >= 16384
@@ -976,9 +1236,112 @@ facts (kind, name, of, trait, value, make, unmake) as (
             where e.classid = rare.class and e.objid = rare.oid
         )
     union all
-    -- Its options hold a password.
+    -- What they consist of.
+    select o.type, o.identity, null, 'definition', rare.definition, null, null
+    from (
+        select
+            'pg_collation'::regclass, c.oid, c.collnamespace, concat_ws(
+                ' ', c.collprovider,
+                coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate),
+                nullif(c.collctype, c.collcollate), to_jsonb(c) ->> 'collicurules',
+                case when not c.collisdeterministic then 'not deterministic' end
+            )
+        from pg_collation as c
+        union all
+        select
+            'pg_ts_dict'::regclass, d.oid, d.dictnamespace,
+            concat_ws(
+                ' ', format('%I.%I', t.tmplnamespace::regnamespace, t.tmplname), d.dictinitoption
+            )
+        from pg_ts_dict as d
+        inner join pg_ts_template as t on t.oid = d.dicttemplate
+        union all
+        select
+            'pg_ts_config'::regclass, c.oid, c.cfgnamespace, (
+                select string_agg(
+                    format('%s: %s', m.maptokentype, m.mapdict::regdictionary), ', '
+                    order by m.maptokentype, m.mapseqno
+                )
+                from pg_ts_config_map as m
+                where m.mapcfg = c.oid
+            )
+        from pg_ts_config as c
+        union all
+        select
+            'pg_ts_template'::regclass, t.oid, t.tmplnamespace,
+            concat_ws(' ', nullif(t.tmplinit, 0)::regprocedure, t.tmpllexize::regprocedure)
+        from pg_ts_template as t
+        union all
+        select
+            'pg_opclass'::regclass, k.oid, k.opcnamespace, concat_ws(
+                ' ', case when k.opcdefault then 'default' end, k.opcintype::regtype,
+                'as ' || nullif(k.opckeytype, 0)::regtype,
+                format('in %I.%I', f.opfnamespace::regnamespace, f.opfname)
+            )
+        from pg_opclass as k
+        inner join pg_opfamily as f on f.oid = k.opcfamily
+        union all
+        select
+            'pg_conversion'::regclass, c.oid, c.connamespace, concat_ws(
+                ' ', case when c.condefault then 'default' end, pg_encoding_to_char(c.conforencoding),
+                'to', pg_encoding_to_char(c.contoencoding), 'by', c.conproc::regprocedure
+            )
+        from pg_conversion as c
+        union all
+        select
+            'pg_transform'::regclass, t.oid, null,
+            format('%s, %s', t.trffromsql::regprocedure, t.trftosql::regprocedure)
+        from pg_transform as t
+        union all
+        select 'pg_am'::regclass, a.oid, null, concat_ws(' ', a.amtype, a.amhandler)
+        from pg_am as a
+        union all
+        select
+            'pg_language'::regclass, l.oid, null, concat_ws(
+                ' ', case when l.lanpltrusted then 'trusted' end, nullif(l.lanplcallfoid, 0)::regprocedure,
+                nullif(l.laninline, 0)::regprocedure, nullif(l.lanvalidator, 0)::regprocedure
+            )
+        from pg_language as l
+    ) as rare (class, oid, place, definition)
+    cross join lateral pg_identify_object(rare.class, rare.oid, 0) as o
+    where rare.oid >= 16384
+        and rare.definition is not null
+        and (rare.place is null or rare.place in (select s.oid from schemas as s))
+        and not exists (
+            select from extension_members as e
+            where e.classid = rare.class and e.objid = rare.oid
+        )
+    union all
+    -- The operators and functions of operator families, also those added to one of PostgreSQL's own.
     select
-        'user mapping' || others.suffix, format('%I on %I', u.usename, u.srvname), null, '', '', null,
+        'operator family', f.identity, null, 'members',
+        string_agg(m.member, ', ' order by m.member collate "C"), null, null
+    from (
+        select
+            o.amopfamily, o.oid, 'pg_operator'::regclass, o.amopopr::oid,
+            format('operator %s %s', o.amopstrategy, o.amopopr::regoperator)
+        from pg_amop as o
+        union all
+        select
+            p.amprocfamily, p.oid, 'pg_proc'::regclass, p.amproc::oid,
+            format(
+                'function %s (%s, %s) %s', p.amprocnum, p.amproclefttype::regtype,
+                p.amprocrighttype::regtype, p.amproc::regprocedure
+            )
+        from pg_amproc as p
+    ) as m (family, oid, class, uses, member)
+    cross join lateral pg_identify_object('pg_opfamily'::regclass, m.family, 0) as f
+    where m.oid >= 16384
+        and not exists (
+            select from extension_members as e
+            where (e.classid, e.objid) in ((m.class, m.uses), ('pg_opfamily'::regclass, m.family))
+        )
+    group by f.identity
+    union all
+    -- Its options hold a password. Those of a role are shown to that role only.
+    select
+        'user mapping' || others.suffix, format('%I on %I', u.usename, u.srvname), null, fact.trait,
+        fact.value, null,
         format(
             'drop user mapping for %s server %I',
             case u.umuser when 0 then 'public' else quote_ident(u.usename) end, u.srvname
@@ -986,6 +1349,17 @@ facts (kind, name, of, trait, value, make, unmake) as (
     from pg_user_mappings as u
     inner join pg_foreign_server as s on s.oid = u.srvid
     inner join others on others.oid = s.srvowner
+    cross join lateral (
+        values
+        ('', ''),
+        (
+            'remote', (
+                select o.shown from foreign_options as o
+                where o.class = 'pg_user_mapping'::regclass and o.oid = u.umid
+            )
+        )
+    ) as fact (trait, value)
+    where fact.value is not null
     union all
     select
         p.kind, p.name, p.of, format('%s to %s', p.privilege, p.grantee),

@@ -1,6 +1,76 @@
 -- The fingerprint of the catalog: the number of its format, major version, SHA-256 of the facts. Those
 -- of another format or version are not compared. The braces stand for the query catalog.sql.
-select '3:' || current_setting('server_version_num')::int / 10000 || ':' || encode(
+--
+-- A job may make and drop partitions: what several partitions of a table have in common is one fact,
+-- without their names and bounds, and what they have from their parent is none. Where no role has a
+-- privilege on a partition itself, its own row security protects nothing.
+with recursive facts as materialized (
+    select f.*, coalesce(f.of, f.name) as whole
+    from (
+{catalog}
+    ) as f
+    where f.kind not like '% of another role'
+),
+partitions (name, parent) as (
+    select b.name, i.value
+    from facts as b
+    inner join facts as i on (i.kind, i.name, i.trait) = (b.kind, b.name, 'inherits')
+    where b.trait = 'partition'
+),
+roots (name, root) as (
+    select p.name, p.parent
+    from partitions as p
+    where p.parent not in (select q.name from partitions as q)
+    union all
+    select p.name, r.root
+    from partitions as p
+    inner join roots as r on r.name = p.parent
+),
+-- Facts of partitioned tables and their partitions, under one name.
+common (kind, root, part, trait, value, is_partition) as (
+    select
+        f.kind,
+        coalesce(r.root, f.whole),
+        case when f.kind not in ('constraint', 'index') then substr(f.name, length(f.whole) + 1) end,
+        f.trait,
+        case
+            when f.kind = 'index'
+                then regexp_replace(f.value, '^(CREATE (?:UNIQUE )?INDEX ).*? USING ', '\1')
+            else f.value
+        end,
+        r.root is not null
+    from facts as f
+    left join roots as r on r.name = f.whole
+    where (r.root is not null or f.whole in (select o.root from roots as o))
+        and not (
+            r.root is not null
+            and (
+                (f.kind in ('table', 'foreign table') and f.trait in ('partition', 'inherits'))
+                or (
+                    (f.trait, f.value) = ('row security', 'off')
+                    and not exists (
+                        select from facts as g where g.whole = f.whole and g.trait like '% to %'
+                    )
+                )
+            )
+        )
+),
+counted (kind, name, trait, value) as (
+    select f.kind, f.name, f.trait, f.value
+    from facts as f
+    where f.whole not in (select r.name from roots as r)
+    union all
+    (
+        select c.kind, c.root || ' partition' || coalesce(c.part, ''), c.trait, c.value
+        from common as c
+        where c.is_partition
+        except
+        select c.kind, c.root || ' partition' || coalesce(c.part, ''), c.trait, c.value
+        from common as c
+        where not c.is_partition
+    )
+)
+select '4:' || current_setting('server_version_num')::int / 10000 || ':' || encode(
     sha256(convert_to(
         string_agg(
             format('%s|%s|%s|%s', kind, name, trait, value),
@@ -11,7 +81,4 @@ select '3:' || current_setting('server_version_num')::int / 10000 || ':' || enco
     )),
     'hex'
 )
-from (
-{catalog}
-) as facts
-where kind not like '% of another role'
+from counted

@@ -80,6 +80,8 @@ def rank(statement: str) -> tuple[int, int]:
         return (0, _LEAVES.index(kind)) if kind in _LEAVES else (3, _REMOVED.index(kind))
     if part := _PARTS.match(text):
         return _PLACES.get(part[1], (1, 91) if "foreign" in part[1] else (2, 1))
+    if re.match("alter [^;]* owner to ", text):
+        return (1, 79)  # what is granted to the role that should not own it
     if text.startswith(("revoke ", "alter role ", "alter database ", "alter system ")):
         return (0, 90)
     if made := _MAKE.match(text):
