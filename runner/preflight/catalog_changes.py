@@ -1,38 +1,29 @@
-"""Find what a transaction changes in the catalog, statement by statement.
+"""Find what has changed in the catalog since it was read last, without reading all of it.
 
-A snapshot of the whole catalog after each statement takes as long as the catalog is large. Most
-statements only add to a few objects: the rows that they wrote in pg_catalog say which, and only the
-facts of these are read again. After others, such as a drop, or a row that has another name than it
-had (also by a function that the statement calls), all facts are read.
+A snapshot of the whole catalog takes as long as the catalog is large. Here PostgreSQL computes a
+number for each object from the versions of its rows in pg_catalog, which is cheap, and only the
+facts of objects with another number are read again. All facts are read where what changed may show
+in those of other objects: a name, for example.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg import pq
 
 from runner.execution import transactional
-from runner.files.statements import Statement
 from runner.postgres.connection import Connection
+from runner.preflight.diff import Difference, difference
 from runner.queries import query
 from runner.schema import snapshot
 from runner.schema.snapshot import Fact, Snapshot
 
-# Catalogs whose rows queries/touched.sql traces to relations, functions and types; a deleted row
-# cannot be traced, except where what it depended on is not a fact.
-_TRACED = frozenset(
-    (
-        *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_description", "pg_enum"),
-        *("pg_index", "pg_policy", "pg_proc", "pg_sequence", "pg_trigger", "pg_type"),
-    )
-)
-_NO_FACTS = frozenset(("pg_depend", "pg_shdepend", "pg_statistic"))
-# Statements that change to what an object belongs: only rows of pg_depend say so.
-_BELONGS = re.compile(r"(?i)\b(?:owned|extension)\b")
 # Kinds of facts that belong to a relation, function or type.
 _PARTS = frozenset(
     (
@@ -41,6 +32,15 @@ _PARTS = frozenset(
         *("function", "procedure", "aggregate", "type"),
     )
 )
+_OTHERS = ""  # the owner of all other facts
+_SHOWN_BY_ALL = "1"  # its number changes with what may change the facts of every object
+_EVERY_OID = """
+    select oid from pg_class where oid >= 16384
+    union all
+    select oid from pg_proc where oid >= 16384
+    union all
+    select oid from pg_type where oid >= 16384
+"""
 _RESTRICTED = re.compile(r"\b([cpt])\.oid >= s\.first_oid")
 
 _PREFIX = "plan "  # of the prepared statements
@@ -63,111 +63,141 @@ $$
 # Resets a session, as between files, and keeps these.
 RESET_SESSION = transactional.RESET_SESSION.replace("deallocate all", _DEALLOCATE_OTHERS)
 
-_Written = dict[str, list[int]]  # rows written and deleted, by catalog
+Parts = dict[str, tuple[Fact, ...]]  # the facts of each relation, function and type, by its name
+
+
+class Catalog(NamedTuple):
+    """The facts of a catalog, by what they belong to."""
+
+    parts: Parts
+    version: int  # major version of the server
+
+    def snapshot(self, owners: Iterable[str] | None = None) -> Snapshot:
+        """Return the facts of all, or of some owners and of what has none."""
+        chosen = self.parts if owners is None else {*owners, _OTHERS}
+        return Snapshot(
+            tuple(sorted(fact for owner in chosen for fact in self.parts.get(owner, ()))),
+            self.version,
+        )
+
+    def difference(self, after: Catalog) -> list[Difference]:
+        """Return the differences, as those of two snapshots but without fixes."""
+        old, new = self.parts, after.parts
+        differing = [
+            owner
+            for owner in old.keys() | new.keys()
+            if old.get(owner) is not new.get(owner) and old.get(owner) != new.get(owner)
+        ]
+        if not differing:
+            return []
+        return difference(self.snapshot(differing), after.snapshot(differing))
+
+
+class _State(NamedTuple):
+    catalog: Catalog
+    versions: frozenset[str]
+    names: dict[str, str]  # of objects, which others may show
+    owners: dict[str, str]  # the names of relations, functions and types, by oid
 
 
 class CatalogChanges:
-    """The catalog as the open transaction left it, and what the next statements change."""
+    """The catalog of a database as one of its sessions sees it, read as it changes."""
 
-    def __init__(self, connection: Connection, before: Snapshot) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._version = before.version
-        self._command = 0
-        self._transactional = True
-        self._written: _Written | None = None  # None: unknown
-        self._objects: dict[str, list[Fact]] = {}  # by relation, function or type
-        self._others: list[Fact] = []
-        self._names: dict[str, str] = {}
-        self._keep(before.facts)
-
-    def begin(self, *, transactional: bool) -> None:
-        """Begin with another file. Outside a transaction, each statement is one of its own."""
-        self._transactional = transactional
-        if transactional:
-            _, self._command, self._written = self._touched(0)
-            self._names = self._names or self._names_since("null")
-
-    def since(self, statements: Sequence[Statement]) -> tuple[Snapshot, Snapshot] | None:
-        """Return what may differ, before and after these statements; None if nothing does."""
-        if not self._transactional:
-            return self.all()
-        since, (oids, command, written) = self._command, self._touched(self._command)
-        before, self._command, self._written = self._written, command, written
-        if before is None or written is None:
-            return self.all()
-        if before == written:
-            return None
-        if not _only_adds(before, written) or any(_BELONGS.search(s.text) for s in statements):
-            return self.all()
-        names = self._names_since(str(since))
-        if any(self._names.get(key, name) != name for key, name in names.items()):
-            return self.all()
-        self._names |= names
-        return self._reread(oids)
+        self._version = connection.info.server_version // 10000
+        self._state = self._read_all()
 
     @property
-    def known(self) -> Snapshot:
+    def catalog(self) -> Catalog:
         """The whole catalog, as it was read last."""
-        return self._snapshot([*self._others, *(f for o in self._objects.values() for f in o)])
+        return self._state.catalog
 
-    def all(self) -> tuple[Snapshot, Snapshot]:
-        """Return everything, as it was known and as it is."""
-        known = self.known
-        now = take(self._connection)
-        self._objects = {}
-        self._keep(now.facts)
-        self._names = self._names_since("null") if self._transactional else {}
-        return known, now
-
-    def _touched(self, command: int) -> tuple[list[int], int, _Written | None]:
-        [(oids, next_command, written)] = _execute(self._connection, "touched", f"({command})")
-        return oids, next_command, written
-
-    def _names_since(self, command: str) -> dict[str, str]:
-        return dict(_execute(self._connection, "names", f"({command})"))
-
-    def _reread(self, oids: list[int]) -> tuple[Snapshot, Snapshot]:
-        try:
-            facts = self._facts_of(oids)
-        except psycopg.errors.LockNotAvailable:
-            return self.all()  # names who has locked a table
+    def since(self) -> tuple[Snapshot, Snapshot] | None:
+        """Read what has changed since the last call; return it before and after, or None."""
+        before, versions = self._state, self._versions()
+        changed = {version.partition(":")[0] for version in versions ^ before.versions}
+        if not changed:
+            return None
+        if _SHOWN_BY_ALL in changed:
+            return self._all()
+        rows = self._names(changed)
+        names = {object_: name for object_, _, name, _ in rows}
+        if any(before.names.get(object_, name) != name for object_, name in names.items()):
+            return self._all()
+        oids = {oid for _, oid, _, _ in rows}
+        shown = {oid: owner for _, oid, _, owner in rows if owner}
+        owners = {before.owners.get(oid, _OTHERS) for oid in changed | oids}
+        owners |= {_OTHERS, *shown.values()}
+        facts = self._facts_of(oids)
+        if facts is None:
+            return self._all()
+        parts = {k: v for k, v in before.catalog.parts.items() if k not in owners}
         # The privileges of an identity column's sequence are read for every table.
-        owners = {
-            _owner(f) for f in facts if f.kind in _PARTS and not (f.of and f.kind == "sequence")
-        }
-        facts = [f for f in facts if f.kind not in _PARTS or _owner(f) in owners]
-        before = [*self._others, *(f for name in owners for f in self._objects.pop(name, ()))]
-        self._keep(facts)
-        return self._snapshot(before), self._snapshot(facts)
+        parts |= _parts(fact for fact in facts if _owner(fact) in owners)
+        after = Catalog(parts, self._version)
+        gone = changed - oids
+        kept = {oid: owner for oid, owner in before.owners.items() if oid not in gone}
+        self._state = _State(after, versions, before.names | names, kept | shown)
+        return before.catalog.snapshot(owners), after.snapshot(owners)
 
-    def _facts_of(self, oids: list[int]) -> list[Fact]:
-        rows = _execute(self._connection, "facts", f"('{{{','.join(map(str, oids))}}}')")
-        return _facts(rows)
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What is changed inside will be rolled back."""
+        state = self._state
+        try:
+            yield
+        finally:
+            self._state = state
 
-    def _keep(self, facts: Iterable[Fact]) -> None:
-        self._others = []
-        for fact in facts:
-            if fact.kind in _PARTS:
-                self._objects.setdefault(_owner(fact), []).append(fact)
-            else:
-                self._others.append(fact)
+    def _all(self) -> tuple[Snapshot, Snapshot]:
+        before = self._state.catalog
+        self._state = self._read_all()
+        return before.snapshot(), self._state.catalog.snapshot()
 
-    def _snapshot(self, facts: Iterable[Fact]) -> Snapshot:
-        return Snapshot(tuple(sorted(facts)), self._version)
+    def _read_all(self) -> _State:
+        facts = take(self._connection).facts
+        rows = self._names()
+        return _State(
+            Catalog(_parts(facts), self._version),
+            self._versions(),
+            {object_: name for object_, _, name, _ in rows},
+            {oid: owner for _, oid, _, owner in rows if owner},
+        )
+
+    def _versions(self) -> frozenset[str]:
+        [(versions,)] = _execute(self._connection, "versions")
+        return frozenset(versions.split())
+
+    def _names(self, oids: Collection[str] | None = None) -> list[tuple[str, str, str, str | None]]:
+        """Return what queries/names.sql finds for some objects, or for all."""
+        if oids is None:
+            rows = _execute(self._connection, "all names")
+        else:
+            rows = _execute(self._connection, "names", _array(oids))
+        return [(object_, str(oid), name, shown) for object_, oid, name, shown in rows]
+
+    def _facts_of(self, oids: Collection[str]) -> list[Fact] | None:
+        """Return the facts of these objects and of what has no owner; None if one is locked."""
+        try:
+            return _facts(_execute(self._connection, "facts", _array(oids)))
+        except psycopg.errors.LockNotAvailable:
+            return None  # to read all names who has locked a table
+
+
+def _array(oids: Collection[str]) -> str:
+    return f"('{{{','.join(oids)}}}')"
 
 
 def _owner(fact: Fact) -> str:
-    return fact.of or fact.name
+    return (fact.of or fact.name) if fact.kind in _PARTS else _OTHERS
 
 
-def _only_adds(before: _Written, after: _Written) -> bool:
-    for catalog, (written, deleted) in after.items():
-        was_written, was_deleted = before.get(catalog, [0, 0])
-        if deleted > was_deleted and catalog not in _NO_FACTS:
-            return False
-        if written > was_written and catalog not in _TRACED | _NO_FACTS:
-            return False
-    return True
+def _parts(facts: Iterable[Fact]) -> Parts:
+    parts: dict[str, list[Fact]] = {}
+    for fact in sorted(facts):
+        parts.setdefault(_owner(fact), []).append(fact)
+    return {owner: tuple(its) for owner, its in parts.items()}
 
 
 def take(connection: Connection) -> Snapshot:
@@ -184,17 +214,30 @@ def _facts(rows: list[tuple[Any, ...]]) -> list[Fact]:
 
 
 def _execute(connection: Connection, name: str, argument: str = "") -> list[tuple[Any, ...]]:
-    """Execute a query that the session keeps prepared: to plan it takes longest."""
-    execute = f'execute "{_PREFIX}{name}" {argument}'.encode()
-    with connection.transaction(force_rollback=True):
-        connection.execute(_SETTINGS.encode())
-        try:
-            with connection.transaction():
-                return connection.execute(execute).fetchall()
-        except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
-            type_, text = _queries()[name]
-            connection.execute(f'prepare "{_PREFIX}{name}" {type_} as {text}'.encode())
-            return connection.execute(execute).fetchall()
+    """Execute a query that the session keeps prepared, because to plan it takes longest.
+
+    Everything is sent as one message: a file is followed by several of these.
+    """
+    begin, end = "begin", "rollback"
+    if connection.info.transaction_status != pq.TransactionStatus.IDLE:
+        begin, end = "savepoint catalog", "rollback to savepoint catalog; release savepoint catalog"
+    execute = f'{begin}; {_SETTINGS}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
+    try:
+        return _rows(connection.execute(execute))
+    except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
+        type_, text = _queries()[name]
+        prepare = f'{end}; {begin}; {_SETTINGS}; prepare "{_PREFIX}{name}" {type_} as {text}; {end}'
+        connection.execute(prepare.encode())
+        return _rows(connection.execute(execute))
+    except psycopg.Error:
+        connection.execute(end.encode())
+        raise
+
+
+def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    while cursor.description is None:
+        cursor.nextset()
+    return cursor.fetchall()
 
 
 @cache
@@ -203,10 +246,12 @@ def _queries() -> dict[str, tuple[str, str]]:
     catalog = snapshot.scoped(query("schema/catalog"))
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
     assert count == 3, count  # noqa: S101 - relations, functions, types
-    touched = query("preflight/touched")
+    names = query("preflight/names")
+    versions = query("preflight/catalog_versions").replace("{versions}", query("schema/versions"))
     return {
         "all": ("", catalog),
         "facts": ("(oid[])", facts),
-        "names": ("(bigint)", query("preflight/names")),
-        "touched": ("(bigint)", touched),
+        "names": ("(oid[])", names.replace("{given}", "select unnest($1)")),
+        "all names": ("", names.replace("{given}", _EVERY_OID)),
+        "versions": ("", snapshot.scoped(versions)),
     }

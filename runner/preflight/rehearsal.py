@@ -23,7 +23,7 @@ from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
 from runner.postgres.connection import Connection, has_citus
-from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges, take
+from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges
 from runner.preflight.diff import difference
 from runner.preflight.meaning import with_widening
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
@@ -80,7 +80,7 @@ def on_target(
     with connection.transaction(force_rollback=True):
         connection.execute(timeouts.encode())
         lock_waits = LockWaits(connection, report, Timeouts(table_lock=lock_timeout))
-        changes = CatalogChanges(connection, take(connection))  # first: it names who locks a table
+        changes = CatalogChanges(connection)  # first: it names who locks a table
         rehearser = _Rehearser(lock_waits, changes, tables(connection), on_copy=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
@@ -105,7 +105,7 @@ def on_copy(
     """Run files on a copy, each in its own transaction. `sizes`: the target's tables, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
     lock_waits = LockWaits(connection, report)
-    changes = CatalogChanges(connection, take(connection))
+    changes = CatalogChanges(connection)
     rehearser = _Rehearser(lock_waits, changes, known, on_copy=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
@@ -147,7 +147,6 @@ class _Rehearser:
         error: RunnerError | None = None
         started = time.monotonic()
         self._states = self._table_states()
-        self._changes.begin(transactional=file.header.transactional)
         try:
             for statement in file.statements:
                 steps.append(self._step(file, statement))
@@ -188,7 +187,7 @@ class _Rehearser:
 
     def _with_effects(self, step: Step) -> Step:
         unread, self._unread = self._unread, []
-        changed = self._changes.since(unread)
+        changed = self._changes.since()
         if changed is None:
             return step  # an insert, for example
         return _with_differences(step, changed, unread)

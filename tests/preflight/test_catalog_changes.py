@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from conftest import Database, one_server
 from pytest import MonkeyPatch
 
@@ -9,6 +11,7 @@ from runner.files import statements
 from runner.postgres.connection import Connection
 from runner.preflight import catalog_changes
 from runner.preflight.catalog_changes import CatalogChanges, take
+from runner.queries import query
 from runner.schema.snapshot import Snapshot
 
 # Each changes a fact of an object that exists already, of many kinds.
@@ -88,6 +91,40 @@ drop index more.logs_at_idx;
 drop table more.heirs;
 drop function more.f() cascade;
 comment on column more.elders.title is null;
+comment on schema more is 'h';
+create table more.twice (a serial, b serial, up int);
+alter table more.twice add primary key (a);
+alter table more.twice add constraint self foreign key (up) references more.twice;
+alter table more.twice disable trigger all;
+alter sequence more.twice_b_seq owned by more.elders.title;
+alter sequence more.twice_b_seq owned by none;
+drop sequence more.twice_b_seq cascade;
+alter table more.twice drop constraint self;
+create function more.h() returns trigger language plpgsql as 'begin return new; end';
+create trigger t before insert on more.logs for each row execute function more.h();
+alter table only more.logs disable trigger t;
+drop trigger t on more.logs;
+alter table more.logs detach partition more.logs_1;
+alter table more.logs attach partition more.logs_1 for values from ('2020-01-01') to ('2022-01-01');
+grant select (ctid) on more.twice to anon;
+create view more.joined as select * from more.twice as t (x) inner join more.logs on true;
+alter table more.logs add column up int;
+alter view more.joined set (security_invoker = true);
+create publication more for table more.twice;
+drop view more.joined;
+drop type more.feeling cascade;
+alter table more.twice alter a drop default;
+alter index more.twice_pkey rename to twice_key;
+comment on index more.twice_key is 'i';
+comment on index more.twice_key is null;
+create role more_role;
+grant select on more.twice to more_role;
+alter role more_role rename to less_role;
+drop owned by less_role;
+drop role less_role;
+alter schema more rename to less;
+drop schema less cascade;
+drop publication more;
 """
 
 
@@ -95,20 +132,43 @@ comment on column more.elders.title is null;
 def test_catalog_is_known_after_each_statement(
     database: Database, monkeypatch: MonkeyPatch
 ) -> None:
+    """Also if another session has committed it, or it was rolled back."""
     whole = []  # the statements after which everything is read
 
     def counted(connection: Connection) -> Snapshot:
         whole.append(statement.text)
         return take(connection)
 
-    with database.connect() as conn:
-        changes = CatalogChanges(conn, take(conn))
+    every = list(statements.split(KINDS))
+    with database.connect() as conn, database.connect(autocommit=True) as other:
+        changes = CatalogChanges(conn)
+        before = changes.catalog
         monkeypatch.setattr(catalog_changes, "take", counted)
-        changes.begin(transactional=True)
-        every = list(statements.split(KINDS))
+        with changes.undone():
+            for statement in every:
+                conn.execute(statement.text.encode())
+                changes.since()
+                assert changes.catalog.snapshot().facts == take(conn).facts, statement.text
+            conn.rollback()
+        assert len(whole) < len(every) / 2
+        assert changes.since() is None
+        assert changes.catalog is before
         for statement in every:
-            conn.execute(statement.text.encode())
-            changes.since([statement])
-            assert changes.known.facts == take(conn).facts, statement.text
-        conn.rollback()
-    assert len(whole) < len(every) / 2
+            other.execute(statement.text.encode())
+            changes.since()
+            assert changes.catalog.snapshot().facts == take(conn).facts, statement.text
+            conn.rollback()
+        assert not before.difference(changes.catalog)
+
+
+@one_server
+def test_versions_are_of_every_catalog_that_facts_come_from(database: Database) -> None:
+    names = "select relname from pg_class where relnamespace = 11 and relkind <> 'i'"
+    with database.connect() as conn:
+        catalogs = {name for (name,) in conn.execute(names)}
+    read, known = (
+        {*re.findall(r"\bpg_\w+", "".join(map(query, names)))} & catalogs
+        for names in (("schema/catalog", "schema/scope"), ("schema/versions",))
+    )
+    # What a role may do is written beside it, or beside the object.
+    assert read - known == {"pg_shdepend"}

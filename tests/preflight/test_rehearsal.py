@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -325,10 +325,10 @@ def test_effects_of_each_statement_are_reported(rehearse: Rehearse) -> None:
 def test_statement_that_does_not_change_the_catalog_is_not_followed_by_a_snapshot(
     rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[list[int]] = []
+    read: list[Collection[str]] = []
     facts_of = CatalogChanges._facts_of
 
-    def counted(changes: CatalogChanges, oids: list[int]) -> list[Fact]:
+    def counted(changes: CatalogChanges, oids: Collection[str]) -> list[Fact] | None:
         read.append(oids)
         return facts_of(changes, oids)
 

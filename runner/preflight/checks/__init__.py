@@ -14,14 +14,14 @@ from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
+from runner.preflight.catalog_changes import Catalog
 from runner.preflight.checks import apply_paths, broken_code, lint
 from runner.preflight.checks.chain import Chain
 from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
 from runner.preflight.checks.trial import run_again
-from runner.preflight.diff import Difference, difference
+from runner.preflight.diff import Difference
 from runner.preflight.scratch import ScratchServer, apply
 from runner.queries import query
-from runner.schema.snapshot import Snapshot
 
 # What a file may do on the scratch server: generated values must not fill a disk.
 LIMITS = {"statement_timeout": "60s", "temp_file_limit": "1GB"}
@@ -94,7 +94,7 @@ def _check_together(
 class _Checker:
     """Check files in their order, each in an empty database and in one with rows."""
 
-    state: Snapshot | None = None  # after the last file
+    state: Catalog | None = None  # after the last file
     removed = 0  # the number of the last file that drops or renames something, counted from 0
 
     def __init__(
@@ -111,10 +111,10 @@ class _Checker:
         """Apply a file to databases that have all files before it, and yield what failed."""
         self.not_tried = {}
         self._empty.before(number)
-        before = self.state or self._empty.snapshot()
+        before = self.state or self._empty.catalog()
         migrator = self._empty.before(number + 1)
-        after = self.state = self._empty.snapshot()
-        if failed := list(_check_again(_RE_RUN, self._empty, file, after)):
+        after = self.state = self._empty.catalog()
+        if failed := list(_check_again(_RE_RUN, self._empty, file)):
             yield from failed
             if not file.header.transactional:
                 self._empty.spoiled()
@@ -122,7 +122,7 @@ class _Checker:
         if failed := list(self._check_rollback(migrator, file, before, after)):
             yield from failed
             self._empty.spoiled()
-        effects = difference(before, after)
+        effects = before.difference(after)
         if broken_code.removes_names(effects):
             self.removed = number
         if failed := list(self._check_existing_data(number, file, effects, after)):
@@ -131,7 +131,7 @@ class _Checker:
         self._forget(effects)
 
     def _check_rollback(
-        self, migrator: Migrator, file: Migration, before: Snapshot, after: Snapshot
+        self, migrator: Migrator, file: Migration, before: Catalog, after: Catalog
     ) -> Iterator[Finding]:
         """Roll an applied file back and apply it again; compare the schema with both."""
         if file.header.irreversible:
@@ -143,7 +143,7 @@ class _Checker:
         except RunnerError as error:
             yield failure(_ROLLBACK, file, "cannot be rolled back", error)
             return
-        left = difference(self._empty.snapshot(), before)
+        left = self._empty.catalog().difference(before)
         if left:
             details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
             yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
@@ -153,14 +153,14 @@ class _Checker:
         except RunnerError as error:
             yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
             return
-        found = difference(after, self._empty.snapshot())
+        found = after.difference(self._empty.catalog())
         if found:
             details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
             summary = "produces a different schema after its rollback"
             yield Finding(_ROLLBACK, file.id, summary, details)
 
     def _check_existing_data(
-        self, number: int, file: Migration, effects: Sequence[Difference], after: Snapshot
+        self, number: int, file: Migration, effects: Sequence[Difference], after: Catalog
     ) -> Iterator[Finding]:
         """Apply a file while every table has rows, then again without its record."""
         if self._filled.is_new:
@@ -178,13 +178,13 @@ class _Checker:
             summary = "breaks code that uses what it renames or drops"
             yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
         self._note_row_security(migrator.connection, file)
-        found = difference(after, self._filled.snapshot())
+        found = after.difference(self._filled.catalog())
         if found:
             details = tuple(d.as_drift("without rows", "with rows") for d in found)
             summary = "produces a different schema if tables contain rows"
             yield Finding(_DATA, file.id, summary, details)
         else:
-            yield from _check_again(_DATA, self._filled, file, after)
+            yield from _check_again(_DATA, self._filled, file)
 
     def _fill(self, connection: Connection, file: Migration) -> None:
         """Insert rows into tables that have none, or changed; note those that stay empty."""
@@ -223,12 +223,10 @@ class _Checker:
         self._have_rows = set() if others else self._have_rows - changed
 
 
-def _check_again(
-    check: str, chain: Chain, file: Migration, expected: Snapshot
-) -> Iterator[Finding]:
+def _check_again(check: str, chain: Chain, file: Migration) -> Iterator[Finding]:
     """Run an applied file again: it must not fail, nor change anything."""
     try:
-        found, tables = run_again(chain.migrator, chain.reader, file, expected)
+        found, tables = run_again(chain, file)
     except RunnerError as error:
         yield failure(check, file, "cannot be run again", error)
         return

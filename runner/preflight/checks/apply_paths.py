@@ -10,13 +10,12 @@ from runner.errors import RunnerError
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
-from runner.preflight.catalog_changes import take
+from runner.preflight.catalog_changes import Catalog, CatalogChanges
 from runner.preflight.checks.finding import Finding, failure
-from runner.preflight.checks.trial import catalog_writes, run
+from runner.preflight.checks.trial import run
 from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import ScratchServer, apply
 from runner.schema import snapshot
-from runner.schema.snapshot import Snapshot
 
 RE_RUN_OF_ALL = "re-run of all files"
 PSQL = "plain psql"
@@ -26,7 +25,7 @@ _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queri
 
 
 def rerun_all(
-    scratch: ScratchServer, files: Sequence[Migration], first: int, expected: Snapshot
+    scratch: ScratchServer, files: Sequence[Migration], first: int, expected: Catalog
 ) -> list[Finding]:
     """Apply the files from `first` again to the complete schema; return the first that changes it.
 
@@ -35,14 +34,15 @@ def rerun_all(
     """
     with scratch.database() as migrator:
         apply(migrator, files)
+        changes = CatalogChanges(migrator.connection)
         waiting: dict[str, Migration] = {}  # the file after which such a thing differed
         for file in files[first:]:
             try:
-                if not _run_again(migrator, file):
-                    continue
+                _run_again(migrator, file)
             except RunnerError as error:
                 return [failure(RE_RUN_OF_ALL, file, "cannot be run again", error)]
-            found = difference(expected, take(migrator.connection))
+            changes.since()
+            found = expected.difference(changes.catalog)
             given = [d for d in found if _may_be_given_again(d)]
             waiting = {d.as_effect(): waiting.get(d.as_effect(), file) for d in given}
             if lasting := [d for d in found if d not in given]:
@@ -54,17 +54,15 @@ def _may_be_given_again(d: Difference) -> bool:
     return d.kind in _REPLACED or d.trait == "comment" or bool(_PRIVILEGE.fullmatch(d.trait))
 
 
-def _run_again(migrator: Migrator, file: Migration) -> bool:
-    """Run an applied file again, and commit it; return whether it wrote to the catalog."""
+def _run_again(migrator: Migrator, file: Migration) -> None:
+    """Run an applied file again, and commit it."""
     if not file.header.transactional:
         with migrator.lock():
             migrator.record(file, "unmark")
             migrator.apply([file])
-        return True
+        return
     with migrator.connection.transaction():
-        writes = catalog_writes(migrator.connection)
         run(migrator.connection, file)
-        return catalog_writes(migrator.connection) != writes
 
 
 def _changes(file: Migration, effects: Iterable[str]) -> Finding:
@@ -73,7 +71,7 @@ def _changes(file: Migration, effects: Iterable[str]) -> Finding:
 
 
 def apply_with_psql(
-    scratch: ScratchServer, files: Sequence[Migration], expected: Snapshot
+    scratch: ScratchServer, files: Sequence[Migration], expected: Catalog
 ) -> list[Finding]:
     """Apply the files with psql, in one transaction if each of them is transactional."""
     whole = all(file.header.transactional for file in files)
@@ -98,6 +96,6 @@ def apply_with_psql(
                 output = (ran.stdout + ran.stderr).strip().splitlines()
                 summary = "psql fails" if ran.returncode else "psql prints rows"
                 return [Finding(PSQL, "", summary, tuple(output))]
-        found = difference(snapshot.take(migrator.connection), expected)
+        found = difference(snapshot.take(migrator.connection), expected.snapshot())
     details = tuple(d.as_drift("with psql", "with the runner") for d in found)
     return [Finding(PSQL, "", "psql produces a different schema", details)] if found else []

@@ -10,9 +10,8 @@ from runner.events import Report, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection, connect
-from runner.preflight.catalog_changes import take
+from runner.preflight.catalog_changes import Catalog, CatalogChanges
 from runner.preflight.scratch import ScratchServer, apply
-from runner.schema.snapshot import Snapshot
 
 
 class Chain:
@@ -27,6 +26,7 @@ class Chain:
         self._opened = ExitStack()
         self._migrator: Migrator | None = None
         self._reader: Connection | None = None
+        self._changes: CatalogChanges | None = None
         self._applied = 0  # files
 
     def __enter__(self) -> Chain:
@@ -52,6 +52,7 @@ class Chain:
             self._migrator = self._opened.enter_context(self._scratch.database(report=self._report))
             target = self._scratch.target(self._migrator.connection.info.dbname)
             self._reader = self._opened.enter_context(connect(target))
+            self._changes = CatalogChanges(self._reader)
             self._applied = 0
         if self._applied < number:
             apply(self._migrator, self._files[self._applied : number])
@@ -70,9 +71,16 @@ class Chain:
         assert self._reader  # noqa: S101 - after `before`
         return self._reader
 
-    def snapshot(self) -> Snapshot:
+    @property
+    def changes(self) -> CatalogChanges:
+        """What changes in the catalog, as `reader` sees it."""
+        assert self._changes  # noqa: S101 - after `before`
+        return self._changes
+
+    def catalog(self) -> Catalog:
         """Return the catalog of the database, as committed."""
-        return take(self.reader)
+        self.changes.since()
+        return self.changes.catalog
 
     def spoiled(self) -> None:
         """Use this database no more: after a failure it cannot be trusted."""

@@ -9,46 +9,40 @@ from psycopg import sql
 from runner.execution import transactional
 from runner.execution.sql_errors import own_sql_error
 from runner.files.loader import Migration
-from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
-from runner.preflight.catalog_changes import RESET_SESSION, CatalogChanges
+from runner.preflight.catalog_changes import RESET_SESSION
+from runner.preflight.checks.chain import Chain
 from runner.preflight.diff import Difference, difference
 from runner.queries import query
-from runner.schema import snapshot
-from runner.schema.snapshot import Snapshot
 
 _Table = tuple[str, str]  # schema and name
 
 
-def run_again(
-    migrator: Migrator, reader: Connection, file: Migration, expected: Snapshot
-) -> tuple[list[Difference], list[str]]:
-    """Run an applied file again; return what differs from `expected`, and the tables it changes.
+def run_again(chain: Chain, file: Migration) -> tuple[list[Difference], list[str]]:
+    """Run an applied file again; return what that changes in the catalog, and in which tables.
 
-    A transactional file runs on `reader`, another connection, and is rolled back, so the database
+    A transactional file runs in the chain's other session and is rolled back, so the database
     stays as it is, also after an error.
     Raises RunnerError if the file fails.
     """
-    connection = reader
+    connection, migrator = chain.reader, chain.migrator
     if not file.header.transactional:
-        connection = migrator.connection
         known = _row_changes(connection)
         before = _digests(connection, known)
         with migrator.lock():
             migrator.record(file, "unmark")
             migrator.apply([file])
-        found = difference(expected, snapshot.take(connection))
+        changed = chain.changes.since()
         after = _digests(connection, before.keys() & _row_changes(connection).keys())
     else:
-        with connection.transaction(force_rollback=True):
-            changes, known = CatalogChanges(connection, expected), _row_changes(connection)
-            changes.begin(transactional=True)
+        with chain.changes.undone(), connection.transaction(force_rollback=True):
+            known = _row_changes(connection)
             run(connection, file)
             now = _row_changes(connection)
             after = _digests(connection, (t for t in now if known.get(t, now[t]) != now[t]))
-            changed = changes.since(file.statements)
-            found = difference(*changed) if changed else []
+            changed = chain.changes.since()
         before = _digests(connection, after)
+    found = difference(*changed) if changed else []
     return found, [".".join(table) for table in after if after[table] != before[table]]
 
 
@@ -59,12 +53,6 @@ def run(connection: Connection, file: Migration) -> None:
     _, error = transactional.send(connection, end)
     if error:
         raise own_sql_error(error, f"at the commit of {file}", state="")
-
-
-def catalog_writes(connection: Connection) -> int:
-    """Return a number that changes when this session writes to the catalog."""
-    row = connection.execute(query("preflight/catalog_writes")).fetchone()
-    return int(row[0]) if row else -1
 
 
 def _row_changes(connection: Connection) -> dict[_Table, str]:

@@ -1,19 +1,74 @@
--- The names and owners that other objects' definitions show: of all objects (null), or of those that
--- this transaction has written to from a command on. Objects below 16384 are PostgreSQL's own.
-select n.object, n.name
-from (
-    select 'relation ' || oid, oid, concat_ws('.', relnamespace, relowner, relname), xmin, cmin
-    from pg_class
-    union all
-    select concat_ws(' ', 'column', attrelid, attnum), attrelid, attname, xmin, cmin
-    from pg_attribute
-    where attnum > 0 and not attisdropped
-    union all
-    select 'function ' || oid, oid, concat_ws('.', pronamespace, proowner, proname), xmin, cmin
-    from pg_proc
-    union all
-    select 'type ' || oid, oid, concat_ws('.', typnamespace, typowner, typname), xmin, cmin from pg_type
-    union all
-    select 'label ' || oid, oid, enumlabel, xmin, cmin from pg_enum
-) as n (object, oid, name, written_by, command)
-where n.oid >= 16384 and ($1 is null or (age(n.written_by) <= 0 and n.command::text::bigint >= $1))
+-- The relations, functions and types to which some objects belong, and the names and owners that
+-- definitions of other objects show; the last column is the name of the facts of an object.
+with given (oid) as (
+    {given}
+),
+owned (sequence, relation) as not materialized (
+    select d.objid, d.refobjid
+    from pg_depend as d
+    where d.classid = 'pg_class'::regclass
+        and d.refclassid = 'pg_class'::regclass
+        and d.deptype in ('a', 'i')
+),
+touched (oid) as (
+    select g.oid from given as g
+    union
+    select i.indrelid from given as g inner join pg_index as i on i.indexrelid = g.oid
+    union
+    select c.oid from given as g inner join pg_class as c on c.reltoastrelid = g.oid
+    union
+    -- Of the comments on these.
+    select greatest(k.conrelid, k.contypid) from given as g inner join pg_constraint as k on k.oid = g.oid
+    union
+    select t.tgrelid from given as g inner join pg_trigger as t on t.oid = g.oid
+    union
+    select p.polrelid from given as g inner join pg_policy as p on p.oid = g.oid
+    union
+    select o.relation from given as g inner join owned as o on o.sequence = g.oid
+),
+whole (oid) as (
+    select t.oid from touched as t
+    union
+    -- A table and its sequences are read together.
+    select o.sequence from touched as t inner join owned as o on o.relation = t.oid
+    union
+    select c.reltype from touched as t inner join pg_class as c on c.oid = t.oid and c.relkind = 'c'
+    union
+    -- The columns of a view get other names where those of its tables would be ambiguous.
+    select w.ev_class
+    from touched as t
+    inner join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid
+    inner join pg_rewrite as w on d.classid = 'pg_rewrite'::regclass and w.oid = d.objid
+)
+select
+    'relation ' || c.oid as object,
+    c.oid,
+    concat_ws('.', c.relnamespace, c.relowner, c.relname) as name,
+    quote_ident(s.nspname) || '.' || quote_ident(c.relname) as shown
+from whole as w
+inner join pg_class as c on c.oid = w.oid
+inner join pg_namespace as s on s.oid = c.relnamespace
+where c.relkind in ('c', 'f', 'm', 'p', 'r', 'S', 'v')
+union all
+select concat_ws(' ', 'column', a.attrelid, a.attnum), a.attrelid, a.attname, null
+from whole as w
+inner join pg_class as c on c.oid = w.oid and c.relkind in ('c', 'f', 'm', 'p', 'r', 'v')
+inner join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+union all
+select
+    'function ' || p.oid, p.oid, concat_ws('.', p.pronamespace, p.proowner, p.proname),
+    case p.pronamespace when 'pg_catalog'::regnamespace then 'pg_catalog.' else '' end
+    || p.oid::regprocedure::text
+from whole as w
+inner join pg_proc as p on p.oid = w.oid
+union all
+select
+    'type ' || t.oid, t.oid, concat_ws('.', t.typnamespace, t.typowner, t.typname),
+    quote_ident(s.nspname) || '.' || quote_ident(t.typname)
+from whole as w
+inner join pg_type as t on t.oid = w.oid and t.typtype in ('c', 'd', 'e', 'r')
+inner join pg_namespace as s on s.oid = t.typnamespace
+union all
+select 'label ' || e.oid, e.enumtypid, e.enumlabel, null
+from whole as w
+inner join pg_enum as e on e.enumtypid = w.oid

@@ -49,8 +49,7 @@ def fill(
     with connection.transaction():
         connection.execute("set constraints all immediate")
         connection.execute(query("preflight/sample_rows/holds"))
-        tables = (table for table in shapes.read(connection) if str(table) not in except_)
-        order = shapes.in_order(list(tables))
+        order = shapes.in_order(shapes.read(connection, except_=except_))
         results = [_fill_table(connection, table, wanted) for table in order]
         for number, table in enumerate(order):  # references to tables that were filled later
             unmet = table.referring(order[number:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -88,10 +88,12 @@ class Table:
         }
 
 
-def read(connection: Connection, *, numbered: bool = False) -> list[Table]:
+def read(
+    connection: Connection, *, numbered: bool = False, except_: Collection[str] = ()
+) -> list[Table]:
     """Return the tables that rows can be inserted into, by name.
 
-    `numbered`: with their identity and serial columns.
+    `numbered`: with their identity and serial columns. `except_`: without these, as `schema.name`.
     """
     return [
         Table(
@@ -103,7 +105,8 @@ def read(connection: Connection, *, numbered: bool = False) -> list[Table]:
             [Check(**check) for check in checks],
         )
         for schema, name, columns, references, keys, checks in connection.execute(
-            query("preflight/sample_rows/shapes"), {"numbered": numbered}
+            query("preflight/sample_rows/shapes"),
+            {"numbered": numbered, "except": list(except_)},
         )
     ]
 

@@ -1,6 +1,6 @@
 -- The tables that rows can be inserted into, and the constraints on their rows: one row per table.
 -- Columns that the database fills are left out: generated ones, and unless `numbered`, identity and
--- serial ones.
+-- serial ones. Left out: the tables %(except)s.
 
 with recursive chosen as (
     select c.oid, n.nspname, c.relname, c.relkind
@@ -8,6 +8,7 @@ with recursive chosen as (
     inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p')
         and not c.relispartition
+        and n.nspname || '.' || c.relname <> all (%(except)s::text[])
         and n.nspname !~ '^pg_'
         and n.nspname not in ('information_schema', 'yoyo')
         and not exists (

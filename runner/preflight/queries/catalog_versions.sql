@@ -1,0 +1,13 @@
+-- What an object shows in the catalog may differ if its number here does, as text: owner:number.
+with
+{scope},
+{versions}
+select string_agg(concat(owner, ':', version), ' ')
+from (
+    select owner, version from versions
+    union all
+    -- Whose schemas count, which decides what is shown of every object.
+    select 1, hash_record_extended(row(me.oid, me.rolsuper), 0) from me
+    union all
+    select 1, bit_xor(hash_record_extended(row(s.oid, s.is_platforms), 0)) from all_schemas as s
+) as v

@@ -1,0 +1,134 @@
+-- A number for each relation, function or type, and for all else together, that changes with each row
+-- of the catalog it is stored in. A row is known by its place and the transaction that wrote it, so
+-- nothing has to be deparsed. Owners of numbers that are no object: 0 for what belongs to the database
+-- as a whole, 1 for what may change how every other object is shown.
+versions (owner, version) as (
+    select
+        r.owner,
+        -- The transaction as its distance from a fixed one; those that made the database have none.
+        bit_xor(hashtidextended(
+            r.place,
+            (r.class::bigint << 32)
+            + coalesce(nullif(age(r.writer), 2147483647) - (select age('3'::xid)), 0)
+        ))
+    from (
+        select oid, tableoid, ctid, xmin from pg_class where oid >= 16384 and relpersistence <> 't'
+        union all
+        select indrelid, tableoid, ctid, xmin from pg_index where indexrelid >= 16384
+        union all
+        select attrelid, tableoid, ctid, xmin
+        from pg_attribute
+        where attrelid >= 16384 and (attnum > 0 or attacl is not null)
+        union all
+        select adrelid, tableoid, ctid, xmin from pg_attrdef
+        union all
+        select seqrelid, tableoid, ctid, xmin from pg_sequence
+        union all
+        select inhrelid, tableoid, ctid, xmin from pg_inherits
+        union all
+        select partrelid, tableoid, ctid, xmin from pg_partitioned_table
+        union all
+        select ftrelid, tableoid, ctid, xmin from pg_foreign_table
+        union all
+        select greatest(conrelid, contypid), tableoid, ctid, xmin from pg_constraint where oid >= 16384
+        union all
+        select tgrelid, tableoid, ctid, xmin from pg_trigger
+        union all
+        -- A foreign key has triggers on both tables.
+        select tgconstrrelid, tableoid, ctid, xmin
+        from pg_trigger
+        where tgconstrrelid not in (0, tgrelid)
+        union all
+        -- A trigger of a partition is compared with that of its parent.
+        select t.tgrelid, p.tableoid, p.ctid, p.xmin
+        from pg_trigger as t
+        inner join pg_trigger as p on p.oid = t.tgparentid
+        union all
+        select polrelid, tableoid, ctid, xmin from pg_policy
+        union all
+        select ev_class, tableoid, ctid, xmin from pg_rewrite where oid >= 16384
+        union all
+        select oid, tableoid, ctid, xmin from pg_proc where oid >= 16384
+        union all
+        select aggfnoid, tableoid, ctid, xmin from pg_aggregate where aggfnoid >= 16384
+        union all
+        select coalesce(nullif(typrelid, 0), oid), tableoid, ctid, xmin
+        from pg_type
+        where oid >= 16384 and typtype in ('c', 'd', 'e', 'r')
+        union all
+        select enumtypid, tableoid, ctid, xmin from pg_enum
+        union all
+        select rngtypid, tableoid, ctid, xmin from pg_range where rngtypid >= 16384
+        union all
+        select case classoid when 'pg_namespace'::regclass then 0 else objoid end, tableoid, ctid, xmin
+        from pg_description
+        where objoid >= 16384 or classoid = 'pg_namespace'::regclass
+        union all
+        -- Which table a sequence belongs to.
+        select unnest(array[objid, refobjid]), tableoid, ctid, xmin
+        from pg_depend
+        where deptype in ('a', 'i')
+            and classid = 'pg_class'::regclass
+            and refclassid = 'pg_class'::regclass
+            and objid >= 16384
+        union all
+        select 0, tableoid, ctid, xmin from pg_auth_members
+        union all
+        select 0, tableoid, ctid, xmin from pg_cast where oid >= 16384
+        union all
+        select 0, tableoid, ctid, xmin from pg_database where datname = current_database()
+        union all
+        select 0, tableoid, ctid, xmin from pg_default_acl
+        union all
+        select 0, tableoid, ctid, xmin from pg_event_trigger
+        union all
+        select 0, tableoid, ctid, xmin from pg_namespace where nspname !~ '^pg_(toast_)?temp_'
+        union all
+        select 0, tableoid, ctid, xmin from pg_publication
+        union all
+        select 0, tableoid, ctid, xmin from pg_publication_namespace
+        union all
+        select 0, tableoid, ctid, xmin from pg_publication_rel
+        union all
+        select 0, tableoid, ctid, xmin from pg_statistic_ext
+        union all
+        select 1, tableoid, ctid, xmin from pg_am where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_collation where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_conversion where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_depend where deptype = 'e'
+        union all
+        select 1, tableoid, ctid, xmin from pg_extension
+        union all
+        select 1, tableoid, ctid, xmin from pg_foreign_data_wrapper
+        union all
+        select 1, tableoid, ctid, xmin from pg_foreign_server
+        union all
+        select 1, tableoid, ctid, xmin from pg_language
+        union all
+        select 1, tableoid, ctid, xmin from pg_opclass where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_operator where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_opfamily where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_transform
+        union all
+        select 1, tableoid, ctid, xmin from pg_ts_config where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_ts_dict where oid >= 16384
+    ) as r (owner, class, place, writer)
+    group by r.owner
+    union all
+    -- The tables of roles and user mappings are for superusers only.
+    select 1, bit_xor(hash_record_extended(row(oid, rolname, rolsuper, rolbypassrls, rolcanlogin), 0))
+    from pg_roles
+    union all
+    select 0, bit_xor(hash_record_extended(row(umid, srvname, usename), 0)) from pg_user_mappings
+    union all
+    select 1, bit_xor(hash_record_extended(row(oid, nspname, nspowner), 0))
+    from pg_namespace
+    where nspname !~ '^pg_(toast_)?temp_'
+)
