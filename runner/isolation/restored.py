@@ -119,7 +119,9 @@ def _is_lost(d: Difference) -> bool:
         return d.before is None or (d.after is None and privilege[1] == "public")
     if d.trait in ("comment", "owner"):
         return d.before is None
-    return d.trait == "force" or (d.kind == "policy" and d.is_whole and d.before is None)
+    if d.trait == "force" or d.is_not_dumped:
+        return True
+    return d.kind == "policy" and d.is_whole and d.before is None
 
 
 def _execute(connection: Connection, statement: str) -> str:

@@ -51,7 +51,11 @@ def clone(
             admin.execute(_with_names("revoke temporary on database {} from public", _DATABASE))
     _restore(scratch, _dump(target, source.info.server_version // 10000))
     with connect(scratch.target(_DATABASE, user=user)) as connection:
-        left = difference(snapshot.take(connection), snapshot.take(source))
+        found = difference(snapshot.take(connection), snapshot.take(source))
+        for one in found:
+            if one.is_not_dumped:
+                connection.execute(one.fix.encode())
+        left = [one for one in found if not one.is_not_dumped]
         if left:
             report(Note("The copy differs from the target:"))
             for one in left:

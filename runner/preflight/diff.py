@@ -38,6 +38,11 @@ class Difference:
         """Whether the object exists on one side only."""
         return not self.trait
 
+    @property
+    def is_not_dumped(self) -> bool:
+        """Whether pg_dump leaves it out: what is set for the columns of a constraint's index."""
+        return (self.kind, self.trait) == ("constraint", "statistics")
+
     def as_drift(self, here: str = "here", there: str = "in the files") -> str:
         """Describe it for two databases: `here` is the one before, `there` the one after."""
         old, new = self._shown(self.before), self._shown(self.after)

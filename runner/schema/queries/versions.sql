@@ -94,6 +94,10 @@ versions (owner, version) as (
         union all
         select 1, tableoid, ctid, xmin from pg_am where oid >= 16384
         union all
+        select 1, tableoid, ctid, xmin from pg_amop where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_amproc where oid >= 16384
+        union all
         select 1, tableoid, ctid, xmin from pg_collation where oid >= 16384
         union all
         select 1, tableoid, ctid, xmin from pg_conversion where oid >= 16384
@@ -118,7 +122,13 @@ versions (owner, version) as (
         union all
         select 1, tableoid, ctid, xmin from pg_ts_config where oid >= 16384
         union all
+        select 1, tableoid, ctid, xmin from pg_ts_config_map where mapcfg >= 16384
+        union all
         select 1, tableoid, ctid, xmin from pg_ts_dict where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_ts_parser where oid >= 16384
+        union all
+        select 1, tableoid, ctid, xmin from pg_ts_template where oid >= 16384
     ) as r (owner, class, place, writer)
     group by r.owner
     union all
@@ -126,7 +136,8 @@ versions (owner, version) as (
     select 1, bit_xor(hash_record_extended(row(oid, rolname, rolsuper, rolbypassrls, rolcanlogin), 0))
     from pg_roles
     union all
-    select 0, bit_xor(hash_record_extended(row(umid, srvname, usename), 0)) from pg_user_mappings
+    select 0, bit_xor(hash_record_extended(row(umid, srvname, usename, umoptions), 0))
+    from pg_user_mappings
     union all
     select 1, bit_xor(hash_record_extended(row(oid, nspname, nspowner), 0))
     from pg_namespace
