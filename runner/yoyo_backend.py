@@ -25,7 +25,7 @@ from runner.files import loader
 from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
 from runner.postgres.connection import translate_errors
-from runner.preflight import foreign, lookup
+from runner.preflight import distribution, foreign, lookup
 from runner.preflight.confirmation import require_to_roll_back
 from runner.preflight.rollbacks import refuse_needed
 
@@ -82,6 +82,7 @@ class Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no ty
         plan = self._plan(migration_list)
         foreign.refuse(self.migrator.connection, plan, report=self._console.report)
         self.migrator.apply(_files(migration_list))
+        distribution.require(self.migrator.connection)
         self._summary("applied", len(migration_list))
 
     def rollback_migrations(self, migration_list: MigrationList, force: bool = False) -> None:

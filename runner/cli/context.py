@@ -48,9 +48,11 @@ class Context:
 
     def find(self, files: list[Migration], name: str | None) -> Migration | None:
         """Return the migration that an option names, None without that option."""
+        if not name:
+            return None
         from runner.preflight import lookup  # noqa: PLC0415
 
-        return lookup.find(files, name) if name else None
+        return lookup.find(files, name)
 
     @contextmanager
     def migrator(self, *, quiet: bool = False, **how: bool) -> Iterator[Migrator]:

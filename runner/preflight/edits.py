@@ -14,7 +14,7 @@ from runner.files.loader import Migration
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan, State, compare
-from runner.preflight import renumbered
+from runner.preflight import lookup, renumbered
 from runner.preflight.diff import Difference, difference
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
@@ -72,14 +72,15 @@ def _if_newest(plan: Plan, edited: list[str]) -> str:
 
 
 def accept(
-    migrator: Migrator, files: Sequence[Migration], edited: Migration, *, report: Report = silent
+    migrator: Migrator, files: Sequence[Migration], name: str, *, report: Report = silent
 ) -> None:
     """Record the current content of an edited file as applied; the caller holds the lock.
 
-    Raises UsageError if the file was not edited, and PlanError, with the differences, unless the
-    edit changes nothing in two tests: the file run on this database and rolled back, and the file
-    in place of its applied content on a scratch server.
+    Raises UsageError if there is no such file or it was not edited, and PlanError, with the
+    differences, unless the edit changes nothing in two tests: the file run on this database and
+    rolled back, and the file in place of its applied content on a scratch server.
     """
+    edited = lookup.find(files, name)
     state = next(e.state for e in compare(files, migrator.records()).entries if e.id == edited.id)
     if state not in (State.EDITED, State.COSMETIC):
         raise UsageError(f"{edited.id} is {state.label}, so there is no edit to accept")

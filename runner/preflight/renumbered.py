@@ -1,4 +1,4 @@
-"""Applied files that have another number now, as after a merge of two branches."""
+"""Applied files that have another number or source now, as after a merge of two branches."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def pairs(plan: Plan) -> list[tuple[Entry, Migration]]:
 def accept(migrator: Migrator, plan: Plan) -> None:
     """Record each such file in place of the missing one; call under the lock."""
     for missing, file in pairs(plan):
+        if missing.id.endswith(f"/{file.name}") or missing.id == file.name:
+            migrator.record(file, "edit")  # moved to another source; yoyo's key is the name alone
+            continue
         migrator.record(file, "mark")
         migrator.record(Migration(file.path, missing.id, file.number), "unmark")
 

@@ -123,6 +123,14 @@ def test_other_commands_take_a_further_source(
     assert run("new", "first", "--with", "third")["files"][0] == "sql/third/0001_first.sql"
     monkeypatch.setenv("RUNNER_WITH", "more")
     assert run("new", "add_z")["files"][0] == "sql/0003_add_z.sql"
+    monkeypatch.delenv("RUNNER_WITH")
+    (checkout.folder / "sql" / "more").rename(checkout.folder / "sql" / "moved")
+    assert "more/0001_x is moved/0001_x" in run("apply", "--with", "moved")["error"]["message"]
+    for name in ("0003_add_z", "moved/0002_add_y", "third/0001_first"):
+        for ending in (".sql", ".rollback.sql"):
+            (checkout.folder / "sql" / f"{name}{ending}").unlink()
+    assert done(run("apply", "--with", "moved", "--renumbered")) == ["moved/0001_x"]
+    assert checkout.applied() == ["0001_a", "0002_b", "moved/0001_x"]
     error = run("apply", "--with", "nowhere")["error"]
     assert error["exit_code"] == 64
     assert "sql/nowhere does not exist" in error["message"]

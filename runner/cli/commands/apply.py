@@ -40,12 +40,12 @@ def run(context: Context) -> int:
 
     files = context.files()
     with context.migrator() as migrator:
-        files = compare(files, migrator.records()).files
-        if edited := context.find(files, context.options.accept_edit):
+        if context.options.accept_edit:
             from runner.preflight import edits
 
             with migrator.lock():
-                edits.accept(migrator, files, edited, report=context.report)
+                files = compare(files, migrator.records()).files
+                edits.accept(migrator, files, context.options.accept_edit, report=context.report)
         if context.options.renumbered:
             from runner.preflight import renumbered
 
