@@ -244,6 +244,9 @@ def test_no_statement_crosses_organizations_before_or_after_a_rebalance(
             cluster.sql(third, f"create database {name}")
         cluster.sql(third, "create extension citus", database=database.name)
         cluster.add_worker(database, third)
+        with pytest.raises(errors.ObjectNotInPrerequisiteState, match="privileges differ on"):
+            conn.execute("select app.check_distribution()")
+        conn.execute("select app.protect_nodes()")
         conn.execute("select rebalance_table_shards(shard_transfer_mode => 'block_writes')")
         nodes = rows(
             conn, "select distinct nodeport from citus_shards where shard_size is not null"
