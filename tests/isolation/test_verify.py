@@ -357,7 +357,7 @@ def test_warning_names_table_whose_restrictive_policies_could_not_be_dropped(
 def test_concurrent_runs_pass(database: Database) -> None:
     verdicts: list[Verdict] = []
     runs = [
-        threading.Thread(target=lambda: verdicts.append(verified(database, only="rows")))
+        threading.Thread(target=lambda: verdicts.append(verified(database, only="rights")))
         for _ in range(2)
     ]
     for run in runs:

@@ -34,7 +34,7 @@ class ServerHarness:
 
     def __init__(self, scratch: embedded.Server, folder: Path) -> None:
         self.server = _server("harness", scratch.url("postgres"))
-        self.pool = ProcessPool()
+        self.pool = ProcessPool(killed=True)
         self._scratch = scratch
         self._folder = folder
         self._numbers = itertools.count(1)

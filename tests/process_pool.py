@@ -7,12 +7,15 @@ command per line and answers each with one line.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -20,43 +23,57 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from checkout import TIMEOUT
+TIMEOUT = 60.0  # seconds: limit of a wait that should end much earlier
+_RUNS = -1000  # instead of an exit code
 
 
 class ProcessPool:
-    """Starts processes that run `python -m runner`."""
+    """Starts processes that run `python -m runner`.
 
-    def __init__(self) -> None:
+    `killed`: they may end by a signal, which leaves a connection open until the process ends. That
+    is no leak, and they need not tidy up before they exit.
+    """
+
+    def __init__(self, *, killed: bool = False) -> None:
         self._lock = threading.Lock()
+        self.folder = Path(tempfile.mkdtemp(prefix="runs-"))
+        leaks = ("-W", "ignore::ResourceWarning") if killed else ()
         self._process = subprocess.Popen(
-            # A signal may leave a connection open until the process ends, which is no leak.
-            [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", __file__],
+            [sys.executable, "-W", "error", *leaks, __file__, str(self.folder), str(killed)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
 
     def start(
         self, *arguments: str, folder: Path, environ: Mapping[str, str], signal_at: int = 0
     ) -> Child:
-        """Start a runner in a folder, where its output goes into files.
+        """Start a runner in a folder.
 
         `signal_at`: it sends itself SIGINT after executing this many of its own lines; -1: it only
         counts them.
         """
         command = {"arguments": arguments, "folder": str(folder), "environ": dict(environ)}
         pid = self._request({**command, "signal_at": signal_at})
-        return Child(self, pid, folder)
+        return Child(self, pid)
 
     def wait(self, pid: int) -> int:
         """Wait for a process and return its exit code as a shell does: 128 + n for signal n."""
-        return self._request({"wait": pid})
+        deadline = time.monotonic() + TIMEOUT
+        while (code := self._request({"wait": pid})) == _RUNS and time.monotonic() < deadline:
+            time.sleep(0.002)
+        if code == _RUNS:
+            os.kill(pid, signal.SIGKILL)
+            raise TimeoutError(f"process {pid} still runs after {TIMEOUT:.0f} s")
+        return code
 
     def close(self) -> None:
         with self._process:
             pass
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _request(self, command: dict[str, Any]) -> int:
         assert self._process.stdin
@@ -70,10 +87,9 @@ class ProcessPool:
 class Child:
     """A runner process."""
 
-    def __init__(self, pool: ProcessPool, pid: int, folder: Path) -> None:
+    def __init__(self, pool: ProcessPool, pid: int) -> None:
         self.pid = pid
         self._pool = pool
-        self._folder = folder
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
@@ -85,7 +101,7 @@ class Child:
 
     def output(self, name: str) -> str:
         """Return its output so far: `out` (stdout), `err` (stderr), `lines` (the line count)."""
-        path = self._folder / f"{self.pid}.{name}"
+        path = self._pool.folder / f"{self.pid}.{name}"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
@@ -104,27 +120,29 @@ def _serve() -> None:
 
 
 def _exit_code(pid: int) -> int:
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
-        changed, status = os.waitpid(pid, os.WNOHANG)
-        if changed:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-        time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return -1  # it did not end before the deadline
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        return _RUNS
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _output(name: str) -> str:
+    return f"{sys.argv[1]}/{os.getpid()}.{name}"
 
 
 def _set_up_child(
     arguments: list[str], folder: str, environ: dict[str, str], signal_at: int
 ) -> None:
+    files = os.devnull, _output("out"), _output("err")
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    for number, path in enumerate((os.devnull, f"{os.getpid()}.out", f"{os.getpid()}.err")):
-        os.dup2(os.open(path, flags if number else os.O_RDONLY), number)
+    for number, path in enumerate(files):
+        opened = os.open(path, flags if number else os.O_RDONLY)
+        os.dup2(opened, number)
+        os.close(opened)
     sys.argv = ["runner", *arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal
     if signal_at:
@@ -145,18 +163,26 @@ def _count_lines(signal_at: int) -> None:
 
 
 if __name__ == "__main__":
-    import runner.cli.commands.seed
-    import runner.cli.main
-    import runner.migrate.executor  # noqa: F401 - shared by all children
-
+    # What every command imports, and packages that some import. The rest of our own modules each
+    # child imports, as the command does.
+    for name in (
+        "jinja2",
+        "runner.cli.commands.seed",
+        "runner.cli.main",
+        "runner.migrate.executor",
+    ):
+        importlib.import_module(name)
     lines: list[int] = []
+    killed, counted = sys.argv[2] == "True", f"{sys.argv[1]}/{{}}.lines"
     gc.freeze()
     _serve()
     try:
         runpy.run_module("runner", run_name="__main__", alter_sys=True)
     except SystemExit as end:
+        if not killed:
+            raise
         if sys.gettrace():
             sys.settrace(None)
-            Path(f"{os.getpid()}.lines").write_text(str(len(lines)))
+            Path(counted.format(os.getpid())).write_text(str(len(lines)))
         sys.stdout.flush()
         os._exit(int(end.code or 0))
