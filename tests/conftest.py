@@ -277,6 +277,8 @@ class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         if "test_crash_matrix" in nodeid:  # the slowest file: spread over both processes
             return nodeid
         file = nodeid.partition("::")[0]
+        if "citus/" in file:  # one cluster for all of them
+            return "citus"
         if not server or server[1] == "given":  # a given server is the same for both processes
             return server[1] if server else file
         return f"{server[1]} {'/'.join(file.split('/')[:2])}"

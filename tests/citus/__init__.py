@@ -1,0 +1,1 @@
+"""The schema on Citus: tests that start a real cluster."""
