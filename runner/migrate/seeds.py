@@ -61,11 +61,9 @@ def load(
 ) -> list[TableCount]:
     """Run all files in one transaction. Call under the lock.
 
-    Args:
-        settings: session parameters that the files read, for example seed.orgs.
-
-    Returns a count for each table that the files insert into or that changed. Raises FileError or
-    SqlError for the first file that fails; then no changes were made.
+    `settings`: session parameters that the files read, for example seed.orgs. Returns a count for
+    each table that the files insert into or that changed. Raises FileError or SqlError for the
+    first file that fails; then no changes were made.
     """
     tables = [
         match["table"]
@@ -96,6 +94,7 @@ def _load_all(
     transactional.send(connection, "select pg_stat_force_next_flush()")
     transactional.send(connection, "begin")
     try:
+        before = dict(connection.execute(query("migrate/totals"), {"tables": tables}).fetchall())
         for number, script in enumerate(scripts, start=1):
             migrator.report(Working(f"seed {script.path.name} ({number} of {len(scripts)})"))
             lock_wait = migrator.lock_waits.for_file(script.header, lock_timeout=0)
@@ -108,7 +107,7 @@ def _load_all(
                 ms = round((time.monotonic() - started) * 1000, 1)
                 loaded.append(Done("seed", script.path.stem, script.sha256, ms))
         connection.execute(transactional.RESET_SESSION.encode())
-        counts = list(_counts(connection, tables))
+        counts = list(_counts(connection, tables, before))
         _, error = transactional.send(connection, "commit")
         if error:
             raise own_sql_error(error, "at the commit of the seeds", state=NO_CHANGES)
@@ -125,7 +124,9 @@ def _load_all(
     return counts
 
 
-def _counts(connection: Connection, tables: list[str]) -> Iterator[TableCount]:
+def _counts(
+    connection: Connection, tables: list[str], before: Mapping[str, int]
+) -> Iterator[TableCount]:
     changed = connection.execute(query("migrate/counters"), {"tables": tables}).fetchall()
     for schema, name, inserted, deleted in changed:
         # A row may be updated twice; xmin tells which rows this transaction wrote.
@@ -135,4 +136,5 @@ def _counts(connection: Connection, tables: list[str]) -> Iterator[TableCount]:
         ).format(sql.Identifier(schema, name))
         total, touched = connection.execute(rows).fetchone() or (0, 0)
         table = f"{schema}.{name}"
+        inserted = total - before[table] + deleted if table in before else inserted
         yield TableCount(table, inserted, touched - inserted, deleted, total - touched)

@@ -38,3 +38,12 @@ where not exists (
     where there.org_id = made.stem || 'org000000000'
         and there.id = made.id
 );
+
+-- On Citus, a user needs their account by the end of the transaction: see sql/citus/.
+do $$
+begin
+    if to_regprocedure('app.sync_accounts()') is not null then
+        perform app.sync_accounts();
+    end if;
+end
+$$;
