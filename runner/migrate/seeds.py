@@ -90,11 +90,11 @@ def _load_all(
     connection, run_state = migrator.connection, migrator.run_state
     more = [f"set local {name} = {value}" for name, value in parameters.items()]
     loaded: list[Done] = []
+    before = dict(connection.execute(query("migrate/totals"), {"tables": tables}).fetchall())
     # What the session counted in earlier transactions; it is flushed before the next one begins.
     transactional.send(connection, "select pg_stat_force_next_flush()")
     transactional.send(connection, "begin")
     try:
-        before = dict(connection.execute(query("migrate/totals"), {"tables": tables}).fetchall())
         for number, script in enumerate(scripts, start=1):
             migrator.report(Working(f"seed {script.path.name} ({number} of {len(scripts)})"))
             lock_wait = migrator.lock_waits.for_file(script.header, lock_timeout=0)
