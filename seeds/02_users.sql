@@ -81,3 +81,12 @@ where (
     excluded.auth_user_id,
     excluded.created_at
 );
+
+-- On Citus, a user needs their account by the end of the transaction: see sql/citus/.
+do $$
+begin
+    if to_regprocedure('app.sync_accounts()') is not null then
+        perform app.sync_accounts();
+    end if;
+end
+$$;

@@ -107,6 +107,7 @@ def prove(
             verdict = verdict.with_more(Verdict(breaches=(_without_rows(project, error),)))
         else:
             found = probe.findings
+            warnings += filter(None, [probe.enclosure.note])
             found.breaches[:0] = breaches
             catalog.accept(project.config, found, complete=only is None and not project.has_overlay)
             verdict = Verdict(

@@ -61,11 +61,9 @@ def load(
 ) -> list[TableCount]:
     """Run all files in one transaction. Call under the lock.
 
-    Args:
-        settings: session parameters that the files read, for example seed.orgs.
-
-    Returns a count for each table that the files insert into or that changed. Raises FileError or
-    SqlError for the first file that fails; then no changes were made.
+    `settings`: session parameters that the files read, for example seed.orgs. Returns a count for
+    each table that the files insert into or that changed. Raises FileError or SqlError for the
+    first file that fails; then no changes were made.
     """
     tables = [
         match["table"]
@@ -92,6 +90,7 @@ def _load_all(
     connection, run_state = migrator.connection, migrator.run_state
     more = [f"set local {name} = {value}" for name, value in parameters.items()]
     loaded: list[Done] = []
+    before = dict(connection.execute(query("migrate/totals"), {"tables": tables}).fetchall())
     # What the session counted in earlier transactions; it is flushed before the next one begins.
     transactional.send(connection, "select pg_stat_force_next_flush()")
     transactional.send(connection, "begin")
@@ -110,7 +109,7 @@ def _load_all(
                 done = Done("seed", script.path.stem, script.sha256, ms)
                 loaded.append(run_state.with_notes(done))
         connection.execute(transactional.RESET_SESSION.encode())
-        counts = list(_counts(connection, tables))
+        counts = list(_counts(connection, tables, before))
         _, error = transactional.send(connection, "commit")
         if error:
             raise own_sql_error(error, "at the commit of the seeds", state=NO_CHANGES)
@@ -127,7 +126,9 @@ def _load_all(
     return counts
 
 
-def _counts(connection: Connection, tables: list[str]) -> Iterator[TableCount]:
+def _counts(
+    connection: Connection, tables: list[str], before: Mapping[str, int]
+) -> Iterator[TableCount]:
     changed = connection.execute(query("migrate/counters"), {"tables": tables}).fetchall()
     for schema, name, inserted, deleted in changed:
         # A row may be updated twice; xmin tells which rows this transaction wrote.
@@ -137,4 +138,5 @@ def _counts(connection: Connection, tables: list[str]) -> Iterator[TableCount]:
         ).format(sql.Identifier(schema, name))
         total, touched = connection.execute(rows).fetchone() or (0, 0)
         table = f"{schema}.{name}"
+        inserted = total - before[table] + deleted if table in before else inserted
         yield TableCount(table, inserted, touched - inserted, deleted, total - touched)

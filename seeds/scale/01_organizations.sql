@@ -39,8 +39,4 @@ cross join lateral (
             else 'FREE'
         end as plan
 ) as made
-where not exists (
-    select
-    from public.organizations as there
-    where there.id = made.stem || 'org000000000'
-);
+on conflict (id) do nothing;

@@ -25,9 +25,4 @@ cross join lateral (
         timestamptz '2023-01-02 08:00:00+00'
         + (k * 7919 % 900 + n * 17 % 80) * interval '24 hours' as begun
 ) as made
-where not exists (
-    select
-    from public.projects as there
-    where there.org_id = made.stem || 'org000000000'
-        and there.id = made.id
-);
+on conflict (org_id, id) do nothing;

@@ -29,9 +29,4 @@ cross join lateral (
         case when (k + n) % 10 = 0 then 8 else (k + n * 3) % 4 end as reached
 ) as made
 cross join lateral generate_series(0, made.reached) as g
-where not exists (
-    select
-    from public.workflows as there
-    where there.org_id = made.stem || 'org000000000'
-        and there.id = made.stem || 'w' || lpad(n::text, 10, '0') || g
-);
+on conflict (org_id, id) do nothing;

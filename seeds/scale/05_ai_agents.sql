@@ -17,9 +17,4 @@ cross join lateral (
         'cscale' || lpad(k::text, 7, '0') as stem,
         'cscale' || lpad(k::text, 7, '0') || 'a' || lpad(n::text, 11, '0') as id
 ) as made
-where not exists (
-    select
-    from public.ai_agents as there
-    where there.org_id = made.stem || 'org000000000'
-        and there.id = made.id
-);
+on conflict (org_id, id) do nothing;

@@ -17,12 +17,7 @@ select
 from public.workflows as flow
 where flow.id like 'cscale%'
     and flow.approved_at is not null
-    and not exists (
-        select
-        from public.audit_logs as there
-        where there.org_id = flow.org_id
-            and there.id = overlay(flow.id placing 'l' from 14 for 1)
-    );
+on conflict (org_id, id) do nothing;
 
 -- The planner needs statistics, and a load test should not have to wait for autovacuum.
 analyze

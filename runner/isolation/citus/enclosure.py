@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 
 import psycopg
-from psycopg.errors import Diagnostic
+from psycopg.pq import DiagnosticField
 from psycopg.pq.abc import PGresult
 
 from runner.isolation import untrusted
@@ -177,20 +177,18 @@ def commit(connection: Connection) -> Outcome | None:
     the first.
     """
     warnings: list[Outcome] = []
-
-    def note(warning: Diagnostic) -> None:  # readable now only
-        warnings.append(_of(warning))
-
-    connection.add_notice_handler(note)
+    shown = connection.pgconn.notice_handler
+    connection.pgconn.notice_handler = lambda result: warnings.append(_of(result))
     try:
         connection.execute("set local client_min_messages = warning")
         connection.execute("commit")
     except psycopg.Error as error:
-        if connection.closed or not error.sqlstate:
+        if connection.closed or not error.sqlstate or error.pgresult is None:
             raise
-        return next((w for w in warnings if w.sqlstate.startswith("23")), _of(error.diag))
+        found = _of(error.pgresult)
+        return next((w for w in warnings if w.sqlstate.startswith("23")), found)
     finally:
-        connection.remove_notice_handler(note)
+        connection.pgconn.notice_handler = shown
     return None
 
 
@@ -198,12 +196,11 @@ def _listed(results: Sequence[Sequence[PGresult]]) -> frozenset[str]:
     return frozenset(place for one in results for (place,) in execute.rows(one[-1]) if place)
 
 
-def _of(diag: Diagnostic) -> Outcome:
-    return Outcome(
-        sqlstate=diag.sqlstate or "?????",
-        message=diag.message_primary or "",
-        constraint=diag.constraint_name or "",
-    )
+def _of(result: PGresult) -> Outcome:
+    """Return an error, or a warning, as an outcome."""
+    fields = (DiagnosticField.SQLSTATE, DiagnosticField.MESSAGE_PRIMARY)
+    state_, message = ((result.error_field(name) or b"").decode() for name in fields)
+    return Outcome(sqlstate=state_ or "?????", message=message)
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def count(table: Table, filters: Sequence[Filter], at_most: int) -> tuple[sql.Co
     """Return the statement that counts rows up to a limit, and its parameters."""
     conditions, values = where(filters)
     text = sql.SQL(
-        "select count(*) from (select from {table} as r{where} limit {limit}) as counted"
+        "select count(*) from (select null from {table} as r{where} limit {limit}) as counted"
     ).format(
         table=table.identifier,
         where=_where(conditions),

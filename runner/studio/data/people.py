@@ -248,15 +248,23 @@ def _read(
     refusal: psycopg.Error | None = None
     for reader in (CONNECTED, *everywhere):
         try:
-            with session_as(source, reader) as connection:
-                tables = people_source.read(connection, made.config)
-                return tables, connection.execute(tables.statement(name), values).fetchall()
+            return _rows(source, reader, made.config, name, values)
+        except psycopg.errors.FeatureNotSupported:
+            return _rows(source, reader, made.config, f"{name}_ranked", values)
         except psycopg.errors.InsufficientPrivilege as error:
             refusal = refusal or error
         except CannotViewAs:
             continue
     assert refusal  # noqa: S101 - the connecting role can be viewed as
     raise refusal
+
+
+def _rows(
+    source: Source, reader: Person, config: Config, name: str, values: Mapping[str, Any]
+) -> tuple[PeopleSource, list[Any]]:
+    with session_as(source, reader) as connection:
+        tables = people_source.read(connection, config)
+        return tables, connection.execute(tables.statement(name), values).fetchall()
 
 
 def _found(source: Source, made: _Made, name: str, values: Mapping[str, Any]) -> _Found:

@@ -189,9 +189,20 @@ def session_as(source: Source, person: Person) -> Iterator[Connection]:
             ) as error:
                 refusal = error
             else:
+                _prepare(connection, source, person)
                 yield connection
         if refusal:  # only now, because quoting the names takes a query
             raise _cannot_view_as(connection, person, refusal)
+
+
+def _prepare(connection: Connection, source: Source, person: Person) -> None:
+    """Call what the project calls before each request, where the database has it."""
+    config = source.project.config
+    if config and config.pre_request and person.settings:
+        given = {"function": config.pre_request, "roles": [person.role]}
+        for name, call in connection.execute(query("isolation/pre_request"), given).fetchall():
+            if name:
+                connection.execute(call.encode())
 
 
 def connection_failed(error: Exception) -> bool:
