@@ -21,7 +21,8 @@ MARK = re.compile(
 )
 _SPLIT = (
     "Move the part that undoes it to {stem}.rollback.sql, and delete these marks. If the tool has "
-    "applied the file, record that: python -m runner baseline"
+    "applied the file, record that: python -m runner baseline\nOr rewrite the whole folder: "
+    "python -m runner import FOLDER --sql-dir NEW"
 )
 # A name, whose it is, and what to do.
 _NAMES = (

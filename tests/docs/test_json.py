@@ -73,6 +73,7 @@ def test_error_codes_are_documented() -> None:
 def test_examples_have_the_keys_and_types_that_are_printed(small: Checkout) -> None:
     assert small.database
     name = small.database.name
+    small.file("other/001_c.up.sql", "create table c ();")
     printed = {
         "plan": small.runner("plan", "--json"),
         "plan --sql": small.runner("plan", "--sql", "--json"),
@@ -87,6 +88,7 @@ def test_examples_have_the_keys_and_types_that_are_printed(small: Checkout) -> N
         "reset": small.runner("reset", "--yes-delete", name, "--json"),
         "baseline": small.runner("baseline", "--json"),
         "init": small.runner("init", "shop", "--json"),
+        "import": small.runner("import", "other", "--sql-dir", "sql/mine", "--json"),
         "new": small.runner("new", "add_b", "--json"),
         "": small.runner("apply", "--to", "7", "--json"),
         "down": small.runner("down", "--json", DATABASE_URL=""),

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from keyword import iskeyword
 from typing import Protocol, cast
 
 from runner.cli.context import Context
 
 NAMES = (
     *("up", "apply", "rollback", "seed", "status", "plan", "check", "verify", "studio", "report"),
-    *("types", "diagram", "init", "new", "psql", "url", "down", "baseline", "reset", "tenant"),
+    *("types", "diagram", "init", "new", "psql", "url", "down", "baseline", "import", "reset"),
+    "tenant",
 )
 
 
@@ -35,4 +37,4 @@ class Command(Protocol):
 
 
 def load(name: str) -> Command:
-    return cast("Command", import_module(f"runner.cli.commands.{name}"))
+    return cast("Command", import_module(f"runner.cli.commands.{name}{'_' * iskeyword(name)}"))

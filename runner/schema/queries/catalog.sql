@@ -838,7 +838,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     where fact.value is not null
         and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'default', 'type'))
     union all
-    -- What few columns have: how they are stored, and what the planner is told of them.
+    -- What few columns have: storage, and settings of the planner.
     select 'column', c.name, c.relation, fact.trait, fact.value, its.alter || fact.make, its.alter || fact.unmake
     from columns as c
     inner join pg_type as t on t.oid = c.atttypid
@@ -947,7 +947,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value)
     where fact.value is not null
     union all
-    -- What the planner is told of the columns of indexes, those of constraints too.
+    -- Settings of the planner for columns of indexes, also of those of constraints.
     select
         case when k.oid is null then 'index' else 'constraint' end,
         coalesce(k.name, quote_ident(n.nspname) || '.' || quote_ident(c.relname)), r.name, 'statistics',

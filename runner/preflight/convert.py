@@ -1,0 +1,277 @@
+"""Rewrite a folder of another migration tool as migrations and rollback files.
+
+The content stays as it is, byte for byte, without the tool's own marks. What cannot be converted is
+refused by name before anything is written: migrations in a programming language, and variables.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
+from runner.files import loader, statements
+from runner.files.loader import Migration
+from runner.migrate.migrator import Migrator
+from runner.preflight import foreign
+
+_CODE = re.compile(r"(?:[0-9].*|[VUR][0-9._]*__.*)\.(?:go|java|js|ts|mjs|cjs|kt|py|rb|cs|exs?)")
+_NAMES = (  # of Flyway; of golang-migrate and sqlx; of Postgrator; of the others
+    re.compile(r"(?P<kind>[VUR])(?P<version>[0-9][0-9._]*)?__(?P<words>.+)\.sql"),
+    re.compile(r"(?P<version>[0-9]+)(?:[_-](?P<words>.+))?\.(?P<kind>up|down)\.sql"),
+    re.compile(r"(?P<version>[0-9]+)\.(?P<kind>do|undo)(?:\.(?P<words>.+))?\.sql"),
+    re.compile(r"(?P<version>[0-9]+)[_.-](?P<words>.+?)(?P<kind>)\.sql"),
+)
+# A line that is a mark, and what it says.
+_MARK = re.compile(
+    r"""(?ix) [ \t]* (?:
+        --[ \t]* (?: \+(?:goose|migrate|micrate) | rambler ) [ \t]+ (?P<word> [^\r\n]*?)
+      | --[ \t]* migrate: (?P<dbmate> [^\r\n]*?)
+      | ----[ ] create[ ]above[ ]/[ ]drop[ ]below [ ]---- (?P<tern>)
+      | ----[ ] tern: [ ]? (?P<option> disable-tx) [ ]----
+      | --[ \t]* (?P<sqlx> no-transaction)
+      | --[ \t]* (?P<node> up|down) [ ]migration
+    ) [ \t\r\n]*""",
+)
+_OUTSIDE = ("disable-tx", "no transaction", "no-transaction", "notransaction", "transaction:false")
+_ALONE = re.compile(
+    r"(?is)(?:create|drop|reindex)\b.*\bconcurrently\b|(?:vacuum|alter\s+system)\b"
+    r"|(?:create|drop)\s+(?:database|tablespace)\b"
+)
+# A file of golang-migrate is often one transaction by its own words, as ours always is.
+_BEGIN = re.compile(r"(?i)\A((?:\s|--[^\n]*\n)*)begin(?:\s+(?:work|transaction))?\s*;[ \t]*\r?\n?")
+_COMMIT = re.compile(r"(?i)^[ \t]*commit(?:\s+(?:work|transaction))?\s*;\s*\Z", re.MULTILINE)
+_VARIABLES = (
+    (re.compile(r"(?im)^[ \t]*--[ \t]*\+goose[ \t]+envsub[ \t]+on\b"), "variables of goose"),
+    (re.compile(r"\{\{.*?\}\}"), "a template of tern"),
+    (re.compile(r"\$\{[\w:.-]+\}"), "a placeholder of Flyway"),
+)
+_DIRECTIVE = "-- transactional: false"
+_BOM = "\ufeff"
+
+
+@dataclass
+class Imported:
+    """A migration of another tool: its files, and the text for ours."""
+
+    version: tuple[int, ...]  # empty: a repeatable one of Flyway, which comes last
+    words: str
+    sources: list[Path] = field(default_factory=list)
+    up: str = ""
+    down: str = ""
+    id: str = ""  # ours
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The texts of its files, by name."""
+        down = {f"{self.id}.rollback.sql": self.down} if self.down.strip() else {}
+        return {f"{self.id}.sql": self.up, **down}
+
+
+def read(folder: Path) -> list[Imported]:
+    """Return the migrations of a folder of another tool, in its order, with ids of ours.
+
+    Raises UsageError for a folder without any, FileError for a file that cannot be converted.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"The folder {folder} does not exist", hint="Name the tool's folder.")
+    found: dict[tuple[tuple[int, ...], str], Imported] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() or path.name.startswith("."):
+            continue
+        if _CODE.fullmatch(path.name):
+            raise _refused(path, "is not SQL", "Write what it does as SQL, in its place.")
+        if path.suffix == ".sql":
+            _add(found, path)
+    ordered = sorted(found.values(), key=lambda each: (not each.version, each.version, each.words))
+    if not ordered:
+        raise UsageError(f"{folder} contains no migration of a tool that is known")
+    without = next((each for each in ordered if not each.up.strip()), None)
+    if without:
+        raise _refused(without.sources[0], "has no statements to apply", "Add or remove it.")
+    _number(ordered)
+    return ordered
+
+
+def write(migrations: Sequence[Imported], folder: Path) -> list[Path]:
+    """Write the files into a folder, which has none; return them. Raises FileError, UsageError."""
+    if folder.is_dir() and (there := sorted(folder.glob("*.sql"))):
+        raise UsageError(
+            f"{folder} has files already: {there[0].name}",
+            hint="Name an empty or a new folder: --sql-dir DIR",
+        )
+    check(migrations)
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for migration in migrations:
+            for name, text in migration.files.items():
+                with (folder / name).open("x", encoding="utf-8", newline="") as file:
+                    file.write(text)
+                written.append(folder / name)
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be written: {error.strerror}",
+            state=f"{len(written)} files were written.",
+        ) from None
+    return written
+
+
+def check(migrations: Sequence[Imported]) -> None:
+    """Raise FileError for what would not run here, with the file that it comes from."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for migration in migrations:
+            for file_name, text in migration.files.items():
+                (folder / file_name).write_bytes(text.encode("utf-8"))
+        by_id = {migration.id: migration for migration in migrations}
+        sources = [path for migration in migrations for path in migration.sources]
+        try:
+            for file in loader.read(folder):
+                sources = by_id[file.id].sources
+                _ = file.header, file.statements
+                if by_id[file.id].down.strip():
+                    _ = file.rollback.header, file.rollback.statements
+        except FileError as error:
+            why = error.message.replace(f"{folder}/", "")
+            of = [p for p in sources if any(m.id in why and p in m.sources for m in migrations)]
+            named = ", ".join(map(str, of or sources))
+            raise _refused(named, f"would not run here: {why}", error.hint) from None
+
+
+def applied(
+    migrator: Migrator, migrations: Sequence[Imported], files: Sequence[Migration]
+) -> Migration | None:
+    """Return the last of our files that the tool has applied, as its records say; else None."""
+    old = [_as_the_tool_names_it(migration) for migration in migrations]
+    places = [
+        old.index(one)
+        for table in foreign.tables(migrator.connection)
+        for one in (table.of(old, by_number=True) if table.applied else ())
+    ]
+    return files[max(places)] if places else None
+
+
+def _as_the_tool_names_it(migration: Imported) -> Migration:
+    path = migration.sources[0]
+    stem = re.sub(r"\.(?:up|down)\Z", "", path.stem)
+    number = migration.version[0] if migration.version else sys.maxsize
+    return Migration(path, stem, loader.number_of(str(number)))
+
+
+def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None:
+    match = next((m for name in _NAMES if (m := name.fullmatch(path.name))), None)
+    if not match or (match["kind"] in ("V", "U") and not match["version"]):
+        hint = "Move what is no migration out of the folder."
+        raise _refused(path, "does not have the name of a migration of a known tool", hint)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(path, f"cannot be read: {error}", "Save it as UTF-8.") from None
+    version = tuple(int(n) for n in re.findall("[0-9]+", match["version"] or ""))
+    while version and len(version) > 1 and version[-1] == 0:
+        version = version[:-1]  # 1.0 is 1
+    words = match["words"] or "migration"
+    key = (version, "" if version else words)
+    each = found.setdefault(key, Imported(version, words))
+    is_down = match["kind"] in ("U", "down", "undo")
+    if each.down if is_down else each.up:
+        raise _refused(path, f"has the number of {each.sources[0].name}", "Rename one of them.")
+    if match.re in _NAMES[1:3] and _BEGIN.match(text) and _COMMIT.search(text):
+        text = _COMMIT.sub("", _BEGIN.sub(r"\1", text))
+    up, down = _parts(path, text, is_flyway=match.re is _NAMES[0])
+    if is_down:
+        each.sources.append(path)
+        each.down = up
+        return
+    each.sources.insert(0, path)
+    each.words, each.up = words, up
+    each.down = down if down.strip() else each.down
+
+
+def _parts(path: Path, text: str, *, is_flyway: bool) -> tuple[str, str]:
+    """Return what applies and what undoes it, each with our directive where it needs one."""
+    parts: dict[str, list[str]] = {"up": [], "down": []}
+    outside = {*parts} if _conf(path) else set()
+    now, is_tern = "up", False
+    for line in text.splitlines(keepends=True):
+        mark = _MARK.fullmatch(line)
+        if not mark:
+            parts[now].append(line)
+            continue
+        said = next(value for value in mark.groups() if value is not None).lower()
+        is_tern = is_tern or mark["tern"] is not None
+        word = "down" if mark["tern"] is not None else said.partition(" ")[0]
+        now = word if word in parts else now
+        if any(option in said for option in _OUTSIDE):
+            outside |= {word} if word in parts else {*parts}
+    used = (True, is_tern, is_flyway)
+    for (variable, what), is_used in zip(_VARIABLES, used, strict=True):
+        if is_used and (match := variable.search(text)):
+            raise _refused(
+                path, f"has {what}: {match.group().strip()}", "Write the value in its place."
+            )
+    up, down = (_with_directive("".join(parts[p]), p in outside, path) for p in parts)
+    return up, down
+
+
+def _conf(path: Path) -> bool:
+    """Whether Flyway's settings of a file say that it runs outside a transaction."""
+    conf = path.with_name(f"{path.name}.conf")
+    if not conf.is_file():
+        return False
+    lines = [line.strip() for line in conf.read_text(encoding="utf-8").splitlines()]
+    other = [e for e in lines if e and not re.match(r"#|executeInTransaction\s*=", e)]
+    if other:
+        raise _refused(conf, f"has a setting that is unknown here: {other[0]}", "Remove it.")
+    return any(re.fullmatch(r"executeInTransaction\s*=\s*false", line) for line in lines)
+
+
+def _with_directive(text: str, outside: bool, path: Path) -> str:
+    """Return a text with our directive, if it runs outside a transaction, or can only there."""
+    if not (outside or _only_outside(text)) or not text.strip():
+        return text
+    end = "\r\n" if "\r\n" in text else "\n"
+    bom = _BOM if text.startswith(_BOM) else ""
+    return f"{bom}{_DIRECTIVE}{end}{text.removeprefix(_BOM)}"
+
+
+def _only_outside(text: str) -> bool:
+    """Whether a text has a statement that PostgreSQL refuses in a transaction."""
+    try:
+        return any(_ALONE.match(statement.text) for statement in statements.split(text))
+    except FileError:
+        return False  # `check` says why
+
+
+def _number(migrations: Sequence[Imported]) -> None:
+    """Give each an id: its own number where all have one of a kind, else the next."""
+    numbers = [str(m.version[0]) for m in migrations if len(m.version) == 1]
+    dates = [loader.DATE.match(number) is not None for number in numbers]
+    widths = {len(number) for number in numbers}
+    own = len(numbers) == sum(1 for m in migrations if m.version)
+    if not own or (any(dates) and not (all(dates) and len(widths) == 1)):
+        numbers = []
+    following = count(int(numbers[-1]) + 1 if numbers else 1)
+    width = max(4, *map(len, numbers)) if numbers else 4
+    for position, migration in enumerate(migrations):
+        has_own = position < len(numbers)
+        number = numbers[position] if has_own else str(next(following))
+        words = re.sub(r"[^\w.-]+", "_", migration.words)
+        migration.id = f"{number.zfill(width)}_{words}"
+
+
+def _refused(path: Path | str, what: str, hint: str) -> RunnerError:
+    return FileError(f"{path} cannot be converted: it {what}", hint=hint, state=NO_CHANGES)
+
+
+def listed(migrations: Sequence[Imported]) -> Iterator[tuple[str, str]]:
+    """Yield what each file becomes."""
+    for migration in migrations:
+        names = [path.name for path in migration.sources]
+        yield " + ".join(names), " + ".join(migration.files)

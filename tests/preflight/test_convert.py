@@ -1,0 +1,152 @@
+"""`import`: the files of other tools become files here, byte for byte, with what was applied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from checkout import Checkout
+from conftest import Database, one_server
+
+from runner.errors import RunnerError
+from runner.preflight import convert
+
+OUTSIDE = "-- transactional: false\n"
+INDEX = "create index concurrently i on a (b);\n"
+# The files of a tool, and those that they become.
+FOLDERS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "goose": (
+        {
+            "00001_a.sql": "-- Prose.\n-- +goose Up\n-- +goose StatementBegin\ncreate table a ();\n"
+            "-- +goose StatementEnd\n-- +goose down\ndrop table a;",
+            "00010_b.sql": f"-- +goose NO TRANSACTION\n-- +goose Up\n{INDEX}-- +goose Down\n",
+        },
+        {
+            "0001_a.sql": "-- Prose.\ncreate table a ();\n",
+            "0001_a.rollback.sql": "drop table a;",
+            "0010_b.sql": OUTSIDE + INDEX,
+        },
+    ),
+    "dbmate": (
+        {
+            "20240101120000_a.sql": "-- migrate:up\r\ncreate table a ();\r\n-- migrate:down\r\n"
+            "drop table a;\r\n",
+            "20240102120000_b.sql": f"-- migrate:up transaction:false\n{INDEX}-- migrate:down\n"
+            "drop index i;\n",
+        },
+        {
+            "20240101120000_a.sql": "create table a ();\r\n",
+            "20240101120000_a.rollback.sql": "drop table a;\r\n",
+            "20240102120000_b.sql": OUTSIDE + INDEX,
+            "20240102120000_b.rollback.sql": "drop index i;\n",
+        },
+    ),
+    "tern": (
+        {"001_a.sql": "create table a ();\n---- create above / drop below ----\ndrop table a;\n"},
+        {"0001_a.sql": "create table a ();\n", "0001_a.rollback.sql": "drop table a;\n"},
+    ),
+    "golang-migrate": (
+        {
+            "9_a.up.sql": "BEGIN;\ncreate table a ();\nCOMMIT;\n",
+            "9_a.down.sql": "drop table a;\n",
+            "10_b.up.sql": INDEX,
+        },
+        {
+            "0009_a.sql": "create table a ();\n",
+            "0009_a.rollback.sql": "drop table a;\n",
+            "0010_b.sql": OUTSIDE + INDEX,
+        },
+    ),
+    "sqlx": (
+        {"20240101120000_a.sql": f"-- no-transaction\n{INDEX}"},
+        {"20240101120000_a.sql": OUTSIDE + INDEX},
+    ),
+    "Flyway": (
+        {
+            "V1.2__b b.sql": "create table b ();\n",
+            "V1.10__c.sql": "vacuum;\n",
+            "V1__a.sql": "create table a ();\n",
+            "V1__a.sql.conf": "executeInTransaction=false\n",
+            "U1.2__b.sql": "drop table b;\n",
+            "R__v.sql": "create or replace view v as select 1 as a;\n",
+        },
+        {
+            "0001_a.sql": f"{OUTSIDE}create table a ();\n",
+            "0002_b_b.sql": "create table b ();\n",
+            "0002_b_b.rollback.sql": "drop table b;\n",
+            "0003_c.sql": f"{OUTSIDE}vacuum;\n",
+            "0004_v.sql": "create or replace view v as select 1 as a;\n",
+        },
+    ),
+}
+
+
+def folder(path: Path, files: dict[str, str]) -> Path:
+    path.mkdir()
+    for name, text in files.items():
+        (path / name).write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize("tool", FOLDERS)
+def test_files_of_another_tool_become_files_here(tool: str, tmp_path: Path) -> None:
+    theirs, ours = FOLDERS[tool]
+    read = convert.read(folder(tmp_path / "theirs", theirs))
+    written = convert.write(read, tmp_path / "new" / "ours")
+    assert {path.name: path.read_bytes().decode() for path in written} == ours
+    with pytest.raises(RunnerError, match="has files already"):
+        convert.write(read, tmp_path / "new" / "ours")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("00002_b.go", "package main", "00002_b.go cannot be converted: it is not SQL"),
+        ("V2__B.java", "class B {}", "V2__B.java cannot be converted: it is not SQL"),
+        ("2_b.sql", "-- +goose Up\n-- +goose ENVSUB ON\nselect '${X}';", "it has variables of"),
+        ("2_b.sql", "select {{.x}};\n---- create above / drop below ----\n", "a template of tern"),
+        ("V2__b.sql", "create table ${name} ();", "a placeholder of Flyway: ${name}"),
+        ("B2__b.sql", "create table b ();", "it does not have the name of a migration"),
+        ("notes.sql", "select 1;", "it does not have the name of a migration"),
+        ("1_b.sql", "create table b ();", "it has the number of 1_a.sql"),
+        ("2_b.sql", "-- +goose Up\n-- +goose Down\ndrop table b;\n", "it has no statements"),
+        ("2_b.sql", "create table b (); commit;", "it would not run here: 0002_b.sql"),
+        ("2_b.sql", "-- depends: x\ncreate table b ();", "would not run here: 0002_b.sql depends"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused_by_name(
+    name: str, text: str, why: str, tmp_path: Path
+) -> None:
+    theirs = folder(tmp_path / "theirs", {"1_a.sql": "create table a ();", name: text})
+    with pytest.raises(RunnerError) as caught:
+        convert.write(convert.read(theirs), tmp_path / "ours")
+    assert why in caught.value.message, caught.value.message
+    assert str(tmp_path / "theirs" / name) in caught.value.message
+    assert not (tmp_path / "ours").exists()
+
+
+@one_server
+def test_what_the_tool_has_applied_is_recorded(tmp_path: Path, empty_database: Database) -> None:
+    checkout = Checkout(tmp_path, empty_database)
+    for name, text in {
+        "V1__a.sql": "create table a (b int);\n",
+        "V1.1__b.sql": "create table b (b int);\n",
+        "V2__c.sql": "create table c (b int);\n",
+    }.items():
+        checkout.file(f"theirs/{name}", text)
+    with empty_database.connect(autocommit=True) as conn:
+        conn.execute(
+            "create table flyway_schema_history (installed_rank int, script text, success boolean);"
+            "insert into flyway_schema_history values (1, 'V1__a.sql', true),"
+            " (2, 'V1.1__b.sql', true); create table a (b int)"
+        )
+        listed = checkout.runner("import", "theirs", "--dry-run")
+        assert "V1.1__b.sql  0002_b.sql" in listed.out
+        assert not (tmp_path / "sql").exists()
+        differs = checkout.runner("import", "theirs", "--sql-dir", "early")
+        assert (differs.code, "table public.b: in the files and not here" in differs.err) == (1, 1)
+        conn.execute("create table b (b int)")
+        done = checkout.runner("import", "theirs")
+        assert (done.code, "recorded as applied: up to 0002_b" in done.out) == (0, True), done.err
+    assert "applied  0002_b" in (shown := checkout.runner("status").out)
+    assert "pending  0003_c" in shown
