@@ -107,4 +107,16 @@ platform_roles as (
     from all_schemas as s
     cross join me
     where s.is_platforms and s.nspowner <> me.oid
+    union
+    -- supabase_admin may own nothing in this database, and has default privileges.
+    select r.oid
+    from pg_roles as r
+    cross join me
+    where r.rolname ~ '^supabase_'
+        and r.oid <> me.oid
+        and exists (
+            select from all_schemas as s
+            inner join pg_roles as o on o.oid = s.nspowner
+            where s.is_platforms and o.rolname ~ '^supabase_'
+        )
 )
