@@ -146,10 +146,9 @@ def _read_env_file(named: str | None) -> dict[str, str]:
 
 def _sources_in_yoyo_ini(sql_dir: Path) -> list[str]:
     """Return the folders in sql_dir among the `sources` of the current folder's yoyo.ini."""
-    try:
-        found = _YOYO_SOURCES.search(Path("yoyo.ini").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return []
+    ini = Path("yoyo.ini")
+    text = ini.read_text(encoding="utf-8", errors="replace") if ini.is_file() else ""
+    found = _YOYO_SOURCES.search(text)
     paths = [Path(word) for word in (found[1] if found else "").split()]
     return [path.name for path in paths if path.parent == sql_dir]
 

@@ -19,6 +19,7 @@ NUMBER = r"[0-9]{8}_[0-9]{2,}(?=_[A-Za-z0-9]{5}(?:[-.]|\Z))|[0-9]+"
 DATE = re.compile(r"(?:19|20)[0-9]{2}[01][0-9][0-3][0-9]")
 _NAME = re.compile(rf"(?P<number>{NUMBER})[_.-](?P<rest>[\w.-]+)\Z")
 _NOT_IN_NAME = re.compile(r"[^\w.-]")
+_SOURCE = re.compile(r"\w[\w-]*")
 _ROLLBACK = ".rollback.sql"
 _LONGEST_ID = 255  # yoyo's column
 
@@ -70,16 +71,15 @@ def source_of(id_: str) -> str:
 def read(folder: Path, sources: Iterable[str] = ()) -> list[Migration]:
     """Return the migrations of a folder in the order in which they are applied.
 
-    `sources`: folders in it, each with numbers of its own, whose files are among them: each after
-    the files that it depends on and the file before it in its source; without any such dependency
-    on the folder's own files, after all of these.
+    `sources`: folders in it, with numbers of their own. A file of one comes after those that it
+    depends on and the one before it; if no file of the folder itself is such, after all of these.
 
     Raises UsageError when a folder does not exist or has none, FileError for a file that looks
     like a migration and is not one: no run may silently skip a file.
     """
     found = _read(folder, "")
     for source in sorted(set(sources)):
-        found += _read(folder / source, f"{source}/")
+        found += _read(folder_of(folder, source), f"{source}/")
     by_name: dict[str, Migration] = {}
     for file in found:
         if (other := by_name.setdefault(file.name, file)) is not file:
@@ -90,12 +90,19 @@ def read(folder: Path, sources: Iterable[str] = ()) -> list[Migration]:
     return _place(_sort(found))
 
 
+def folder_of(folder: Path, source: str) -> Path:
+    if not _SOURCE.fullmatch(source):
+        hint = f"It is the name of a folder in {folder}, without a path."
+        raise UsageError(f"{source!r} cannot be a source of migrations", hint=hint)
+    return folder / source
+
+
 def with_recorded(files: Sequence[Migration], ids: Iterable[str]) -> list[Migration]:
     """Return the files, and those of each further source that recorded ids are of, if it exists."""
     known = {file.source for file in files}
     folder = next((file.path.parent for file in files if not file.source), None)
-    others = {source_of(id_) for id_ in ids} - known
-    found = [name for name in others if folder and name and (folder / name).is_dir()]
+    others = filter(_SOURCE.fullmatch, {source_of(id_) for id_ in ids} - known)
+    found = [name for name in others if folder and (folder / name).is_dir()]
     return read(folder, known - {""} | {*found}) if folder and found else list(files)
 
 
@@ -246,8 +253,6 @@ def _sort(found: list[Migration]) -> list[Migration]:
 
 def _place(ordered: list[Migration]) -> list[Migration]:
     """Move the files of further sources from the end to after what they depend on."""
-    if not ordered[-1].source:
-        return ordered
     at: dict[str, int] = {}  # by id, or source: after which of the folder's own files
     for index, file in enumerate(ordered):
         after = [at[id_] for id_ in (*file.depends(at), file.source) if id_ in at]

@@ -43,7 +43,7 @@ def prepare(sql_dir: Path, source: str = "") -> tuple[Path, list[loader.Migratio
 
     Raises OSError, UsageError and FileError.
     """
-    folder = sql_dir / source
+    folder = loader.folder_of(sql_dir, source) if source else sql_dir
     sql_dir.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
     if not any(sql_dir.glob("*.sql")):

@@ -254,6 +254,9 @@ def test_sources_that_contradict_each_other_are_refused(two_sources: Path) -> No
     with pytest.raises(UsageError, match=r"absent does not exist") as missing:
         loader.read(two_sources, ["absent"])
     assert "new --with absent NAME" in missing.value.hint
+    for odd in ("../more", "..", "a/b", ""):
+        with pytest.raises(UsageError, match="cannot be a source of migrations"):
+            loader.read(two_sources, [odd])
     write_files(two_sources, _0004_d="depends: more/0001_x")
     with pytest.raises(FileError, match="depends on more/0001_x, which does not exist"):
         loader.read(two_sources, ["more"])

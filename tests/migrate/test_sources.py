@@ -131,6 +131,8 @@ def test_other_commands_take_a_further_source(
             (checkout.folder / "sql" / f"{name}{ending}").unlink()
     assert done(run("apply", "--with", "moved", "--renumbered")) == ["moved/0001_x"]
     assert checkout.applied() == ["0001_a", "0002_b", "moved/0001_x"]
+    assert run("new", "x", "--with", "../up")["exit_code"] == 64
+    assert not (checkout.folder / "up").exists()
     error = run("apply", "--with", "nowhere")["error"]
     assert error["exit_code"] == 64
     assert "sql/nowhere does not exist" in error["message"]
