@@ -128,7 +128,7 @@ def _counts(
     connection: Connection, tables: list[str], before: Mapping[str, int]
 ) -> Iterator[TableCount]:
     changed = connection.execute(query("migrate/counters"), {"tables": tables}).fetchall()
-    for schema, name, inserted, deleted in changed:
+    for schema, name, counted, deleted in changed:
         # A row may be updated twice; xmin tells which rows this transaction wrote.
         rows = sql.SQL(
             "select count(*), count(*) filter (where xmin = pg_current_xact_id_if_assigned()::xid)"
@@ -136,5 +136,5 @@ def _counts(
         ).format(sql.Identifier(schema, name))
         total, touched = connection.execute(rows).fetchone() or (0, 0)
         table = f"{schema}.{name}"
-        inserted = total - before[table] + deleted if table in before else inserted
+        inserted = total - before[table] + deleted if table in before else counted
         yield TableCount(table, inserted, touched - inserted, deleted, total - touched)

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import SQL_DIR, Database, migration_files
+from conftest import SQL_DIR, Database
 
 from citus.conftest import Cluster
 from runner.errors import DatabaseUnreachable, ProofError
-from runner.files import statements
 from runner.isolation import project, proof
 from runner.isolation.citus.committed import SCHEMA
 from runner.isolation.probes import generic
@@ -43,24 +42,9 @@ WEAKENINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def template(cluster: Cluster) -> Iterator[str]:
-    """A database with the schema and its overlay, to copy."""
-    files = [*migration_files(), *sorted(OVERLAY.glob("*.sql"))]
-    with cluster.database() as made:
-        with made.connect() as conn:
-            for file in files:
-                if not file.name.endswith(".rollback.sql"):
-                    for statement in statements.split(file.read_text(encoding="utf-8")):
-                        conn.execute(statement.text.encode())
-                    conn.commit()
-        with cluster.template(made) as name:
-            yield name
-
-
 @pytest.fixture
-def database(cluster: Cluster, template: str) -> Iterator[Database]:
-    with cluster.database(of=template) as made:
+def database(cluster: Cluster, distributed: str) -> Iterator[Database]:
+    with cluster.database(of=distributed) as made:
         yield made
 
 
