@@ -15,6 +15,7 @@ import psycopg
 from psycopg.pq import DiagnosticField
 from psycopg.pq.abc import PGresult
 
+from runner import signals
 from runner.isolation import untrusted
 from runner.isolation.citus import checked_at_the_end, distributed
 from runner.isolation.citus.committed import CommittedRows
@@ -217,5 +218,8 @@ def enclosed(connection: Connection, limits: TransactionLimits) -> Iterator[Encl
         try:
             yield enclosure
         finally:
-            enclosure.undo()
-            enclosure.rows.remove()
+            with signals.deferred():  # a second Ctrl-C must not leave the rows
+                try:
+                    enclosure.undo()
+                finally:
+                    enclosure.rows.remove()
