@@ -50,7 +50,7 @@ def test_seeds_are_counted_on_the_workers(database: Database) -> None:
 
 def test_studio_shows_each_person_their_own_rows(database: Database) -> None:
     load(database)
-    with running_studio(database.conninfo) as studio:
+    with running_studio(database.conninfo()) as studio:
         front = studio.get("")
         pages = {who: studio.get(f"as/{who}/tables/projects") for who in (MAREN, WILMA)}
         compared = studio.get(f"as/{MAREN}/comparison?count=all").text
