@@ -40,10 +40,7 @@ class TableCount:
 
 
 def read(folder: Path, *, optional: bool = False) -> list[SqlFile]:
-    """Return the seed files in the order of their names. Raises UsageError when there is none.
-
-    `optional`: there may be none, and no folder.
-    """
+    """Return the seed files by name. Raises UsageError if there are none, unless `optional`."""
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [p for p in names if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
     if not files and not (optional and (folder.is_dir() or not folder.exists())):
@@ -90,7 +87,7 @@ def _load_all(
     connection, run_state = migrator.connection, migrator.run_state
     more = [f"set local {name} = {value}" for name, value in parameters.items()]
     loaded: list[Done] = []
-    before = dict(connection.execute(query("migrate/totals"), {"tables": tables}).fetchall())
+    before: dict[str, int] = dict(connection.execute(query("migrate/totals"), {"tables": tables}))
     # What the session counted in earlier transactions; it is flushed before the next one begins.
     transactional.send(connection, "select pg_stat_force_next_flush()")
     transactional.send(connection, "begin")

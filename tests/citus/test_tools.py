@@ -59,7 +59,9 @@ def test_studio_shows_each_person_their_own_rows(database: Database) -> None:
     assert "cannot" not in compared and "4" in compared
     assert pages[MAREN].body.count('<tr id="r.') == pages[WILMA].body.count('<tr id="r.') == 4
     with database.connect() as conn:
-        listed = dict(conn.execute("select name, left(org_id, 5) from public.projects").fetchall())
+        listed: dict[str, str] = dict(
+            conn.execute("select name, left(org_id, 5) from public.projects").fetchall()
+        )
     for name, org in listed.items():
         own, other = (MAREN, WILMA) if org == "csker" else (WILMA, MAREN)
         assert name in pages[own].body and name not in pages[other].body
