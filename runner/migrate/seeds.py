@@ -40,10 +40,7 @@ class TableCount:
 
 
 def read(folder: Path, *, optional: bool = False) -> list[SqlFile]:
-    """Return the seed files in the order of their names. Raises UsageError when there is none.
-
-    `optional`: there may be none, and no folder.
-    """
+    """Return the seed files by name. Raises UsageError if there are none, unless `optional`."""
     names = sorted(folder.iterdir()) if folder.is_dir() else []
     files = [p for p in names if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
     if not files and not (optional and (folder.is_dir() or not folder.exists())):
@@ -90,7 +87,7 @@ def _load_all(
     connection, run_state = migrator.connection, migrator.run_state
     more = [f"set local {name} = {value}" for name, value in parameters.items()]
     loaded: list[Done] = []
-    before = dict(connection.execute(query("migrate/totals"), {"tables": tables}).fetchall())
+    before: dict[str, int] = dict(connection.execute(query("migrate/totals"), {"tables": tables}))
     # What the session counted in earlier transactions; it is flushed before the next one begins.
     transactional.send(connection, "select pg_stat_force_next_flush()")
     transactional.send(connection, "begin")
@@ -130,7 +127,7 @@ def _counts(
     connection: Connection, tables: list[str], before: Mapping[str, int]
 ) -> Iterator[TableCount]:
     changed = connection.execute(query("migrate/counters"), {"tables": tables}).fetchall()
-    for schema, name, inserted, deleted in changed:
+    for schema, name, counted, deleted in changed:
         # A row may be updated twice; xmin tells which rows this transaction wrote.
         rows = sql.SQL(
             "select count(*), count(*) filter (where xmin = pg_current_xact_id_if_assigned()::xid)"
@@ -138,5 +135,5 @@ def _counts(
         ).format(sql.Identifier(schema, name))
         total, touched = connection.execute(rows).fetchone() or (0, 0)
         table = f"{schema}.{name}"
-        inserted = total - before[table] + deleted if table in before else inserted
+        inserted = total - before[table] + deleted if table in before else counted
         yield TableCount(table, inserted, touched - inserted, deleted, total - touched)

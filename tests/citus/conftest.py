@@ -16,8 +16,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Database, Server
+from conftest import SQL_DIR, Database, Server, migration_files
 
+from runner.files import statements
 from runner.postgres.embedded import os_user
 from runner.preflight import temporary_server
 
@@ -186,3 +187,18 @@ def citus_database(cluster: Cluster, citus_template: str) -> Iterator[Database]:
     """A copy of it for one test."""
     with cluster.database(of=citus_template) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def distributed(cluster: Cluster) -> Iterator[str]:
+    """A database with the schema and the overlay of sql/citus/, to copy."""
+    overlay = sorted((SQL_DIR / "citus").glob("*.sql"))
+    files = [f for f in (*migration_files(), *overlay) if not f.name.endswith(".rollback.sql")]
+    with cluster.database() as made:
+        with made.connect() as conn:
+            for file in files:
+                for statement in statements.split(file.read_text(encoding="utf-8")):
+                    conn.execute(statement.text.encode())
+                conn.commit()
+        with cluster.template(made) as name:
+            yield name

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.pq import DiagnosticField
 from psycopg.pq.abc import PGresult
 
+from runner import signals
 from runner.isolation import untrusted
 from runner.isolation.citus import checked_at_the_end, distributed
 from runner.isolation.citus.committed import CommittedRows
@@ -59,6 +60,7 @@ class EachAlone(Enclosure):
         self.rows = CommittedRows(second)
         self.later = checked_at_the_end(connection)
         self._state: frozenset[str] = frozenset()
+        self._ids: list[str] = []  # of the tenants
         self._reads: list[str] = []  # of all places
         self._looks: list[str] = []  # of those that another session has not changed
         self._unseen: frozenset[str] = frozenset()  # places in tables that are not distributed
@@ -81,6 +83,7 @@ class EachAlone(Enclosure):
     def ready(self, fixture: Fixture, snapshot: Snapshot) -> None:
         """Prepare to look at the rows, and to put them back."""
         self._state = snapshot.state
+        self._ids = list(fixture.ids.values())
         self.rows.remember(fixture, snapshot)
         on_workers = distributed(self._connection)
         numbers = set()
@@ -116,7 +119,7 @@ class EachAlone(Enclosure):
             if attempt.watch and not outcome.sqlstate:
                 tag = (results[place][-1].command_status or b"").decode()
                 outcome = replace(outcome, places=self._places(tag, outcome))
-            elif attempt.refused and outcome.rows and not outcome.sqlstate:
+            elif self._must_fail(attempt) and outcome.rows and not outcome.sqlstate:
                 outcome = self._committed(outcome)
             if end == []:
                 connection.execute("rollback")
@@ -125,6 +128,10 @@ class EachAlone(Enclosure):
                 raise
             raise lost(error, TransactionLimits.shared(SLOWEST)) from None
         return outcome
+
+    def _must_fail(self, attempt: Attempt) -> bool:
+        """Whether its success is to be committed, which it may be: it names rows of the proof."""
+        return attempt.refused and any(tenant in attempt.sql for tenant in self._ids)
 
     def _committed(self, outcome: Outcome) -> Outcome:
         """Return the outcome at the commit of the open transaction: constraints may be deferred."""
@@ -217,5 +224,8 @@ def enclosed(connection: Connection, limits: TransactionLimits) -> Iterator[Encl
         try:
             yield enclosure
         finally:
-            enclosure.undo()
-            enclosure.rows.remove()
+            with signals.deferred():  # a second Ctrl-C must not leave the rows
+                try:
+                    enclosure.undo()
+                finally:
+                    enclosure.rows.remove()

@@ -43,7 +43,8 @@ class StepsOfRoles(Steps):
         super().__init__(probe, project, names)
         assert isinstance(probe.enclosure, EachAlone)  # noqa: S101 - the only one of Citus
         self._rows = probe.enclosure.rows
-        self._ids = list(probe.fixture.ids.values())
+        unused = (values.get("new_id", "") for values in probe.fixture.named.values())
+        self._ids = [*probe.fixture.ids.values(), *filter(None, unused)]
         self._open = False  # a transaction
         self._has_written = False  # rows of the proof alone, so far, if it may be committed
         self._may_commit = True
@@ -72,36 +73,45 @@ class StepsOfRoles(Steps):
 
     def _step(self, ready: Ready) -> _Result:
         last, self._role = self._role, self.role(ready.step)
+        refused_at_end = any(code.startswith("23") for code in ready.step.expected)
         if self._owner_of_objects not in (None, self._role):
             return _untried(_OBJECTS)
-        if self._role != last and not self._may_commit:  # locks on objects, or rows not committed
-            self._end()
-        refused_at_end = any(code.startswith("23") for code in ready.step.expected)
+        if self._role != last and not self._may_commit:
+            if self._has_written:
+                return _untried(_OTHER)
+            self._end()  # what it has locked, another role would wait for
         if refused_at_end and self._has_written and self._may_commit and not self._commit():
             return _untried(_OTHER)
         result = self._tried(ready)
-        if result[0].sqlstate == OTHER_ROLE:
-            if not self._has_written:  # all of it failed
-                self._end()
-            elif not (self._may_commit and self._commit()):
-                return _untried(_OTHER)
+        if result[0].sqlstate == OTHER_ROLE and self._make_way():
             result = self._tried(ready)
-        outcome = result[0]
-        if outcome.sqlstate == _INTERNAL and _REFUSED.search(outcome.message):
-            outcome = replace(outcome, sqlstate=UNSUPPORTED)
-            result = (outcome, *result[1:])
-        elif "permission denied" in outcome.message:  # by a worker, whose error is part of another
-            result = (replace(outcome, sqlstate="42501"), *result[1:])
-        if outcome.sqlstate == "42704" and "configuration parameter" in outcome.message:
-            return _untried(_SETTING)
-        if refused_at_end and not outcome.sqlstate and not self._is_expected(ready, outcome):
+        if reason := _reason(ready, result[0]):
+            return _untried(reason)
+        if refused_at_end and self._could_be_kept(ready, result[0]):
             refused = commit(self._connection)
             self._has_committed = self._has_committed or refused is None
             result = (refused, False, "") if refused else result
             self._end()
-        if outcome.sqlstate == UNSUPPORTED and not _may_fail(ready):
-            return _untried(outcome.message)
         return result
+
+    def _make_way(self) -> bool:
+        """End the transaction for another role, and keep what was written; whether that worked."""
+        if self._has_written:
+            return self._may_commit and self._commit()
+        self._end()  # all of it has failed
+        return True
+
+    def _could_be_kept(self, ready: Ready, outcome: Outcome) -> bool:
+        """Whether a statement worked that was to fail, and only a deferred constraint can refuse.
+
+        It is committed to see that, so only if it names rows of the proof.
+        """
+        word = "rows" if outcome.rows else "nothing"
+        expected = {word, "done"} & set(ready.step.expected)
+        return not (outcome.sqlstate or expected) and self._names_rows(ready.sql)
+
+    def _names_rows(self, statement: str) -> bool:
+        return any(tenant in statement for tenant in self._ids)
 
     def _tried(self, ready: Ready) -> _Result:
         """Run one step in the open transaction, or in a new one."""
@@ -109,9 +119,9 @@ class StepsOfRoles(Steps):
             self._connection.execute("begin")
             self._open = True
         if ready.copies:
-            result = self.copy(ready)
-            self._may_commit = self._may_commit and bool(result[0].sqlstate)
-            return result
+            outcome, own, response = self.copy(ready)
+            self._may_commit = self._may_commit and bool(outcome.sqlstate)
+            return _plain(outcome), own, response
         enters, statements = self.entering(ready.step), self.statements(ready)
         results = execute.pipeline(
             self._connection, [*enters, "savepoint step", "", *statements, ""]
@@ -122,7 +132,7 @@ class StepsOfRoles(Steps):
         if error := execute.failed(done):
             self._connection.execute("rollback to savepoint step")
             outcome, own, response = failed(error)
-            return outcome, own, _SHARD.sub("", response)
+            return _plain(outcome), own, _SHARD.sub("", response)
         for one, statement in zip(done, statements, strict=True):
             self._note(ready, (one[-1].command_status or b"").decode(), statement)
         last: pq.abc.PGresult = done[-1][-1]
@@ -136,14 +146,9 @@ class StepsOfRoles(Steps):
                 self._owner_of_objects = self._role
         elif tag.startswith(_OF_ROWS) and not tag.endswith(" 0"):
             self._has_written = True
-            named = any(tenant in statement for tenant in self._ids)
             expected = {"rows", "done", "own"} & set(ready.step.expected)
+            named = self._names_rows(statement)
             self._may_commit = self._may_commit and named and bool(expected)
-
-    @staticmethod
-    def _is_expected(ready: Ready, outcome: Outcome) -> bool:
-        word = "rows" if outcome.rows else "nothing"
-        return bool({word, "done"} & set(ready.step.expected))
 
     def _commit(self) -> bool:
         """Commit the rows for the next step; whether that worked."""
@@ -159,8 +164,23 @@ class StepsOfRoles(Steps):
         self._may_commit, self._owner_of_objects = True, None
 
 
-def _may_fail(ready: Ready) -> bool:
-    return not {"rows", "done", "own", "same"}.issuperset(ready.step.expected)
+def _plain(outcome: Outcome) -> Outcome:
+    """Return an error with the code that PostgreSQL has for it."""
+    if outcome.sqlstate == _INTERNAL and _REFUSED.search(outcome.message):
+        return replace(outcome, sqlstate=UNSUPPORTED)
+    if "permission denied" in outcome.message:  # by a worker, within an error of the connection
+        return replace(outcome, sqlstate="42501")
+    return outcome
+
+
+def _reason(ready: Ready, outcome: Outcome) -> str:
+    """Return why an outcome says nothing; empty if it does."""
+    if outcome.sqlstate == OTHER_ROLE:
+        return _OTHER
+    if outcome.sqlstate == "42704" and "configuration parameter" in outcome.message:
+        return _SETTING
+    may_fail = not {"rows", "done", "own", "same"}.issuperset(ready.step.expected)
+    return outcome.message if outcome.sqlstate == UNSUPPORTED and not may_fail else ""
 
 
 def _untried(reason: str) -> _Result:

@@ -137,6 +137,7 @@ class Findings:
                 .format(name, value)
                 .as_string(self.connection)
             )
+        lines += filter(None, [caller.identity.request and f"{caller.identity.request};"])
         return "\n".join(("begin;", *lines, f"{statement};", "rollback;"))
 
     # --- causes ------------------------------------------------------------------------------

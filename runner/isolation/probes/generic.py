@@ -84,7 +84,8 @@ def prepared(
             hint="Connect as the tables' owner, if that is no superuser; or look at that object, "
             "and drop it or give it to the tables' owner.",
         )
-    report(Working("rows of two tenants"))
+    committed = ", which are committed until the end" if enclosure.note else ""
+    report(Working(f"rows of two tenants{committed}"))
     try:
         with enclosure.making():
             made = maker.make(
