@@ -247,11 +247,10 @@ def _queries() -> dict[str, tuple[str, str]]:
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
     assert count == 3, count  # noqa: S101 - relations, functions, types
     names = query("preflight/names")
-    versions = query("preflight/catalog_versions").replace("{versions}", query("schema/versions"))
     return {
         "all": ("", catalog),
         "facts": ("(oid[])", facts),
         "names": ("(oid[])", names.replace("{given}", "select unnest($1)")),
         "all names": ("", names.replace("{given}", _EVERY_OID)),
-        "versions": ("", snapshot.scoped(versions)),
+        "versions": ("", snapshot.scoped(query("preflight/catalog_versions"))),
     }

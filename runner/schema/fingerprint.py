@@ -21,7 +21,8 @@ the runner's catalog. To look once, and remember the result: python -m runner ap
 def store_sql() -> str:
     """Return the statements that store the fingerprint with the newest log entry."""
     keep = query("schema/store_fingerprint").replace("{fingerprint}", snapshot.fingerprint_sql())
-    return f"{snapshot.PIN}; {keep}; {snapshot.UNPIN}"  # deferred triggers run after this
+    # Deferred triggers run after this.
+    return f"{snapshot.PIN}; {snapshot.scoped(keep)}; {snapshot.UNPIN}"
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,13 @@ def changed_since(connection: Connection, report: Report = silent) -> Changed | 
     format or major version, or a lock does not let the catalog be read. The last two are reported.
     """
     try:
-        row = connection.execute(query("schema/stored_fingerprint")).fetchone()
+        stored = snapshot.scoped(query("schema/stored_fingerprint"))
+        row = connection.execute(stored.encode()).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return None
-    if row is None or not row[0]:
+    if row is None or not row[0] or row[3]:
         return None
-    stored, after, since = row
+    stored, after, since, _ = row
     try:
         now = snapshot.fingerprint(connection)
     except LockTimeout as error:

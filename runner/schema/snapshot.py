@@ -14,7 +14,7 @@ from runner.errors import NO_CHANGES, LockTimeout
 from runner.postgres.connection import Connection
 from runner.queries import query
 
-# What changes how PostgreSQL writes names, constants and definitions.
+# What changes how PostgreSQL writes names, constants and definitions; and JIT.
 _PINNED = {
     "search_path": "pg_catalog, pg_temp",
     "quote_all_identifiers": "off",
@@ -24,11 +24,11 @@ _PINNED = {
     "intervalstyle": "'postgres'",
     "bytea_output": "'hex'",
     "extra_float_digits": "1",
+    "jit": "off",  # to compile the query takes longer than to run it
 }
 PIN = "; ".join(f"set local {name} = {value}" for name, value in _PINNED.items())
 UNPIN = "; ".join(f"reset {name}" for name in _PINNED)
 
-_LOCK_TIMEOUT = "2s"  # of reading the catalog: a definition may need a table that is locked
 OF_OTHERS = " of another role"  # ends the kind of what files do not make
 Object = tuple[str, str]  # kind and name
 
@@ -82,7 +82,8 @@ def take(connection: Connection) -> Snapshot:
 
 
 def scoped(text: str) -> str:
-    """Return a query with the common table expressions of queries/scope.sql for `{scope}`."""
+    """Return a query with the expressions of queries/scope.sql and versions.sql in its braces."""
+    text = text.replace("{versions}", query("schema/versions"))
     return text.replace("{scope}", query("schema/scope"))
 
 
@@ -93,10 +94,7 @@ def read(connection: Connection, text: str) -> list[Fact]:
 
 
 def fingerprint(connection: Connection) -> str:
-    """Return format, major version and SHA-256 of the facts as they are now.
-
-    Equal for equal catalogs on one major version, independent of who owns the objects.
-    """
+    """Return format, major version and SHA-256 of the facts, whoever owns the objects."""
     return str(_rows(connection, fingerprint_sql())[0][0])
 
 
@@ -108,7 +106,8 @@ def fingerprint_sql() -> str:
 def _rows(connection: Connection, text: str) -> list[tuple[Any, ...]]:
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"{PIN}; set local lock_timeout = '{_LOCK_TIMEOUT}'".encode())
+            # A definition may need a table that is locked.
+            connection.execute(f"{PIN}; set local lock_timeout = '2s'".encode())
             return connection.execute(text.encode()).fetchall()
     except psycopg.errors.LockNotAvailable:
         locked = connection.execute(query("schema/exclusive_locks")).fetchall()

@@ -12,6 +12,7 @@ from runner.postgres.connection import Connection
 from runner.preflight import catalog_changes
 from runner.preflight.catalog_changes import CatalogChanges, take
 from runner.queries import query
+from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 # Each changes a fact of an object that exists already, of many kinds.
@@ -153,10 +154,14 @@ def test_catalog_is_known_after_each_statement(
         assert len(whole) < len(every) / 2
         assert changes.since() is None
         assert changes.catalog is before
+        facts, digest = before.snapshot().facts, _digest(conn)
         for statement in every:
             other.execute(statement.text.encode())
             changes.since()
-            assert changes.catalog.snapshot().facts == take(conn).facts, statement.text
+            had, facts = (facts, digest), take(conn).facts
+            assert changes.catalog.snapshot().facts == facts, statement.text
+            digest = _digest(conn)
+            assert had[0] == facts or had[1] != digest, statement.text
             conn.rollback()
         assert not before.difference(changes.catalog)
 
@@ -172,3 +177,12 @@ def test_versions_are_of_every_catalog_that_facts_come_from(database: Database) 
     )
     # What a role may do is written beside it, or beside the object; the others are only named.
     assert read - known == {"pg_shdepend", "pg_largeobject", "pg_user_mapping"}
+
+
+def _digest(connection: Connection) -> str:
+    """Return the number by which `status` sees that nothing was changed."""
+    digest = (
+        "with {versions} select bit_xor(hashint8extended(version, owner::bigint)) from versions"
+    )
+    [(number,)] = connection.execute(snapshot.scoped(digest).encode())
+    return str(number)

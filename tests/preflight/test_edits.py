@@ -8,6 +8,9 @@ import pytest
 from checkout import Checkout
 from conftest import Database, one_server
 
+from runner.postgres.connection import Connection
+from runner.schema import fingerprint, snapshot
+
 pytestmark = one_server
 
 SHOPS = """\
@@ -156,3 +159,33 @@ def test_rollback_records_the_fingerprint(checkout: Checkout) -> None:
 def test_incomparable_fingerprint_is_not_a_change(checkout: Checkout, kept: str) -> None:
     checkout.do(f"update yoyo._yoyo_log set fingerprint = {kept}")
     assert checkout.runner("status").code == 0
+
+
+def test_facts_are_compared_only_after_the_catalog_was_written(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    fingerprint_of = snapshot.fingerprint
+
+    def counted(connection: Connection) -> str:
+        compared.append(by_hand)
+        return fingerprint_of(connection)
+
+    monkeypatch.setattr(snapshot, "fingerprint", counted)
+    assert checkout.database
+    with checkout.database.connect(autocommit=True) as conn:
+        for by_hand, is_compared, is_changed in (
+            ("insert into public.shops values (1); analyze public.shops", False, False),
+            ("create temp table t (a serial primary key, b text default 'x')", False, False),
+            ("truncate public.shops", True, False),
+            ("vacuum full public.shops", True, False),
+            ("create index j on public.shops (id); drop index public.j", True, False),
+            ("drop index public.i", True, True),
+            ("create index i on public.shops (id)", True, False),
+            ("comment on schema public is 'x'", True, True),
+        ):
+            compared.clear()
+            for statement in by_hand.split("; "):
+                conn.execute(statement.encode())
+            changed = fingerprint.changed_since(conn)
+            assert (bool(compared), bool(changed)) == (is_compared, is_changed), by_hand

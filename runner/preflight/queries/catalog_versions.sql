@@ -4,7 +4,7 @@ with
 {versions}
 select string_agg(concat(owner, ':', version), ' ')
 from (
-    select owner, version from versions
+    select owner, bit_xor(version) as version from versions group by owner
     union all
     -- Whose schemas count, which decides what is shown of every object.
     select 1, hash_record_extended(row(me.oid, me.rolsuper), 0) from me

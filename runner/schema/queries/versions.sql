@@ -1,18 +1,18 @@
--- A number for each relation, function or type, and for all else together, that changes with each row
--- of the catalog it is stored in. A row is known by its place and the transaction that wrote it, so
--- nothing has to be deparsed. Owners of numbers that are no object: 0 for what belongs to the database
--- as a whole, 1 for what may change how every other object is shown.
+-- The rows of the catalog from which facts come: a number for each version of a row, and to which
+-- relation, function or type it belongs. The number is computed from the row's place and the
+-- transaction that wrote it, so nothing has to be deparsed. An owner is 0 for what belongs to the
+-- database as a whole, and 1 for what may change how every other object is shown.
 versions (owner, version) as (
     select
         r.owner,
         -- The transaction as its distance from a fixed one; those that made the database have none.
-        bit_xor(hashtidextended(
+        hashtidextended(
             r.place,
             (r.class::bigint << 32)
             + coalesce(nullif(age(r.writer), 2147483647) - (select age('3'::xid)), 0)
-        ))
+        )
     from (
-        select oid, tableoid, ctid, xmin from pg_class where oid >= 16384 and relpersistence <> 't'
+        select oid, tableoid, ctid, xmin from pg_class where oid >= 16384
         union all
         select indrelid, tableoid, ctid, xmin from pg_index where indexrelid >= 16384
         union all
@@ -130,16 +130,15 @@ versions (owner, version) as (
         union all
         select 1, tableoid, ctid, xmin from pg_ts_template where oid >= 16384
     ) as r (owner, class, place, writer)
-    group by r.owner
+    where r.owner not in (select oid from pg_class where relpersistence = 't')
     union all
     -- The tables of roles and user mappings are for superusers only.
-    select 1, bit_xor(hash_record_extended(row(oid, rolname, rolsuper, rolbypassrls, rolcanlogin), 0))
+    select 1, hash_record_extended(row(oid, rolname, rolsuper, rolbypassrls, rolcanlogin), 0)
     from pg_roles
     union all
-    select 0, bit_xor(hash_record_extended(row(umid, srvname, usename, umoptions), 0))
-    from pg_user_mappings
+    select 0, hash_record_extended(row(umid, srvname, usename, umoptions), 0) from pg_user_mappings
     union all
-    select 1, bit_xor(hash_record_extended(row(oid, nspname, nspowner), 0))
+    select 1, hash_record_extended(row(oid, nspname, nspowner), 0)
     from pg_namespace
     where nspname !~ '^pg_(toast_)?temp_'
 )
