@@ -148,10 +148,9 @@ def run_whole(
     """
     parsed = script.statements
     before = "".join(f"{statement}; " for statement in begin)
-    said = None
-    if lock_wait:
-        sent_from = -len(before)
-        said = reporter(lock_wait.report, script, parsed, len(begin), sent_from=sent_from)
+    said = (
+        reporter(lock_wait.report, script, parsed, len(begin), -len(before)) if lock_wait else None
+    )
     done, error = send(connection, before + script.text, lock_wait, while_waiting, said)
     if error:
         done -= len(begin)
