@@ -30,7 +30,7 @@ _FUNCTION = re.compile(r"function (?:\"?\w+\"?\.)?\"?(\w+)\"?(?:\(| line)")
 
 
 def reporter(
-    report: Report, script: SqlFile, of: Sequence[Statement], before: int = 0, *, sent_from: int
+    report: Report, script: SqlFile, of: Sequence[Statement], before: int = 0, sent_from: int = 0
 ) -> OnNotice:
     """Return what reports messages about the statements `of` a file, sent after `before` others.
 
@@ -50,8 +50,9 @@ def reporter(
         if raised or diag.statement_position:
             at = offset(diag, script, raised, sent_from)
             place = statements.place(script.text, at, str(script))
-        details = (f"\n  {each}" for each in (diag.message_detail, diag.message_hint) if each)
-        report(Note(f"{place._replace(column=None)}: {level}: {text}{''.join(details)}"))
+        lines = "\n".join(filter(None, (text, diag.message_detail, diag.message_hint)))
+        lines = lines.replace("\n", "\n  ")
+        report(Note(f"{place._replace(column=None)}: {level}: {lines}"))
 
     return said
 

@@ -155,9 +155,7 @@ def run_whole(
         texts = [(one, -len(one), -1) for one in begin]
         texts += [(one.text, one.start, number) for number, one in enumerate(parsed)]
     for text, sent_from, number in texts:
-        said = None
-        if lock_wait:
-            said = reporter(lock_wait.report, script, parsed, -number, sent_from=sent_from)
+        said = reporter(lock_wait.report, script, parsed, -number, sent_from) if lock_wait else None
         done, error = send(connection, text, lock_wait, while_waiting, said)
         if error:
             done += number

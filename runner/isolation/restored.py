@@ -128,7 +128,8 @@ def _execute(connection: Connection, statement: str) -> str:
     """Run a statement; return the reason if PostgreSQL refuses it, as a comment."""
     try:
         with connection.transaction():
-            connection.execute(f"set local lock_timeout = '2s'; {statement}".encode())
+            connection.execute(f"{snapshot.PIN}; set local lock_timeout = '2s'".encode())
+            connection.execute(statement.encode())
     except psycopg.Error as error:
         if connection.closed:
             raise

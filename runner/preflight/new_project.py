@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from runner.errors import UsageError
 
 _EXAMPLE = Path(__file__).parent / "example"
 _IGNORED = ".runner/\n.env\n"
-NEXT = """
-Next:
-  cd {}
+_NEXT = """
+Next:{enter}
   python -m runner up         a running database with the example
   python -m runner verify     is every tenant isolated?
   python -m runner new NAME   the next migration"""
@@ -43,3 +43,8 @@ def write(folder: Path) -> list[Path]:
     except OSError as error:
         raise UsageError(f"{error.filename} cannot be created: {error.strerror}") from None
     return list(texts)
+
+
+def next_steps(folder: str) -> str:
+    """Return what to type next; `folder` as it was typed."""
+    return _NEXT.format(enter="" if folder == "." else f"\n  cd {shlex.quote(folder)}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from psycopg.errors import Diagnostic
+
 from runner.errors import UsageError
+from runner.events import Note, Report
 from runner.migrate.migrator import Migrator
 from runner.settings import Settings
 from runner.tenant import erase, export, load
@@ -33,6 +37,7 @@ def run(
         yes_erase: the tenant's name, to confirm an erase.
     """
     connection, sql_dir, report = migrator.connection, settings.sql_dir, migrator.report
+    connection.add_notice_handler(partial(_warn, report))
     if yes_erase and action != "erase":
         raise UsageError(f"tenant {action} takes no --yes-erase")
     if action == "export":
@@ -64,6 +69,12 @@ def run(
         "file": str(receipt),
         "receipt": gone,
     }
+
+
+def _warn(report: Report, said: Diagnostic) -> None:
+    """Report a warning of the server, or of a trigger."""
+    if said.severity_nonlocalized == "WARNING":
+        report(Note(f"WARNING: {said.message_primary}"))
 
 
 def _lines(counts: Mapping[str, int], done: str) -> list[str]:

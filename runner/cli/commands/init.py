@@ -19,5 +19,5 @@ def run(context: Context) -> int:
 
     files = new_project.write(Path(context.options.name))
     context.say(*map(str, files))
-    context.console.note(new_project.NEXT.format(context.options.name))
+    context.console.note(new_project.next_steps(context.options.name))
     return context.document(files=files)
