@@ -96,7 +96,15 @@ begin
     end loop;
 
     if not has_database_privilege('public', current_database(), 'temporary') then
-        execute format('revoke temporary on database %I from public', current_database());
+        -- In its own transaction on each worker: Citus sends no REVOKE about a database that it has
+        -- not created there, such as a copy of another.
+        perform run_command_on_workers(
+            format(
+                'set citus.enable_ddl_propagation to off; '
+                'revoke temporary on database %I from public',
+                current_database()
+            )
+        );
     end if;
 
     if not has_schema_privilege('public', 'public', 'create') then

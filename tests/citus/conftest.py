@@ -72,10 +72,7 @@ class Cluster:
         """Start one more node, which no database has as a worker yet; return its number."""
         number, data = self.count, self.folder / f"node{self.count}"
         self._run("initdb", "-D", data, "-A", "trust", "-U", _OWNER, "-E", "UTF8", "-N")
-        settings = (
-            f"port = {_FIRST_PORT + number}\nunix_socket_directories = '{self.folder}'\n"
-            f"citus.local_hostname = '{self.folder}'\n"
-        )
+        settings = f"port = {_FIRST_PORT + number}\nunix_socket_directories = '{self.folder}'\n"
         with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(settings + _SETTINGS)
         self.count += 1

@@ -17,7 +17,7 @@ from checkout import ROOT
 from conftest import SERVICE, SQL_DIR, Database
 from psycopg import Connection, IsolationLevel, errors
 from psycopg.rows import TupleRow
-from sql.fixture_rows import AWAY, HOME, STRANGER, TABLES, Org, fill
+from sql.fixture_rows import AWAY, HOME, STRANGER, TABLES, USERS, Org, fill
 from sql.test_races import LEAVE, LEVELS, STEP_DOWN, Session
 
 from runner.preflight.diff import difference
@@ -242,7 +242,9 @@ def test_no_statement_crosses_organizations_before_or_after_a_rebalance(
     try:
         for name in (template, database.name):  # a copy still names the original among its objects
             cluster.sql(third, f"create database {name}")
-        cluster.sql(third, "create extension citus", database=database.name)
+        # No TCP port is open for the connections of the coordinator to itself.
+        cluster.sql(0, f"alter system set citus.local_hostname = '{cluster.folder}'")
+        cluster.sql(0, "select pg_reload_conf()")
         cluster.add_worker(database, third)
         with pytest.raises(errors.ObjectNotInPrerequisiteState, match="privileges differ on"):
             conn.execute("select app.check_distribution()")
@@ -407,9 +409,20 @@ def test_address_and_account_are_unique_for_every_role(conn: Connection[TupleRow
         conn.execute("select app.invite('first@home.test', 'New')")
     with request(conn, SERVICE):
         conn.execute("select app.add_user(%s, 'second@home.test', 'New')", [HOME.id])
+        conn.execute("select app.link_user(%s, %s, %s)", [HOME.id, HOME.row("unlinked"), uuid4()])
+    insert = "insert into public.users (org_id, email, name) values (%s, %s, 'New')"
+    with request(conn, SERVICE):  # as seeds do; the account of a user who is gone goes, too
+        for email, org in (("third@home.test", HOME), ("fourth@away.test", AWAY)):
+            conn.execute(insert, [org.id, email])
+        conn.execute("insert into app.accounts values ('gone@home.test', %s, 'gone')", [HOME.id])
+        conn.execute("select app.sync_accounts()")
+    agree = "select org_id, {}, email, auth_user_id from {} order by 1, 2"
+    users = rows(conn, agree.format("id", "public.users"))
+    assert users == rows(conn, agree.format("user_id", "app.accounts"))
+    assert len(users) == 2 * len(USERS) + 4
     for refused_to in (HOME.caller("member"), STRANGER):
         with pytest.raises(errors.InsufficientPrivilege), request(conn, refused_to):
-            conn.execute("select app.invite('third@home.test', 'New')")
+            conn.execute("select app.invite('fifth@home.test', 'New')")
 
 
 # across nodes ------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Database, apply_schema, migration_files
+from conftest import SQL_DIR, Database, apply_schema, migration_files
 
 from runner.postgres import embedded
 
 CATALOG_QUERY = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
+OVERLAYS = sorted(f for f in SQL_DIR.glob("citus/*.sql") if not f.match("*.rollback.sql"))
+ALL_FILES = [*migration_files(), *OVERLAYS]
 
 
 def catalog_lines(database: Database) -> list[str]:
@@ -57,9 +59,9 @@ def apply(database: Database) -> None:
 
 
 def test_every_migration_has_a_rollback_file() -> None:
-    files = migration_files()
-    assert len(files) >= 1
-    assert [f.name for f in files if not rollback_of(f).is_file()] == []
+    assert migration_files()
+    assert OVERLAYS
+    assert [f.name for f in ALL_FILES if not rollback_of(f).is_file()] == []
 
 
 def test_every_file_runs_twice_and_changes_nothing_the_second_time(
@@ -122,7 +124,7 @@ def test_psql_and_runner_create_the_same_schema(
         assert catalog_lines(database) == expected
 
 
-@pytest.mark.parametrize("file", migration_files(), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", ALL_FILES, ids=lambda file: file.stem)
 def test_files_follow_the_layout_rules(file: Path) -> None:
     """The layout rules that can be checked automatically."""
     for path in (file, rollback_of(file)):
