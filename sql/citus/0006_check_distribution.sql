@@ -215,6 +215,20 @@ begin
         and has_any_column_privilege(writer.name, rel.oid, 'insert')
         and not has_column_privilege(writer.name, rel.oid, a.attnum, 'insert');
 
+    -- A migration of the schema may have replaced a function by one for a single server.
+    return query
+    select
+        format('function %s is written for a single server', p.oid::regprocedure),
+        'Create it again as in 0003_prepare_triggers_for_shards or 0004_distribute_tables.'::text
+    from pg_proc as p
+    where p.pronamespace = 'app'::regnamespace
+        and p.proname not in ('distribution_problems', 'check_distribution')
+        and p.prosrc ~ 'auth_user_id::text =|pg_current_xact_id\(|\mnew_rows\M'
+        and (
+            p.prorettype <> 'trigger'::regtype
+            or exists (select from pg_trigger as t where t.tgfoid = p.oid)
+        );
+
     -- What differs between a table and its shards, or between the nodes.
     for distributed in
         select d.logicalrelid as relation

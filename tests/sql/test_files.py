@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import SQL_DIR, Database, apply_schema, migration_files
 
+from runner.files import statements
 from runner.postgres import embedded
 
 CATALOG_QUERY = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
@@ -73,6 +74,24 @@ def test_every_file_runs_twice_and_changes_nothing_the_second_time(
         once = catalog_lines(empty_database)
         assert noise(psql(empty_database, "-f", file)) == []
         assert catalog_lines(empty_database) == once, file.name
+
+
+def test_rollback_of_an_overlay_creates_what_the_last_migration_of_it_created() -> None:
+    """Without Citus: a change of a function, policy or trigger is to be made in both."""
+    latest = {_object(text): text for file in migration_files() for text in _creations(file)}
+    for file in OVERLAYS:
+        for text in _creations(rollback_of(file)):
+            assert text == latest[_object(text)], f"{rollback_of(file).name} is out of date"
+
+
+def _creations(file: Path) -> list[str]:
+    found = [one.text for one in statements.split(file.read_text(encoding="utf-8"))]
+    return [text for text in found if text.startswith("create ")]
+
+
+def _object(text: str) -> str:
+    """What a statement creates, as the beginning of its text: kind, name and table."""
+    return " ".join(text.split("\n", 2)[:2]) if " trigger " in text[:30] else text.split("\n", 1)[0]
 
 
 def test_every_rollback_restores_the_state_before_its_migration(empty_database: Database) -> None:
