@@ -310,7 +310,6 @@ def test_an_invalid_index_is_dropped_without_a_lock_timeout(
     assert checkout.value("select indisvalid from pg_index where indexrelid = 'n_idx'::regclass")
 
 
-@one_server
 @pytest.mark.parametrize(
     ("statement", "unlimited"),
     [
