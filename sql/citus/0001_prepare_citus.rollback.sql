@@ -17,3 +17,4 @@ end
 $$;
 
 drop table if exists app.logins_before;
+drop function if exists app.protect_nodes();

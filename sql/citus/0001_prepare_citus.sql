@@ -57,3 +57,67 @@ begin
     end loop;
 end
 $$;
+
+-- A function that a body calls is on the workers only if Citus was there when it was created. And a
+-- worker that joins gets functions, but no REVOKE: PUBLIC may execute them there, and create
+-- temporary objects. Citus sends a REVOKE to all nodes, even if it changes nothing here.
+create or replace function app.protect_nodes()
+returns void
+language plpgsql
+volatile
+parallel unsafe
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    ours record;
+begin
+    for ours in
+        select
+            p.oid::regprocedure as name,
+            has_function_privilege('public', p.oid, 'execute') as is_public,
+            exists (
+                select
+                from pg_dist_object as d
+                where d.classid = 'pg_proc'::regclass
+                    and d.objid = p.oid
+            ) as is_on_workers
+        from pg_proc as p
+        where p.pronamespace in (to_regnamespace('app'), to_regnamespace('auth'))
+            and p.prokind = 'f'
+            and pg_has_role(p.proowner, 'usage')
+    loop
+        if not ours.is_on_workers then
+            perform create_distributed_function(ours.name);
+        end if;
+
+        if not ours.is_public then
+            execute format('revoke all on function %s from public', ours.name);
+        end if;
+    end loop;
+
+    if not has_database_privilege('public', current_database(), 'temporary') then
+        -- In its own transaction on each worker: Citus sends no REVOKE about a database that it has
+        -- not created there, such as a copy of another.
+        perform run_command_on_workers(
+            format(
+                'set citus.enable_ddl_propagation to off; '
+                'revoke temporary on database %I from public',
+                current_database()
+            )
+        );
+    end if;
+
+    if not has_schema_privilege('public', 'public', 'create') then
+        revoke create on schema public from public;
+    end if;
+end
+$$;
+comment on function app.protect_nodes() is
+    'Gives every node the functions and the REVOKEs of the coordinator; to call for a new worker.';
+revoke all on function app.protect_nodes() from public;
+
+do $$
+begin
+    perform app.protect_nodes();
+end
+$$;

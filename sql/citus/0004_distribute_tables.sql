@@ -87,6 +87,11 @@ begin
         );
     end loop;
 
+    -- create_distributed_table() leaves the rows in the coordinator's table, where no query sees
+    -- them. The first of these also removes those of the tables that reference organizations.
+    perform truncate_local_data_after_distributing_table('public.organizations');
+    perform truncate_local_data_after_distributing_table('app.accounts');
+
     -- To remove an organization, its own row is deleted first. Citus does not send SET CONSTRAINTS
     -- to the shards, so from now on these are checked at the end of each transaction.
     foreach child in array array['users', 'projects', 'workflows', 'ai_agents', 'audit_logs']

@@ -34,7 +34,8 @@ grant execute on function app.pre_request() to authenticated, service_role;
 -- A user and their account are written in one transaction by one role: Citus uses a connection for
 -- each role, and one does not see what another has not committed. Tenants have no privilege on
 -- app.accounts, so this is security definer, and checks what the policy insert_admin and
--- app.guard_roles() check when a tenant inserts a row of users.
+-- app.guard_roles() check when a tenant inserts a row of users. For the same reason it is alone in
+-- its transaction: Citus refuses a statement of the tenant about users before or after it (25001).
 create or replace function app.invite(
     email text,
     name text,
@@ -136,8 +137,9 @@ comment on function app.link_user(text, text, uuid) is
 revoke all on function app.link_user(text, text, uuid) from public;
 grant execute on function app.link_user(text, text, uuid) to service_role;
 
--- For rows of users that were written or deleted without their accounts, such as those of a COPY or
--- of the seeds. It reads all of them, on all shards.
+-- For rows of users that were written or deleted without their accounts, such as those of seeds.
+-- The transaction begins with: set local citus.multi_shard_modify_mode = 'sequential';
+-- A COPY of users takes no part in that mode: copy app.accounts before, in another transaction.
 create or replace function app.sync_accounts()
 returns void
 language plpgsql

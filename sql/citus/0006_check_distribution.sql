@@ -62,21 +62,49 @@ declare
         from pg_class as c
         where c.oid = '%s'::regclass
     $query$;
-    functions text := $query$
-        select md5(
-            string_agg(
-                concat(p.proname, p.prosrc, p.proconfig, p.prosecdef, p.provolatile),
-                '' order by p.proname collate "C", p.prosrc collate "C"
+    -- Without the functions of this file, which workers may not have yet.
+    node text := $query$
+        select jsonb_build_object(
+            'functions', (
+                select md5(
+                    string_agg(
+                        concat(p.proname, p.prosrc, p.proconfig, p.prosecdef, p.provolatile),
+                        '' order by p.proname collate "C", p.prosrc collate "C"
+                    )
+                )
+                from pg_proc as p
+                where p.pronamespace = 'app'::regnamespace
+                    and p.proname not in ('distribution_problems', 'check_distribution')
+            ),
+            'privileges', (
+                select jsonb_agg(distinct jsonb_build_array(a.name, grantee.name, a.privilege))
+                from (
+                    select p.proname::text, acl.grantee, acl.privilege_type
+                    from pg_proc as p
+                    cross join aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as acl
+                    where p.pronamespace in ('app'::regnamespace, 'auth'::regnamespace)
+                        and p.proname not in ('distribution_problems', 'check_distribution')
+                    union all
+                    select n.nspname::text, acl.grantee, acl.privilege_type
+                    from pg_namespace as n
+                    cross join aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) as acl
+                    where n.nspname in ('app', 'auth', 'public')
+                    union all
+                    select 'database', acl.grantee, acl.privilege_type
+                    from pg_database as d
+                    cross join aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) as acl
+                    where d.datname = current_database()
+                ) as a (name, grantee, privilege)
+                cross join lateral (
+                    select case a.grantee when 0 then 'public' else pg_get_userbyid(a.grantee) end
+                ) as grantee (name)
+                where grantee.name in ('public', 'anon', 'authenticated', 'service_role')
             )
         )
-        from pg_proc as p
-        where p.pronamespace = 'app'::regnamespace
-            and p.proname not in ('distribution_problems', 'check_distribution')
     $query$;
     organizations oid := 'public.organizations'::regclass;
     distributed record;
     expected jsonb;
-    expected_text text;
 begin
     -- Tables that are not distributed, or not as the others are.
     return query
@@ -187,6 +215,20 @@ begin
         and has_any_column_privilege(writer.name, rel.oid, 'insert')
         and not has_column_privilege(writer.name, rel.oid, a.attnum, 'insert');
 
+    -- A migration of the schema may have replaced a function by one for a single server.
+    return query
+    select
+        format('function %s is written for a single server', p.oid::regprocedure),
+        'Create it again as in 0003_prepare_triggers_for_shards or 0004_distribute_tables.'::text
+    from pg_proc as p
+    where p.pronamespace = 'app'::regnamespace
+        and p.proname not in ('distribution_problems', 'check_distribution')
+        and p.prosrc ~ 'auth_user_id::text =|pg_current_xact_id\(|\mnew_rows\M'
+        and (
+            p.prorettype <> 'trigger'::regtype
+            or exists (select from pg_trigger as t where t.tgfoid = p.oid)
+        );
+
     -- What differs between a table and its shards, or between the nodes.
     for distributed in
         select d.logicalrelid as relation
@@ -210,15 +252,15 @@ begin
         group by part.key;
     end loop;
 
-    execute functions into expected_text;
+    execute node into expected;
 
     return query
     select
-        format('worker %s:%s has other functions in schema app', w.nodename, w.nodeport),
-        'select create_distributed_function(oid) from pg_proc '
-        'where pronamespace = ''app''::regnamespace;'
-    from run_command_on_workers(functions) as w
-    where w.result is distinct from expected_text;
+        format('%s differ on the worker %s:%s', part.key, w.nodename, w.nodeport),
+        'select app.protect_nodes();'
+    from run_command_on_workers(node) as w
+    cross join jsonb_each(expected) as part
+    where part.value is distinct from w.result::jsonb -> part.key;
 end
 $$;
 comment on function app.distribution_problems() is
