@@ -64,7 +64,7 @@ def test_every_cell_is_decided_and_no_row_remains(conn: Connection) -> None:
     assert [breach.summary for breach in verdict.breaches] == []
     assert len(verdict.cells) > 1500
     tried = {check.name: check.outcome for check in verdict.checks}
-    assert {name for name, outcome in tried.items() if "not tried:" in outcome} == UNTRIED
+    assert {name for name, outcome in tried.items() if outcome.startswith("not tried:")} == UNTRIED
     assert any("commits rows of two tenants" in warning for warning in verdict.warnings)
     assert conn.execute(LEFT).fetchall() == [CLEAN]
 

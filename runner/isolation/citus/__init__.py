@@ -22,9 +22,10 @@ _CHECKED_AT_THE_END = """
 
 def distributed(connection: Connection) -> frozenset[int]:
     """Return the distributed tables; none on a server without Citus, and before any is."""
-    if connection.execute(_IS_THERE).fetchone() != (True,):
-        return frozenset()
-    return frozenset(oid for (oid,) in connection.execute(_DISTRIBUTED))
+    with connection.transaction():
+        if connection.execute(_IS_THERE).fetchone() != (True,):
+            return frozenset()
+        return frozenset(oid for (oid,) in connection.execute(_DISTRIBUTED))
 
 
 def checked_at_the_end(connection: Connection) -> frozenset[int]:
