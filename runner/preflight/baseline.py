@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.errors import PlanError
+from runner.errors import PlanError, SqlError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
+from runner.postgres.connection import Connection
 from runner.preflight import foreign as other_tools
+from runner.preflight import server_facts
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
@@ -39,11 +41,13 @@ def baseline(
     here = snapshot.take(migrator.connection)
     with scratch_server(version_like(here), report, other=True) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
-        there = scratch.snapshot_of(chosen, like=migrator.connection)
+        there, server = scratch.read_of(chosen, _read, like=migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)
         if differences:
             match = _last_match(migrator, here, scratch, chosen)
-            raise _mismatch(last, differences, match, is_recorded=bool(migrator.records()))
+            lost = server_facts.lost(migrator.connection, server, scratch, chosen)
+            is_recorded = bool(migrator.records())
+            raise _mismatch(last, differences, match, lost, is_recorded=is_recorded)
     if foreign:
         report(Note(foreign_advice(foreign)))
     known = migrator.records()
@@ -51,6 +55,10 @@ def baseline(
     for file in todo:
         migrator.record(file, "mark")
     return todo
+
+
+def _read(connection: Connection) -> tuple[Snapshot, server_facts.Facts]:
+    return snapshot.take(connection), server_facts.read(connection)
 
 
 def _last_match(
@@ -62,14 +70,22 @@ def _last_match(
     with scratch.database(like=migrator.connection, files=files) as made:
         for file in files:
             migrator.report(Working(f"baseline: {file.id}"))
-            apply(made, [file])
+            try:
+                apply(made, [file])
+            except SqlError:  # a role without a guard, which the first database has made
+                break
             if not separate_foreign(tables, here, snapshot.take(made.connection))[0]:
                 match = file.id
     return match
 
 
 def _mismatch(
-    last: Migration, found: Sequence[Difference], match: str, *, is_recorded: bool
+    last: Migration,
+    found: Sequence[Difference],
+    match: str,
+    lost: Sequence[str],
+    *,
+    is_recorded: bool,
 ) -> PlanError:
     count = f"{len(found)} difference{'' if len(found) == 1 else 's'}"
     lines = [f"  {d.as_drift()}" for d in found[:_SHOWN]]
@@ -83,7 +99,7 @@ def _mismatch(
             "apply."
         )
     else:
-        fixes = dict.fromkeys(d.fix for d in found if d.fix)
+        fixes = dict.fromkeys((*lost, *(d.fix for d in found if d.fix)))
         lines += ["Statements that fix it without losing data:", *fixes] if fixes else []
     return PlanError(
         f"The database does not match the files up to {last.id}: {count}",
