@@ -22,19 +22,15 @@ from runner.isolation import drift
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.postgres.connection import Connection
-from runner.preflight import foreign, order
+from runner.preflight import foreign, order, server_facts
 from runner.preflight.diff import Difference
-from runner.preflight.lacking import DEFAULT_PATH
-from runner.preflight.scratch import OtherServer, ScratchServer, scratch_server, version_like
-from runner.queries import query
+from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import fingerprint, snapshot
 from runner.schema.snapshot import Snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to (.+)")  # the trait of a fact in schema/queries/catalog.sql
 _KIND = re.compile(r"(?s)((?:create|alter|comment on) \w+|\w+) .*")
-_ROLES = "select rolname::text from pg_catalog.pg_roles"
 _SHOWN = 40  # lines of what is left to do
-_Server = set[tuple[str, str, str]]  # rows of queries/of_the_server.sql: role, kind, statements
 
 
 def heal(
@@ -57,7 +53,7 @@ def heal(
     with TemporaryDirectory() as folder, scratch_server(version_like(here), other=True) as scratch:
         applied = drift.applied(migrator, plan, Path(folder))
         there, server = scratch.read_of(applied, _read, like=connection)
-        lost = _lost_of_server(connection, server, scratch, applied)
+        lost = server_facts.lost(connection, server, scratch, applied)
     differ = foreign.separate_foreign(tables, here, there)[0]
     fixes = [d.fix or drift.statement(d) for d in differ if _is_lost(d)]
     made = order.parts(order.joined(filter(None, fixes)))[0]
@@ -77,40 +73,8 @@ def heal(
     return [*lines, "restored: the database is what its files make"], {"restored": done}
 
 
-def _read(connection: Connection) -> tuple[Snapshot, _Server]:
-    return snapshot.take(connection), _of_the_server(connection)
-
-
-def _of_the_server(connection: Connection) -> _Server:
-    with connection.transaction(force_rollback=True):
-        connection.execute(snapshot.PIN.encode())
-        return set(connection.execute(query("isolation/of_the_server")).fetchall())
-
-
-def _lost_of_server(
-    connection: Connection, there: _Server, scratch: ScratchServer, files: Sequence[Migration]
-) -> list[str]:
-    """Return the statements that make missing roles, and missing settings of the database."""
-    ((name, path),) = connection.execute(
-        "select quote_ident(current_database()), current_setting('search_path')"
-    )
-    here = _of_the_server(connection)
-    known = {role for role, *_ in here} | {role for (role,) in connection.execute(_ROLES)}
-    if isinstance(scratch.server, OtherServer):  # which has roles of other projects, too
-        texts = "\n".join(file.text for file in files)
-        there = {row for row in there if row[0] is None or re.search(rf"\b{row[0]}\b", texts)}
-    found = []
-    for role, kind, statements in sorted(there - here, key=_in_order):
-        if role in known and kind != "membership":
-            continue  # a role that is here keeps its attributes
-        if role is None and "search_path" in statements and path != DEFAULT_PATH:
-            continue  # of the scratch database
-        found.append(f"{statements.replace('{database}', name)};")
-    return found
-
-
-def _in_order(row: tuple[str, str, str]) -> tuple[int, str]:
-    return ("role", "membership", "setting").index(row[1]), row[2]
+def _read(connection: Connection) -> tuple[Snapshot, server_facts.Facts]:
+    return snapshot.take(connection), server_facts.read(connection)
 
 
 def _is_lost(d: Difference) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.errors import PlanError
+from runner.errors import PlanError, SqlError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
+from runner.postgres.connection import Connection
 from runner.preflight import foreign as other_tools
-from runner.preflight import order
+from runner.preflight import order, server_facts
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.partitions import at_run_time, made_at_run_time
@@ -41,12 +42,14 @@ def baseline(
     here = snapshot.take(migrator.connection)
     with scratch_server(version_like(here), report, other=True) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
-        there = scratch.snapshot_of(chosen, like=migrator.connection)
+        there, server = scratch.read_of(chosen, _read, like=migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)
         differences, partitions = at_run_time(differences, here, there)
         if differences:
             match = _last_match(migrator, here, scratch, chosen)
-            raise _mismatch(last, differences, match, is_recorded=bool(migrator.records()))
+            lost = server_facts.lost(migrator.connection, server, scratch, chosen)
+            is_recorded = bool(migrator.records())
+            raise _mismatch(last, differences, match, lost, is_recorded=is_recorded)
     if foreign:
         report(Note(foreign_advice(foreign)))
     if partitions:
@@ -58,6 +61,10 @@ def baseline(
     return todo
 
 
+def _read(connection: Connection) -> tuple[Snapshot, server_facts.Facts]:
+    return snapshot.take(connection), server_facts.read(connection)
+
+
 def _last_match(
     migrator: Migrator, here: Snapshot, scratch: ScratchServer, files: Sequence[Migration]
 ) -> str:
@@ -67,7 +74,10 @@ def _last_match(
     with scratch.database(like=migrator.connection, files=files) as made:
         for file in files:
             migrator.report(Working(f"baseline: {file.id}"))
-            apply(made, [file])
+            try:
+                apply(made, [file])
+            except SqlError:  # a role without a guard, which the first database has made
+                break
             there = snapshot.take(made.connection)
             if not at_run_time(separate_foreign(tables, here, there)[0], here, there)[0]:
                 match = file.id
@@ -75,7 +85,12 @@ def _last_match(
 
 
 def _mismatch(
-    last: Migration, found: Sequence[Difference], match: str, *, is_recorded: bool
+    last: Migration,
+    found: Sequence[Difference],
+    match: str,
+    lost: Sequence[str],
+    *,
+    is_recorded: bool,
 ) -> PlanError:
     count = f"{len(found)} difference{'' if len(found) == 1 else 's'}"
     lines = [f"  {d.as_drift()}" for d in found[:_SHOWN]]
@@ -89,8 +104,9 @@ def _mismatch(
             "apply."
         )
     else:
-        fixes = order.joined(d.fix for d in found if d.fix)
-        lines += ["Statements that fix it without losing data:", fixes] if fixes else []
+        fixes = [*lost, order.joined(d.fix for d in found if d.fix)]
+        if any(fixes):
+            lines += ["Statements that fix it without losing data:", *filter(None, fixes)]
     return PlanError(
         f"The database does not match the files up to {last.id}: {count}",
         hint="\n".join(lines),

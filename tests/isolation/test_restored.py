@@ -13,6 +13,7 @@ from checkout import Checkout
 from runner.errors import PlanError
 from runner.isolation import restored
 from runner.postgres import embedded
+from runner.preflight.baseline import baseline
 from runner.preflight.temporary_server import temporary_server
 
 ROLES = ("shop_api", "shop_login", "shop_definer")
@@ -142,6 +143,16 @@ def test_what_was_made_by_hand_stays_and_is_named(shop: Shop) -> None:
     for name in ("column public.shops.extra", "table public.more", "select to guest"):
         assert name in error.hint
     assert error.state == "2 statements made what a restore loses."
+
+
+def test_without_records_the_baseline_lists_the_roles_first(shop: Shop) -> None:
+    shop.checkout.environ["DATABASE_URL"] = shop.restore(shop.dumps[0])
+    shop.do("shop", "drop schema yoyo cascade")
+    with shop.checkout.migrator() as migrator:
+        with pytest.raises(PlanError) as caught:
+            baseline(migrator, shop.checkout.migrations())
+        shop.do("shop", caught.value.hint.partition("losing data:\n")[2])
+        assert [file.id for file in baseline(migrator, shop.checkout.migrations())] == ["0001_shop"]
 
 
 def test_what_the_role_may_not_make_is_listed(shop: Shop) -> None:

@@ -14,7 +14,7 @@ from conftest import Database, one_server
 from psycopg import Connection
 
 from runner.errors import SqlError
-from runner.events import Event, Working
+from runner.events import Event, Note, Working
 from runner.execution import lock_waits, transactional
 from runner.files.sql_file import Header
 
@@ -53,7 +53,7 @@ class Progress:
         self._actions.append((text, action))
 
     def __call__(self, event: Event) -> None:
-        if not isinstance(event, Working):
+        if not isinstance(event, Working | Note):
             return
         self.lines.append(event.text)
         for text, action in list(self._actions):
@@ -99,9 +99,13 @@ def test_a_busy_table_is_waited_for_and_its_blocker_is_named(
 ) -> None:
     progress = Progress()
     progress.on("next attempt", reader.rollback)
+    file = checkout.folder / "sql" / "0002_b.sql"
+    file.write_text(f"do $$ begin raise notice 'tried'; end $$; {file.read_text()}")
     apply_rest(checkout, progress)
     assert checkout.applied() == ["0001_a", "0002_b"]
     assert checkout.rows("select * from tries") == [(1,)], "a failed attempt left a row"
+    said = [line for line in progress.lines if "NOTICE: tried" in line]
+    assert said == [f"{file}:1: NOTICE: tried"], "a second attempt repeats nothing"
     pid = reader.info.backend_pid
     assert progress.waiting[0].startswith(
         f"waiting for projects: held by pid {pid} (a long read as "
@@ -395,9 +399,9 @@ def test_a_run_without_blockers_sends_no_other_statements_and_opens_no_connectio
     sent: list[str] = []
     send = transactional.send
 
-    def listening(connection: Any, text: str, *lock_wait: Any) -> Any:
+    def listening(connection: Any, text: str, *more: Any, **named: Any) -> Any:
         sent.append(text)
-        return send(connection, text, *lock_wait)
+        return send(connection, text, *more, **named)
 
     monkeypatch.setattr(transactional, "send", listening)
     monkeypatch.setattr(lock_waits, "open_second", lambda _: pytest.fail("a second connection"))
