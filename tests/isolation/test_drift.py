@@ -363,6 +363,9 @@ UNDONE = {
     " pg_monitor": 0,
     "alter table animals set (fillfactor = 70, parallel_workers = 2)": 0,
     "alter table graded owner to pg_monitor": 0,
+    "alter table customers add constraint also unique (id); alter table readings drop constraint"
+    " readings_customer_fkey, add constraint readings_customer_fkey foreign key (customer)"
+    " references customers (id) on delete cascade": 0,
 }
 
 
