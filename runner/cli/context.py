@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,14 @@ class Context:
                 where = "embedded" if self.target.embedded else f"named by {self.target.source}"
                 self.console.note(f"PostgreSQL {version}, {where}\n{url}\n")
             yield migrator
+
+    @property
+    def other(self) -> Callable[[], AbstractContextManager[Migrator]] | None:
+        """What connects to a database that is named, only to read; None for the embedded one."""
+        from runner.migrate.session import migrator_for  # noqa: PLC0415 - loads the driver
+
+        connect = partial(migrator_for, create=False, log=False, write=False)
+        return None if self.settings.embedded else partial(connect, self.settings, self.report)
 
     def document(self, exit_code: int = DONE, **content: Any) -> int:
         """Print the JSON document, with --json; return the exit code."""

@@ -16,6 +16,7 @@ from runner.schema import snapshot
 
 DEFAULT_PATH = '"$user", public'
 _ROLE = re.compile(r'role "(.+)" does not exist')
+_COLLATION = re.compile(r'collation "(?:pg_catalog\.)?([^".]+-x-icu)" for encoding')
 _EXTENSION = re.compile(r'extension "(.+)" is not available')
 FOLDER_SETTING = 18  # the first version with extension_control_path
 
@@ -38,12 +39,19 @@ def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> 
 
 
 def supply(error: SqlError, admin: Connection, like: Connection, data_dir: Path | None) -> bool:
-    """Make the role or extension that a file has not found, if the database `like` has it.
+    """Make the role, extension or collation that a file has not found, if `like` has it.
 
-    `data_dir`: of the scratch server, or None for a server that is not ours.
+    `admin`: connected to the template of databases. `data_dir`: of the scratch server, or None for
+    a server that is not ours. A predefined collation of ICU gets its name only, and sorts as C.
     """
     if (role := _ROLE.search(error.message)) and _has(like, "pg_roles", "rolname", role[1]):
         admin.execute(sql.SQL("create role {}").format(sql.Identifier(role[1])))
+        return True
+    found = _COLLATION.search(error.message)
+    if found and data_dir and _has(like, "pg_collation", "collname", found[1]):
+        name = sql.Identifier("pg_catalog", found[1])
+        admin.execute("set allow_system_table_mods = on")
+        admin.execute(sql.SQL("create collation {} (provider = libc, locale = 'C')").format(name))
         return True
     found = _EXTENSION.search(error.message)
     if not found or data_dir is None or admin.info.server_version // 10000 < FOLDER_SETTING:

@@ -78,6 +78,7 @@ def rank(statement: str) -> tuple[int, int]:
     if dropped := _DROP.match(text):
         kind = dropped[1]
         return (0, _LEAVES.index(kind)) if kind in _LEAVES else (3, _REMOVED.index(kind))
+    text = re.sub(r"^(alter table .*?) drop constraint .*?, (add constraint )", r"\1 \2", text)
     if part := _PARTS.match(text):
         return _PLACES.get(part[1], (1, 91) if "foreign" in part[1] else (2, 1))
     if re.match("alter [^;]* owner to ", text):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from runner import settings as environment
-from runner.errors import NO_CHANGES, SqlError
+from runner.errors import NO_CHANGES, DatabaseUnreachable, SqlError
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
@@ -29,8 +29,8 @@ from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 from runner.settings import EMBEDDED_VERSIONS
 
-Read = TypeVar("Read")
 _OWNER = "postgres"
+_Result = TypeVar("_Result")
 _LACKS = ("0A000", "42704", "58P01")  # no such extension, collation provider, role or library
 
 
@@ -49,6 +49,12 @@ class ScratchServer:
     def __init__(self, server: embedded.Server | OtherServer) -> None:
         self.server = server
         self._numbers = itertools.count(1)
+
+    @property
+    def program_version(self) -> int:
+        """The version of psql in the wheel for this server: its own, or the newest."""
+        known = self.server.version in EMBEDDED_VERSIONS
+        return self.server.version if known else max(EMBEDDED_VERSIONS)
 
     def target(self, name: str, user: str = _OWNER) -> Target:
         """Return the address of one of its databases, for one of its roles."""
@@ -97,10 +103,10 @@ class ScratchServer:
     def read_of(
         self,
         files: Sequence[Migration],
-        read: Callable[[Connection], Read],
+        read: Callable[[Connection], _Result],
         *,
         like: Connection | None = None,
-    ) -> Read:
+    ) -> _Result:
         """Return what `read` finds in a database with these files.
 
         `like`: a database that has roles, extensions or a search_path which they may need. Raises
@@ -115,8 +121,29 @@ class ScratchServer:
                     if not (like and self._supply(error, like)):
                         raise self._explained(error) from None
 
+    def supplying(
+        self,
+        run: Callable[[], _Result],
+        like: Callable[[], AbstractContextManager[Migrator]] | None,
+    ) -> _Result:
+        """Run what applies files, and again after each role or extension that this supplies.
+
+        `like`: connects to a database that may have them. Raises what `run` raises.
+        """
+        while True:
+            try:
+                return run()
+            except SqlError as error:
+                supplied = False
+                if like and error.sqlstate in _LACKS:
+                    with suppress(DatabaseUnreachable), like() as migrator:
+                        supplied = self._supply(error, migrator.connection)
+                if not supplied:
+                    raise self._explained(error) from None
+
     def _supply(self, error: SqlError, like: Connection) -> bool:
-        with connect(self.target(self._maintenance)) as admin:
+        template = "template1" if self.server.data_dir else self._maintenance
+        with connect(self.target(template)) as admin:
             return lacking.supply(error, admin, like, self.server.data_dir)
 
     def _explained(self, error: SqlError) -> SqlError:
@@ -156,6 +183,10 @@ def scratch_server(
     url = environment.load().environ.get(environment.SCRATCH_URL) if other else None
     if url:
         address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
+        if limit := (settings or {}).get("statement_timeout"):  # others need a superuser
+            options = f"{address.parameters.get('options', '')} -c statement_timeout={limit}"
+            more = {**address.parameters, "options": options.strip()}
+            address = replace(address, parameters=more)
         with connect(address) as connection:
             found = connection.info.server_version // 10000
         yield ScratchServer(OtherServer(address, found))

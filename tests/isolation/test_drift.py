@@ -248,7 +248,8 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
     )
     project.write(
         _0001_shops="create schema extra; create extension shouts schema extra;"
-        "create table notes (id int default 1, body text default extra.shout('x'),"
+        'create table notes (id int default 1, body text collate "zz-x-icu" default'
+        " extra.shout('x'),"
         " name extra.loud default 'a'::text primary key);"
         "create view v as select id from notes where body operator(extra.~~~~) 'x';",
         _0002_mood="grant select on notes to reader_of_drift;",
@@ -259,10 +260,24 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
         f" = app; alter database {name} set extension_control_path = '{folder}:$system'".encode()
     )
     with empty_database.connect(autocommit=True) as connection:
+        connection.execute("set allow_system_table_mods = on")  # as if the server had ICU
+        connection.execute(
+            "create collation pg_catalog.\"zz-x-icu\" (provider = libc, locale = 'C')"
+        )
         there = Project(project.folder, connection)
         apply(there.migrator, there.files)
         shutil.rmtree(folder)
         assert differences(there.audit()) == []
+        with scratch_server(18) as other:  # as check and the self-test do
+
+            def apply_there() -> int:
+                with other.database() as made:
+                    apply(made, there.files)
+                    return len(made.records())
+
+            with pytest.raises(SqlError, match="shouts"):
+                other.supplying(apply_there, None)
+            assert other.supplying(apply_there, lambda: nullcontext(there.migrator)) == 2
         connection.execute("alter table app.notes alter id set default 2")
         [found] = differences(there.audit())
         assert found == "column app.notes.id: default 2 here, 1 in the files"
@@ -352,6 +367,9 @@ UNDONE = {
     " pg_monitor": 0,
     "alter table animals set (fillfactor = 70, parallel_workers = 2)": 0,
     "alter table graded owner to pg_monitor": 0,
+    "alter table customers add constraint also unique (id); alter table readings drop constraint"
+    " readings_customer_fkey, add constraint readings_customer_fkey foreign key (customer)"
+    " references customers (id) on delete cascade": 0,
 }
 
 

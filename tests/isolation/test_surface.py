@@ -16,6 +16,7 @@ from runner.errors import UsageError
 from runner.isolation import surface
 from runner.isolation.surface import Surface, lock_file, review, undo
 from runner.isolation.surface.comparison import Change, compare
+from runner.schema.snapshot import Fact
 
 LOCK = SQL_DIR / "isolation.lock"
 WEAKENINGS = re.findall(
@@ -727,3 +728,30 @@ def test_reader_needs_no_privilege(project: Checkout, api_role: str) -> None:
         before = surface.take(conn)
         conn.execute(f"set role {api_role}".encode())
         assert compare(before, surface.take(conn)) == []
+
+
+def test_what_each_supabase_project_has_from_the_start_is_no_change() -> None:
+    platform = Fact("platform's schema", "auth", "", "", None, None, None)
+    shipped = [
+        Fact(*each, None, None, None)
+        for each in (
+            ("extension", '"uuid-ossp"', "", ""),
+            ("membership", "anon to authenticator", "", ""),
+            ("membership", "anon to authenticator", "set", ""),
+            ("role", "authenticator", "login", ""),
+            ("role", "service_role", "bypassrls", ""),
+            ("setting", "all roles in this database", "search_path", '"$user", public, extensions'),
+            ("setting", "anon", "statement_timeout", "3s"),
+        )
+    ]
+    assert len(compare((), tuple(sorted(shipped)))) == 6
+    assert compare((), (platform, *shipped)) == compare((platform, *shipped), ()) == []
+    for more in (
+        ("extension", "dblink", "", ""),
+        ("membership", "anon to authenticator", "admin", ""),
+        ("membership", "pg_read_all_data to authenticator", "", ""),
+        ("role", "authenticated", "bypassrls", ""),
+        ("setting", "anon", "row_security", "off"),
+    ):
+        fact = Fact(*more, None, None, None)
+        assert len(compare((), (platform, *shipped, fact))) == 1, more

@@ -502,6 +502,12 @@ def test_platform_schemas_are_ignored(conn: Connection[TupleRow], files: Snapsho
     assert diff.difference(here, files) == []
     conn.execute("comment on table public.users is null")
     assert len(drift(conn, files)) == 1
+    conn.execute(
+        "create role supabase_x; create role supabase_y; alter schema auth owner to"
+        " supabase_x; alter default privileges for role supabase_y grant select on tables"
+        " to anon"
+    )
+    assert "supabase_y" not in str(snapshot.take(conn).facts)
 
 
 def test_what_an_administrator_made_beside_the_schemas_is_ignored(

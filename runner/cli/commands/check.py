@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.cli.context import Context
@@ -33,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Run every check. Connects to no other database."""
+    """Run every check, on a scratch server.
+
+    A database that is named is asked only for roles and extensions that the scratch server lacks.
+    """
     from runner.files import loader
     from runner.isolation.surface import lock_file, stale
     from runner.migrate import executor, seeds
@@ -55,11 +59,14 @@ def run(context: Context) -> int:
         for file in files if only is None else files[: files.index(only) + 1]:
             executor.validate(file)
         scratch = stack.enter_context(
-            scratch_server(settings.embedded_version, context.report, checks.LIMITS)
+            scratch_server(settings.embedded_version, context.report, checks.LIMITS, other=True)
         )
         found = Findings()
         stack.callback(_show, context, found)
-        checks.check(scratch, files, scripts, only=only, found=found, report=context.report)
+        run_checks = partial(
+            checks.check, scratch, files, scripts, only=only, found=found, report=context.report
+        )
+        scratch.supplying(run_checks, context.other)
         if options.base or options.out_of_order:
             note, failed = out_of_order.check(scratch, files, moved)
             found.add_overall(out_of_order.NAME, failed, note)

@@ -136,7 +136,9 @@ def _self_test(context: Context) -> int:
 
     settings, console = context.settings, context.console
     version = settings.embedded_version
-    score = mutation.self_test(settings.sql_dir, version=version, report=context.report)
+    score = mutation.self_test(
+        settings.sql_dir, version=version, report=context.report, like=context.other
+    )
     context.say(f"{score.server}, a scratch server\n")
     console.table(
         ("weakened", "killed", "of"),

@@ -15,10 +15,11 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from itertools import count, repeat, zip_longest
 from multiprocessing import get_context
@@ -46,7 +47,7 @@ from runner.isolation.verdict import Breach, Verdict
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import Connection
-from runner.preflight.scratch import copy_privileges
+from runner.preflight.scratch import ScratchServer, copy_privileges
 from runner.preflight.temporary_server import temporary_server
 
 _UNMODIFIED = "unmodified"
@@ -92,16 +93,19 @@ def self_test(
     version: int = embedded.VERSION,
     report: Report = silent,
     limit: int | None = None,
+    like: Callable[[], AbstractContextManager[Migrator]] | None = None,
 ) -> Score:
     """Run verify on a weakened copy of the schema for each mutant, on a scratch server.
 
-    `version`: PostgreSQL's major version. `limit`: the number of mutants, None for all.
+    `version`: PostgreSQL's major version. `limit`: the number of mutants, None for all. `like`: see
+    `ScratchServer.supplying`.
     """
     started = time.monotonic()
     project = isolation.load(sql_dir)
     report(Working("self-test: creating the schema on a scratch server"))
     with temporary_server(version) as server:
-        name = create_unmodified(server, sql_dir)
+        create = partial(create_unmodified, server, sql_dir)
+        name = ScratchServer(server).supplying(create, like)
         with _copy(server, "copy") as url, _connected(url) as connection:
             mutants = sample(generate(connection, project), limit)
             breaches = prove(connection, project).breaches
@@ -212,7 +216,8 @@ def _equivalent(project: Project, name: str) -> str:
 def create_unmodified(server: embedded.Server, sql_dir: Path) -> str:
     """Create the database that is copied for each mutant; return the server's name and version."""
     with _connected(server.url("postgres")) as admin:
-        admin.execute(sql.SQL("create database {}").format(sql.Identifier(_UNMODIFIED)))
+        for statement in ("drop database if exists {}", "create database {}"):
+            admin.execute(sql.SQL(statement).format(sql.Identifier(_UNMODIFIED)))
     with _connected(server.url(_UNMODIFIED)) as connection:
         migrator = Migrator(connection)
         with migrator.lock():

@@ -49,6 +49,7 @@ def check(
     or SqlError for a file that cannot be applied to an empty database.
     """
     found = found or Findings()
+    found.clear()
     needed = files if only is None else files[: files.index(only) + 1]
     linted = lint.findings(needed if only is None else [only])
     unlinted = lint.not_tried()

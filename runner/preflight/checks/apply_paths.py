@@ -84,7 +84,7 @@ def apply_with_psql(
                 arguments.insert(0, "-1")
             ran = subprocess.run(
                 [
-                    *(embedded.program("psql", scratch.server.version), "-X", "-q"),
+                    *(embedded.program("psql", scratch.program_version), "-X", "-q"),
                     *("-v", "ON_ERROR_STOP=1", *arguments),
                 ],
                 env={**target.environ({}), "PGOPTIONS": "-c client_min_messages=error"},

@@ -42,6 +42,11 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    def clear(self) -> None:
+        """Begin again."""
+        for each in (self.files, self.overall, self.failed, self.notes):
+            each.clear()
+
     def add_file(
         self, id_: str, found: Sequence[Finding], not_tried: Mapping[str, str], ms: float
     ) -> None:

@@ -1230,6 +1230,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as rare (class, oid, place)
     cross join lateral pg_identify_object(rare.class, rare.oid, 0) as o
     where rare.oid >= 16384
+        and not (rare.class = 'pg_collation'::regclass and o.identity ~ '^pg_catalog[.].*-x-icu')
         and (rare.place is null or rare.place in (select s.oid from schemas as s))
         and not exists (
             select from extension_members as e
@@ -1305,6 +1306,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as rare (class, oid, place, definition)
     cross join lateral pg_identify_object(rare.class, rare.oid, 0) as o
     where rare.oid >= 16384
+        and not (rare.class = 'pg_collation'::regclass and o.identity ~ '^pg_catalog[.].*-x-icu')
         and rare.definition is not null
         and (rare.place is null or rare.place in (select s.oid from schemas as s))
         and not exists (
