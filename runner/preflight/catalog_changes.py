@@ -18,7 +18,7 @@ import psycopg
 from psycopg import pq
 
 from runner.execution import transactional
-from runner.postgres.connection import Connection
+from runner.postgres.connection import Connection, has_citus
 from runner.preflight.diff import Difference, difference
 from runner.queries import query
 from runner.schema import snapshot
@@ -106,6 +106,7 @@ class CatalogChanges:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._version = connection.info.server_version // 10000
+        self._citus = has_citus(connection)
         self._state = self._read_all()
 
     @property
@@ -115,6 +116,14 @@ class CatalogChanges:
 
     def since(self) -> tuple[Snapshot, Snapshot] | None:
         """Read what has changed since the last call; return it before and after, or None."""
+        if not self._citus or self._connection.info.transaction_status == pq.TransactionStatus.IDLE:
+            return self._since()
+        with self._connection.transaction(force_rollback=True):
+            # A file may have set it; then Citus sends a whole message with SET LOCAL to the workers.
+            self._connection.execute("set local citus.propagate_set_commands = 'none'")
+            return self._since()
+
+    def _since(self) -> tuple[Snapshot, Snapshot] | None:
         before, versions = self._state, self._versions()
         changed = {version.partition(":")[0] for version in versions ^ before.versions}
         if not changed:
