@@ -94,7 +94,7 @@ def read(connection: Connection, text: str) -> list[Fact]:
 
 
 def fingerprint(connection: Connection) -> str:
-    """Return format, major version and SHA-256 of the facts, whoever owns the objects."""
+    """Return format, major version and SHA-256 of the facts, also if another role owns all."""
     return str(_rows(connection, fingerprint_sql())[0][0])
 
 

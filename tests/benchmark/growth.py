@@ -129,8 +129,7 @@ def with_files(sizes: Sequence[int], rounds: int, say: Callable[[str], None]) ->
 def with_new_files(sizes: Sequence[int], say: Callable[[str], None]) -> str:
     """Return a table of `plan` and `check` by number of new files.
 
-    `plan` reads what each statement changed in the catalog; `check` reads all of it five times per
-    file, with rows in every table, so it grows with files × tables.
+    Both read what was changed in the catalog; `check` also has rows in every table.
     """
     found: dict[str, dict[int, list[Run]]] = {}
     with _server_and_folder() as (server, place):
