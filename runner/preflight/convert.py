@@ -15,10 +15,12 @@ from itertools import count
 from pathlib import Path
 
 from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
+from runner.events import Report
 from runner.files import loader, statements
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.preflight import foreign
+from runner.preflight.baseline import baseline
 
 _CODE = re.compile(r"(?:[0-9].*|[VUR][0-9._]*__.*)\.(?:go|java|js|ts|mjs|cjs|kt|py|rb|cs|exs?)")
 _NAMES = (  # of Flyway; of golang-migrate and sqlx; of Postgrator; of the others
@@ -95,6 +97,7 @@ def read(folder: Path) -> list[Imported]:
     if without:
         raise _refused(without.sources[0], "has no statements to apply", "Add or remove it.")
     _number(ordered)
+    check(ordered)
     return ordered
 
 
@@ -105,7 +108,6 @@ def write(migrations: Sequence[Imported], folder: Path) -> list[Path]:
             f"{folder} has files already: {there[0].name}",
             hint="Name an empty or a new folder: --sql-dir DIR",
         )
-    check(migrations)
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,17 +146,24 @@ def check(migrations: Sequence[Imported]) -> None:
             raise _refused(named, f"would not run here: {why}", error.hint) from None
 
 
-def applied(
-    migrator: Migrator, migrations: Sequence[Imported], files: Sequence[Migration]
-) -> Migration | None:
-    """Return the last of our files that the tool has applied, as its records say; else None."""
+def record(
+    migrator: Migrator, migrations: Sequence[Imported], files: Sequence[Migration], report: Report
+) -> str | None:
+    """Record what the tool has applied, as its records say; return the last id, None for nothing.
+
+    The caller holds the lock. Raises PlanError unless the database is what these files make.
+    """
     old = [_as_the_tool_names_it(migration) for migration in migrations]
     places = [
         old.index(one)
         for table in foreign.tables(migrator.connection)
         for one in (table.of(old, by_number=True) if table.applied else ())
     ]
-    return files[max(places)] if places else None
+    if not places:
+        return None
+    last = files[max(places)]
+    baseline(migrator, files, last, report=report)
+    return last.id
 
 
 def _as_the_tool_names_it(migration: Imported) -> Migration:

@@ -34,10 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Run every check, on a scratch server.
-
-    A database that is named is asked only for roles and extensions that the scratch server lacks.
-    """
+    """Run every check. Asks a database that is named only for what the scratch server lacks."""
     from runner.files import loader
     from runner.isolation.surface import lock_file, stale
     from runner.migrate import executor, seeds

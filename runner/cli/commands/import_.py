@@ -18,22 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     from runner.preflight import convert
-    from runner.preflight.baseline import baseline
 
     migrations = convert.read(Path(context.options.folder))
-    convert.check(migrations)
     context.console.table(("there", "here"), list(convert.listed(migrations)))
     written: list[Path] = []
-    recorded = None
     if not context.options.dry_run:
         written = convert.write(migrations, context.settings.sql_dir)
         context.say(f"{plural(len(written), 'file')} written to {context.settings.sql_dir}")
         if not context.settings.embedded:
-            files = context.files()
             with context.migrator(create=False) as migrator, migrator.lock():
-                if last := convert.applied(migrator, migrations, files):
-                    baseline(migrator, files, last, report=context.report)
-                    recorded = last.id
-            context.say(f"recorded as applied: up to {recorded}" if recorded else "none recorded")
-    files_of = [{"from": m.sources, "to": list(m.files)} for m in migrations]
-    return context.document(files=files_of, written=written, done=context.console.done)
+                last = convert.record(migrator, migrations, context.files(), context.report)
+            context.say(f"recorded as applied: up to {last}" if last else "none recorded")
+    files = [{"from": m.sources, "to": list(m.files)} for m in migrations]
+    return context.document(files=files, written=written, done=context.console.done)
