@@ -110,6 +110,26 @@ def test_rows_of_the_live_database_are_counted_and_not_shown(chain: Project) -> 
 
 
 @one_server
+def test_the_function_before_a_request_is_called_after_the_settings(chain: Project) -> None:
+    """As PostgREST does it: policies read what the function has set, not what the client sent."""
+    change = """
+        create or replace function chain.branch() returns int language sql stable
+        as $$ select nullif(current_setting('chain.of_request', true), '')::int $$;
+        create function chain.before() returns void language sql
+        as $$ select set_config('chain.of_request', current_setting('chain.branch', true), true) $$;
+        """
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    called = text.replace("[identity]", '[identity]\npre_request = "chain.before"')
+
+    def refused(toml: str) -> set[str]:
+        verdict = Project(chain.connection, config.parse(toml)).prove(change)
+        return {c.what for c in verdict.cells if c.actor == "clerk" and not c.passed}
+
+    assert {"rows", "title"} <= refused(text)
+    assert not {"rows", "title"} & refused(called)
+
+
+@one_server
 def test_what_only_a_superuser_can_try_is_said(chain: Project) -> None:
     assert not [w for w in chain.prove().warnings if "CVE" not in w]
     as_owner = chain.prove(

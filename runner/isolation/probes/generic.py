@@ -17,6 +17,7 @@ from runner.isolation.probes.identities import callers
 from runner.isolation.probes.reads import Probe
 from runner.isolation.probes.rights import Rights
 from runner.isolation.rows import maker, snapshot
+from runner.isolation.rows.fixture import Fixture, requests
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.transactions import Awaited, TransactionLimits, setup_backoff
@@ -86,11 +87,16 @@ def prepared(
         )
     committed = ", which are committed until the end" if enclosure.note else ""
     report(Working(f"rows of two tenants{committed}"))
+    made = Fixture(
+        config,
+        tenants,
+        requests=requests(connection, config),
+        by_key=enclosure.by_key,
+        later=enclosure.later,
+    )
     try:
         with enclosure.making():
-            made = maker.make(
-                connection, config, tenants, by_key=enclosure.by_key, later=enclosure.later
-            )
+            maker.make(connection, made)
             if not made.ids:
                 reasons = [f"{f.relation.qualified}: {f.reason}" for f in made.failures]
                 raise _no_rows(config, *reasons[:1])

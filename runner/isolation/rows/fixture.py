@@ -17,6 +17,7 @@ from runner.preflight import sample_rows
 from runner.preflight.sample_rows import values
 from runner.preflight.sample_rows.scope import Scope
 from runner.preflight.sample_rows.shapes import Table
+from runner.queries import query
 
 Made = dict[str, str | None]  # a row, as PostgreSQL prints it
 SHARED_ROWS = "S"
@@ -77,6 +78,13 @@ class Fixture:
     def of(self, relation: Relation, owner: str) -> list[Made]:
         """Return the rows that were made in a table for an owner."""
         return self.rows[owner].get((relation.schema, relation.name), [])
+
+
+def requests(connection: Connection, config: Config) -> dict[str, str]:
+    """Return the call that follows the settings of a request, by role; none of who may not."""
+    roles = [OWNER, *{actor.role: None for actor in config.actors.values()}]
+    given = {"function": config.pre_request, "roles": roles}
+    return dict(connection.execute(query("isolation/pre_request"), given).fetchall())
 
 
 def become(

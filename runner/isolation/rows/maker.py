@@ -13,14 +13,13 @@ import psycopg
 from psycopg import sql
 
 from runner.errors import ProofError
-from runner.isolation.rows.fixture import OWNER, SHARED_ROWS, Failure, Fixture, Made, become
+from runner.isolation.rows.fixture import SHARED_ROWS, Failure, Fixture, Made, become
 from runner.isolation.rows.identity import A, B, Person
 from runner.isolation.rows.named import Ids
 from runner.isolation.rows.named import values as values_of
 from runner.isolation.rows.order import counted, tables_to_fill, takes_parent
 from runner.isolation.rows.people import PeopleMaker
-from runner.isolation.tenancy.config import Config
-from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation, TenantMap
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
 from runner.isolation.tenancy.variables import substitute
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
@@ -32,29 +31,11 @@ from runner.queries import query
 _EXISTING = 3  # rows of a shared table that are referred to
 
 
-def make(
-    connection: Connection,
-    config: Config,
-    tenants: TenantMap,
-    *,
-    by_key: bool = False,
-    later: frozenset[int] = frozenset(),
-) -> Fixture:
+def make(connection: Connection, fixture: Fixture) -> None:
     """Insert the rows in the open transaction, as the role that owns the tables."""
     connection.execute("set constraints all immediate")
     connection.execute(query("preflight/sample_rows/holds"))
-    requests = _requests(connection, config)
-    fixture = Fixture(config, tenants, requests=requests, by_key=by_key, later=later)
-    maker = _Maker(connection, fixture)
-    maker.make()
-    return maker.fixture
-
-
-def _requests(connection: Connection, config: Config) -> dict[str, str]:
-    """Return the call that follows the settings of a request, by role; none of who may not."""
-    roles = [OWNER, *{actor.role: None for actor in config.actors.values()}]
-    given = {"function": config.pre_request, "roles": roles}
-    return dict(connection.execute(query("isolation/pre_request"), given).fetchall())
+    _Maker(connection, fixture).make()
 
 
 class _Maker:

@@ -18,6 +18,7 @@ from runner.errors import UsageError
 from runner.isolation.probes.execute import entering
 from runner.isolation.project import Project
 from runner.isolation.rows import maker
+from runner.isolation.rows.fixture import Fixture, requests
 from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.sql_cases.scenario import Step, steps
 from runner.isolation.sql_cases.substitution import Substitution
@@ -37,9 +38,10 @@ def run(url: str, project: Project) -> tuple[Check, ...]:
     """Run every race of the project at each isolation level. Commits."""
     with _connected(url) as connection:
         with connection.transaction():
-            made = maker.make(
-                connection, project.config, relations.read(connection, project.config)
-            )
+            tenants = relations.read(connection, project.config)
+            called = requests(connection, project.config)
+            made = Fixture(project.config, tenants, requests=called)
+            maker.make(connection, made)
         names = Substitution(made, project)
         pairs = product(project.races, _LEVELS)
         return tuple(_race(url, names, connection, race, level) for race, level in pairs)
