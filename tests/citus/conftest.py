@@ -16,8 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Database, Server
+from conftest import SQL_DIR, Database, Server
 
+from runner.files import loader
+from runner.migrate.migrator import Migrator
 from runner.postgres.embedded import os_user
 from runner.preflight import temporary_server
 
@@ -179,6 +181,18 @@ def citus_template(cluster: Cluster) -> Iterator[str]:
     """The name of a database on all nodes with Citus and two workers, and nothing else."""
     with cluster.database() as made, cluster.template(made) as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def distributed(cluster: Cluster, citus_template: str) -> Iterator[str]:
+    """The name of a database with sql/ and the further source sql/citus/, to copy."""
+    with cluster.database(of=citus_template) as made:
+        with made.connect(autocommit=True) as conn:
+            migrator = Migrator(conn)
+            with migrator.lock():
+                migrator.apply(loader.read(SQL_DIR, ["citus"]))
+        with cluster.template(made) as name:
+            yield name
 
 
 @pytest.fixture
