@@ -119,7 +119,7 @@ class CatalogChanges:
         if not self._citus or self._connection.info.transaction_status == pq.TransactionStatus.IDLE:
             return self._since()
         with self._connection.transaction(force_rollback=True):
-            # A file may have set it; then Citus sends a whole message with SET LOCAL to the workers.
+            # A file may have set it: Citus then sends a message with SET LOCAL whole to workers.
             self._connection.execute("set local citus.propagate_set_commands = 'none'")
             return self._since()
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import SQL_DIR, Database, Server, migration_files
+from conftest import SQL_DIR, Database, Server
 
-from runner.files import statements
+from runner.files import loader
+from runner.migrate.migrator import Migrator
 from runner.postgres.embedded import os_user
 from runner.preflight import temporary_server
 
@@ -182,23 +183,20 @@ def citus_template(cluster: Cluster) -> Iterator[str]:
         yield name
 
 
+@pytest.fixture(scope="session")
+def distributed(cluster: Cluster, citus_template: str) -> Iterator[str]:
+    """The name of a database with sql/ and the further source sql/citus/, to copy."""
+    with cluster.database(of=citus_template) as made:
+        with made.connect(autocommit=True) as conn:
+            migrator = Migrator(conn)
+            with migrator.lock():
+                migrator.apply(loader.read(SQL_DIR, ["citus"]))
+        with cluster.template(made) as name:
+            yield name
+
+
 @pytest.fixture
 def citus_database(cluster: Cluster, citus_template: str) -> Iterator[Database]:
     """A copy of it for one test."""
     with cluster.database(of=citus_template) as made:
         yield made
-
-
-@pytest.fixture(scope="session")
-def distributed(cluster: Cluster) -> Iterator[str]:
-    """A database with the schema and the overlay of sql/citus/, to copy."""
-    overlay = sorted((SQL_DIR / "citus").glob("*.sql"))
-    files = [f for f in (*migration_files(), *overlay) if not f.name.endswith(".rollback.sql")]
-    with cluster.database() as made:
-        with made.connect() as conn:
-            for file in files:
-                for statement in statements.split(file.read_text(encoding="utf-8")):
-                    conn.execute(statement.text.encode())
-                conn.commit()
-        with cluster.template(made) as name:
-            yield name
