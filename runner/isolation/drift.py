@@ -24,7 +24,7 @@ from runner.isolation.verdict import Breach, Check
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
-from runner.postgres.connection import Connection, open_second
+from runner.postgres.connection import Connection, has_citus, open_second
 from runner.preflight import edits, foreign, order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
@@ -180,8 +180,9 @@ def applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:
     if not any(entry.record for entry in plan.entries):
         return [entry.migration for entry in plan.entries if entry.migration]
     files = []
+    citus = has_citus(migrator.connection)
     for number, entry in enumerate(plan.entries):
-        if entry.record is None or overlay.is_of(entry.id):
+        if entry.record is None or (citus and overlay.is_of(entry.id)):
             continue
         if entry.migration:
             files.append(entry.migration)

@@ -15,6 +15,7 @@ from runner.errors import UsageError
 from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan
+from runner.postgres.connection import has_citus
 from runner.preflight.diff import Difference
 
 _SHOWN = 5
@@ -36,11 +37,13 @@ def is_of(id_: str) -> bool:
 def separate(
     migrator: Migrator, plan: Plan, found: Iterable[Difference]
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """Return the differences from the files, and those of objects that an overlay names.
+    """Return the differences from the files, and those of objects that an overlay for Citus names.
 
-    An overlay runs on no scratch server, so what it makes of an object is not known: its text is
-    searched for the name, or for the end of one that it composes.
+    A scratch server has no Citus, so what such an overlay makes of an object is not known: its text
+    is searched for the name, or for the end of one that it composes.
     """
+    if not has_citus(migrator.connection):
+        return tuple(found), ()
     ids = [entry.id for entry in plan.entries if entry.record and is_of(entry.id)]
     texts = (recorder.content(migrator.connection, id_) or "" for id_ in ids)
     words = {word for text in texts for word in re.findall(r"\w+", text)}
@@ -59,7 +62,8 @@ def note(objects: Collection[str]) -> str:
     shown = ", ".join(sorted(objects)[:_SHOWN])
     more = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
     return (
-        f"note: an overlay is applied, which no scratch server can run. {len(objects)} objects "
-        f"that it names differ from the files, and were not compared: {shown}{more}. What decides "
+        "note: an overlay for Citus is applied, which no scratch server has. "
+        f"{len(objects)} objects that it names differ from the files, and were not compared: "
+        f"{shown}{more}. What decides "
         "access is compared with the isolation.lock of its folder"
     )

@@ -79,6 +79,10 @@ def test_further_source_is_applied_known_and_rolled_back(
     assert listed(checkout, *BOTH) == ["A 0001_a", "A 0002_b", "A 0003_c", "A 0001_x"]
     assert listed(checkout, "sql") == ["A 0001_a", "A 0002_b", "A 0003_c"]
     assert run("verify", "--only", "drift")["ok"]
+    checkout.do("alter table x add column by_hand int")
+    drift = run("verify", "--only", "drift")
+    assert [breach["subject"] for breach in drift["breaches"]] == ["column public.x.by_hand"]
+    checkout.do("alter table x drop column by_hand")
 
     # The newest first; and a file that another source needs only together with that.
     refused = checkout.yoyo("rollback", "--batch", "-r", "0001_a", "sql")
