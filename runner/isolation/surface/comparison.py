@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.isolation.surface import Surface, lock_file
 from runner.isolation.surface.direction import ALWAYS_THERE, Direction, direction
-from runner.preflight import partitions
+from runner.preflight import partitions, supabase
 from runner.schema.snapshot import OF_OTHERS, Fact, Object
 
 _SHOWN = 12  # lines of one difference
@@ -17,25 +17,6 @@ _DEPENDED_ON = (
     *("procedure", "function", "type", "schema"),
 )
 _NOT_IN_A_SCHEMA = ("membership", "parameter", "role", "setting")
-
-
-# What each project of Supabase has from the start.
-_SUPABASE_ROLES = ("anon", "authenticated", "authenticator", "service_role")
-_SUPABASE_MEMBERSHIPS = {
-    f"{role} to authenticator" for role in ("anon", "authenticated", "service_role")
-}
-_SUPABASE_ATTRIBUTES = {
-    ("role", "authenticator", "login"),
-    ("role", "dashboard_user", "createdb"),
-    ("role", "dashboard_user", "createrole"),
-    ("role", "dashboard_user", "replication"),
-    ("role", "service_role", "bypassrls"),
-}
-_SUPABASE_EXTENSIONS = (
-    *("pg_graphql", "pg_net", "pg_stat_statements", "pgcrypto", "pgjwt", "pgsodium"),
-    *("supabase_vault", "uuid-ossp"),
-)
-_TIMEOUTS = ("lock_timeout", "session_preload_libraries", "statement_timeout")
 
 
 @dataclass(frozen=True)
@@ -80,7 +61,9 @@ def compare(reviewed: Surface, now: Surface) -> list[Change]:
     schemas = platform(reviewed, now)
     reviewed, now = without(reviewed, schemas), without(now, schemas)
     if "auth" in schemas:
-        reviewed, now = (tuple(f for f in side if not _supabases(f)) for side in (reviewed, now))
+        reviewed, now = (
+            tuple(f for f in side if not supabase.ships(f)) for side in (reviewed, now)
+        )
     now = partitions.without(now, reviewed)
     before, after = _by_object(reviewed), _by_object(now)
     added, removed = after.keys() - before.keys(), before.keys() - after.keys()
@@ -105,19 +88,6 @@ def compare(reviewed: Surface, now: Surface) -> list[Change]:
         )
         for object_, (old, new) in sorted(changed.items(), key=_in_order_of_undoing)
     ]
-
-
-def _supabases(fact: Fact) -> bool:
-    """Whether each project of Supabase has a fact: its API's login, extensions and settings."""
-    what = (fact.kind, fact.name, fact.trait)
-    if fact.kind == "setting" and fact.trait == "search_path":
-        return "".join(fact.value.split()).replace("\\", "") == '"$user",public,extensions'
-    return (
-        (fact.kind == "membership" and fact.name in _SUPABASE_MEMBERSHIPS and fact.trait != "admin")
-        or (fact.kind == "extension" and fact.name.strip('"') in _SUPABASE_EXTENSIONS)
-        or (fact.kind == "setting" and fact.name in _SUPABASE_ROLES and fact.trait in _TIMEOUTS)
-        or what in _SUPABASE_ATTRIBUTES
-    )
 
 
 def _in_order_of_undoing(item: tuple[Object, object]) -> tuple[int, Object]:
