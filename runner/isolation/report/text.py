@@ -13,7 +13,7 @@ from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.review import Accepted
-from runner.isolation.verdict import COMMANDS, Breach, Check, Verdict
+from runner.isolation.verdict import COMMANDS, UNTRIED, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -123,7 +123,9 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
         checks = [check for check in verdict.checks if check.kind == kind]
         failed = sum(not check.passed for check in checks)
         sign = paint("✗", "red") if failed else paint("✓", "green")
-        words = f"{failed} of {count} failed" if failed else f"{count} passed"
+        untried = sum(check.outcome.startswith(UNTRIED) for check in checks)
+        words = f"{failed} of {count} failed" if failed else f"{count - untried} passed"
+        words += f", {untried} not tried" if untried else ""
         if kind == surface.NAME:
             words = checks[0].outcome
         yield f"{sign} {_plural(kind):<11} {words}"
@@ -140,6 +142,8 @@ def _plural(kind: str) -> str:
 
 
 def _mark(check: Check, paint: Paint) -> str:
+    if check.outcome.startswith(UNTRIED):
+        return paint("–", "yellow")
     return paint("✓", "green") if check.passed else paint("✗", "red")
 
 
