@@ -9,6 +9,7 @@ from runner.errors import UsageError
 COMMANDS = ("select", "insert", "update", "delete", "truncate")  # in the order of a grid
 SINGLE = ("catalog", "surface")  # the kinds of which there is one check
 FORGED = " with forged "  # in the name of an actor, between the actor and the setting
+UNTRIED = "not tried:"  # how the outcome of a check begins that says nothing
 _ONE = {
     "cells": "cell",
     "files": "file",

@@ -12,7 +12,7 @@ from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.review import Accepted
-from runner.isolation.verdict import SINGLE, Breach, Check, Verdict
+from runner.isolation.verdict import SINGLE, UNTRIED, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -122,7 +122,9 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
         checks = [check for check in verdict.checks if check.kind == kind]
         failed = sum(not check.passed for check in checks)
         sign = paint("✗", "red") if failed else paint("✓", "green")
-        words = f"{failed} of {count} failed" if failed else f"{count} passed"
+        untried = sum(check.outcome.startswith(UNTRIED) for check in checks)
+        words = f"{failed} of {count} failed" if failed else f"{count - untried} passed"
+        words += f", {untried} not tried" if untried else ""
         if kind in SINGLE:
             words = checks[0].outcome
         yield f"{sign} {_plural(kind):<11} {words}"
@@ -139,6 +141,8 @@ def _plural(kind: str) -> str:
 
 
 def _mark(check: Check, paint: Paint) -> str:
+    if check.outcome.startswith(UNTRIED):
+        return paint("–", "yellow")
     return paint("✓", "green") if check.passed else paint("✗", "red")
 
 
