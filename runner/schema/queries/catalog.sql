@@ -947,19 +947,27 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value)
     where fact.value is not null
     union all
-    -- Settings of the planner for columns of indexes. pg_dump leaves out those of constraints.
+    -- Settings of the planner for columns of indexes, also those of constraints, which pg_dump leaves
+    -- out.
     select
-        'index', i.name, i.relation, 'statistics',
+        case when k.oid is null then 'index' else 'constraint' end,
+        coalesce(k.name, quote_ident(n.nspname) || '.' || quote_ident(c.relname)), r.name, 'statistics',
         string_agg(format('%s of column %s', a.attstattarget, a.attnum), ', ' order by a.attnum),
         string_agg(its.alter || a.attstattarget, '; ' order by a.attnum),
         string_agg(its.alter || '-1', '; ' order by a.attnum)
-    from indexes as i
-    inner join pg_attribute as a on a.attrelid = i.indexrelid
+    from pg_attribute as a
+    inner join pg_index as i on i.indexrelid = a.attrelid
+    inner join relations as r on r.oid = i.indrelid
+    inner join pg_class as c on c.oid = i.indexrelid
+    inner join pg_namespace as n on n.oid = c.relnamespace
+    left join constraints as k on k.conindid = i.indexrelid and k.contype <> 'f'
     cross join lateral (
-        select format('alter index %s alter column %s set statistics ', i.name, a.attnum) as alter
+        select format(
+            'alter index %I.%I alter column %s set statistics ', n.nspname, c.relname, a.attnum
+        ) as alter
     ) as its
     where a.attstattarget >= 0 and a.attnum > 0
-    group by i.name, i.relation
+    group by k.oid, k.name, n.nspname, c.relname, r.name
     union all
     select f.kind, f.name, null, f.trait, f.value, f.make, f.unmake
     from function_facts as f
