@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from runner.errors import UsageError
@@ -17,9 +17,7 @@ def find(migrations: Iterable[Migration], name: str) -> Migration:
     A further source is named before it: citus/0001. Without, those of the folder itself rank first.
     """
     known = list(migrations)
-    source = Path(name).parent.name
-    if not source or source not in {m.source for m in known}:
-        source = ""
+    source = _source(Path(name).parent, known)
     name = Path(name).name.removesuffix(".sql").removesuffix(".rollback")
     number = loader.number_of(name) if re.fullmatch(r"[0-9]{1,255}", name) else None
     matches: list[Migration] = []
@@ -34,6 +32,19 @@ def find(migrations: Iterable[Migration], name: str) -> Migration:
         f"{name!r} matches {'more than one migration' if matches else 'no migration'}",
         hint=f"Migrations: {listed}",
     )
+
+
+def _source(folder: Path, known: Sequence[Migration]) -> str:
+    """Return the source that a path before a name means. Raises UsageError if there is none."""
+    if folder.name in {m.source for m in known}:
+        return folder.name
+    own = {m.path.parent for m in known if not m.source}
+    if folder.name and folder.resolve() not in {path.resolve() for path in own}:
+        raise UsageError(
+            f"{folder} is no source of migrations here, nor the folder {', '.join(map(str, own))}",
+            hint=f"For one that was not applied yet: --with {folder.name}",
+        )
+    return ""
 
 
 def in_folders(folders: Iterable[Path]) -> list[Migration]:
