@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -111,7 +111,7 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
         what = "is not a folder" if folder.exists() else "does not exist"
         raise UsageError(
             f"The folder of migrations {folder} {what}",
-            hint=f"To create it: python -m runner new --with {folder.name} NAME"
+            hint="To create it, with its first file: new NAME, with this option"
             if prefix
             else "Run from the root of the repository, or name the folder: --sql-dir DIR",
         )
@@ -233,11 +233,7 @@ def _sort(found: list[Migration]) -> list[Migration]:
                 ordered[id_] = current
                 del waiting[id_]
             elif first not in near:
-                raise FileError(
-                    f"{current} depends on {first}, which does not exist",
-                    place=current.find_in_header(first),
-                    hint=_nearest(first, near.keys() - {id_}),
-                )
+                raise _unmet(current, first, by_id if first in by_id else near)
             elif first in waiting:
                 ids = [*waiting, first]
                 raise FileError(
@@ -259,6 +255,14 @@ def _place(ordered: list[Migration]) -> list[Migration]:
         at[file.id] = max(after, default=len(ordered)) if file.source else index
         at[file.source] = at[file.id]
     return sorted(ordered, key=lambda file: at[file.id])
+
+
+def _unmet(file: Migration, name: str, known: Mapping[str, Migration]) -> FileError:
+    why, hint = "which does not exist", _nearest(name, known.keys() - {file.id})
+    if name in known:
+        why = "a file of a further source"
+        hint = "A file of the folder itself has to work without that source."
+    return FileError(f"{file} depends on {name}, {why}", place=file.find_in_header(name), hint=hint)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

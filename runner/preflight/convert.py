@@ -161,6 +161,10 @@ def record(
     ]
     if not places:
         return None
+    versioned = [place for place in places if migrations[place].version]
+    count_of_versions = sum(1 for migration in migrations if migration.version)
+    if versioned and max(versioned) + 1 < count_of_versions:
+        places = versioned  # a repeatable one comes after what the tool has not applied yet
     last = files[max(places)]
     baseline(migrator, files, last, report=report)
     return last.id
@@ -169,7 +173,7 @@ def record(
 def _as_the_tool_names_it(migration: Imported) -> Migration:
     path = migration.sources[0]
     stem = re.sub(r"\.(?:up|down)\Z", "", path.stem)
-    number = migration.version[0] if migration.version else sys.maxsize
+    number = migration.version[0] if len(migration.version) == 1 else sys.maxsize
     return Migration(path, stem, loader.number_of(str(number)))
 
 

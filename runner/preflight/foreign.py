@@ -21,7 +21,8 @@ from runner.queries import query
 from runner.schema.snapshot import Snapshot
 
 _UP_TO = re.compile(r"\.\.([0-9]+)")  # this number and all below it
-_NUMBER = re.compile(r"[VU]?([0-9][0-9_]*)")
+_NUMBER = re.compile(r"[VU]?([0-9][0-9_]*+)(?!\.[0-9])")  # 1.1 is no number of a file
+_WORDS = re.compile(r"[VU][0-9._]*__(.+)")  # Flyway's names, which import may number otherwise
 _SHOWN = 8  # ids in a message
 
 BASELINE = "python -m runner baseline"
@@ -44,11 +45,16 @@ class ForeignTable:
     def of(self, files: Sequence[Migration], *, by_number: bool) -> list[Migration]:
         """Return the files that it records, by their names, or also by their numbers."""
         names = {PurePosixPath(name).name.removesuffix(".sql") for name in self.applied}
+        found = {name: match[1] for name in names if (match := _WORDS.match(name))}
+        words = {name: re.sub(r"[^\w.-]+", "_", word) for name, word in found.items()}
+        here = {file.name.partition("_")[2]: file.id for file in files}
+        known = {name: here[word] for name, word in words.items() if word in here and by_number}
         numbers = {
             loader.number_of(match[1].rstrip("_"))
-            for name in names
+            for name in names - known.keys()
             if by_number and (match := _NUMBER.match(name))
         }
+        names |= {*known.values()}
         last = [loader.number_of(m[1]) for name in names if (m := _UP_TO.fullmatch(name))]
         newest = max(last, default=-1) if by_number else -1
         return [f for f in files if f.id in names or f.number in numbers or f.number <= newest]

@@ -612,6 +612,7 @@ def test_matrix_fits_80_columns_without_color(checkout: Checkout, seeded: Databa
     assert "\x1b" not in result.out
     assert re.search(r"^  OWNER +yes · +\S+ · +\S+ · +– ·$", result.out, re.MULTILINE)
     assert re.search(r"^  service_role +yes \+ ", result.out, re.MULTILINE)
+    assert "– +" not in result.out  # denied, and allowed everywhere
     assert re.search(r"^\d{4} cells, .*0 breaches, in \d+\.\d s$", result.out, re.MULTILINE)
     assert "The files were not compared: " in result.out  # the folder has none
     assert re.search(r" cells, 0 files, .* 0 breaches", result.out)

@@ -132,19 +132,23 @@ def test_what_the_tool_has_applied_is_recorded(tmp_path: Path, empty_database: D
         "V1__a.sql": "create table a (b int);\n",
         "V1.1__b.sql": "create table b (b int);\n",
         "V2__c.sql": "create table c (b int);\n",
+        "R__v.sql": "create or replace view v as select 1 as a;\n",
     }.items():
         checkout.file(f"theirs/{name}", text)
     with empty_database.connect(autocommit=True) as conn:
         conn.execute(
             "create table flyway_schema_history (installed_rank int, script text, success boolean);"
             "insert into flyway_schema_history values (1, 'V1__a.sql', true),"
-            " (2, 'V1.1__b.sql', true); create table a (b int)"
+            " (2, 'V1.1__b.sql', true), (3, 'R__v.sql', true);"
+            "create table a (b int)"
         )
         listed = checkout.runner("import", "theirs", "--dry-run")
         assert "V1.1__b.sql  0002_b.sql" in listed.out
         assert not (tmp_path / "sql").exists()
         differs = checkout.runner("import", "theirs", "--sql-dir", "early")
         assert (differs.code, "table public.b: in the files and not here" in differs.err) == (1, 1)
+        assert "4 files written to early; nothing was recorded." in differs.err
+        assert "baseline --to 0002_b" in checkout.runner("status", "--sql-dir", "early").out
         conn.execute("create table b (b int)")
         done = checkout.runner("import", "theirs")
         assert (done.code, "recorded as applied: up to 0002_b" in done.out) == (0, True), done.err

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 from runner.cli.context import Context, plural
+from runner.errors import RunnerError
 
 EXAMPLE = "import db/migrations --dry-run"
 EXIT_CODES = "3 another run has the lock, "
@@ -23,11 +25,20 @@ def run(context: Context) -> int:
     context.console.table(("there", "here"), list(convert.listed(migrations)))
     written: list[Path] = []
     if not context.options.dry_run:
-        written = convert.write(migrations, context.settings.sql_dir)
-        context.say(f"{plural(len(written), 'file')} written to {context.settings.sql_dir}")
-        if not context.settings.embedded:
-            with context.migrator(create=False) as migrator, migrator.lock():
-                last = convert.record(migrator, migrations, context.files(), context.report)
-            context.say(f"recorded as applied: up to {last}" if last else "none recorded")
+        with ExitStack() as stack:
+            migrator = None
+            if not context.settings.embedded:  # first, so that nothing is written without it
+                migrator = stack.enter_context(context.migrator(create=False))
+                stack.enter_context(migrator.lock())
+            written = convert.write(migrations, context.settings.sql_dir)
+            done = f"{plural(len(written), 'file')} written to {context.settings.sql_dir}"
+            context.say(done)
+            if migrator:
+                try:
+                    last = convert.record(migrator, migrations, context.files(), context.report)
+                except RunnerError as error:
+                    error.state = f"{done}; nothing was recorded."
+                    raise
+                context.say(f"recorded as applied: up to {last}" if last else "none recorded")
     files = [{"from": m.sources, "to": list(m.files)} for m in migrations]
     return context.document(files=files, written=written, done=context.console.done)

@@ -88,10 +88,12 @@ def _square(cells: list[Cell]) -> Square | None:
     other = [cell for cell in cells if cell.where == "other"]
     if not cells:
         return None
+    may = sum(cell.allowed for cell in own)
     return Square(
-        may=sum(cell.allowed for cell in own),
+        may=may,
         of=len(own),
-        other_allowed=any(cell.allowed for cell in other),
+        # Who is not bound to a tenant may do there what they may do at all.
+        other_allowed=any(cell.allowed for cell in other) and bool(may or not own),
         other_tried=bool(other),
         failed=sum(not cell.passed for cell in cells),
     )

@@ -14,7 +14,7 @@ with tools (tool, schema_name, table_name, needs, applied) as (
     ('Drizzle', 'drizzle', '__drizzle_migrations', '{hash}', 'hash'),
     ('Entity Framework', null, '__EFMigrationsHistory', '{MigrationId}', '"MigrationId"'),
     ('Flyway', null, 'flyway_schema_history', '{script,success boolean}', 'script from %1$s where success --'),
-    ('golang-migrate', null, 'schema_migrations', '{version bigint,dirty boolean}', $$'..' || version$$),
+    ('golang-migrate', null, 'schema_migrations', '{version bigint,dirty boolean}', $$'..' || version - dirty::int$$),
     ('goose', null, 'goose_db_version', '{id,version_id bigint,is_applied boolean}', 'version_id::text from %1$s where version_id > 0 group by version_id having (array_agg(is_applied order by id desc))[1] --'),
     ('graphile-migrate', 'graphile_migrate', 'migrations', '{filename}', 'filename'),
     ('Knex', null, 'knex_migrations', '{name}', 'name'),
