@@ -19,7 +19,7 @@ from runner.files import loader
 from runner.isolation import drift, overlay
 from runner.isolation.drift import Audit
 from runner.isolation.report import summary
-from runner.isolation.verdict import COMMANDS, Verdict
+from runner.isolation.verdict import Verdict
 from runner.isolation.verify import prover
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
@@ -89,10 +89,11 @@ def isolation_page(actions: Actions) -> dict[str, Any]:
     result = actions.proof
     cells = result.value.cells if result and result.value else ()
     tables = dict.fromkeys(cell.table for cell in cells)
+    commands, grids = summary.grids(cells)
     return {
         "result": result,
-        "grids": summary.grids(cells),
+        "grids": grids,
         "legend": summary.LEGEND,
-        "commands": COMMANDS,
+        "commands": commands,
         "cells": {table: [cell for cell in cells if cell.table == table] for table in tables},
     }

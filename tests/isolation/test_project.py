@@ -102,7 +102,11 @@ def test_section_that_is_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("attacks/101_mine.sql", "", "the number 101 is taken by attacks/101_read_by_key.sql"),
+        (
+            "attacks/101_mine.sql",
+            "-- 101_mine\n-- It.\n-- safe: So.\n-- source: a\n\n-- as: A\nselect 1",
+            "the number 101 is taken by attacks/101_read_by_key.sql",
+        ),
         ("attacks/901_mine.sql", "select 1", "the first line must be its name"),
         (
             "attacks/901_mine.sql",

@@ -643,7 +643,7 @@ def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -
     assert re.search(
         r"^  also affected +public\.users\.\w+\.email as \w+ in own org$", result.out, re.MULTILINE
     )
-    assert 'update public.users set "email" = "email" where' in result.out
+    assert 'update public.users as t set "email" = "email" where' in result.out
     assert "\x1b[31m" in checkout.runner("verify", "--only", "users", FORCE_COLOR="1").out
 
 

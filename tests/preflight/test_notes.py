@@ -80,6 +80,7 @@ def test_a_locked_table_is_named_and_not_waited_for(
     )
     checkout.apply()
     checkout.write(_0002_more="alter table public.shops add column more int;")
+    checkout.do("create table by_hand ()")  # so that the catalog has to be read
     with empty_database.connect() as other:
         other.execute("lock table public.shops in access exclusive mode")
         pid = other.info.backend_pid

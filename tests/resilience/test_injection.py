@@ -51,6 +51,8 @@ COMMAND_LINES: list[tuple[list[str], int, str]] = [
     (["reset", "--yes-delete", EVIL], 0, "2 applied now"),
 ]
 ARGUMENTS = [
+    ["import", EVIL],
+    ["init", f"{EVIL}/{'x' * 300}"],
     ["apply", "--to", EVIL],
     ["apply", "--accept-edit", EVIL],
     ["rollback", "--to", EVIL],
