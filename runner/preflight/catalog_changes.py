@@ -199,7 +199,8 @@ def _array(oids: Collection[str]) -> str:
 
 
 def _owner(fact: Fact) -> str:
-    return (fact.of or fact.name) if fact.kind in _PARTS else _OTHERS
+    is_part = fact.kind in _PARTS and (fact.of or fact.kind != "rule")  # no comment on a rule
+    return (fact.of or fact.name) if is_part else _OTHERS
 
 
 def _parts(facts: Iterable[Fact]) -> Parts:

@@ -118,6 +118,34 @@ alter table more.twice alter a drop default;
 alter index more.twice_pkey rename to twice_key;
 comment on index more.twice_key is 'i';
 comment on index more.twice_key is null;
+create table more.x (id int, k int);
+create table more.y (id int, l int);
+create table more.z (k int);
+create table more.ser (id serial);
+create rule also as on insert to more.ser do also select 1 from more.x;
+alter table more.ser enable row level security;
+create policy pol on more.ser using
+    (exists (select from more.x join more.y using (id) join more.z using (k)));
+create function more.rows() returns setof more.x language sql
+    begin atomic select * from more.x; end;
+create function more.joins() returns bigint language sql
+    begin atomic select count(*) from more.x join more.y using (id) join more.z using (k); end;
+create view more.of_rows as select count(*) from more.rows() as q (a, b);
+alter table more.y add column k int;
+alter sequence more.ser_id_seq cache 20;
+alter table more.x add column v int;
+comment on rule also on more.ser is 'c';
+create type more.span as range (subtype = int, multirange_type_name = more.spans);
+create function more.takes(more.spans) returns int language sql as 'select 1';
+alter type more.spans rename to stretches;
+create type more.shell;
+create function more.shell_in(cstring) returns more.shell
+    language internal strict immutable as 'textin';
+create function more.shell_out(more.shell) returns cstring
+    language internal strict immutable as 'textout';
+create type more.shell (input = more.shell_in, output = more.shell_out, like = text);
+comment on type more.shell is 's';
+alter type more.shell rename to hull;
 create role more_role;
 grant select on more.twice to more_role;
 alter role more_role rename to less_role;

@@ -26,19 +26,53 @@ touched (oid) as (
     union
     select o.relation from given as g inner join owned as o on o.sequence = g.oid
 ),
-whole (oid) as (
+-- What shows columns or types of these: views and rules, policies, functions, and what uses such a
+-- function. A foreign key shows names only, and where one changes, everything is read.
+base (class, oid) as (
+    select d.classid, d.oid
+    from touched as t
+    cross join lateral (
+        select 'pg_class'::regclass, t.oid
+        union all
+        select 'pg_type'::regclass, t.oid
+        union all
+        select 'pg_proc'::regclass, t.oid
+        union all
+        select 'pg_type'::regclass, c.reltype from pg_class as c where c.oid = t.oid
+    ) as d (classid, oid)
+),
+dependent (class, oid) as (
+    select d.classid, d.objid
+    from base as b
+    inner join pg_depend as d on d.refclassid = b.class and d.refobjid = b.oid
+    where d.objid >= 16384
+),
+using_it (class, oid) as (
+    select d.class, d.oid from dependent as d
+    union
+    select u.classid, u.objid
+    from dependent as d
+    inner join pg_depend as u on u.refclassid = d.class and u.refobjid = d.oid
+    where d.class = 'pg_proc'::regclass
+),
+shown_in (oid) as (
     select t.oid from touched as t
     union
+    select w.ev_class from using_it as u inner join pg_rewrite as w on w.oid = u.oid
+    where u.class = 'pg_rewrite'::regclass
+    union
+    select p.polrelid from using_it as u inner join pg_policy as p on p.oid = u.oid
+    where u.class = 'pg_policy'::regclass
+    union
+    select u.oid from using_it as u where u.class = 'pg_proc'::regclass
+),
+whole (oid) as (
+    select t.oid from shown_in as t
+    union
     -- A table and its sequences are read together.
-    select o.sequence from touched as t inner join owned as o on o.relation = t.oid
+    select o.sequence from shown_in as t inner join owned as o on o.relation = t.oid
     union
-    select c.reltype from touched as t inner join pg_class as c on c.oid = t.oid and c.relkind = 'c'
-    union
-    -- The columns of a view get other names where those of its tables would be ambiguous.
-    select w.ev_class
-    from touched as t
-    inner join pg_depend as d on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid
-    inner join pg_rewrite as w on d.classid = 'pg_rewrite'::regclass and w.oid = d.objid
+    select c.reltype from shown_in as t inner join pg_class as c on c.oid = t.oid and c.relkind = 'c'
 )
 select
     'relation ' || c.oid as object,
@@ -66,7 +100,7 @@ select
     'type ' || t.oid, t.oid, concat_ws('.', t.typnamespace, t.typowner, t.typname),
     quote_ident(s.nspname) || '.' || quote_ident(t.typname)
 from whole as w
-inner join pg_type as t on t.oid = w.oid and t.typtype in ('c', 'd', 'e', 'r')
+inner join pg_type as t on t.oid = w.oid and t.typtype in ('b', 'c', 'd', 'e', 'm', 'p', 'r')
 inner join pg_namespace as s on s.oid = t.typnamespace
 union all
 select 'label ' || e.oid, e.enumtypid, e.enumlabel, null

@@ -54,7 +54,7 @@ versions (owner, version) as (
         union all
         select coalesce(nullif(typrelid, 0), oid), tableoid, ctid, xmin
         from pg_type
-        where oid >= 16384 and typtype in ('c', 'd', 'e', 'r')
+        where oid >= 16384 and typcategory <> 'A'
         union all
         select enumtypid, tableoid, ctid, xmin from pg_enum
         union all
