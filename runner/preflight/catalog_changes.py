@@ -233,12 +233,13 @@ def _execute(connection: Connection, name: str, argument: str = "") -> list[tupl
         begin, end = "savepoint catalog", "rollback to savepoint catalog; release savepoint catalog"
     execute = f'{begin}; {_SETTINGS}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
     try:
-        return _rows(connection.execute(execute))
-    except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
-        type_, text = _queries()[name]
-        prepare = f'{end}; {begin}; {_SETTINGS}; prepare "{_PREFIX}{name}" {type_} as {text}; {end}'
-        connection.execute(prepare.encode())
-        return _rows(connection.execute(execute))
+        try:
+            return _rows(connection.execute(execute))
+        except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
+            type_, text = _queries()[name]
+            prepare = f'prepare "{_PREFIX}{name}" {type_} as {text}'
+            connection.execute(f"{end}; {begin}; {_SETTINGS}; {prepare}; {end}".encode())
+            return _rows(connection.execute(execute))
     except psycopg.Error:
         connection.execute(end.encode())
         raise
