@@ -26,7 +26,6 @@ from runner.preflight import foreign, order, server_facts
 from runner.preflight.diff import Difference
 from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import fingerprint, snapshot
-from runner.schema.snapshot import Snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to (.+)")  # the trait of a fact in schema/queries/catalog.sql
 _KIND = re.compile(r"(?s)((?:create|alter|comment on) \w+|\w+) .*")
@@ -52,8 +51,8 @@ def heal(
     here = snapshot.take(connection)
     with TemporaryDirectory() as folder, scratch_server(version_like(here), other=True) as scratch:
         applied = drift.applied(migrator, plan, Path(folder))
-        there, server = scratch.read_of(applied, _read, like=connection)
-        lost = server_facts.lost(connection, server, scratch, applied)
+        there, made_there = server_facts.made_by(applied, scratch, connection)
+        lost, note = server_facts.lost(connection, made_there, applied)
     differ = foreign.separate_foreign(tables, here, there)[0]
     fixes = [d.fix or drift.statement(d) for d in differ if _is_lost(d)]
     made = order.parts(order.joined(filter(None, fixes)))[0]
@@ -65,16 +64,13 @@ def heal(
         (refused if problem else done).append(f"{statement}{problem}")
     left = foreign.separate_foreign(tables, snapshot.take(connection), there)[0] if done else differ
     if refused or left:
-        raise _unfinished(refused, left, done)
+        raise _unfinished([*([note] if note else []), *refused], left, done)
     with connection.transaction():  # what `status` compares with, on this version of the server
         connection.execute(fingerprint.store_sql().encode())
     kinds = Counter(_KIND.sub(r"\1", statement) for statement in done)
     lines = done if verbose else [f"{count:>6,}  {kind}" for kind, count in kinds.items()]
+    lines += [note] if note else []
     return [*lines, "restored: the database is what its files make"], {"restored": done}
-
-
-def _read(connection: Connection) -> tuple[Snapshot, server_facts.Facts]:
-    return snapshot.take(connection), server_facts.read(connection)
 
 
 def _is_lost(d: Difference) -> bool:

@@ -11,7 +11,6 @@ from runner.errors import PlanError, SqlError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
-from runner.postgres.connection import Connection
 from runner.preflight import foreign as other_tools
 from runner.preflight import order, server_facts
 from runner.preflight.diff import Difference
@@ -42,12 +41,13 @@ def baseline(
     here = snapshot.take(migrator.connection)
     with scratch_server(version_like(here), report, other=True) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
-        there, server = scratch.read_of(chosen, _read, like=migrator.connection)
+        there, made = server_facts.made_by(chosen, scratch, migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)
         differences, partitions = at_run_time(differences, here, there)
         if differences:
             match = _last_match(migrator, here, scratch, chosen)
-            lost = server_facts.lost(migrator.connection, server, scratch, chosen)
+            lost, note = server_facts.lost(migrator.connection, made, chosen)
+            lost += [note] if note else []
             is_recorded = bool(migrator.records())
             raise _mismatch(last, differences, match, lost, is_recorded=is_recorded)
     if foreign:
@@ -59,10 +59,6 @@ def baseline(
     for file in todo:
         migrator.record(file, "mark")
     return todo
-
-
-def _read(connection: Connection) -> tuple[Snapshot, server_facts.Facts]:
-    return snapshot.take(connection), server_facts.read(connection)
 
 
 def _last_match(

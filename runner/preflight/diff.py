@@ -113,6 +113,8 @@ def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
                 {k: v for k, v in side.items() if not k.startswith("maintain to ")}
                 for side in (old, new)
             )
+        if object_[0] == "database":
+            new = _for_database(before.database, new, after.database)
         if bool(base_of(old)) is bool(base_of(new)):
             found += _within(object_, old, new, before)
         else:
@@ -121,6 +123,18 @@ def difference(before: Snapshot, after: Snapshot) -> list[Difference]:
     kept = _without_inherited(found, {**_parents(before), **_parents(after)})
     with_parent = {(d.kind, d.name) for d in found if d not in kept}
     return _certain(_folded(_renamed(kept)), before, with_parent)
+
+
+def _for_database(name: str, facts: dict[str, Fact], other: str) -> dict[str, Fact]:
+    """Let the statements about a database itself name the one that they are to change."""
+    if not (name and other):
+        return facts
+    return {
+        trait: replace(
+            f, make=f.make and f.make.replace(f" database {other} ", f" database {name} ", 1)
+        )
+        for trait, f in facts.items()
+    }
 
 
 def _within(

@@ -24,7 +24,8 @@ FOLDER_SETTING = 18  # the first version with extension_control_path
 def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> None:
     """Give a scratch database the search_path of another, and its schemas that no file makes."""
     ((path, schemas),) = like.execute(
-        "select current_setting('search_path'), current_schemas(false)::text[]"
+        "select pg_catalog.current_setting('search_path'),"
+        " pg_catalog.current_schemas(false)::pg_catalog.text[]"
     )
     if path == DEFAULT_PATH:
         return
@@ -33,9 +34,10 @@ def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> 
         create = rf'(?i)create\s+schema\s+(if\s+not\s+exists\s+)?"?{re.escape(schema)}\b'
         if not any(re.search(create, text) for text in texts):
             made.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+    # Never as part of a statement: an owner of a database may store any text as its search_path.
+    made.execute("select pg_catalog.set_config('search_path', %s, false)", [path])
     database = sql.Identifier(made.info.dbname)
-    value = sql.SQL(path)  # as the server shows it: a list of names, quoted where needed
-    made.execute(sql.SQL("alter database {} set search_path = {}").format(database, value))
+    made.execute(sql.SQL("alter database {} set search_path from current").format(database))
 
 
 def supply(error: SqlError, admin: Connection, like: Connection, data_dir: Path | None) -> bool:

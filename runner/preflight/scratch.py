@@ -106,14 +106,17 @@ class ScratchServer:
         read: Callable[[Connection], _Result],
         *,
         like: Connection | None = None,
+        before: Callable[[Connection], None] = lambda _: None,
     ) -> _Result:
         """Return what `read` finds in a database with these files.
 
-        `like`: a database that has roles, extensions or a search_path which they may need. Raises
-        FileError or SqlError for a bad file.
+        `like`: a database that has roles, extensions or a search_path which they may need.
+        `before`: runs in the empty database, at each attempt. Raises FileError or SqlError for a
+        bad file.
         """
         while True:
             with self.database(like=like, files=files) as migrator:
+                before(migrator.connection)
                 try:
                     apply(migrator, files)
                     return read(migrator.connection)

@@ -52,6 +52,7 @@ class Snapshot:
 
     facts: tuple[Fact, ...]
     version: int  # major version of the server
+    database: str = field(default="", compare=False)  # its name as in a statement, if it is known
 
     @cached_property
     def by_object(self) -> dict[Object, dict[str, Fact]]:
@@ -78,7 +79,9 @@ class Snapshot:
 def take(connection: Connection) -> Snapshot:
     """Return the catalog as it is now, also inside an open transaction. Changes nothing."""
     facts = read(connection, scoped(query("schema/catalog")))
-    return Snapshot(tuple(facts), connection.info.server_version // 10000)
+    name = "select pg_catalog.quote_ident(pg_catalog.current_database())"
+    ((database,),) = connection.execute(name)
+    return Snapshot(tuple(facts), connection.info.server_version // 10000, database)
 
 
 def scoped(text: str) -> str:

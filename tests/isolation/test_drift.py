@@ -290,6 +290,20 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
     assert "RUNNER_SCRATCH_URL=postgresql://" in caught.value.hint
 
 
+def test_the_search_path_of_a_database_is_no_statement_on_the_scratch_server(
+    empty_database: Database,
+) -> None:
+    """An owner of a database may store any text as its search_path."""
+    value = "public;create/**/role/**/injected"
+    with empty_database.connect(autocommit=True) as connection:
+        connection.execute("select set_config('search_path', %s, false)", [value])
+        with scratch_server(18) as other, other.database(like=connection) as made:
+            found = made.connection.execute(
+                "select current_setting('search_path'), to_regrole('injected')::text"
+            ).fetchone()
+    assert found == (value, None)
+
+
 def test_scratch_server_may_be_another_one(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -43,6 +43,16 @@ SHOP = """\
     revoke all on function inside.name_of(int) from public;
     grant execute on function inside.name_of(int) to shop_api;
 """
+ROLES_OF_FILES = """\
+    -- a(b is named here only.
+    do $$ begin
+        if to_regrole('admin') is null then create role admin; end if;
+        create role later login;
+        grant ops to later;
+        alter role later set app.mode = 'y';
+        execute format('grant create on database %I to later', current_database());
+    end $$;
+"""
 
 
 class Shop:
@@ -153,6 +163,34 @@ def test_without_records_the_baseline_lists_the_roles_first(shop: Shop) -> None:
             baseline(migrator, shop.checkout.migrations())
         shop.do("shop", caught.value.hint.partition("losing data:\n")[2])
         assert [file.id for file in baseline(migrator, shop.checkout.migrations())] == ["0001_shop"]
+
+
+def test_of_another_scratch_server_only_what_the_files_make_there_is_made(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own roles and memberships stay there, though the files name the roles."""
+    checkout = Checkout(tmp_path)
+    checkout.write(_0001_roles=ROLES_OF_FILES)
+    shop.admin.execute("create role ops")
+    shop.admin.execute('create database "new-shop"')
+    checkout.environ["DATABASE_URL"] = shop.server.url("new-shop")
+    checkout.apply()
+    shop.do("new-shop", "drop owned by later; drop role later; drop role admin")
+    with temporary_server(18) as other:
+        with psycopg.connect(other.url("postgres"), autocommit=True) as connection:
+            for role in ("ops", "admin", '"a(b"'):
+                connection.execute(f"create role {role} superuser".encode())
+            connection.execute("grant admin to ops; alter role ops set app.mode = 'x'")
+        monkeypatch.setenv("RUNNER_SCRATCH_URL", other.url("postgres"))
+        with checkout.migrator() as migrator:
+            lines, document = restored.heal(migrator, checkout.migrations())
+            assert document["restored"] == [
+                "create role later login;",
+                "grant ops to later;",
+                "alter role later set app.mode = 'y';",
+                'grant create on database "new-shop" to later;',
+            ]
+    assert "roles that are missing here: a(b, admin. The scratch server had them" in lines[-2]
 
 
 def test_what_the_role_may_not_make_is_listed(shop: Shop) -> None:

@@ -11,6 +11,8 @@ from runner.isolation.surface.direction import PRIVILEGE
 Traits = Mapping[str, str]
 _PARTS = re.compile(r'(.+)\.("(?:[^"]|"")+"|[^".]+)')  # of the name of what is in a table
 _CLAUSES = {"to": "to {}", "using": "using ({})", "with check": "with check ({})"}
+_NAME = r'(?:"[^"]*"|[\w$]+)'
+_SEARCH_PATH = re.compile(f"search_path={_NAME}(?:, ?{_NAME})*")  # any text may be stored as one
 _ATTRIBUTES = {
     "security": "security {}",
     "volatility": "{}",
@@ -98,7 +100,7 @@ def _function(name: str, before: Traits, changed: Set[str]) -> str:
             found.append(_ATTRIBUTES[trait].format(before[trait]))
         elif trait not in before and trait in _NOT_REVIEWED:
             found.append(_NOT_REVIEWED[trait])
-        elif trait == "set" and re.fullmatch(r"search_path=[^;]+", before.get(trait, "")):
+        elif trait == "set" and _SEARCH_PATH.fullmatch(before.get(trait, "")):
             found.append(f"set search_path = {before[trait].partition('=')[2]}")
         else:
             return ""

@@ -1,6 +1,6 @@
 -- What pg_dump leaves out of a database: the roles, their memberships, and the settings of roles and of
 -- this database, each as the role it is about (null for the database) and the statements that make it.
--- {database} stands for the name of the database. Run it under search_path = pg_catalog.
+-- They are for a database of the name %(database)s. Run it under search_path = pg_catalog.
 with roles as (
     select r.*, quote_ident(r.rolname) as name
     from pg_roles as r
@@ -21,7 +21,7 @@ select
         case when r.rolcanlogin then 'login' end
     )
     || coalesce(
-        format('; comment on role %s is ', r.name)
+        format('; comment on role %%s is ', r.name)
         || quote_literal(shobj_description(r.oid, 'pg_authid')),
         ''
     ) as statements
@@ -30,7 +30,7 @@ union all
 select distinct
     r.rolname::text,
     'membership',
-    format('grant %I to %s', g.rolname, r.name)
+    format('grant %%I to %%s', g.rolname, r.name)
     || case when bool_or(m.admin_option) then ' with admin option' else '' end
 from pg_auth_members as m
 inner join roles as r on r.oid = m.member
@@ -41,30 +41,48 @@ select
     r.rolname::text,
     'setting',
     format(
-        'alter %s set %s = %s',
+        'alter %%s set %%s = %%s',
         case
-            when r.oid is null then 'database {database}'
-            else 'role ' || r.name || case when s.setdatabase <> 0 then ' in database {database}' else '' end
+            when r.oid is null then this.target
+            else 'role ' || r.name || case when s.setdatabase <> 0 then ' in ' || this.target else '' end
         end,
         array_to_string(
             array(select quote_ident(part) from unnest(string_to_array(its.name, '.')) as part), '.'
         ),
-        -- A list is stored as it is written.
+        -- A list is stored as it was written, and an owner of a database may have written anything:
+        -- a text that is no list of names is one name.
         case
-            when its.name in ('search_path', 'session_preload_libraries', 'local_preload_libraries')
-                and its.value <> ''
-                then its.value
+            when its.is_list and its.value ~ '^(?:"(?:[^"]|"")*"|[\w$]+)(?:, *(?:"(?:[^"]|"")*"|[\w$]+))*$'
+                then (
+                    select
+                        string_agg(
+                            quote_literal(
+                                case
+                                    when part[1] like '"%%' then replace(substr(part[1], 2, length(part[1]) - 2), '""', '"')
+                                    when its.name like '%%libraries' then part[1]
+                                    else lower(part[1])
+                                end
+                            ),
+                            ', ' order by place
+                        )
+                    from regexp_matches(its.value, '("(?:[^"]|"")*"|[\w$]+)', 'g')
+                        with ordinality as found (part, place)
+                )
             else quote_literal(its.value)
         end
     )
 from pg_db_role_setting as s
 inner join pg_database as d on d.datname = current_database()
 left join roles as r on r.oid = s.setrole
+cross join (select format('database %%I', %(database)s::text)) as this (target)
 cross join lateral unnest(s.setconfig) as setting
 cross join lateral (
     select
         split_part(setting, '=', 1) as name,
-        regexp_replace(setting, '^[^=]*=', '') as value
+        regexp_replace(setting, '^[^=]*=', '') as value,
+        split_part(setting, '=', 1) in (
+            'search_path', 'session_preload_libraries', 'local_preload_libraries', 'temp_tablespaces'
+        ) as is_list
 ) as its
 where s.setdatabase in (0, d.oid) and (r.oid is not null or (s.setrole = 0 and s.setdatabase = d.oid))
 order by role nulls last, kind, statements
