@@ -26,10 +26,11 @@ _MARK = re.compile(
 )
 _OUTSIDE = ("disable-tx", "no transaction", "no-transaction", "notransaction", "transaction:false")
 _LINE_END = re.compile(r"\r\n?|\n|\Z")
+_STATEMENT_END = re.compile(r"\s*;?[ \t]*(?:\r\n?|\n)?")
 _HEAD = re.compile(r"(?:[ \t]*(?:--[^\r\n]*)?(?:\r\n?|\n))*")  # blank lines and comments
 _SQLX = re.compile(r"(?i)(?:^|(?<=[\r\n]))[ \t]*--[ \t]*no-transaction[ \t]*(?:\r\n?|\n)")
-_BEGIN = re.compile(r"(?i)begin(?:\s+(?:work|transaction))?")
-_COMMIT = re.compile(r"(?i)commit(?:\s+(?:work|transaction))?")
+_BEGIN = re.compile(r"(?i)begin(?:\s+(?:work|transaction))?\s*")
+_COMMIT = re.compile(r"(?i)commit(?:\s+(?:work|transaction))?\s*")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _line(text: str, statement: statements.Statement) -> tuple[int, int]:
     start = statement.start
     while start and text[start - 1] in " \t":
         start -= 1
-    end = re.compile(r"\s*;?[ \t]*(?:\r\n?|\n)?").match(text, statement.end)
+    end = _STATEMENT_END.match(text, statement.end)
     return start, end.end() if end else statement.end
 
 

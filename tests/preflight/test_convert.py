@@ -173,8 +173,13 @@ MARKS: dict[str, tuple[dict[str, str], str, str]] = {
         f"{OUTSIDE}-- Prose.\nselect 1;\n",
         "",
     ),
+    "one tool in a file": (
+        {"1_a.sql": "-- migrate:up\nselect 1;\n---- tern: disable-tx ----\n-- migrate:down\n"},
+        "select 1;\n---- tern: disable-tx ----\n",
+        "",
+    ),
     "commit in quotes": (
-        {"1_a.up.sql": "begin;\nselect '\ncommit;\n';\ncommit;\n-- End.\n"},
+        {"1_a.up.sql": "begin work ;\nselect '\ncommit;\n';\ncommit;\n-- End.\n"},
         "select '\ncommit;\n';\n-- End.\n",
         "",
     ),
