@@ -10,16 +10,16 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
-from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
+from runner.errors import NO_CHANGES, FileError, PlanError, RunnerError, UsageError
 from runner.events import Report
 from runner.files import loader, statements
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
-from runner.preflight import foreign
+from runner.preflight import foreign, other_marks
 from runner.preflight.baseline import baseline
 
 _CODE = re.compile(r"(?:[0-9].*|[VUR][0-9._]*__.*)\.(?:go|java|js|ts|mjs|cjs|kt|py|rb|cs|exs?)")
@@ -29,30 +29,12 @@ _NAMES = (  # of Flyway; of golang-migrate and sqlx; of Postgrator; of the other
     re.compile(r"(?P<version>[0-9]+)\.(?P<kind>do|undo)(?:\.(?P<words>.+))?\.sql"),
     re.compile(r"(?P<version>[0-9]+)[_.-](?P<words>.+?)(?P<kind>)\.sql"),
 )
-# A line that is a mark, and what it says.
-_MARK = re.compile(
-    r"""(?ix) [ \t]* (?:
-        --[ \t]* (?: \+(?:goose|migrate|micrate) | rambler ) [ \t]+ (?P<word> [^\r\n]*?)
-      | --[ \t]* migrate: (?P<dbmate> [^\r\n]*?)
-      | ----[ ] create[ ]above[ ]/[ ]drop[ ]below [ ]---- (?P<tern>)
-      | ----[ ] tern: [ ]? (?P<option> disable-tx) [ ]----
-      | --[ \t]* (?P<sqlx> no-transaction)
-      | --[ \t]* (?P<node> up|down) [ ]migration
-    ) [ \t\r\n]*""",
-)
-_OUTSIDE = ("disable-tx", "no transaction", "no-transaction", "notransaction", "transaction:false")
 _ALONE = re.compile(
     r"(?is)(?:create|drop|reindex)\b.*\bconcurrently\b|(?:vacuum|alter\s+system)\b"
     r"|(?:create|drop)\s+(?:database|tablespace)\b"
 )
-# A file of golang-migrate is often one transaction by its own words, as ours always is.
-_BEGIN = re.compile(r"(?i)\A((?:\s|--[^\n]*\n)*)begin(?:\s+(?:work|transaction))?\s*;[ \t]*\r?\n?")
-_COMMIT = re.compile(r"(?i)^[ \t]*commit(?:\s+(?:work|transaction))?\s*;\s*\Z", re.MULTILINE)
-_VARIABLES = (
-    (re.compile(r"(?im)^[ \t]*--[ \t]*\+goose[ \t]+envsub[ \t]+on\b"), "variables of goose"),
-    (re.compile(r"\{\{.*?\}\}"), "a template of tern"),
-    (re.compile(r"\$\{[\w:.-]+\}"), "a placeholder of Flyway"),
-)
+_TEMPLATE = re.compile(r"\{\{.*?\}\}")
+_PLACEHOLDER = re.compile(r"\$\{[\w:.-]+\}")
 _DIRECTIVE = "-- transactional: false"
 _BOM = "\ufeff"
 
@@ -88,7 +70,7 @@ def read(folder: Path) -> list[Imported]:
             continue
         if _CODE.fullmatch(path.name):
             raise _refused(path, "is not SQL", "Write what it does as SQL, in its place.")
-        if path.suffix == ".sql":
+        if path.suffix.lower() == ".sql":
             _add(found, path)
     ordered = sorted(found.values(), key=lambda each: (not each.version, each.version, each.words))
     if not ordered:
@@ -151,23 +133,31 @@ def record(
 ) -> str | None:
     """Record what the tool has applied, as its records say; return the last id, None for nothing.
 
-    The caller holds the lock. Raises PlanError unless the database is what these files make.
+    The caller holds the lock. Raises PlanError unless the database is what these files make, and
+    where the tool has left out a file: it would be recorded without having run.
     """
     old = [_as_the_tool_names_it(migration) for migration in migrations]
-    places = [
-        old.index(one)
-        for table in foreign.tables(migrator.connection)
-        for one in (table.of(old, by_number=True) if table.applied else ())
-    ]
-    if not places:
-        return None
+    places: set[int] = set()
+    tools = []
+    for table in foreign.tables(migrator.connection):
+        found = table.of(old, by_number=True) if table.applied else []
+        places |= {old.index(each) for each in found}
+        tools += [table.tool] if found else []
     versioned = [place for place in places if migrations[place].version]
-    count_of_versions = sum(1 for migration in migrations if migration.version)
-    if versioned and max(versioned) + 1 < count_of_versions:
-        places = versioned  # a repeatable one comes after what the tool has not applied yet
-    last = files[max(places)]
-    baseline(migrator, files, last, report=report)
-    return last.id
+    if gap := sorted({*range(max(versioned, default=0))} - places):
+        names = ", ".join(migrations[place].sources[0].name for place in gap)
+        tool, last = " and ".join(tools), files[max(versioned)].id
+        raise PlanError(
+            f"{tool} has not applied {names}, and has applied what comes after",
+            hint=f"Apply with {tool}, delete the files here and import again. If the database has "
+            f"what they do: python -m runner baseline --to {last}",
+        )
+    # A repeatable one comes after what the tool has not applied yet.
+    done = next(place for place in count() if place not in places)
+    if not done:
+        return None
+    baseline(migrator, files, files[done - 1], report=report)
+    return files[done - 1].id
 
 
 def _as_the_tool_names_it(migration: Imported) -> Migration:
@@ -180,7 +170,7 @@ def _as_the_tool_names_it(migration: Imported) -> Migration:
 def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None:
     match = next((m for name in _NAMES if (m := name.fullmatch(path.name))), None)
     if not match or (match["kind"] in ("V", "U") and not match["version"]):
-        hint = "Move what is no migration out of the folder."
+        hint = "Move what is no migration out of the folder. A name ends with .sql in lower case."
         raise _refused(path, "does not have the name of a migration of a known tool", hint)
     try:
         text = path.read_bytes().decode("utf-8")
@@ -195,9 +185,9 @@ def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None
     is_down = match["kind"] in ("U", "down", "undo")
     if each.down if is_down else each.up:
         raise _refused(path, f"has the number of {each.sources[0].name}", "Rename one of them.")
-    if match.re in _NAMES[1:3] and _BEGIN.match(text) and _COMMIT.search(text):
-        text = _COMMIT.sub("", _BEGIN.sub(r"\1", text))
-    up, down = _parts(path, text, is_flyway=match.re is _NAMES[0])
+    up, down = _parts(path, text, match)
+    if down.strip() and each.down.strip():
+        raise _refused(path, f"has what undoes it, as {each.sources[0].name}", "Remove one.")
     if is_down:
         each.sources.append(path)
         each.down = up
@@ -207,30 +197,29 @@ def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None
     each.down = down if down.strip() else each.down
 
 
-def _parts(path: Path, text: str, *, is_flyway: bool) -> tuple[str, str]:
+def _parts(path: Path, text: str, name: re.Match[str]) -> tuple[str, str]:
     """Return what applies and what undoes it, each with our directive where it needs one."""
-    parts: dict[str, list[str]] = {"up": [], "down": []}
-    outside = {*parts} if _conf(path) else set()
-    now, is_tern = "up", False
-    for line in text.splitlines(keepends=True):
-        mark = _MARK.fullmatch(line)
-        if not mark:
-            parts[now].append(line)
-            continue
-        said = next(value for value in mark.groups() if value is not None).lower()
-        is_tern = is_tern or mark["tern"] is not None
-        word = "down" if mark["tern"] is not None else said.partition(" ")[0]
-        now = word if word in parts else now
-        if any(option in said for option in _OUTSIDE):
-            outside |= {word} if word in parts else {*parts}
-    used = (True, is_tern, is_flyway)
-    for (variable, what), is_used in zip(_VARIABLES, used, strict=True):
-        if is_used and (match := variable.search(text)):
-            raise _refused(
-                path, f"has {what}: {match.group().strip()}", "Write the value in its place."
-            )
-    up, down = (_with_directive("".join(parts[p]), p in outside, path) for p in parts)
-    return up, down
+    bom = _BOM if text.startswith(_BOM) else ""
+    text = text.removeprefix(_BOM)
+    if name.re in _NAMES[1:3]:  # of golang-migrate: often one transaction by its own words
+        text = other_marks.without_transaction(text)
+    if name.re is _NAMES[-1]:
+        parts = other_marks.parts(text)
+    else:  # its name says what it does, and whatever looks like a mark is a comment
+        is_sqlx = name.re is _NAMES[1]
+        parts = other_marks.of_sqlx(text) if is_sqlx else other_marks.Parts(text)
+        parts = replace(parts, up=other_marks.without_marks(parts.up))
+    problem = parts.problem
+    if parts.tool == "tern" and (variable := _TEMPLATE.search(text)):
+        problem = f"has a template of tern: {variable.group()}"
+    if name.re is _NAMES[0] and (variable := _PLACEHOLDER.search(text)):
+        problem = f"has a placeholder of Flyway: {variable.group()}"
+    if problem:
+        hint = "Write the value in its place."
+        raise _refused(path, problem, "Add it." if "StatementEnd" in problem else hint)
+    outside = {"up", "down"} if _conf(path) else parts.outside
+    up = _with_directive(parts.up, "up" in outside)
+    return f"{bom}{up}" if up.strip() else up, _with_directive(parts.down, "down" in outside)
 
 
 def _conf(path: Path) -> bool:
@@ -245,13 +234,12 @@ def _conf(path: Path) -> bool:
     return any(re.fullmatch(r"executeInTransaction\s*=\s*false", line) for line in lines)
 
 
-def _with_directive(text: str, outside: bool, path: Path) -> str:
+def _with_directive(text: str, outside: bool) -> str:
     """Return a text with our directive, if it runs outside a transaction, or can only there."""
     if not (outside or _only_outside(text)) or not text.strip():
         return text
     end = "\r\n" if "\r\n" in text else "\n"
-    bom = _BOM if text.startswith(_BOM) else ""
-    return f"{bom}{_DIRECTIVE}{end}{text.removeprefix(_BOM)}"
+    return f"{_DIRECTIVE}{end}{text}"
 
 
 def _only_outside(text: str) -> bool:

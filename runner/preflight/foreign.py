@@ -21,8 +21,8 @@ from runner.queries import query
 from runner.schema.snapshot import Snapshot
 
 _UP_TO = re.compile(r"\.\.([0-9]+)")  # this number and all below it
-_NUMBER = re.compile(r"[VU]?([0-9][0-9_]*+)(?!\.[0-9])")  # 1.1 is no number of a file
-_WORDS = re.compile(r"[VU][0-9._]*__(.+)")  # Flyway's names, which import may number otherwise
+_NUMBER = re.compile(r"V([0-9]+)__|([0-9][0-9_]*+)(?!\.[0-9])")  # 1.1 is no number of a file
+_WORDS = re.compile(r"V[0-9._]*__(.+)")  # Flyway's names, which import may number otherwise
 _SHOWN = 8  # ids in a message
 
 BASELINE = "python -m runner baseline"
@@ -50,7 +50,7 @@ class ForeignTable:
         here = {file.name.partition("_")[2]: file.id for file in files}
         known = {name: here[word] for name, word in words.items() if word in here and by_number}
         numbers = {
-            loader.number_of(match[1].rstrip("_"))
+            loader.number_of(match[1] or match[2].rstrip("_"))
             for name in names - known.keys()
             if by_number and (match := _NUMBER.match(name))
         }

@@ -11,6 +11,7 @@ from conftest import Database, one_server
 from runner.errors import RunnerError
 from runner.preflight import convert
 
+_BOM = "\ufeff"
 OUTSIDE = "-- transactional: false\n"
 INDEX = "create index concurrently i on a (b);\n"
 # The files of a tool, and those that they become.
@@ -109,6 +110,9 @@ def test_files_of_another_tool_become_files_here(tool: str, tmp_path: Path) -> N
         ("B2__b.sql", "create table b ();", "it does not have the name of a migration"),
         ("notes.sql", "select 1;", "it does not have the name of a migration"),
         ("1_b.sql", "create table b ();", "it has the number of 1_a.sql"),
+        ("2_b.SQL", "create table b ();", "it does not have the name of a migration"),
+        ("2_b.sql", "-- +goose Up\n-- +goose StatementBegin\nselect 1;\n", "without StatementEnd"),
+        ("2_b.sql", "create table b ();\n-- down\ndrop table b;\n", "it would not run here"),
         ("2_b.sql", "-- +goose Up\n-- +goose Down\ndrop table b;\n", "it has no statements"),
         ("2_b.sql", "create table b (); commit;", "it would not run here: 0002_b.sql"),
         ("2_b.sql", "-- depends: x\ncreate table b ();", "would not run here: 0002_b.sql depends"),
@@ -123,6 +127,122 @@ def test_what_cannot_be_converted_is_refused_by_name(
     assert why in caught.value.message, caught.value.message
     assert str(tmp_path / "theirs" / name) in caught.value.message
     assert not (tmp_path / "ours").exists()
+
+
+DOWN = "\n-- Down Migration\n"  # a mark of node-pg-migrate
+BODY = "create function f() returns text language sql as $$ select '\n-- +goose Down\n'\n$$;\n"
+# Names and texts of theirs; what applies it and what undoes it.
+MARKS: dict[str, tuple[dict[str, str], str, str]] = {
+    "a down file is all of it": (
+        {"1_a.up.sql": "select 1;\n", "1_a.down.sql": "-- Down migration\ndrop table t;"},
+        "select 1;\n",
+        "drop table t;",
+    ),
+    "a name has the direction": (
+        {"V1__a.sql": f"select 1;{DOWN}select 2;", "U1__a.sql": "-- migrate:down\nselect 3;"},
+        "select 1;\nselect 2;",
+        "select 3;",
+    ),
+    "Postgrator": (
+        {"1.do.a.sql": f"select 1;{DOWN}select 2;\n", "1.undo.a.sql": "-- +goose Up\nselect 3;"},
+        "select 1;\nselect 2;\n",
+        "select 3;",
+    ),
+    "a mark in a body": (
+        {"1_a.up.sql": f"do $$ begin{DOWN}end $$;\n"},
+        f"do $$ begin{DOWN}end $$;\n",
+        "",
+    ),
+    "a mark in quotes and comments": (
+        {"1_a.sql": f"{_BOM}-- +goose Up\n{BODY}/*\n-- +goose Down\n*/\n-- +goose Down\nselect 1;"},
+        f"{_BOM}{BODY}/*\n-- +goose Down\n*/\n",
+        "select 1;",
+    ),
+    "no-transaction in the middle": (
+        {"1_a.sql": "select 1;\n-- no-transaction\nselect 2;\n"},
+        "select 1;\n-- no-transaction\nselect 2;\n",
+        "",
+    ),
+    "no-transaction of another tool": (
+        {"1_a.sql": "-- no-transaction\n-- migrate:up\nselect 1;\n"},
+        "-- no-transaction\nselect 1;\n",
+        "",
+    ),
+    "no-transaction below prose": (
+        {"1_a.up.sql": "-- Prose.\n-- no-transaction\nselect 1;\n"},
+        f"{OUTSIDE}-- Prose.\nselect 1;\n",
+        "",
+    ),
+    "one tool in a file": (
+        {"1_a.sql": "-- migrate:up\nselect 1;\n---- tern: disable-tx ----\n-- migrate:down\n"},
+        "select 1;\n---- tern: disable-tx ----\n",
+        "",
+    ),
+    "commit in quotes": (
+        {"1_a.up.sql": "begin work ;\nselect '\ncommit;\n';\ncommit;\n-- End.\n"},
+        "select '\ncommit;\n';\n-- End.\n",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MARKS)
+def test_a_mark_counts_only_where_its_tool_reads_it(case: str, tmp_path: Path) -> None:
+    theirs, up, down = MARKS[case]
+    [read] = convert.read(folder(tmp_path / "theirs", theirs))
+    assert (read.up, read.down) == (up, down)
+
+
+@one_server
+def test_a_file_that_the_tool_has_not_run_is_not_recorded(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    checkout = Checkout(tmp_path, empty_database)
+    for name in ("V1__a", "V1_1__data", "V2__c", "V11__d"):
+        checkout.file(f"theirs/{name}.sql", "insert into a values (1);\n")
+        checkout.file(f"goose/{name[1:].replace('1_1_', '3')}.sql", "insert into a values (1);\n")
+    checkout.file("theirs/V1__a.sql", "create table a (b int);\n")
+    checkout.file("goose/1__a.sql", "create table a (b int);\n")
+    history = (
+        "drop table if exists flyway_schema_history; create table flyway_schema_history"
+        " (installed_rank int, version text, type text, script text, success boolean);"
+        "insert into flyway_schema_history values"
+    )
+    one, minor, two = (
+        "(1, '1', 'SQL', 'V1__a.sql', true)",
+        "(2, '1.1', 'SQL', 'V1_1__data.sql', true)",
+        "(3, '2', 'SQL', 'V2__c.sql', true)",
+    )
+    undone = "(4, '2', 'UNDO_SQL', 'U2__c.sql', true)"
+    with empty_database.connect(autocommit=True) as conn:
+        conn.execute("create table a (b int)")
+        for number, (rows, last) in enumerate(
+            {
+                (one,): "0001_a",
+                (one, minor): "0002_data",
+                (one, minor, two): "0003_c",
+                (one, minor, two, undone): "0002_data",
+                (one, minor, two, undone, two.replace("3", "5", 1)): "0003_c",
+                ("(1, '2', 'BASELINE', '<< Flyway Baseline >>', true)",): "",
+                (one, two): "",
+            }.items()
+        ):
+            conn.execute(f"{history} {', '.join(rows)}".encode())
+            conn.execute("drop schema if exists yoyo cascade")
+            done = checkout.runner("import", "theirs", "--sql-dir", f"sql{number}")
+            if last:
+                assert f"recorded as applied: up to {last}\n" in done.out, (rows, done.err)
+                continue
+            assert (done.code, "has not applied V1_1__data.sql" in done.err) == (1, True), done.err
+            assert "nothing was recorded." in done.err
+        conn.execute(
+            "drop table flyway_schema_history;"
+            "create table goose_db_version (id serial, version_id bigint, is_applied boolean);"
+            "insert into goose_db_version (version_id, is_applied) values (1, true), (3, true)"
+        )
+        done = checkout.runner("import", "goose")
+        assert (done.code, "goose has not applied 2__c.sql" in done.err) == (1, True), done.err
+        assert checkout.applied() == []
 
 
 @one_server

@@ -13,7 +13,8 @@ with tools (tool, schema_name, table_name, needs, applied) as (
     ('Django', null, 'django_migrations', '{app,name}', $$app || '.' || name$$),
     ('Drizzle', 'drizzle', '__drizzle_migrations', '{hash}', 'hash'),
     ('Entity Framework', null, '__EFMigrationsHistory', '{MigrationId}', '"MigrationId"'),
-    ('Flyway', null, 'flyway_schema_history', '{script,success boolean}', 'script from %1$s where success --'),
+    -- The last row of each version says whether it is applied: not where that undoes or deletes it.
+    ('Flyway', null, 'flyway_schema_history', '{installed_rank,script,success boolean}', $$case when type = 'BASELINE' then '..' || version else script end from (select distinct on (coalesce(h.version, h.script)) h.* from (select script, installed_rank, to_jsonb(r) ->> 'version' as version, to_jsonb(r) ->> 'type' as type from %1$s as r where success) as h order by coalesce(h.version, h.script), installed_rank desc) as a where coalesce(type !~ '^(UNDO|DELETE)', true) and script !~ '(^|/)U[0-9]' --$$),
     ('golang-migrate', null, 'schema_migrations', '{version bigint,dirty boolean}', $$'..' || version - dirty::int$$),
     ('goose', null, 'goose_db_version', '{id,version_id bigint,is_applied boolean}', 'version_id::text from %1$s where version_id > 0 group by version_id having (array_agg(is_applied order by id desc))[1] --'),
     ('graphile-migrate', 'graphile_migrate', 'migrations', '{filename}', 'filename'),
