@@ -19,7 +19,7 @@ from runner.errors import FileError, SqlError
 from runner.execution import concurrent_indexes
 from runner.execution.concurrent_indexes import Index
 from runner.execution.lock_waits import LockWait
-from runner.execution.notices import OnNotice, reporter
+from runner.execution.notices import Messages, OnNotice
 from runner.execution.sql_errors import own_sql_error, sql_error
 from runner.execution.transactional import check_encoding, send
 from runner.files import statements
@@ -63,26 +63,27 @@ def run(
         SqlError: with the place, for what PostgreSQL rejects.
         FileError: a completed statement was edited since, or made a temporary table.
     """
-    for number, statement in enumerate(script.statements):
-        digest = hashlib.sha256(statement.text.encode()).hexdigest()
-        if number < len(done):
-            if done[number] != digest:
-                raise FileError(
-                    f"{script} was interrupted after statement {len(done)}, and its statement "
-                    f"{number + 1} was edited since",
-                    place=statements.place(script.text, statement.start, str(script)),
-                    hint="Restore that statement; add new ones after the last one.",
-                    state=f"{state} {progress(len(done))}".strip(),
-                )
-            _restore(connection, script, statement, f"{state} {progress(len(done))}".strip())
-            continue
-        kept = f"{state} {progress(number)}".strip()
-        one = _Execution(connection, script, statement, lock_wait, kept)
-        lock_wait.retry(
-            partial(one.run, record(number, digest)),
-            on_failure=partial(send, connection, "rollback"),
-        )
-        yield number + 1
+    with Messages(lock_wait.report, script) as messages:
+        for number, statement in enumerate(script.statements):
+            digest = hashlib.sha256(statement.text.encode()).hexdigest()
+            if number < len(done):
+                if done[number] != digest:
+                    raise FileError(
+                        f"{script} was interrupted after statement {len(done)}, and its statement "
+                        f"{number + 1} was edited since",
+                        place=statements.place(script.text, statement.start, str(script)),
+                        hint="Restore that statement; add new ones after the last one.",
+                        state=f"{state} {progress(len(done))}".strip(),
+                    )
+                _restore(connection, script, statement, f"{state} {progress(len(done))}".strip())
+                continue
+            kept = f"{state} {progress(number)}".strip()
+            one = _Execution(connection, script, statement, lock_wait, messages, kept)
+            lock_wait.retry(
+                partial(one.run, record(number, digest)),
+                on_failure=partial(send, connection, "rollback"),
+            )
+            yield number + 1
 
 
 def _restore(connection: Connection, script: SqlFile, done: Statement, state: str) -> None:
@@ -108,6 +109,7 @@ class _Execution:
     script: SqlFile
     statement: Statement
     lock_wait: LockWait
+    messages: Messages
     state: str
 
     def run(self, record: str) -> None:
@@ -149,8 +151,8 @@ class _Execution:
         return send(self.connection, text, self.lock_wait, on_notice=said)[1]
 
     def _send_statement(self) -> psycopg.Error | None:
-        one, report = self.statement, self.lock_wait.report
-        return self._send(one.text, reporter(report, self.script, [one], sent_from=one.start))
+        one = self.statement
+        return self._send(one.text, self.messages.about([one], sent_from=one.start))
 
     def _for_workers(self) -> list[str]:
         return self.lock_wait.lock_settings() if self.lock_wait.citus else []

@@ -25,36 +25,63 @@ OnNotice = Callable[[Diagnostic, int, pq.abc.PGconn], None]
 _SHOWN = ("exec_stmt_raise", "PLy_output", "plperl_util_elog", "reportDependentObjects")
 # "no privileges could be revoked for column tableoid", after the same of the table
 _SYSTEM_COLUMN = re.compile(r"(?a)\W(?:ctid|tableoid|[cx]max|[cx]min)\W")
+_MOST = 100  # messages of one file, each of which is reported
 _RETURN_ROWS = ("call", "execute", "explain", "select", "table", "values", "with")
 _FUNCTION = re.compile(r"function (?:\"?\w+\"?\.)?\"?(\w+)\"?(?:\(| line)")
 
 
-def reporter(
-    report: Report, script: SqlFile, of: Sequence[Statement], before: int = 0, sent_from: int = 0
-) -> OnNotice:
-    """Return what reports messages about the statements `of` a file, sent after `before` others.
+class Messages:
+    """Reports the messages about one file, the first of them each; `rest` says how many followed.
 
-    It gets a message and the number of results that were read. `sent_from`: as for `sql_error`.
+    As a context manager, it says so at the end.
     """
 
-    def said(diag: Diagnostic, done: int, connection: pq.abc.PGconn) -> None:
-        level, text = diag.severity_nonlocalized, diag.message_primary or ""
-        if level not in ("WARNING", "INFO") and diag.source_function not in _SHOWN:
-            return
-        if diag.source_function == "restrict_and_check_grant" and _SYSTEM_COLUMN.search(text):
-            return
-        numbers = (done - before, done - before + 1)
-        now, after = (of[n] if 0 <= n < len(of) else None for n in numbers)
-        raised = after if _is_ahead(connection) and not _may_raise(now, diag) else now
-        place = Place(str(script))
-        if raised or diag.statement_position:
-            at = offset(diag, script, raised, sent_from)
-            place = statements.place(script.text, at, str(script))
-        lines = "\n".join(filter(None, (text, diag.message_detail, diag.message_hint)))
-        lines = lines.replace("\n", "\n  ")
-        report(Note(f"{place._replace(column=None)}: {level}: {lines}"))
+    def __init__(self, report: Report, script: SqlFile) -> None:
+        self._report = report
+        self._script = script
+        self._count = 0
 
-    return said
+    def __enter__(self) -> Messages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        more, self._count = self._count - _MOST, 0
+        if more > 0:
+            what = "message" if more == 1 else "messages"
+            self._report(Note(f"{self._script}: … and {more:,} more {what}"))
+
+    def about(self, of: Sequence[Statement], before: int = 0, sent_from: int = 0) -> OnNotice:
+        """Return what reports messages about statements of the file, sent after `before` others.
+
+        It gets a message and the number of results that were read. `sent_from`: as for `sql_error`.
+        """
+        script = self._script
+
+        def said(diag: Diagnostic, done: int, connection: pq.abc.PGconn) -> None:
+            level = diag.severity_nonlocalized
+            if level not in ("WARNING", "INFO") and diag.source_function not in _SHOWN:
+                return
+            text = diag.message_primary or ""
+            if diag.source_function == "restrict_and_check_grant" and _SYSTEM_COLUMN.search(text):
+                return
+            self._count += 1
+            if self._count > _MOST:
+                return
+            numbers = (done - before, done - before + 1)
+            now, after = (of[n] if 0 <= n < len(of) else None for n in numbers)
+            raised = after if _is_ahead(connection) and not _may_raise(now, diag) else now
+            place = Place(str(script))
+            if raised or diag.statement_position:
+                at = offset(diag, script, raised, sent_from)
+                place = statements.place(script.text, at, str(script))
+            lines = "\n".join(filter(None, (text, diag.message_detail, diag.message_hint)))
+            lines = lines.replace("\n", "\n  ")
+            self._report(Note(f"{place._replace(column=None)}: {level}: {lines}"))
+
+        return said
 
 
 def _is_ahead(connection: pq.abc.PGconn) -> bool:

@@ -16,8 +16,9 @@ from psycopg.errors import Diagnostic
 
 from runner import signals
 from runner.errors import FileError
+from runner.events import silent
 from runner.execution.lock_waits import LockWait
-from runner.execution.notices import OnNotice, reporter
+from runner.execution.notices import Messages, OnNotice
 from runner.execution.sql_errors import sql_error
 from runner.files.sql_file import SqlFile
 from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
@@ -45,7 +46,7 @@ def send(
     Args:
         lock_wait: reports who blocks a statement that takes long.
         while_waiting: called once, while the server is working.
-        on_notice: gets the server's messages, see `notices.reporter`.
+        on_notice: gets the server's messages, see `notices.Messages`.
 
     Returns how many statements succeeded, and the error that ended it, if any.
 
@@ -154,13 +155,14 @@ def run_whole(
     if lock_wait and lock_wait.citus:
         texts = [(one, -len(one), -1) for one in begin]
         texts += [(one.text, one.start, number) for number, one in enumerate(parsed)]
-    for text, sent_from, number in texts:
-        said = reporter(lock_wait.report, script, parsed, -number, sent_from) if lock_wait else None
-        done, error = send(connection, text, lock_wait, while_waiting, said)
-        if error:
-            done += number
-            failed = parsed[done] if 0 <= done < len(parsed) else None
-            raise sql_error(error, script, failed, state=state, sent_from=sent_from)
+    with Messages(lock_wait.report if lock_wait else silent, script) as messages:
+        for text, sent_from, number in texts:
+            said = messages.about(parsed, -number, sent_from) if lock_wait else None
+            done, error = send(connection, text, lock_wait, while_waiting, said)
+            if error:
+                done += number
+                failed = parsed[done] if 0 <= done < len(parsed) else None
+                raise sql_error(error, script, failed, state=state, sent_from=sent_from)
     check_encoding(connection, script, state)
     if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
         raise FileError(

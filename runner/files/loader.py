@@ -21,6 +21,7 @@ _NAME = re.compile(rf"(?P<number>{NUMBER})[_.-](?P<rest>[\w.-]+)\Z")
 _NOT_IN_NAME = re.compile(r"[^\w.-]")
 _SOURCE = re.compile(r"\w[\w-]*")
 _ROLLBACK = ".rollback.sql"
+_OF_VERIFY = "isolation"  # a folder in that of the migrations, without any
 _LONGEST_ID = 255  # yoyo's column
 
 
@@ -94,16 +95,29 @@ def folder_of(folder: Path, source: str) -> Path:
     if not _SOURCE.fullmatch(source):
         hint = f"It is the name of a folder in {folder}, without a path."
         raise UsageError(f"{source!r} cannot be a source of migrations", hint=hint)
+    if source == _OF_VERIFY:
+        hint = "Give the folder of the source another name."
+        raise UsageError(f"{folder / source} is for the SQL tests of verify", hint=hint)
     return folder / source
 
 
 def with_recorded(files: Sequence[Migration], ids: Iterable[str]) -> list[Migration]:
-    """Return the files, and those of each further source that recorded ids are of, if it exists."""
+    """Return the files, and those of each source that recorded ids are of, if it has any."""
     known = {file.source for file in files}
     folder = next((file.path.parent for file in files if not file.source), None)
-    others = filter(_SOURCE.fullmatch, {source_of(id_) for id_ in ids} - known)
-    found = [name for name in others if folder and (folder / name).is_dir()]
+    others = filter(_SOURCE.fullmatch, {source_of(id_) for id_ in ids} - known - {_OF_VERIFY})
+    found = [name for name in others if folder and _has_files(folder / name)]
     return read(folder, known - {""} | {*found}) if folder and found else list(files)
+
+
+def _has_files(folder: Path) -> bool:
+    """Return whether a folder has what may be a migration; `_read` judges whether it is one."""
+    names = [path.name.lower() for path in folder.iterdir()] if folder.is_dir() else []
+    return any(
+        name.endswith((".sql", ".py")) and not name.startswith((".", "_"))
+        for name in names
+        if not name.endswith(_ROLLBACK)
+    )
 
 
 def _read(folder: Path, prefix: str) -> list[Migration]:

@@ -16,7 +16,7 @@ from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
-from runner.execution.notices import reporter
+from runner.execution.notices import Messages
 from runner.execution.sql_errors import own_sql_error
 from runner.files import statements
 from runner.files.loader import Migration
@@ -207,10 +207,14 @@ class Executor:
 
         Raises SqlError, after the transaction was rolled back.
         """
-        said = reporter(self._report, script, (), sent_from=0) if script else None
+        messages = Messages(self._report, script) if script else None
+        said = messages.about(()) if messages else None
         texts = [one.text for one in statements.split(text)] if self._lock_waits.citus else [text]
         sent = (transactional.send(self.connection, one, on_notice=said)[1] for one in texts)
-        if error := next(filter(None, sent), None):
+        error = next(filter(None, sent), None)
+        if messages:
+            messages.rest()
+        if error:
             self._abandon()
             where = f"at the commit of {script}" if script else "in the migration tables"
             raise own_sql_error(error, where, state=state, hint=hint)

@@ -18,7 +18,7 @@ from runner.errors import NO_CHANGES, RunnerError, SqlError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.execution.lock_waits import SEQUENTIAL, LockWaits
-from runner.execution.notices import reporter
+from runner.execution.notices import Messages
 from runner.execution.sql_errors import sql_error
 from runner.files.loader import Migration
 from runner.files.statements import Statement
@@ -148,8 +148,9 @@ class _Rehearser:
         started = time.monotonic()
         self._states = self._table_states()
         try:
-            for statement in file.statements:
-                steps.append(self._step(file, statement))
+            with Messages(self._lock_waits.report, file) as messages:
+                for statement in file.statements:
+                    steps.append(self._step(file, statement, messages))
         except RunnerError as failed:
             error = failed
         ms = _ms(started)
@@ -161,10 +162,10 @@ class _Rehearser:
             steps = list(_with_held_ms(steps))
         return Rehearsal(file.id, file.header.transactional, tuple(steps), ms, error=error)
 
-    def _step(self, file: Migration, statement: Statement) -> Step:
+    def _step(self, file: Migration, statement: Statement, messages: Messages) -> Step:
         started = time.monotonic()
         lock_wait = self._lock_waits.for_file(file.header)
-        said = reporter(lock_wait.report, file, [statement], sent_from=statement.start)
+        said = messages.about([statement], sent_from=statement.start)
         _, failed = transactional.send(self._connection, statement.text, lock_wait, on_notice=said)
         ms = _ms(started)
         if failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -445,3 +446,30 @@ def test_quoted_index_name_is_found(checkout: Checkout) -> None:
     checkout.do("delete from a where ctid = '(0,1)'")
     checkout.apply_rest()
     assert checkout.value("select indisvalid from pg_index where indrelid = 'a'::regclass") is True
+
+
+@one_server
+def test_of_many_messages_of_a_file_the_first_are_reported_and_the_rest_counted(
+    checkout: Checkout,
+) -> None:
+    many = "do $$ begin for i in 1..{} loop raise notice '%', i; end loop; end $$;\n"
+    checkout.write(
+        _0001_a=many.format(50) + many.format(20_000),
+        _0002_b="-- transactional: false\n" + many.format(60) * 2,
+        _0003_c=many.format(100),
+        _0004_d=many.format(101) + "select 1 / 0;",
+    )
+    started = time.monotonic()
+    notes = checkout.runner("apply", "--json").document["notes"]
+    assert time.monotonic() - started < 10
+    assert [n for n in notes if " more " in n] == [
+        "sql/0001_a.sql: … and 19,950 more messages",
+        "sql/0002_b.sql: … and 20 more messages",
+        "sql/0004_d.sql: … and 1 more message",
+    ]
+    assert len(notes) == 4 * 100 + 3
+    assert notes[99:101] == [
+        "sql/0001_a.sql:2: NOTICE: 50",
+        "sql/0001_a.sql: … and 19,950 more messages",
+    ]
+    assert notes[-2] == "sql/0004_d.sql:1: NOTICE: 100"

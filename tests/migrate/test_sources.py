@@ -115,6 +115,49 @@ def test_yoyo_applies_a_further_source_as_the_runner_does(
 
 
 @one_server
+def test_a_recorded_source_whose_folder_has_no_file_is_missing(
+    checkout: Checkout, run: Callable[..., dict[str, Any]]
+) -> None:
+    assert len(done(run("apply", "--with", "more"))) == 3
+    more = checkout.folder / "sql" / "more"
+    (more / "isolation").mkdir()
+    checkout.file("sql/more/README.md", "none")
+    for ending in (".sql", ".rollback.sql"):
+        (more / f"0001_x{ending}").rename(checkout.folder / "sql" / f"0003_x{ending}")
+    states = {one["id"]: one["state"] for one in run("status")["migrations"]}
+    assert states["more/0001_x"] == "missing"
+    checkout.file("sql/0003_x.sql", "-- 0001_x\n-- depends: 0001_a\ncreate table x ();\n")
+    checkout.file("sql/0004_y.sql", "select 1 / 0;\n")
+    document = run("apply", "--renumbered")
+    assert "division by zero" in document["error"]["message"]
+    assert checkout.applied() == ["0001_a", "0002_b", "0003_x"]
+    assert document["error"]["state"].startswith("The records of 0003_x were changed.")
+    checkout.file("sql/0004_y.sql", "copy a from stdin;\n")
+    for name in ("0003_x", "0005_x"):
+        for ending in (".sql", ".rollback.sql"):
+            path = checkout.folder / "sql" / f"{name}{ending}"
+            if path.exists():
+                path.rename(checkout.folder / "sql" / f"0005_x{ending}")
+    error = run("apply", "--renumbered", "--to", "0005_x", "--out-of-order")["error"]
+    assert checkout.applied() == ["0001_a", "0002_b", "0005_x"]
+    assert error["state"].startswith("The records of 0005_x were changed.")
+    assert "No changes" not in error["state"]
+
+
+@one_server
+def test_the_folder_of_isolation_tests_is_no_source(
+    checkout: Checkout, run: Callable[..., dict[str, Any]]
+) -> None:
+    checkout.file("sql/isolation/0001_x.sql", "select 1;\n")
+    before = sorted(checkout.folder.rglob("*"))
+    for words in (["apply"], ["status"], ["new", "foo"]):
+        error = run(*words, "--with", "isolation")["error"]
+        assert error["exit_code"] == 64
+        assert "sql/isolation is for the SQL tests of verify" in error["message"]
+    assert [path for path in sorted(checkout.folder.rglob("*.sql")) if path not in before] == []
+
+
+@one_server
 def test_other_commands_take_a_further_source(
     checkout: Checkout, run: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

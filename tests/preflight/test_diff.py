@@ -334,7 +334,7 @@ def test_effect_is_reported_as_an_action(
 def fingerprint_of(made: Snapshot) -> str:
     """Compute in Python what the runner computes in SQL."""
     lines = "\n".join(f"{f.kind}|{f.name}|{f.trait}|{f.value}" for f in made.facts)
-    return f"4:{made.version}:{hashlib.sha256(lines.encode()).hexdigest()}"
+    return f"5:{made.version}:{hashlib.sha256(lines.encode()).hexdigest()}"
 
 
 def test_fingerprint_computed_in_sql_matches_snapshot(
@@ -600,3 +600,64 @@ def test_partitions_that_a_job_makes_like_the_others_are_no_difference(
             ), change
             assert left in "".join(d.fix for d in found)
             assert (snapshot.fingerprint(conn) != fingerprint) is bool(found)
+
+
+@one_server
+def test_a_partition_made_by_hand_has_what_all_of_the_files_have_and_no_more(
+    conn: Connection[TupleRow],
+) -> None:
+    conn.execute("""
+        create schema s; create role brk_api; create role brk_anon;
+        create table s.p (id int) partition by range (id);
+        alter table s.p enable row level security; create index on s.p (id);
+        create function s.f() returns trigger language plpgsql as 'begin return new; end';
+        create table s.plain (id int default 1, check (id > 0)) partition by list (id)""")
+    guarded = """
+        create table s.{0} partition of s.p for values from ({1}) to ({1} + 10);
+        alter table s.{0} enable row level security; grant select on s.{0} to brk_api;
+        create policy pp on s.{0} to brk_api using (true);
+        create policy rr on s.{0} as restrictive using (id > 0);
+        create trigger audit after insert on s.{0} for each row execute function s.f();"""
+    opened = (
+        "grant select on s.p_2 to brk_anon; create policy pu on s.p_2 to brk_anon using (true);"
+    )
+    conn.execute(guarded.format("p_1", 0).encode())
+    alone = snapshot.fingerprint(conn)
+    conn.execute((guarded.format("p_pub", 100) + opened.replace("p_2", "p_pub")).encode())
+    both = snapshot.take(conn)
+    like = guarded.format("p_2", 10)
+    cut = like[: like.index("create policy rr")]
+    plain = "create table s.q partition of s.plain for values in (2);"
+    for change, named in (
+        (like, set()),
+        (cut, {"policy s.p_2.rr", "trigger s.p_2.audit"}),
+        (like + opened, {"table s.p_2", "policy s.p_2.pu"}),
+        (like + "alter table s.p_2 disable row level security", {"table s.p_2"}),
+        (like + "alter table s.p_2 disable trigger audit", {"trigger s.p_2.audit"}),
+        (like + "drop policy rr on s.p_2", {"policy s.p_2.rr"}),
+        (like + "revoke all on s.p_2 from brk_api", {"table s.p_2"}),
+        (
+            cut.partition("alter")[0],
+            {"policy s.p_2.pp", "policy s.p_2.rr", "table s.p_2"} | {"trigger s.p_2.audit"},
+        ),
+        (plain, set()),
+        (plain + "alter table s.q alter id drop default", {"column s.q.id"}),
+        (plain + "grant select on s.q to brk_api", {"table s.q"}),
+    ):
+        with conn.transaction(force_rollback=True):
+            conn.execute(change.encode())
+            here = snapshot.take(conn)
+            found, names = partitions.at_run_time(diff.difference(here, both), here, both)
+            assert names == ["s.q" if change.startswith(plain) else "s.p_2"]
+            assert {d.object for d in found} == named, change
+            left = partitions.without(here.facts, both.facts)
+            assert (left != both.facts) is bool(named), change
+            for d in found:
+                conn.execute(d.fix.encode())
+            here = snapshot.take(conn)
+            assert partitions.at_run_time(diff.difference(here, both), here, both)[0] == []
+    conn.execute("drop table s.p_pub")
+    for change, is_seen in ((like, False), (cut, True)):
+        with conn.transaction(force_rollback=True):
+            conn.execute(change.encode())
+            assert (snapshot.fingerprint(conn) != alone) is is_seen

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli import arguments
 from runner.cli.context import Context
+from runner.errors import NO_CHANGES, RunnerError
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
@@ -51,14 +52,23 @@ def run(context: Context) -> int:
 
             with migrator.lock():
                 renumbered.accept(migrator, compare(files, migrator.records()))
-        restored: dict[str, Any] = {}
-        if context.options.restored:
-            from runner.isolation.restored import heal
+        changed = [one.id for one in context.console.done if one.operation in ("edit", "mark")]
+        try:
+            restored: dict[str, Any] = {}
+            if context.options.restored:
+                from runner.isolation.restored import heal
 
-            with migrator.lock():
-                lines, restored = heal(migrator, files, verbose=context.console.verbose)
-            context.say(*lines)
-        return context.document(**restored, **apply_pending(context, migrator, files))
+                with migrator.lock():
+                    lines, restored = heal(migrator, files, verbose=context.console.verbose)
+                context.say(*lines)
+            return context.document(**restored, **apply_pending(context, migrator, files))
+        except RunnerError as error:
+            if changed:
+                kept = f"The records of {', '.join(changed)} were changed."
+                error.state = (
+                    f"{kept} {error.state.replace(NO_CHANGES, 'Nothing else was.')}".strip()
+                )
+            raise
 
 
 def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) -> dict[str, Any]:
