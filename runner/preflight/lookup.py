@@ -40,9 +40,12 @@ def _source(folder: Path, known: Sequence[Migration]) -> str:
         return folder.name
     own = {m.path.parent for m in known if not m.source}
     if folder.name and folder.resolve() not in {path.resolve() for path in own}:
+        # A path may be a URL in the wrong place, with its password.
+        is_plain = re.fullmatch(r"[\w-]+", str(folder)) is not None
+        what = str(folder) if is_plain else "The folder before the name"
         raise UsageError(
-            f"{folder} is no source of migrations here, nor the folder {', '.join(map(str, own))}",
-            hint=f"For one that was not applied yet: --with {folder.name}",
+            f"{what} is no source of migrations here, nor {', '.join(map(str, own))}",
+            hint=f"For one that was not applied yet: --with {folder.name if is_plain else 'NAME'}",
         )
     return ""
 
