@@ -15,7 +15,7 @@ from runner.files import loader
 from runner.isolation.surface import review
 from runner.isolation.verify import prover
 from runner.migrate import seeds
-from runner.preflight import checks
+from runner.preflight import checks, new_migration
 from runner.preflight.diff import difference
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
@@ -69,3 +69,11 @@ def test_recipe_for_a_partitioned_log_passes_everything(
         migrator.roll_back([partitioned])
         assert checkout.rows(PARTS) == [("audit_logs", rows + 1)]
         assert difference(before, snapshot.take(migrator.connection)) == []
+
+
+def test_file_that_distributes_a_new_table_depends_on_the_one_that_new_writes(
+    tmp_path: Path,
+) -> None:
+    only_first_files(tmp_path)
+    page = section(ROOT / "docs" / "scale.md", "Later migrations")
+    assert f"-- depends: {new_migration.next_name(tmp_path / 'sql', 'create_notes')}\n" in page
