@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -68,6 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are printed, never raised."""
+    gc.set_threshold(100_000)  # thousands of files are no garbage: searching takes a third of a run
     try:
         with signals.installed():
             return _run(list(sys.argv[1:] if argv is None else argv))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 
 from runner.errors import FileError, UsageError
@@ -131,11 +133,12 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
         )
     found: list[Migration] = []
     rollbacks: list[Path] = []
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        name = path.name
+    for entry in sorted(os.scandir(folder), key=attrgetter("name")):
+        name = entry.name
         if name.startswith((".", "_")):
             continue
-        if path.suffix == ".py":
+        path = folder / name
+        if name.endswith(".py"):
             raise FileError(
                 f"{path} is a Python migration; only SQL files are supported",
                 hint="Write its statements as SQL: python -m runner new NAME, or yoyo new --sql",
@@ -152,7 +155,8 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
             rollbacks.append(path)
         else:
             found.append(_migration(path, prefix))
-        _require_file(path)
+        if not entry.is_file():
+            raise _not_a_file(path)
     if not found:
         raise UsageError(
             f"The folder of migrations {folder} contains no .sql file",
@@ -176,12 +180,13 @@ def number_of(text: str) -> int:
 
 
 def _migration(path: Path, prefix: str) -> Migration:
-    id_ = prefix + path.stem
-    if foreign := other_tools.of_name(path.stem):
+    stem = path.stem
+    id_ = prefix + stem
+    if foreign := other_tools.of_name(stem):
         raise FileError(f"{path} has a name of {foreign[0]}", hint=foreign[1])
-    match = _NAME.match(path.stem)
+    match = _NAME.match(stem)
     if not match:
-        odd = _NOT_IN_NAME.search(path.stem)
+        odd = _NOT_IN_NAME.search(stem)
         raise FileError(
             f"{path} does not have the name of a migration",
             hint="Names are a number, an underscore, words: 0007_add_teams.sql. No spaces."
@@ -194,14 +199,13 @@ def _migration(path: Path, prefix: str) -> Migration:
     return Migration(path, id_, number_of(match["number"]))
 
 
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "something else"
-        if path.is_symlink():
-            what = "a symbolic link without a file"
-        raise FileError(
-            f"{path} is not a file: it is {what}", hint="Rename it, or replace it by the file."
-        )
+def _not_a_file(path: Path) -> FileError:
+    what = "a folder" if path.is_dir() else "something else"
+    if path.is_symlink():
+        what = "a symbolic link without a file"
+    return FileError(
+        f"{path} is not a file: it is {what}", hint="Rename it, or replace it by the file."
+    )
 
 
 def _named(character: str) -> str:

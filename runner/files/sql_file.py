@@ -6,12 +6,13 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
+from io import BufferedReader
 from itertools import islice
 from math import ceil, inf
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NamedTuple
 
 from runner.errors import FileError, Place
 from runner.files import other_tools, statements
@@ -27,8 +28,7 @@ _BLOCK = 2**16  # bytes hashed at a time
 _LARGEST = 2**30 - 2  # bytes: the longest message of PostgreSQL's protocol
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """The directives in the leading `--` lines of a file."""
 
     depends: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Header:
     idle_in_transaction_session_timeout: int | None = None
 
 
-DIRECTIVES = tuple(sorted(field.name for field in fields(Header)))
+DIRECTIVES = tuple(sorted(Header._fields))
 # What a reader would take for a directive, in any case, with : or =.
 _LIKE_ONE = re.compile(rf"(?i)(?:--|/\*)[ \t]*(?P<word>{'|'.join(DIRECTIVES)})[ \t]*[:=]")
 
@@ -64,7 +64,8 @@ class SqlFile:
         """The directives. Raises FileError for an unknown one or an invalid value."""
         depends: list[str] = []
         values: dict[str, Any] = {}
-        for number, line in enumerate(self._first_read[1], start=1):
+        lines = enumerate(self._first_read[1], start=1)
+        for number, line in ((n, text) for n, text in lines if ":" in text or "=" in text):
             here = Place(str(self), number, 1, line)
             match = _DIRECTIVE.match(line.strip())
             if not match and (like := _LIKE_ONE.match(line.strip())):
@@ -180,39 +181,40 @@ class SqlFile:
         find_in_header = True
         blank_lines = 0
         try:
-            with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size > _LARGEST:
-                    raise FileError(
-                        f"{self} is larger than 1 GB, the most that PostgreSQL accepts at once",
-                        hint="Split it into several files.",
-                    )
-                for lines in _blocks(file):
-                    text = lines.rstrip(b"\n")
-                    if text:
-                        digest.update(b"\n" * blank_lines + text + b"\n")
-                        blank_lines = -1  # accounts for the end of the last line
-                    blank_lines += lines.count(b"\n", len(text))
-                    for line in lines.splitlines() if find_in_header else ():
-                        header.append(line.decode("utf-8", "replace"))
-                        find_in_header = not line or line.lstrip().startswith(b"--")
-                        if not find_in_header:
-                            break
+            for lines in self._blocks():
+                text = lines.rstrip(b"\n")
+                if text:
+                    digest.update(b"\n" * blank_lines + text + b"\n")
+                    blank_lines = -1  # accounts for the end of the last line
+                blank_lines += lines.count(b"\n", len(text))
+                for line in lines.splitlines() if find_in_header else ():
+                    header.append(line.decode("utf-8", "replace"))
+                    find_in_header = not line or line.lstrip().startswith(b"--")
+                    if not find_in_header:
+                        break
         except OSError as error:
             raise _unreadable(self.path, error) from None
         return digest.hexdigest(), tuple(header)
 
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield blocks of lines without BOM and trailing space, with Unix line endings."""
-    block = file.read(_BLOCK).removeprefix(_BOM)
-    while block:
-        block += file.readline()
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if b" \n" in block or b"\t\n" in block or block.endswith((b" ", b"\t")):
-            block = b"\n".join(line.rstrip(b" \t") for line in block.split(b"\n"))
-        yield block
-        block = file.read(_BLOCK)
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield blocks of lines without BOM and trailing space, with Unix line endings."""
+        with self.path.open("rb", buffering=0) as raw:
+            block = raw.read(_BLOCK)
+            file = BufferedReader(raw) if len(block) == _BLOCK else None  # most files are one block
+            if file and os.fstat(raw.fileno()).st_size > _LARGEST:
+                raise FileError(
+                    f"{self} is larger than 1 GB, the most that PostgreSQL accepts at once",
+                    hint="Split it into several files.",
+                )
+            block = block.removeprefix(_BOM)
+            while block:
+                block += file.readline() if file else b""
+                if b"\r" in block:
+                    block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                if b" \n" in block or b"\t\n" in block or block.endswith((b" ", b"\t")):
+                    block = b"\n".join(line.rstrip(b" \t") for line in block.split(b"\n"))
+                yield block
+                block = file.read(_BLOCK) if file else b""
 
 
 def _nearly_one(word: str) -> bool:

@@ -14,7 +14,7 @@ from runner.errors import NO_CHANGES, LockTimeout
 from runner.postgres.connection import Connection
 from runner.queries import query
 
-# What changes how PostgreSQL writes names, constants and definitions; and JIT.
+# What changes how PostgreSQL writes names, constants and definitions; JIT and memory for sorting.
 _PINNED = {
     "search_path": "pg_catalog, pg_temp",
     "quote_all_identifiers": "off",
@@ -25,6 +25,7 @@ _PINNED = {
     "bytea_output": "'hex'",
     "extra_float_digits": "1",
     "jit": "off",  # to compile the query takes longer than to run it
+    "work_mem": "'32MB'",  # the facts of a thousand tables would go to the disk
 }
 PIN = "; ".join(f"set local {name} = {value}" for name, value in _PINNED.items())
 UNPIN = "; ".join(f"reset {name}" for name in _PINNED)

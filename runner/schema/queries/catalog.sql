@@ -1408,4 +1408,3 @@ where not (
     and kind in ('column', 'constraint', 'index', 'schema', 'sequence', 'table', 'type')
     and trait !~ ' to '
 )
-order by kind collate "C", name collate "C", trait collate "C", value collate "C"
