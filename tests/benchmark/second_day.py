@@ -19,6 +19,23 @@ from runner.postgres.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 DBMATE, NO_OP, STATUS = "dbmate up", "apply, nothing to do", "status --json"
+MINIMUM = "the same by psycopg alone"
+# What no runner in Python can go below: the files are read and hashed, and those that are not
+# recorded are run, each in one transaction with its record. Nothing is checked.
+_MINIMUM = """
+import hashlib, pathlib, sys
+import psycopg
+
+with psycopg.connect(sys.argv[1], autocommit=True) as connection:
+    connection.execute("create table if not exists records (id text primary key, hash text)")
+    known = {id for id, in connection.execute("select id from records")}
+    for path in sorted(pathlib.Path(sys.argv[2]).glob("*.sql")):
+        text = path.read_bytes()
+        digest = hashlib.sha256(text).hexdigest()
+        if path.stem not in known:
+            record = f"insert into records values ('{path.stem}', '{digest}')"
+            connection.execute(b"begin; " + text + f"; {record}; commit".encode())
+"""
 _MORE = "create table if not exists public.more (id bigint primary key);\n"
 _DBMATE = "-- migrate:up\n{}\n-- migrate:down\n"
 
@@ -49,7 +66,7 @@ def _one_more(
     folder = place / f"files_{count}"
     many_files(folder, count)
     dbmate = shutil.which("dbmate")
-    with fresh(server) as ours, fresh(server) as stock, fresh(server) as mate:
+    with fresh(server) as ours, fresh(server) as stock, fresh(server) as mate, fresh(server) as low:
         env = environment(server, ours, place)
         apply_: list[str | Path] = [sys.executable, "-m", "runner", "apply", "--sql-dir", folder]
         url = server.url(stock).replace("postgresql://", "postgresql+psycopg://")
@@ -60,7 +77,8 @@ def _one_more(
             "--no-config-file",
         ]
         yoyo += ["-d", url, folder]
-        for command in (apply_, yoyo):
+        minimum = _minimum(server, low, folder)
+        for command in (apply_, yoyo, minimum):
             timed(command, cwd=place, env=env)
         copies = place / "dbmate"
         mate_command: list[str | Path] = [
@@ -85,7 +103,8 @@ def _one_more(
             if dbmate:
                 (copies / name).write_text(_DBMATE.format(_MORE), encoding="utf-8")
             run = timed(command, cwd=place, env=environ)
-            for each, its in ((apply_, env), (yoyo, env), (mate_command, mate_env)):
+            others = ((apply_, env), (yoyo, env), (minimum, env), (mate_command, mate_env))
+            for each, its in others:
                 if each is not command and (dbmate or each is not mate_command):
                     timed(each, cwd=place, env=its)  # so that one file is pending for the next
             return run
@@ -95,6 +114,7 @@ def _one_more(
             OURS: partial(one_more, apply_, env),
             NO_OP: partial(timed, apply_, cwd=place, env=env),
             STATUS: partial(timed, status, cwd=place, env=env),
+            MINIMUM: partial(one_more, minimum, env),
             YOYO: partial(one_more, yoyo, env),
         }
         if dbmate:
@@ -122,6 +142,10 @@ def _one_more(
     ]
 
 
+def _minimum(server: Server, name: str, folder: Path) -> list[str | Path]:
+    return [sys.executable, "-c", _MINIMUM, server.url(name), folder]
+
+
 def _dbmate_url(server: Server, name: str) -> str:
     with psycopg.connect(server.url(name)) as connection:
         info = connection.info
@@ -146,13 +170,19 @@ def _many(
             ]
             psql += ["-f", folder.with_suffix(".psql")]
             ours: list[str | Path] = [sys.executable, "-m", "runner", "apply", "--sql-dir", folder]
-            env = environment(server, name, place)
-            return timed(ours if which == OURS else psql, cwd=place, env=env)
+            commands = {OURS: ours, PSQL: psql, MINIMUM: _minimum(server, name, folder)}
+            return timed(commands[which], cwd=place, env=environment(server, name, place))
 
-    found = interleaved({which: partial(run, which) for which in (OURS, PSQL)}, rounds, say)
-    times = ratio(found[OURS], found[PSQL])
-    seconds = median([one.wall for one in found[OURS]])
-    return [_line("100 files on a new database", seconds, f"{times:.2f} × psql", times, 1.6)]
+    found = interleaved(
+        {which: partial(run, which) for which in (OURS, PSQL, MINIMUM)}, rounds, say
+    )
+    seconds = {which: median([one.wall for one in runs]) for which, runs in found.items()}
+    times = {which: ratio(runs, found[PSQL]) for which, runs in found.items()}
+    what = "100 files on a new database"
+    return [
+        _line(what, seconds[OURS], f"{times[OURS]:.2f} × psql", times[OURS], 1.6),
+        [f"{what}: {MINIMUM}", f"{seconds[MINIMUM]:.2f}", f"{times[MINIMUM]:.2f} × psql", "", ""],
+    ]
 
 
 def _pending(server: Server, place: Path, say: Callable[[str], None]) -> list[list[object]]:
