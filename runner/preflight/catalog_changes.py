@@ -33,21 +33,26 @@ _PARTS = frozenset(
     )
 )
 _OTHERS = ""  # the owner of all other facts
+_SHOWN_BY_NONE = "0"  # its number changes with what belongs to the database as a whole
 _SHOWN_BY_ALL = "1"  # its number changes with what may change the facts of every object
-_EVERY_OID = """
+_EVERY_OID = """whole (oid) as (
     select oid from pg_class where oid >= 16384
     union all
     select oid from pg_proc where oid >= 16384
     union all
     select oid from pg_type where oid >= 16384
-"""
+)"""
 _RESTRICTED = re.compile(r"\b([cpt])\.oid >= s\.first_oid")
+_OF_OTHERS = re.compile(r"(?s) +-- begin: of no relation.*?-- end: of no relation[^\n]*\n")
 
 _PREFIX = "plan "  # of the prepared statements
 _SETTINGS = (
     f"{snapshot.PIN}; set local statement_timeout = 0; set local lock_timeout = '2s';"
     " set local plan_cache_mode = force_generic_plan"
 )
+# For the queries of few objects: a new catalog has no statistics that would tell.
+_BY_INDEX = "; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
+_HASHED = "; set local enable_sort = off"
 _DEALLOCATE_OTHERS = """
 do $$
 declare
@@ -136,9 +141,11 @@ class CatalogChanges:
             return self._all()
         oids = {oid for _, oid, _, _ in rows}
         shown = {oid: owner for _, oid, _, owner in rows if owner}
-        owners = {before.owners.get(oid, _OTHERS) for oid in changed | oids}
-        owners |= {_OTHERS, *shown.values()}
-        facts = self._facts_of(oids)
+        owners = {before.owners[oid] for oid in before.owners.keys() & (changed | oids)}
+        owners.update(shown.values())
+        if _SHOWN_BY_NONE in changed:
+            owners.add(_OTHERS)
+        facts = self._facts_of(oids, "facts" if _OTHERS in owners else "parts") if owners else []
         if facts is None:
             return self._all()
         parts = {k: v for k, v in before.catalog.parts.items() if k not in owners}
@@ -186,10 +193,10 @@ class CatalogChanges:
             rows = _execute(self._connection, "names", _array(oids))
         return [(object_, str(oid), name, shown) for object_, oid, name, shown in rows]
 
-    def _facts_of(self, oids: Collection[str]) -> list[Fact] | None:
-        """Return the facts of these objects and of what has no owner; None if one is locked."""
+    def _facts_of(self, oids: Collection[str], name: str) -> list[Fact] | None:
+        """Return the facts of these objects, maybe of what has no owner; None if one is locked."""
         try:
-            return _facts(_execute(self._connection, "facts", _array(oids)))
+            return _facts(_execute(self._connection, name, _array(oids)))
         except psycopg.errors.LockNotAvailable:
             return None  # to read all names who has locked a table
 
@@ -231,14 +238,15 @@ def _execute(connection: Connection, name: str, argument: str = "") -> list[tupl
     begin, end = "begin", "rollback"
     if connection.info.transaction_status != pq.TransactionStatus.IDLE:
         begin, end = "savepoint catalog", "rollback to savepoint catalog; release savepoint catalog"
-    execute = f'{begin}; {_SETTINGS}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
+    type_, text, settings = _queries()[name]
+    begin = f"{begin}; {_SETTINGS}{settings}"
+    execute = f'{begin}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
     try:
         try:
             return _rows(connection.execute(execute))
         except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
-            type_, text = _queries()[name]
             prepare = f'prepare "{_PREFIX}{name}" {type_} as {text}'
-            connection.execute(f"{end}; {begin}; {_SETTINGS}; {prepare}; {end}".encode())
+            connection.execute(f"{end}; {begin}; {prepare}; {end}".encode())
             return _rows(connection.execute(execute))
     except psycopg.Error:
         connection.execute(end.encode())
@@ -252,16 +260,17 @@ def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 @cache
-def _queries() -> dict[str, tuple[str, str]]:
-    """Return the types of the parameters and the text of each query, by name."""
+def _queries() -> dict[str, tuple[str, str, str]]:
+    """Return the types of the parameters, the text and more settings of each query, by name."""
     catalog = snapshot.scoped(query("schema/catalog"))
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
-    assert count == 3, count  # noqa: S101 - relations, functions, types
+    assert count == 4, count  # noqa: S101 - relations, functions, types, sequences
     names = query("preflight/names")
     return {
-        "all": ("", catalog),
-        "facts": ("(oid[])", facts),
-        "names": ("(oid[])", names.replace("{given}", "select unnest($1)")),
-        "all names": ("", names.replace("{given}", _EVERY_OID)),
-        "versions": ("", snapshot.scoped(query("preflight/catalog_versions"))),
+        "all": ("", catalog, ""),
+        "facts": ("(oid[])", facts, _BY_INDEX),
+        "parts": ("(oid[])", _OF_OTHERS.sub("", facts), _BY_INDEX),
+        "names": ("(oid[])", names.replace("{whole}", query("preflight/touched")), _BY_INDEX),
+        "all names": ("", names.replace("{whole}", _EVERY_OID), ""),
+        "versions": ("", snapshot.scoped(query("preflight/catalog_versions")), _HASHED),
     }
