@@ -68,6 +68,7 @@ $$
 # Resets a session, as between files, and keeps these.
 RESET_SESSION = transactional.RESET_SESSION.replace("deallocate all", _DEALLOCATE_OTHERS)
 
+_Name = tuple[str, str, str, str | None, int | None]  # a row of queries/names.sql
 Parts = dict[str, tuple[Fact, ...]]  # the facts of each relation, function and type, by its name
 
 
@@ -103,6 +104,7 @@ class _State(NamedTuple):
     versions: frozenset[str]
     names: dict[str, str]  # of objects, which others may show
     owners: dict[str, str]  # the names of relations, functions and types, by oid
+    contents: dict[str, int]  # a number for all that a function is, by oid
 
 
 class CatalogChanges:
@@ -136,11 +138,15 @@ class CatalogChanges:
         if _SHOWN_BY_ALL in changed:
             return self._all()
         rows = self._names(changed)
-        names = {object_: name for object_, _, name, _ in rows}
+        contents = {oid: content for _, oid, _, _, content in rows if content is not None}
+        if all(oid in contents and contents[oid] == before.contents.get(oid) for oid in changed):
+            self._state = before._replace(versions=versions)
+            return None  # functions were replaced by the same
+        names = {object_: name for object_, _, name, *_ in rows}
         if any(before.names.get(object_, name) != name for object_, name in names.items()):
             return self._all()
-        oids = {oid for _, oid, _, _ in rows}
-        shown = {oid: owner for _, oid, _, owner in rows if owner}
+        oids = {oid for _, oid, *_ in rows}
+        shown = {oid: owner for _, oid, _, owner, _ in rows if owner}
         owners = {before.owners[oid] for oid in before.owners.keys() & (changed | oids)}
         owners.update(shown.values())
         if _SHOWN_BY_NONE in changed:
@@ -154,7 +160,9 @@ class CatalogChanges:
         after = Catalog(parts, self._version)
         gone = changed - oids
         kept = {oid: owner for oid, owner in before.owners.items() if oid not in gone}
-        self._state = _State(after, versions, before.names | names, kept | shown)
+        self._state = _State(
+            after, versions, before.names | names, kept | shown, before.contents | contents
+        )
         return before.catalog.snapshot(owners), after.snapshot(owners)
 
     @contextmanager
@@ -177,21 +185,22 @@ class CatalogChanges:
         return _State(
             Catalog(_parts(facts), self._version),
             self._versions(),
-            {object_: name for object_, _, name, _ in rows},
-            {oid: owner for _, oid, _, owner in rows if owner},
+            {object_: name for object_, _, name, *_ in rows},
+            {oid: owner for _, oid, _, owner, _ in rows if owner},
+            {oid: content for _, oid, _, _, content in rows if content is not None},
         )
 
     def _versions(self) -> frozenset[str]:
         [(versions,)] = _execute(self._connection, "versions")
         return frozenset(versions.split())
 
-    def _names(self, oids: Collection[str] | None = None) -> list[tuple[str, str, str, str | None]]:
+    def _names(self, oids: Collection[str] | None = None) -> list[_Name]:
         """Return what queries/names.sql finds for some objects, or for all."""
         if oids is None:
             rows = _execute(self._connection, "all names")
         else:
             rows = _execute(self._connection, "names", _array(oids))
-        return [(object_, str(oid), name, shown) for object_, oid, name, shown in rows]
+        return [(object_, str(oid), *more) for object_, oid, *more in rows]
 
     def _facts_of(self, oids: Collection[str], name: str) -> list[Fact] | None:
         """Return the facts of these objects, maybe of what has no owner; None if one is locked."""
