@@ -33,21 +33,26 @@ _PARTS = frozenset(
     )
 )
 _OTHERS = ""  # the owner of all other facts
+_SHOWN_BY_NONE = "0"  # its number changes with what belongs to the database as a whole
 _SHOWN_BY_ALL = "1"  # its number changes with what may change the facts of every object
-_EVERY_OID = """
+_EVERY_OID = """whole (oid) as (
     select oid from pg_class where oid >= 16384
     union all
     select oid from pg_proc where oid >= 16384
     union all
     select oid from pg_type where oid >= 16384
-"""
+)"""
 _RESTRICTED = re.compile(r"\b([cpt])\.oid >= s\.first_oid")
+_OF_OTHERS = re.compile(r"(?s) +-- begin: of no relation.*?-- end: of no relation[^\n]*\n")
 
 _PREFIX = "plan "  # of the prepared statements
 _SETTINGS = (
     f"{snapshot.PIN}; set local statement_timeout = 0; set local lock_timeout = '2s';"
     " set local plan_cache_mode = force_generic_plan"
 )
+# For the queries of few objects: a new catalog has no statistics that would tell.
+_BY_INDEX = "; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
+_HASHED = "; set local enable_sort = off"
 _DEALLOCATE_OTHERS = """
 do $$
 declare
@@ -63,6 +68,7 @@ $$
 # Resets a session, as between files, and keeps these.
 RESET_SESSION = transactional.RESET_SESSION.replace("deallocate all", _DEALLOCATE_OTHERS)
 
+_Name = tuple[str, str, str, str | None, int | None]  # a row of queries/names.sql
 Parts = dict[str, tuple[Fact, ...]]  # the facts of each relation, function and type, by its name
 
 
@@ -98,6 +104,7 @@ class _State(NamedTuple):
     versions: frozenset[str]
     names: dict[str, str]  # of objects, which others may show
     owners: dict[str, str]  # the names of relations, functions and types, by oid
+    contents: dict[str, int]  # a number for all that a function is, by oid
 
 
 class CatalogChanges:
@@ -131,14 +138,20 @@ class CatalogChanges:
         if _SHOWN_BY_ALL in changed:
             return self._all()
         rows = self._names(changed)
-        names = {object_: name for object_, _, name, _ in rows}
+        contents = {oid: content for _, oid, _, _, content in rows if content is not None}
+        if all(oid in contents and contents[oid] == before.contents.get(oid) for oid in changed):
+            self._state = before._replace(versions=versions)
+            return None  # functions were replaced by the same
+        names = {object_: name for object_, _, name, *_ in rows}
         if any(before.names.get(object_, name) != name for object_, name in names.items()):
             return self._all()
-        oids = {oid for _, oid, _, _ in rows}
-        shown = {oid: owner for _, oid, _, owner in rows if owner}
-        owners = {before.owners.get(oid, _OTHERS) for oid in changed | oids}
-        owners |= {_OTHERS, *shown.values()}
-        facts = self._facts_of(oids)
+        oids = {oid for _, oid, *_ in rows}
+        shown = {oid: owner for _, oid, _, owner, _ in rows if owner}
+        owners = {before.owners[oid] for oid in before.owners.keys() & (changed | oids)}
+        owners.update(shown.values())
+        if _SHOWN_BY_NONE in changed:
+            owners.add(_OTHERS)
+        facts = self._facts_of(oids, "facts" if _OTHERS in owners else "parts") if owners else []
         if facts is None:
             return self._all()
         parts = {k: v for k, v in before.catalog.parts.items() if k not in owners}
@@ -147,7 +160,9 @@ class CatalogChanges:
         after = Catalog(parts, self._version)
         gone = changed - oids
         kept = {oid: owner for oid, owner in before.owners.items() if oid not in gone}
-        self._state = _State(after, versions, before.names | names, kept | shown)
+        self._state = _State(
+            after, versions, before.names | names, kept | shown, before.contents | contents
+        )
         return before.catalog.snapshot(owners), after.snapshot(owners)
 
     @contextmanager
@@ -170,26 +185,27 @@ class CatalogChanges:
         return _State(
             Catalog(_parts(facts), self._version),
             self._versions(),
-            {object_: name for object_, _, name, _ in rows},
-            {oid: owner for _, oid, _, owner in rows if owner},
+            {object_: name for object_, _, name, *_ in rows},
+            {oid: owner for _, oid, _, owner, _ in rows if owner},
+            {oid: content for _, oid, _, _, content in rows if content is not None},
         )
 
     def _versions(self) -> frozenset[str]:
         [(versions,)] = _execute(self._connection, "versions")
         return frozenset(versions.split())
 
-    def _names(self, oids: Collection[str] | None = None) -> list[tuple[str, str, str, str | None]]:
+    def _names(self, oids: Collection[str] | None = None) -> list[_Name]:
         """Return what queries/names.sql finds for some objects, or for all."""
         if oids is None:
             rows = _execute(self._connection, "all names")
         else:
             rows = _execute(self._connection, "names", _array(oids))
-        return [(object_, str(oid), name, shown) for object_, oid, name, shown in rows]
+        return [(object_, str(oid), *more) for object_, oid, *more in rows]
 
-    def _facts_of(self, oids: Collection[str]) -> list[Fact] | None:
-        """Return the facts of these objects and of what has no owner; None if one is locked."""
+    def _facts_of(self, oids: Collection[str], name: str) -> list[Fact] | None:
+        """Return the facts of these objects, maybe of what has no owner; None if one is locked."""
         try:
-            return _facts(_execute(self._connection, "facts", _array(oids)))
+            return _facts(_execute(self._connection, name, _array(oids)))
         except psycopg.errors.LockNotAvailable:
             return None  # to read all names who has locked a table
 
@@ -231,14 +247,15 @@ def _execute(connection: Connection, name: str, argument: str = "") -> list[tupl
     begin, end = "begin", "rollback"
     if connection.info.transaction_status != pq.TransactionStatus.IDLE:
         begin, end = "savepoint catalog", "rollback to savepoint catalog; release savepoint catalog"
-    execute = f'{begin}; {_SETTINGS}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
+    type_, text, settings = _queries()[name]
+    begin = f"{begin}; {_SETTINGS}{settings}"
+    execute = f'{begin}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
     try:
         try:
             return _rows(connection.execute(execute))
         except psycopg.errors.InvalidSqlStatementName:  # not yet, or a file has deallocated it
-            type_, text = _queries()[name]
             prepare = f'prepare "{_PREFIX}{name}" {type_} as {text}'
-            connection.execute(f"{end}; {begin}; {_SETTINGS}; {prepare}; {end}".encode())
+            connection.execute(f"{end}; {begin}; {prepare}; {end}".encode())
             return _rows(connection.execute(execute))
     except psycopg.Error:
         connection.execute(end.encode())
@@ -252,16 +269,17 @@ def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 @cache
-def _queries() -> dict[str, tuple[str, str]]:
-    """Return the types of the parameters and the text of each query, by name."""
+def _queries() -> dict[str, tuple[str, str, str]]:
+    """Return the types of the parameters, the text and more settings of each query, by name."""
     catalog = snapshot.scoped(query("schema/catalog"))
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
-    assert count == 3, count  # noqa: S101 - relations, functions, types
+    assert count == 4, count  # noqa: S101 - relations, functions, types, sequences
     names = query("preflight/names")
     return {
-        "all": ("", catalog),
-        "facts": ("(oid[])", facts),
-        "names": ("(oid[])", names.replace("{given}", "select unnest($1)")),
-        "all names": ("", names.replace("{given}", _EVERY_OID)),
-        "versions": ("", snapshot.scoped(query("preflight/catalog_versions"))),
+        "all": ("", catalog, ""),
+        "facts": ("(oid[])", facts, _BY_INDEX),
+        "parts": ("(oid[])", _OF_OTHERS.sub("", facts), _BY_INDEX),
+        "names": ("(oid[])", names.replace("{whole}", query("preflight/touched")), _BY_INDEX),
+        "all names": ("", names.replace("{whole}", _EVERY_OID), ""),
+        "versions": ("", snapshot.scoped(query("preflight/catalog_versions")), _HASHED),
     }

@@ -27,23 +27,20 @@ def run_again(chain: Chain, file: Migration) -> tuple[list[Difference], list[str
     """
     connection, migrator = chain.reader, chain.migrator
     if not file.header.transactional:
-        known = _row_changes(connection)
-        before = _digests(connection, known)
+        before = _digests(connection, _tables(connection))
         with migrator.lock():
             migrator.record(file, "unmark")
             migrator.apply([file])
         changed = chain.changes.since()
-        after = _digests(connection, before.keys() & _row_changes(connection).keys())
+        after = _digests(connection, before.keys() & _tables(connection))
     else:
         with chain.changes.undone(), connection.transaction(force_rollback=True):
-            known = _row_changes(connection)
             run(connection, file)
-            now = _row_changes(connection)
-            after = _digests(connection, (t for t in now if known.get(t, now[t]) != now[t]))
+            after = _digests(connection, _tables(connection, locked=True))
             changed = chain.changes.since()
-        before = _digests(connection, after)
+        before = _digests(connection, after.keys() & _tables(connection)) if after else {}
     found = difference(*changed) if changed else []
-    return found, [".".join(table) for table in after if after[table] != before[table]]
+    return found, [".".join(t) for t in after if t in before and after[t] != before[t]]
 
 
 def run(connection: Connection, file: Migration) -> None:
@@ -55,9 +52,10 @@ def run(connection: Connection, file: Migration) -> None:
         raise own_sql_error(error, f"at the commit of {file}", state="")
 
 
-def _row_changes(connection: Connection) -> dict[_Table, str]:
-    rows = connection.execute(query("preflight/checks/row_changes")).fetchall()
-    return {(schema, name): changes for schema, name, changes in rows}
+def _tables(connection: Connection, *, locked: bool = False) -> set[_Table]:
+    """Return all tables, or those whose rows this transaction may have changed."""
+    rows = connection.execute(query("preflight/checks/tables"), {"locked": locked})
+    return {(schema, name) for schema, name in rows}
 
 
 def _digests(connection: Connection, tables: Iterable[_Table]) -> dict[_Table, str]:
@@ -65,7 +63,7 @@ def _digests(connection: Connection, tables: Iterable[_Table]) -> dict[_Table, s
     one = sql.SQL(
         "select {}, {}, md5(coalesce(string_agg(t::text, chr(10) order by t::text), '')) from {} t"
     )
-    parts = [one.format(*map(sql.Literal, t), sql.Identifier(*t)) for t in tables]
+    parts = [one.format(*map(sql.Literal, t), sql.Identifier(*t)) for t in sorted(tables)]
     if not parts:
         return {}
     rows = connection.execute(sql.SQL(" union all ").join(parts)).fetchall()

@@ -91,17 +91,17 @@ types as (
 constraints as (
     select
         k.*,
-        coalesce(r.name, t.name) as relation,
-        coalesce(r.name, t.name) || '.' || quote_ident(k.conname) as name,
-        format(
-            'alter %s %s', case when r.oid is null then 'domain' else 'table' end,
-            coalesce(r.name, t.name)
-        ) as alter
-    from pg_constraint as k
-    left join relations as r on r.oid = k.conrelid
-    left join types as t on t.oid = k.contypid
+        o.name as relation,
+        o.name || '.' || quote_ident(k.conname) as name,
+        format('alter %s %s', o.kind, o.name) as alter
+    from (
+        select r.oid, 0, 'table', r.name from relations as r
+        union all
+        select 0, t.oid, 'domain', t.name from types as t
+    ) as o (conrelid, contypid, kind, name)
+    inner join pg_constraint as k on k.conrelid = o.conrelid and k.contypid = o.contypid
     -- PostgreSQL 18 also stores NOT NULL as constraints; here it is a property of the column.
-    where k.contype not in ('n', 't') and coalesce(r.oid, t.oid) is not null
+    where k.contype not in ('n', 't')
 ),
 indexes as (
     select
@@ -114,7 +114,10 @@ indexes as (
     inner join relations as r on r.oid = i.indrelid
     inner join pg_class as c on c.oid = i.indexrelid
     inner join pg_namespace as n on n.oid = c.relnamespace
-    where not exists (select from pg_constraint as k where k.conindid = i.indexrelid and k.contype <> 'f')
+    where not exists (
+        select from pg_constraint as k
+        where k.conrelid = i.indrelid and k.conindid = i.indexrelid and k.contype <> 'f'
+    )
 ),
 triggers as (
     select
@@ -174,8 +177,8 @@ foreign_options (class, oid, part, shown) as (
         select 'pg_foreign_table'::regclass, f.ftrelid, 0, f.ftoptions from pg_foreign_table as f
         union all
         select 'pg_foreign_table'::regclass, a.attrelid, a.attnum, a.attfdwoptions
-        from pg_attribute as a
-        where a.attfdwoptions is not null
+        from pg_foreign_table as f
+        inner join pg_attribute as a on a.attrelid = f.ftrelid and a.attfdwoptions is not null
         union all
         select 'pg_foreign_data_wrapper'::regclass, w.oid, 0, w.fdwoptions
         from pg_foreign_data_wrapper as w
@@ -187,44 +190,15 @@ foreign_options (class, oid, part, shown) as (
 ),
 -- Every object with privileges: kind and name as above, and as GRANT spells them.
 guarded (kind, name, of, owner, acl, target, wanted) as (
-    -- Who may connect is decided where the database runs. TEMPORARY is PUBLIC's by default, and only
-    -- a member of the database's owner can revoke it.
-    select
-        'database', 'this', null, d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)),
-        'database ' || quote_ident(d.datname),
-        array['CREATE', 'TEMPORARY']
-    from pg_database as d
-    where d.datname = current_database()
-    union all
-    -- USAGE on `public` is decided by the platform, CREATE is not.
-    select
-        'schema', s.name, null, s.nspowner, coalesce(s.nspacl, acldefault('n', s.nspowner)),
-        'schema ' || s.name, case s.nspname when 'public' then array['CREATE'] end
-    from schemas as s
-    where s.first_oid = 0
-    union all
     -- The sequence of an identity column belongs to it, but may have privileges of its own.
     select
         'sequence', s.name || '.' || quote_ident(c.relname), d.refobjid::regclass::text,
-        c.relowner, c.relacl, format('sequence %s.%I', s.name, c.relname), null
+        c.relowner, c.relacl, format('sequence %s.%I', s.name, c.relname), null::text[]
     from pg_class as c
     inner join schemas as s on s.oid = c.relnamespace
     inner join pg_depend as d
         on d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'i'
-    where c.relkind = 'S' and c.relacl is not null
-    union all
-    select
-        'foreign data wrapper' || others.suffix, quote_ident(w.fdwname), null, w.fdwowner, w.fdwacl,
-        'foreign data wrapper ' || quote_ident(w.fdwname), null
-    from pg_foreign_data_wrapper as w
-    inner join others on others.oid = w.fdwowner
-    where w.oid not in (select e.objid from extension_members as e)
-    union all
-    select
-        'server' || others.suffix, quote_ident(s.srvname), null, s.srvowner, s.srvacl,
-        'foreign server ' || quote_ident(s.srvname), null
-    from pg_foreign_server as s
-    inner join others on others.oid = s.srvowner
+    where c.relkind = 'S' and c.relacl is not null and c.oid >= s.first_oid
     union all
     select
         r.kind, r.name, r.of, r.relowner, coalesce(
@@ -257,6 +231,37 @@ guarded (kind, name, of, owner, acl, target, wanted) as (
         'type', t.name, null, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)),
         'type ' || t.name, null
     from types as t
+    -- begin: of no relation, function or type
+    union all
+    -- Who may connect is decided where the database runs. TEMPORARY is PUBLIC's by default, and only
+    -- a member of the database's owner can revoke it.
+    select
+        'database', 'this', null, d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)),
+        'database ' || quote_ident(d.datname),
+        array['CREATE', 'TEMPORARY']
+    from pg_database as d
+    where d.datname = current_database()
+    union all
+    -- USAGE on `public` is decided by the platform, CREATE is not.
+    select
+        'schema', s.name, null, s.nspowner, coalesce(s.nspacl, acldefault('n', s.nspowner)),
+        'schema ' || s.name, case s.nspname when 'public' then array['CREATE'] end
+    from schemas as s
+    where s.first_oid = 0
+    union all
+    select
+        'foreign data wrapper' || others.suffix, quote_ident(w.fdwname), null, w.fdwowner, w.fdwacl,
+        'foreign data wrapper ' || quote_ident(w.fdwname), null
+    from pg_foreign_data_wrapper as w
+    inner join others on others.oid = w.fdwowner
+    where w.oid not in (select e.objid from extension_members as e)
+    union all
+    select
+        'server' || others.suffix, quote_ident(s.srvname), null, s.srvowner, s.srvacl,
+        'foreign server ' || quote_ident(s.srvname), null
+    from pg_foreign_server as s
+    inner join others on others.oid = s.srvowner
+    -- end: of no relation, function or type
 ),
 privileges as (
     select
@@ -334,27 +339,25 @@ default_privileges as (
         and acl.grantee not in (r.oid, me.oid)
 ),
 owned (kind, name, of, owner, alter) as (
-    select 'schema', s.name, null, s.nspowner, 'schema ' || s.name
-    from schemas as s
-    where s.is_users and s.nspname <> 'public'
-    union all
     select r.kind, r.name, r.of, r.relowner, r.kind || ' ' || r.name from relations as r
     union all
     select f.kind, f.name, null, f.proowner, f.kind || ' ' || f.name from functions as f
     union all
     select 'type', t.name, null, t.typowner, 'type ' || t.name from types as t
+    -- begin: of no relation, function or type
+    union all
+    select 'schema', s.name, null, s.nspowner, 'schema ' || s.name
+    from schemas as s
+    where s.is_users and s.nspname <> 'public'
+    -- end: of no relation, function or type
 ),
 -- A join, because obj_description runs a query for each object.
 comments as (
     select d.objoid, d.classoid, d.objsubid, d.description
     from pg_description as d
+    where d.objoid >= 16384
 ),
 described (kind, name, of, comment, target) as (
-    select 'schema', s.name, null, d.description, 'schema ' || s.name
-    from schemas as s
-    inner join comments as d on d.objoid = s.oid and d.classoid = 'pg_namespace'::regclass
-    where s.is_users and (s.nspname <> 'public' or d.description <> 'standard public schema')
-    union all
     select r.kind, r.name, r.of, d.description, r.kind || ' ' || r.name
     from relations as r
     inner join comments as d on d.objoid = r.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
@@ -393,6 +396,12 @@ described (kind, name, of, comment, target) as (
         'policy', p.name, p.relation, d.description, format('policy %I on %s', p.polname, p.relation)
     from policies as p
     inner join comments as d on d.objoid = p.oid and d.classoid = 'pg_policy'::regclass
+    -- begin: of no relation, function or type
+    union all
+    select 'schema', s.name, null, d.description, 'schema ' || s.name
+    from schemas as s
+    inner join pg_description as d on d.objoid = s.oid and d.classoid = 'pg_namespace'::regclass
+    where s.is_users and (s.nspname <> 'public' or d.description <> 'standard public schema')
     union all
     -- Of the kinds below, which are rare.
     select
@@ -434,6 +443,7 @@ described (kind, name, of, comment, target) as (
             select from extension_members as e
             where e.classid = d.classoid and e.objid = d.objoid
         )
+    -- end: of no relation, function or type
 ),
 policy_facts as (
     select
@@ -523,28 +533,6 @@ function_facts as (
     where fact.value is not null
 ),
 facts (kind, name, of, trait, value, make, unmake) as (
-    select 'schema', s.name, null, '', '', 'create schema ' || s.name, 'drop schema ' || s.name
-    from schemas as s
-    where s.is_users
-    union all
-    select 'platform''s schema', s.name, null, '', '', null, null
-    from all_schemas as s
-    where s.is_platforms
-    union all
-    select 'extension', quote_ident(e.extname), null, fact.trait, fact.value, fact.make, null
-    from pg_extension as e
-    inner join all_schemas as s on s.oid = e.extnamespace and s.is_users
-    cross join lateral (
-        values ('', '', null),
-        (
-            'schema', s.name,
-            case when e.extrelocatable then
-                format('alter extension %I set schema %s', e.extname, s.name)
-            end
-        )
-    ) as fact (trait, value, make)
-    where not s.is_platforms
-    union all
     select
         'type', t.name, null, fact.trait, fact.value, fact.make,
         case when fact.trait = '' then 'drop type ' || t.name end
@@ -1026,6 +1014,41 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     ) as fact (trait, value, make, unmake)
     where fact.value is not null
+    -- begin: of no relation, function or type
+    union all
+    select 'schema', s.name, null, '', '', 'create schema ' || s.name, 'drop schema ' || s.name
+    from schemas as s
+    where s.is_users
+    union all
+    select 'platform''s schema', s.name, null, '', '', null, null
+    from all_schemas as s
+    where s.is_platforms
+    union all
+    select 'extension', quote_ident(e.extname), null, fact.trait, fact.value, fact.make, null
+    from pg_extension as e
+    inner join all_schemas as s on s.oid = e.extnamespace and s.is_users
+    cross join lateral (
+        values ('', '', null),
+        (
+            'schema', s.name,
+            case when e.extrelocatable then
+                format('alter extension %I set schema %s', e.extname, s.name)
+            end
+        )
+    ) as fact (trait, value, make)
+    where not s.is_platforms
+    union all
+    select
+        'default privileges' || d.suffix, d.name, null, format('%s to %s', d.privilege, d.grantee), '',
+        format(
+            'alter default privileges%s grant %s on %s to %s', d.clause, d.privilege, d.objects,
+            d.grantee
+        ),
+        format(
+            'alter default privileges%s revoke %s on %s from %s', d.clause, d.privilege, d.objects,
+            d.grantee
+        )
+    from default_privileges as d
     union all
     select
         'statistics', s.name || '.' || quote_ident(x.stxname), x.stxrelid::regclass::text,
@@ -1363,6 +1386,7 @@ facts (kind, name, of, trait, value, make, unmake) as (
         )
     ) as fact (trait, value)
     where fact.value is not null
+    -- end: of no relation, function or type
     union all
     select
         p.kind, p.name, p.of, format('%s to %s', p.privilege, p.grantee),
@@ -1373,18 +1397,6 @@ facts (kind, name, of, trait, value, make, unmake) as (
         ),
         format('revoke %s%s from %s', p.privilege, p.target, p.grantee)
     from privileges as p
-    union all
-    select
-        'default privileges' || d.suffix, d.name, null, format('%s to %s', d.privilege, d.grantee), '',
-        format(
-            'alter default privileges%s grant %s on %s to %s', d.clause, d.privilege, d.objects,
-            d.grantee
-        ),
-        format(
-            'alter default privileges%s revoke %s on %s from %s', d.clause, d.privilege, d.objects,
-            d.grantee
-        )
-    from default_privileges as d
     union all
     select
         o.kind, o.name, o.of, 'owner', o.owner::regrole::text,

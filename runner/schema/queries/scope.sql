@@ -9,7 +9,9 @@ known_schemas (name) as (
     ('realtime'), ('storage'), ('supabase_functions'), ('vault')
 ),
 extension_members as (
-    select classid, objid from pg_depend where deptype = 'e'
+    select classid, objid
+    from pg_depend
+    where refclassid = 'pg_extension'::regclass and deptype = 'e'
 ),
 -- The schemas of users: not PostgreSQL's, an extension's, or the records of a migration tool.
 user_schemas as (

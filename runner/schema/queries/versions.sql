@@ -56,20 +56,45 @@ versions (owner, version) as (
         from pg_type
         where oid >= 16384 and typcategory <> 'A'
         union all
+        -- Base types are read with what belongs to the database as a whole.
+        select 0, tableoid, ctid, xmin from pg_type where oid >= 16384 and typtype in ('b', 'p') and typelem = 0
+        union all
         select enumtypid, tableoid, ctid, xmin from pg_enum
         union all
         select rngtypid, tableoid, ctid, xmin from pg_range where rngtypid >= 16384
         union all
-        select case classoid when 'pg_namespace'::regclass then 0 else objoid end, tableoid, ctid, xmin
+        select objoid, tableoid, ctid, xmin
         from pg_description
-        where objoid >= 16384 or classoid = 'pg_namespace'::regclass
+        where objoid >= 16384
+        union all
+        select 0, tableoid, ctid, xmin
+        from pg_description
+        where objoid >= 16384
+            and classoid not in (
+                'pg_class'::regclass, 'pg_constraint'::regclass, 'pg_policy'::regclass,
+                'pg_proc'::regclass, 'pg_trigger'::regclass
+            )
+        union all
+        select 0, d.tableoid, d.ctid, d.xmin
+        from pg_namespace as n
+        inner join pg_description as d on d.objoid = n.oid and d.classoid = n.tableoid
+        where n.oid < 16384
         union all
         -- Which table a sequence belongs to.
-        select unnest(array[objid, refobjid]), tableoid, ctid, xmin
+        select objid, tableoid, ctid, xmin
         from pg_depend
         where deptype in ('a', 'i')
             and classid = 'pg_class'::regclass
             and refclassid = 'pg_class'::regclass
+            and refobjsubid > 0
+            and objid >= 16384
+        union all
+        select refobjid, tableoid, ctid, xmin
+        from pg_depend
+        where deptype in ('a', 'i')
+            and classid = 'pg_class'::regclass
+            and refclassid = 'pg_class'::regclass
+            and refobjsubid > 0
             and objid >= 16384
         union all
         select 0, tableoid, ctid, xmin from pg_auth_members
@@ -102,7 +127,9 @@ versions (owner, version) as (
         union all
         select 1, tableoid, ctid, xmin from pg_conversion where oid >= 16384
         union all
-        select 1, tableoid, ctid, xmin from pg_depend where deptype = 'e'
+        select 1, tableoid, ctid, xmin
+        from pg_depend
+        where refclassid = 'pg_extension'::regclass and deptype = 'e'
         union all
         select 1, tableoid, ctid, xmin from pg_extension
         union all
