@@ -6,11 +6,14 @@ command per line and answers each with one line.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
 import os
+import pkgutil
 import runpy
+import select
 import shutil
 import signal
 import subprocess
@@ -23,8 +26,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import runner
+
 TIMEOUT = 60.0  # seconds: limit of a wait that should end much earlier
 _RUNS = -1000  # instead of an exit code
+NOT_COMMANDS = ("runner.__main__", "runner.yoyo_backend", "runner.isolation.testing")
 
 
 class ProcessPool:
@@ -64,7 +70,7 @@ class ProcessPool:
         """Wait for a process and return its exit code as a shell does: 128 + n for signal n."""
         deadline = time.monotonic() + TIMEOUT
         while (code := self._request({"wait": pid})) == _RUNS and time.monotonic() < deadline:
-            time.sleep(0.002)
+            _sleep_until_end(pid)
         if code == _RUNS:
             os.kill(pid, signal.SIGKILL)
             raise TimeoutError(f"process {pid} still runs after {TIMEOUT:.0f} s")
@@ -103,6 +109,18 @@ class Child:
         """Return its output so far: `out` (stdout), `err` (stderr), `lines` (the line count)."""
         path = self._pool.folder / f"{self.pid}.{name}"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _sleep_until_end(pid: int) -> None:
+    """Sleep until a process ends, which is no child of this one; elsewhere than on Linux, poll."""
+    if sys.platform != "linux":
+        time.sleep(0.002)
+        return
+    process = os.pidfd_open(pid)
+    try:
+        select.select([process], [], [], TIMEOUT)
+    finally:
+        os.close(process)
 
 
 def _serve() -> None:
@@ -163,26 +181,29 @@ def _count_lines(signal_at: int) -> None:
 
 
 if __name__ == "__main__":
-    # What every command imports, and packages that some import. The rest of our own modules each
-    # child imports, as the command does.
-    for name in (
-        "jinja2",
-        "runner.cli.commands.seed",
-        "runner.cli.main",
-        "runner.migrate.executor",
-    ):
-        importlib.import_module(name)
     lines: list[int] = []
     killed, counted = sys.argv[2] == "True", f"{sys.argv[1]}/{{}}.lines"
+    # What every command imports, and packages that some import. A child that is killed imports the
+    # rest of our own modules, as the command does; all others find them imported.
+    names = ["jinja2", "runner.cli.commands.seed", "runner.cli.main", "runner.migrate.executor"]
+    if not killed:
+        found = pkgutil.walk_packages(runner.__path__, "runner.")
+        names += [name for _, name, _ in found if not name.startswith(NOT_COMMANDS)]
+    for name in names:
+        importlib.import_module(name)
     gc.freeze()
     _serve()
+    code: object = 0
     try:
         runpy.run_module("runner", run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        if not killed:
-            raise
-        if sys.gettrace():
-            sys.settrace(None)
-            Path(counted.format(os.getpid())).write_text(str(len(lines)))
-        sys.stdout.flush()
-        os._exit(int(end.code or 0))
+        code = end.code
+    if killed and sys.gettrace():
+        sys.settrace(None)
+        Path(counted.format(os.getpid())).write_text(str(len(lines)))
+    if not killed:  # as an interpreter does at its end: what was left open is a ResourceWarning
+        atexit._run_exitfuncs()
+        gc.collect()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(str(code or 0)))  # freeing all modules would take longer than most commands

@@ -162,13 +162,7 @@ def applied_by(server: Server, kind: str) -> Iterator[tuple[Database, str]]:
         with connect(database) as conn:
             conn.execute(KINDS[kind].format(owner=owner, name=database.name).encode())
             conn.execute(f"revoke temporary on database {database.name} from public".encode())
-        apply_schema(
-            host=server.host,
-            port=server.port,
-            user=owner,
-            dbname=database.name,
-            password=PASSWORD,
-        )
+        apply_schema(database, user=owner, password=PASSWORD)
         yield database, owner
     with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
         conn.execute(f"drop role {owner}".encode())

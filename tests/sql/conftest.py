@@ -6,14 +6,11 @@ are compared at the end of the session. A test that has to commit uses `own_data
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 from conftest import Database, Server
 from psycopg import Connection
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from .fixture_rows import TABLES, fill
@@ -22,18 +19,10 @@ from .fixture_rows import TABLES, fill
 @pytest.fixture(scope="session")
 def filled_template(server: Server, template: str) -> Iterator[str]:
     """The name of a template database with the schema and both organizations."""
-    name = f"filled_{os.getpid()}_{server.name}"
-    with server.janitor(name, of=template, template=True) as janitor:
-        janitor.load(_fill)
-        yield name
-
-
-def _fill(
-    *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
-) -> None:
-    conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
-    with psycopg.connect(conninfo) as conn:
-        fill(conn)
+    with server.database(of=template) as database:
+        with database.connect() as conn:
+            fill(conn)
+        yield database.name
 
 
 @pytest.fixture(scope="session")

@@ -49,14 +49,7 @@ def rollback_of(file: Path) -> Path:
 
 def apply(database: Database) -> None:
     """Apply with the runner. Not a clone, because cloning does not copy database privileges."""
-    server = database.server
-    apply_schema(
-        host=server.host,
-        port=server.port,
-        user=server.user,
-        dbname=database.name,
-        password=server.password,
-    )
+    apply_schema(database)
 
 
 def test_every_migration_has_a_rollback_file() -> None:

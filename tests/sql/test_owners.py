@@ -84,14 +84,7 @@ class Target:
     owner: str
 
     def apply(self) -> None:
-        server = self.database.server
-        apply_schema(
-            host=server.host,
-            port=server.port,
-            user=self.owner,
-            dbname=self.database.name,
-            password=PASSWORD,
-        )
+        apply_schema(self.database, user=self.owner, password=PASSWORD)
 
     def connect(self) -> Connection[TupleRow]:
         return self.database.connect(user=self.owner, password=PASSWORD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import http.client
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,12 +11,10 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-import psycopg
 import pytest
 from checkout import Checkout
 from conftest import SQL_DIR, Database, Server
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from runner import settings
 from runner.migrate import seeds
@@ -142,17 +139,6 @@ def running_studio(
             yield RunningStudio(port, token, target)
 
 
-def load(
-    *, host: str, port: int, user: str, dbname: str, password: str | None, **_: object
-) -> None:
-    """Load the seed data; pytest-postgresql calls this as a loader."""
-    conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password)
-    with psycopg.connect(conninfo, autocommit=True, prepare_threshold=None) as conn:
-        migrator = Migrator(conn)
-        with migrator.lock():
-            seeds.load(migrator, seeds.read(SEEDS))
-
-
 def all_pages(studio: RunningStudio, path: str) -> list[str]:
     """Return the HTML of a table's pages, following the links to the next one."""
     pages, link = [], f"/{studio.token}/{path}"
@@ -200,10 +186,12 @@ def write_markup(database: Database) -> None:
 @pytest.fixture(scope="session")
 def seeded_template(server: Server, template: str) -> Iterator[str]:
     """The name of a template database with the schema and the seed data."""
-    name = f"seeded_{os.getpid()}_{server.name}"
-    with server.janitor(name, of=template, template=True) as janitor:
-        janitor.load(load)
-        yield name
+    with server.database(of=template) as database:
+        with database.connect(autocommit=True) as conn:
+            migrator = Migrator(conn)
+            with migrator.lock():
+                seeds.load(migrator, seeds.read(SEEDS))
+        yield database.name
 
 
 @pytest.fixture(scope="module")
