@@ -596,12 +596,17 @@ def test_matrix_fits_80_columns_without_color(checkout: Checkout, seeded: Databa
 
 
 def test_forged_settings_of_an_actor_share_a_line() -> None:
+    """Actors whose rights look the same do too, however many were tried."""
     actors = ("A", "A with forged x", "A with forged y", "B with forged x")
     cells = [Cell("t", "select", "rows", a, "other", False, "0 rows", True, "") for a in actors]
     commands, grids = summary.grids(cells)
     assert commands == ["select"]  # no column for what was not tried
     [line] = grids["t"]
     assert line.actors == "A, A with forged x, y, B with forged x"
+    cells += [replace(cells[1], actor="A with forged z"), replace(cells[0], what="more")]
+    _, grids = summary.grids(cells)
+    [line] = grids["t"]
+    assert line.actors == "A, A with forged 3 settings, B with forged x"
 
 
 @one_server
