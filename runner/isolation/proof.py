@@ -7,7 +7,7 @@ tenants, and nothing in it blocks writers for longer than the lock timeout.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runner.errors import ProofError, UsageError
@@ -35,6 +35,7 @@ def prove(
     lock_timeout: float = LOCK_TIMEOUT,
     without_restrictive_policies: bool = True,
     report: Report = silent,
+    enough: Callable[[Breach], bool] = lambda _: False,
 ) -> Verdict:
     """Return the verdict on tenant isolation; all changes are rolled back.
 
@@ -42,6 +43,7 @@ def prove(
     of one table, case, rule, attack or invariant. `schemas`: those that the API exposes.
     `lock_timeout`: seconds. `without_restrictive_policies`: whether to try what crosses tenants
     once more with the restrictive policies dropped, where the conventions ask for both layers.
+    `enough`: whether a breach ends the run, which is asked after each part.
 
     Raises UsageError for an unknown name, and RunnerError if verify cannot run: LockTimeout if a
     lock cannot be acquired, ProofError if no rows can be inserted and no rule says why.
@@ -79,24 +81,29 @@ def prove(
     )
     attempted: list[Check] = []
 
+    def done(found: Sequence[Breach]) -> bool:
+        return any(enough(b) and not catalog.accepting(project.config, b) for b in found)
+
     def work(probe: Probe) -> None:
+        so_far = probe.findings.breaches
         if chosen is None or chosen:
             some = probe if chosen is None else replace(probe, relations=_same(probe, chosen))
-            generic.try_rights(some, report, whole=chosen is None)
-            if chosen is None:
+            generic.try_rights(some, report, whole=chosen is None, done=done)
+            if chosen is None and not done(so_far):
                 layers.try_drop_owned(probe, lock_timeout, report)
             both = project.config.both_layers and probe.enclosure.layers
-            if without_restrictive_policies and both:
+            if without_restrictive_policies and both and not done(so_far):
                 layers.try_permissive_alone(some, lock_timeout, report)
-        cases.try_all(probe, project, only if only != RIGHTS else None)
-        if scenarios:
+        if not done(so_far):
+            cases.try_all(probe, project, only if only != RIGHTS else None)
+        if scenarios and not done(so_far):
             report(Working("attacks and invariants"))
-            found, failed = scenario_runner.run(probe, project, only)
-            attempted.extend(found)
-            probe.findings.breaches.extend(failed)
+            checked, failed = scenario_runner.run(probe, project, only)
+            attempted.extend(checked)
+            so_far += failed
 
     verdict = Verdict(checks=tuple(checks), breaches=tuple(breaches), warnings=tuple(warnings))
-    if chosen is None or chosen or tried_cases or scenarios:
+    if (chosen is None or chosen or tried_cases or scenarios) and not done(breaches):
         try:
             probe = generic.on_rows(
                 connection, project.config, work, lock_timeout=lock_timeout, report=report
@@ -107,14 +114,14 @@ def prove(
             verdict = verdict.with_more(Verdict(breaches=(_without_rows(project, error),)))
         else:
             found = probe.findings
-            warnings += filter(None, [probe.enclosure.note])
             found.breaches[:0] = breaches
-            catalog.accept(project.config, found, complete=only is None and not project.has_overlay)
+            complete = only is None and not project.has_overlay and not done(found.breaches)
+            catalog.accept(project.config, found, complete=complete)
             verdict = Verdict(
                 cells=tuple(found.cells),
                 checks=(*checks, *attempted),
                 breaches=tuple(found.breaches),
-                warnings=(*warnings, *found.warnings),
+                warnings=(*warnings, *filter(None, [probe.enclosure.note]), *found.warnings),
             )
     if only == UNDECIDED:
         verdict = replace(

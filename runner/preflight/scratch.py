@@ -84,7 +84,7 @@ class ScratchServer:
         )
         try:
             if of:
-                with connect(self.target(self._maintenance)) as admin:
+                with connect(self.target(self.maintenance)) as admin:
                     copy_privileges(admin, of, name)
             if like:
                 with connect(self.target(name)) as made:
@@ -145,7 +145,7 @@ class ScratchServer:
                     raise self._explained(error) from None
 
     def _supply(self, error: SqlError, like: Connection) -> bool:
-        template = "template1" if self.server.data_dir else self._maintenance
+        template = "template1" if self.server.data_dir else self.maintenance
         with connect(self.target(template)) as admin:
             return lacking.supply(error, admin, like, self.server.data_dir)
 
@@ -160,12 +160,12 @@ class ScratchServer:
         return error
 
     @property
-    def _maintenance(self) -> str:
+    def maintenance(self) -> str:
         name = self.server.address.name if isinstance(self.server, OtherServer) else ""
         return name or "postgres"
 
     def _execute(self, statement: Any, *names: str) -> None:
-        with connect(self.target(self._maintenance)) as admin:
+        with connect(self.target(self.maintenance)) as admin:
             admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
 import pytest
-from conftest import one_server
+from conftest import SQL_DIR, one_server
 from promises import PROJECT
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from runner.errors import UsageError
 from runner.isolation.probes.reads import Probe
+from runner.isolation.report import export
+from runner.isolation.report.places import Places
+from runner.isolation.report.sarif import sarif
 from runner.isolation.rows.identity import A, B
 from runner.isolation.sql_cases import case_file, scenario, scenario_runner
 from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.tenancy import relations
-from runner.isolation.verdict import Breach, Check
+from runner.isolation.verdict import Breach, Check, Verdict
 
 ALL = {attack.name: attack for attack in PROJECT.scenarios}
 TENANT = "authenticated"
@@ -401,6 +405,15 @@ def test_scenario_that_the_role_may_not_set_up_is_reported_as_not_tried(
     populated.execute("reset session authorization")
     assert breaches == []
     assert check.outcome.startswith("not tried: the connecting role may not set it up")
+    verdict = Verdict(checks=(check,), facts={"database": "d"})  # which no output shows as passed
+    assert check.passed is None
+    assert ", 1 not tried, 0 breaches, in" in verdict.summary
+    assert verdict.counts["not_tried"] == 1
+    assert '<skipped message="not tried: the conn' in export.junit(verdict)
+    assert 'tests="1" failures="0" skipped="1">' in export.junit(verdict)
+    assert '<span class="warn">–</span>' in export.html(verdict)
+    said = json.loads(sarif(verdict, Places(SQL_DIR)))["runs"][0]["invocations"][0]
+    assert said["toolExecutionNotifications"][0]["associatedRule"]["id"] == check.name
 
 
 def read_again(rows: Probe) -> Probe:

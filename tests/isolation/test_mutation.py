@@ -6,24 +6,27 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import SQL_DIR, Database, Server, one_server
+from conftest import API_ROLES, SQL_DIR, Database, Server, one_server
 from promises import PROJECT
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from runner.errors import UsageError
 from runner.events import Event, Working
 from runner.files import loader
-from runner.isolation.self_test import mutation, race
+from runner.isolation.self_test import copies, mutation, race
+from runner.isolation.self_test.copies import Copies
 from runner.isolation.self_test.score import Mutant, Score, Trial
 from runner.isolation.surface import review
 from runner.isolation.verdict import Breach, Check
 from runner.migrate.migrator import Migrator
-from runner.postgres import embedded
+from runner.preflight.scratch import scratch_server
 from runner.preflight.temporary_server import temporary_server
 
 CATALOG = (Path(__file__).parents[1] / "sql" / "catalog.sql").read_text(encoding="utf-8")
@@ -192,23 +195,48 @@ def test_score_excludes_equivalent_mutants() -> None:
         return Trial(Mutant("kind", verdict, "x", ""), verdict)
 
     won = Check("invariant", "race", "", "", "1 left", passed=True)
-    good = Score("PostgreSQL", (), (won,), (trial("killed"), trial("equivalent")), 1.0)
+    good = Score(
+        "PostgreSQL", "a superuser", (), (won,), (trial("killed"), trial("equivalent")), 1.0
+    )
     assert (good.killed, good.all, good.by_kind, good.passed) == (1, 1, {"kind": (1, 1)}, True)
     for verdict in ("survived", "misattributed"):
-        bad = Score("PostgreSQL", (), (won,), (trial("killed"), trial(verdict)), 1.0)
+        bad = Score("PostgreSQL", "a superuser", (), (won,), (trial("killed"), trial(verdict)), 1.0)
         assert (bad.killed, bad.all, bad.passed) == (1, 2, False)
         assert [t.verdict for t in bad.survivors] == [verdict]
     lost = Check("invariant", "race", "", "", "0 left", passed=False)
-    assert not Score("PostgreSQL", (), (lost,), good.trials, 1.0).passed
-    assert not Score("PostgreSQL", (), (won,), (), 1.0).passed
-    unsound = Score("PostgreSQL", (Breach("a proof", "x", ""),), (), (), 1.0)
+    assert not Score("PostgreSQL", "a superuser", (), (lost,), good.trials, 1.0).passed
+    assert not Score("PostgreSQL", "a superuser", (), (won,), (), 1.0).passed
+    unsound = Score("PostgreSQL", "a superuser", (Breach("a proof", "x", ""),), (), (), 1.0)
     assert not unsound.passed
 
 
-def test_self_test_kills_a_sample_of_fifteen_kinds() -> None:
-    """All of them: `python -m runner verify --self-test`. Each rule and attack has its own test."""
+def test_self_test_kills_a_sample_of_fifteen_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kind of owner that the database has, on a given server, of which nothing remains.
+
+    All of them: `python -m runner verify --self-test`. Each rule and attack has its own test.
+    """
     events: list[Event] = []
-    score = mutation.self_test(SQL_DIR, report=events.append, limit=15)
+    left = "select rolname from pg_roles union all select datname from pg_database order by 1"
+    with (
+        temporary_server(16) as given,
+        psycopg.connect(given.url("postgres"), autocommit=True) as admin,
+    ):
+        monkeypatch.setenv("RUNNER_SCRATCH_URL", given.url("postgres"))
+        admin.execute("create role deployer login createrole")
+        before = admin.execute(left).fetchall()
+
+        @contextmanager
+        def like() -> Iterator[Migrator]:
+            with copies.connected(given.url("postgres", user="deployer")) as connection:
+                yield Migrator(connection)
+
+        score = mutation.self_test(SQL_DIR, report=events.append, limit=15, like=like)
+        assert admin.execute(left).fetchall() == before
+        admin.execute("create role anon")  # as on a server that is in use
+        with pytest.raises(UsageError, match="has the role anon, which the self-test changes"):
+            mutation.self_test(SQL_DIR, limit=1)
+    assert score.server.startswith("PostgreSQL 16")
+    assert score.owner == "an owner without superuser with CREATEROLE"
     assert not score.breaches
     assert len({trial.mutant.kind for trial in score.trials}) == 15
     assert not [(t.mutant.name, t.note) for t in score.survivors]
@@ -247,14 +275,13 @@ def test_schema_with_breaches_is_not_mutated(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def scratch() -> Iterator[embedded.Server]:
+def scratch() -> Iterator[Copies]:
     """A server with the unmodified database, which is copied for each mutant."""
-    with temporary_server() as server:
-        mutation.create_unmodified(server, SQL_DIR)
-        yield server
+    with scratch_server(18) as server, copies.copies(server, SQL_DIR, API_ROLES, None) as made:
+        yield made
 
 
-def test_mutant_that_cannot_be_applied_is_an_error(scratch: embedded.Server) -> None:
+def test_mutant_that_cannot_be_applied_is_an_error(scratch: Copies) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable):
         mutation.try_out(
             scratch, PROJECT, 1, Mutant("kind", "name", "x", "drop table public.nothing")
@@ -270,8 +297,8 @@ def test_mutant_that_cannot_be_applied_is_an_error(scratch: embedded.Server) -> 
         ("app.record_audit() owned by authenticated", "07_owned_by_an_api_role"),
     ],
 )
-def test_function_is_named_as_the_cause(scratch: embedded.Server, name: str, by: str) -> None:
-    with mutation._copy(scratch, "generate") as url, psycopg.connect(url) as conn:
+def test_function_is_named_as_the_cause(scratch: Copies, name: str, by: str) -> None:
+    with scratch.copy("generate") as name_, psycopg.connect(scratch.url(name_)) as conn:
         [mutant] = [mutant for mutant in mutation.generate(conn, PROJECT) if mutant.name == name]
     trial = mutation.try_out(
         scratch, PROJECT, 1, replace(mutant, object=mutant.object.split(" or ")[0])

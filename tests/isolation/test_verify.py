@@ -6,8 +6,10 @@ import re
 import shutil
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +18,10 @@ from xml.etree import ElementTree as Xml
 import psycopg
 import pytest
 from checkout import ROOT, Checkout
-from conftest import SQL_DIR, Database, Server, apply_schema, one_server
+from conftest import SQL_DIR, Database, Server, one_server
 from markupsafe import escape
 from promises import PROJECT
+from sql.test_owners import PASSWORD, Target, prepared
 
 from runner.errors import DatabaseUnreachable, LockTimeout, ProofError, RunnerError, UsageError
 from runner.events import Event
@@ -26,6 +29,7 @@ from runner.isolation import layers, transactions
 from runner.isolation.probes import execute, generic
 from runner.isolation.proof import prove
 from runner.isolation.report import export, summary
+from runner.isolation.tenancy.config import Accepted
 from runner.isolation.verdict import Breach, Cell, Verdict
 from runner.migrate.migrator import Migrator
 from runner.migrate.seeds import load
@@ -33,24 +37,6 @@ from runner.migrate.seeds import read as seeds
 from runner.postgres.connection import Connection
 
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")
-PASSWORD = "proves"
-
-KINDS = {
-    "as on Supabase": """
-        create role {owner} login createrole bypassrls password 'proves';
-        grant anon, authenticated, service_role to {owner};
-        grant create, connect, temporary on database {name} to {owner};
-        grant usage, create on schema public to {owner};
-        grant usage on schema public to anon, authenticated, service_role;
-        alter default privileges for role {owner} in schema public
-            grant all on tables to anon, authenticated, service_role;
-    """,
-    "plain": """
-        create role {owner} login password 'proves';
-        alter database {name} owner to {owner};
-        grant anon, authenticated, service_role to {owner};
-    """,
-}
 
 
 def connect(database: Database, **parts: str) -> Connection:
@@ -154,35 +140,32 @@ def test_seeded_database_passes_and_its_rows_are_unchanged(seeded: Database) -> 
     assert re.fullmatch(r"\d+:\d+:[0-9a-f]{64}", verdict.facts["fingerprint"])
 
 
-@contextmanager
-def applied_by(server: Server, kind: str) -> Iterator[tuple[Database, str]]:
-    """Yield a database with the schema and its owner, which is dropped afterwards."""
-    with server.database() as database:
-        owner = f"owner_of_{database.name}"
-        with connect(database) as conn:
-            conn.execute(KINDS[kind].format(owner=owner, name=database.name).encode())
-            conn.execute(f"revoke temporary on database {database.name} from public".encode())
-        apply_schema(database, user=owner, password=PASSWORD)
-        yield database, owner
-    with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as conn:
-        conn.execute(f"drop role {owner}".encode())
-
-
-@pytest.fixture(params=KINDS)
-def owned(
-    request: pytest.FixtureRequest, server: Server, template: str
-) -> Iterator[tuple[Database, str]]:
-    assert template  # creates the API roles, which two of the kinds may not
-    with applied_by(server, request.param) as made:
-        yield made
+@pytest.fixture(params=["as on Supabase", "plain, a member of the API roles"])
+def owned(request: pytest.FixtureRequest, server: Server, template: str) -> Iterator[Target]:
+    assert template  # creates the API roles, which the two kinds may not
+    for target in prepared(server, request.param):
+        target.apply()
+        yield target
 
 
 @one_server
-def test_each_kind_of_owner_can_verify(owned: tuple[Database, str]) -> None:
-    """A superuser is the owner everywhere else."""
-    database, owner = owned
-    with connect(database, user=owner, password=PASSWORD) as conn:
-        verdict = prove(conn, PROJECT)
+def test_each_kind_of_owner_can_verify(owned: Target) -> None:
+    """A superuser is the owner everywhere else. On Supabase, with what the page says of it."""
+    database, project = owned.database, PROJECT
+    with connect(database, user=owned.owner, password=PASSWORD) as conn:
+        has_its_own = "select obj_description('auth'::regnamespace, 'pg_namespace') is null"
+        if conn.execute(has_its_own).fetchone() == (True,):
+            found = prove(conn, PROJECT, only="309").breaches
+            assert {b.proof for b in found} == {"309_inherit_an_identity"}
+            page = (ROOT / "docs" / "isolation.md").read_text(encoding="utf-8")
+            pattern = r"```sql\n(create[^`]*pre_request.*?)```.*?```toml\n(.*?)```"
+            [(function, said)] = re.findall(pattern, page, re.DOTALL)[:1]
+            conn.execute(function.encode())
+            more = tomllib.loads(said)
+            accept = (*PROJECT.config.accept, *(Accepted(**each) for each in more["accept"]))
+            config = replace(PROJECT.config, accept=accept, **more["identity"])
+            project = replace(PROJECT, config=config)
+        verdict = prove(conn, project)
     assert [b.summary for b in verdict.breaches] == []
     assert not [w for w in verdict.warnings if "could not be dropped" in w]
     assert all(cell.passed for cell in verdict.cells)
@@ -553,7 +536,7 @@ def test_role_that_cannot_act_as_the_api_gets_the_grant_in_the_hint(
     name = f"Limited {database.name}"
     role = f'"{name}"'
     with connect(database) as conn:
-        conn.execute(f"create role {role} login password 'proves'".encode())
+        conn.execute(f"create role {role} login password '{PASSWORD}'".encode())
     with connect(database, user=name, password=PASSWORD) as conn:
         with pytest.raises(RunnerError, match="cannot act as") as error:
             prove(conn, PROJECT)
@@ -613,12 +596,17 @@ def test_matrix_fits_80_columns_without_color(checkout: Checkout, seeded: Databa
 
 
 def test_forged_settings_of_an_actor_share_a_line() -> None:
+    """Actors whose rights look the same do too, however many were tried."""
     actors = ("A", "A with forged x", "A with forged y", "B with forged x")
     cells = [Cell("t", "select", "rows", a, "other", False, "0 rows", True, "") for a in actors]
     commands, grids = summary.grids(cells)
     assert commands == ["select"]  # no column for what was not tried
     [line] = grids["t"]
     assert line.actors == "A, A with forged x, y, B with forged x"
+    cells += [replace(cells[1], actor="A with forged z"), replace(cells[0], what="more")]
+    _, grids = summary.grids(cells)
+    [line] = grids["t"]
+    assert line.actors == "A, A with forged 3 settings, B with forged x"
 
 
 @one_server

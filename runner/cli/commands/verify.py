@@ -139,7 +139,7 @@ def _self_test(context: Context) -> int:
     score = mutation.self_test(
         settings.sql_dir, version=version, report=context.report, like=context.other
     )
-    context.say(f"{score.server}, a scratch server\n")
+    context.say(f"{score.server}, a scratch server, as {score.owner}\n")
     console.table(
         ("weakened", "killed", "of"),
         [(kind, killed, of) for kind, (killed, of) in score.by_kind.items()],

@@ -10,7 +10,7 @@ from runner.isolation.probes import standing
 from runner.isolation.probes.findings import Findings
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.fixture import Failure
-from runner.isolation.tenancy.config import Config
+from runner.isolation.tenancy.config import Accepted, Config
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, UNDECIDED, Function
 from runner.isolation.verdict import Breach
 from runner.queries import query
@@ -213,18 +213,18 @@ def _privileges(probe: Probe) -> None:
                     )
 
 
+def accepting(config: Config, breach: Breach) -> list[Accepted]:
+    """Return the entries of the file that accept a finding."""
+    return [a for a in config.accept if a.object == breach.subject and a.rule in breach.proof]
+
+
 def accept(config: Config, found: Findings, *, complete: bool) -> None:
     """Leave out the accepted findings; if the run is complete, one that was not found is one."""
     used = set()
     accepted_proofs = set()
     left: list[Breach] = []
     for breach in found.breaches:
-        reasons = [
-            accepted
-            for accepted in config.accept
-            if accepted.object == breach.subject and accepted.rule in breach.proof
-        ]
-        if reasons:
+        if reasons := accepting(config, breach):
             used.update(reasons)
             accepted_proofs.add(breach.proof)
         else:

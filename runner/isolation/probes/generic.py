@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -21,6 +21,7 @@ from runner.isolation.rows.fixture import Fixture, requests
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.transactions import Awaited, TransactionLimits, setup_backoff
+from runner.isolation.verdict import Breach
 from runner.postgres.connection import Connection
 
 LOCK_TIMEOUT = 1.0  # seconds: the longest that it may block a writer
@@ -124,8 +125,17 @@ def _no_rows(config: Config, reason: str = "no table has the tenant's column") -
     )
 
 
-def try_rights(probe: Probe, report: Report, *, whole: bool = True) -> None:
-    """Read, write and call as every caller; `whole`: also what is about no single relation."""
+def try_rights(
+    probe: Probe,
+    report: Report,
+    *,
+    whole: bool = True,
+    done: Callable[[Sequence[Breach]], bool] = lambda _: False,
+) -> None:
+    """Read, write and call as every caller; `whole`: also what is about no single relation.
+
+    `done`: whether the breaches so far end the run, asked after each part.
+    """
     parts: tuple[tuple[str, Callable[[Probe], None]], ...] = (
         ("privileges", catalog.judge),
         ("reading", reads.try_all),
@@ -135,3 +145,5 @@ def try_rights(probe: Probe, report: Report, *, whole: bool = True) -> None:
     for name, part in parts if whole else parts[:3]:
         report(Working(name))
         part(probe)
+        if done(probe.findings.breaches):
+            return

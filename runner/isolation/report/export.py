@@ -40,32 +40,34 @@ def junit(verdict: Verdict) -> str:
     unreported: dict[str, list[Breach]] = {}
     for breach in verdict.breaches:
         unreported.setdefault(breach.proof, []).append(breach)
-    suites: dict[str, list[tuple[str, str, str | None]]] = {}
+    suites: dict[str, list[tuple[str, str, str, str]]] = {}  # title, about, tag, text
     for cell in verdict.cells:
         found = [] if cell.passed else unreported.pop(cell.title, [])
-        failure = None if cell.passed else _plain(found) or cell.outcome
-        suites.setdefault(f"matrix.{cell.table}", []).append((cell.title, cell.sql, failure))
+        tag = "" if cell.passed else "failure"
+        entry = (cell.title, cell.sql, tag, _plain(found) or cell.outcome)
+        suites.setdefault(f"matrix.{cell.table}", []).append(entry)
     for check in verdict.checks:
         found = [] if check.passed else unreported.pop(check.name, [])
-        failure = None if check.passed else _plain(found) or check.outcome
+        tag = {True: "", False: "failure", None: "skipped"}[check.passed]
         kinds = check.kind if check.kind in SINGLE else f"{check.kind}s"
-        suites.setdefault(kinds, []).append((check.name, check.title, failure))
+        entry = (check.name, check.title, tag, _plain(found) or check.outcome)
+        suites.setdefault(kinds, []).append(entry)
     for proof, found in unreported.items():
-        suites.setdefault("other breaches", []).append((proof, found[0].sql, _plain(found)))
+        entry = (proof, found[0].sql, "failure", _plain(found))
+        suites.setdefault("other breaches", []).append(entry)
     for name, cases in suites.items():
-        failed = sum(failure is not None for _, _, failure in cases)
-        suite = Xml.SubElement(
-            root, "testsuite", name=_clean(name), tests=str(len(cases)), failures=str(failed)
-        )
-        for title, about, failure in cases:
+        suite = Xml.SubElement(root, "testsuite", name=_clean(name))
+        for title, about, tag, text in cases:
             case = Xml.SubElement(suite, "testcase", classname=_clean(name), name=_clean(title))
-            if failure is not None:
-                first = _clean(failure).partition("\n")[0]
-                Xml.SubElement(case, "failure", message=first).text = _clean(failure)
+            if tag:
+                first = _clean(text).partition("\n")[0]
+                Xml.SubElement(case, tag, message=first).text = _clean(text)
             elif about:
                 Xml.SubElement(case, "system-out").text = _clean(about)
-    root.set("tests", str(sum(len(cases) for cases in suites.values())))
-    root.set("failures", str(len(root.findall("./testsuite/testcase/failure"))))
+    for counted in (root, *root):
+        counted.set("tests", str(len([*counted.iter("testcase")])))
+        counted.set("failures", str(len([*counted.iter("failure")])))
+        counted.set("skipped", str(len([*counted.iter("skipped")])))
     Xml.indent(root)
     return Xml.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

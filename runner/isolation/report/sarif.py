@@ -23,7 +23,8 @@ _NOTE = "note: "
 def sarif(verdict: Verdict, places: Places) -> str:
     """Return one run: a rule per check and failed proof, a result per breach.
 
-    Warnings are notifications of the tool. The exposed rows are left out: the file is uploaded.
+    Warnings and what was not tried are notifications of the tool. The exposed rows are left out:
+    the file is uploaded.
     """
     rules = _rules(verdict)
     index = {rule["id"]: number for number, rule in enumerate(rules)}
@@ -52,12 +53,21 @@ def sarif(verdict: Verdict, places: Places) -> str:
                 },
             }
         )
-    notifications = [
+    notifications: list[dict[str, Any]] = [
         {
             "level": "note" if warning.startswith(_NOTE) else "warning",
             "message": {"text": warning.removeprefix(_NOTE)},
         }
         for warning in verdict.warnings
+    ]
+    notifications += [
+        {
+            "level": "warning",
+            "message": {"text": f"{check.name} {check.outcome}"},
+            "associatedRule": {"id": check.name, "index": index[check.name]},
+        }
+        for check in verdict.checks
+        if check.passed is None
     ]
     driver = {"name": "plainsql verify", "version": runner.__version__, "rules": rules}
     run = {

@@ -11,10 +11,12 @@ LEGEND = (
     "yes: allowed",
     "4/8: 4 of 8 rights allowed",
     "–: denied",
-    "·: denied in another tenant",
+    "·: denied in another tenant, alone: only tried there",
     "+: allowed in every tenant",
+    "empty: not tried",
     "✗3: 3 not as expected",  # the last one: shown where there is one
 )
+_NAMED = 2  # forged settings of an actor that are named
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Square:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a table's grid; actors with equal squares share a line."""
+    """One line of a table's grid; actors whose squares look the same share a line."""
 
     actors: str  # comma-separated
     squares: tuple[Square | None, ...]  # one per command of the grid; None: not tried
@@ -66,21 +68,23 @@ def grids(cells: Iterable[Cell]) -> tuple[list[str], dict[str, list[Line]]]:
 
 
 def _lines(by_actor: dict[str, list[Cell]], commands: list[str]) -> list[Line]:
-    by_squares: dict[tuple[Square | None, ...], list[str]] = {}
+    shown: dict[tuple[str, ...], tuple[list[str], tuple[Square | None, ...]]] = {}
     for actor, cells in by_actor.items():
         squares = tuple(_square([c for c in cells if c.command == name]) for name in commands)
-        by_squares.setdefault(squares, []).append(actor)
-    return [Line(_joined(actors), squares) for squares, actors in by_squares.items()]
+        shown.setdefault(tuple(map(str, squares)), ([], squares))[0].append(actor)
+    return [Line(_joined(actors), squares) for actors, squares in shown.values()]
 
 
 def _joined(actors: Iterable[str]) -> str:
-    """Return the actors in one text; of several with forged settings, the actor is named once."""
-    found, last = [], ""
+    """Return the actors in one text; of an actor with many forged settings, only the number."""
+    found: dict[str, list[str]] = {}
     for actor in actors:
         name, forged, setting = actor.partition(FORGED)
-        found.append(setting if forged and name == last else actor)
-        last = name if forged else ""
-    return ", ".join(found)
+        found.setdefault(f"{name}{forged}", []).extend([setting] if forged else [])
+    return ", ".join(
+        name + (f"{len(forged)} settings" if len(forged) > _NAMED else ", ".join(forged))
+        for name, forged in found.items()
+    )
 
 
 def _square(cells: list[Cell]) -> Square | None:

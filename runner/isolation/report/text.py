@@ -12,7 +12,7 @@ from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.review import Accepted
-from runner.isolation.verdict import SINGLE, UNTRIED, Breach, Check, Verdict
+from runner.isolation.verdict import SINGLE, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -120,9 +120,9 @@ def _row(words: Iterable[str], widths: Iterable[int]) -> str:
 def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
     for kind, count in Counter(check.kind for check in verdict.checks).items():
         checks = [check for check in verdict.checks if check.kind == kind]
-        failed = sum(not check.passed for check in checks)
+        failed = sum(check.passed is False for check in checks)
         sign = paint("✗", "red") if failed else paint("✓", "green")
-        untried = sum(check.outcome.startswith(UNTRIED) for check in checks)
+        untried = sum(check.passed is None for check in checks)
         words = f"{failed} of {count} failed" if failed else f"{count - untried} passed"
         words += f", {untried} not tried" if untried else ""
         if kind in SINGLE:
@@ -141,7 +141,7 @@ def _plural(kind: str) -> str:
 
 
 def _mark(check: Check, paint: Paint) -> str:
-    if check.outcome.startswith(UNTRIED):
+    if check.passed is None:
         return paint("–", "yellow")
     return paint("✓", "green") if check.passed else paint("✗", "red")
 
@@ -185,7 +185,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
 
 def score_document(score: Score) -> dict[str, Any]:
     """Return what a self-test found for the JSON document."""
-    names = ("server", "killed", "all", "races", "trials", "breaches")
+    names = ("server", "owner", "killed", "all", "races", "trials", "breaches")
     return {**{name: getattr(score, name) for name in names}, "ms": round(score.seconds * 1000)}
 
 

@@ -5,8 +5,8 @@ kind, name (what is weakened), object (what a breach must name), sql, and, for c
 cluster, undo. A project adds its own in isolation/mutants/, where equivalent.toml lists equivalent
 mutants with the layer that still holds.
 
-Each mutant is checked by all rules, then by the whole proof if no rule names the object, and last
-by the reviewed surface, if the project has a lock file.
+Each mutant is checked by the proof, which ends after the part that names the object, and if none
+does by the reviewed surface, if the project has a lock file.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
@@ -26,31 +25,24 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from runner.errors import DatabaseUnreachable, LockTimeout, RunnerError
 from runner.events import Report, Working, silent
-from runner.files import loader
-from runner.isolation import preconditions
 from runner.isolation import project as isolation
-from runner.isolation.probes.generic import LOCK_TIMEOUT
 from runner.isolation.project import Project
 from runner.isolation.proof import prove
-from runner.isolation.self_test import race
+from runner.isolation.self_test import copies, race
+from runner.isolation.self_test.copies import Copies, connected
 from runner.isolation.self_test.score import Mutant, Score, Trial
 from runner.isolation.sql_cases import rule_runner
 from runner.isolation.surface import review
 from runner.isolation.tenancy.variables import substitute
-from runner.isolation.transactions import read
 from runner.isolation.verdict import Breach, Verdict
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.postgres.connection import Connection
-from runner.preflight.scratch import ScratchServer, copy_privileges
-from runner.preflight.temporary_server import temporary_server
-
-_UNMODIFIED = "unmodified"
+from runner.preflight.scratch import scratch_server
 
 
 def generate(connection: Connection, project: Project) -> list[Mutant]:
@@ -93,64 +85,64 @@ def self_test(
     version: int = embedded.VERSION,
     report: Report = silent,
     limit: int | None = None,
-    like: Callable[[], AbstractContextManager[Migrator]] | None = None,
+    like: copies.Like | None = None,
 ) -> Score:
     """Run verify on a weakened copy of the schema for each mutant, on a scratch server.
 
-    `version`: PostgreSQL's major version. `limit`: the number of mutants, None for all. `like`: see
-    `ScratchServer.supplying`.
+    `version`: PostgreSQL's major version. `limit`: the number of mutants, None for all. `like`:
+    connects to a database whose role decides as what kind of owner; see `copies.copies`.
     """
     started = time.monotonic()
     project = isolation.load(sql_dir)
+    roles = (actor.role for actor in project.config.actors.values())
     report(Working("self-test: creating the schema on a scratch server"))
-    with temporary_server(version) as server:
-        create = partial(create_unmodified, server, sql_dir)
-        name = ScratchServer(server).supplying(create, like)
-        with _copy(server, "copy") as url, _connected(url) as connection:
+    with (
+        scratch_server(version, other=True) as server,
+        copies.copies(server, sql_dir, roles, like) as made,
+    ):
+        with made.copy("first") as name, connected(made.url(name)) as connection:
             mutants = sample(generate(connection, project), limit)
             breaches = prove(connection, project).breaches
             breaches += _check_surface(connection, project).breaches
         if breaches:
-            return Score(name, breaches, (), (), time.monotonic() - started)
-        with _copy(server, "copy") as url:
-            races = race.run(url, project)
+            return Score(made.version, made.kind, breaches, (), (), time.monotonic() - started)
+        with made.copy("races") as name:
+            races = race.run(made.url(name), project)
         trials: list[Trial] = []
-        for trial in _tried(server, project, mutants):
+        for trial in _tried(made, project, mutants):
             trials.append(trial)
             state = f"{len(trials)} of {len(mutants)}: {trial.verdict}, {trial.mutant.name}"
             report(Working(f"self-test: {state}"))
     order = {mutant: number for number, mutant in enumerate(mutants)}
     trials.sort(key=lambda trial: order[trial.mutant])
-    return Score(name, (), races, tuple(trials), time.monotonic() - started)
+    return Score(made.version, made.kind, (), races, tuple(trials), time.monotonic() - started)
 
 
-def _tried(server: embedded.Server, project: Project, mutants: Sequence[Mutant]) -> Iterator[Trial]:
+def _tried(made: Copies, project: Project, mutants: Sequence[Mutant]) -> Iterator[Trial]:
     """Run mutants of one database in parallel, then those of the whole cluster one by one."""
     independent = [mutant for mutant in mutants if not mutant.undo]
     workers = min(4, os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
-            yield from pool.map(try_out, repeat(server), repeat(project), count(1), independent)
+            yield from pool.map(try_out, repeat(made), repeat(project), count(1), independent)
         except BaseException:  # on an interrupt, do not start the remaining ones
             pool.shutdown(cancel_futures=True)
             raise
     for mutant in mutants:
         if mutant.undo:
-            yield try_out(server, project, 0, mutant)
+            yield try_out(made, project, 0, mutant)
 
 
-def try_out(server: embedded.Server, project: Project, number: int, mutant: Mutant) -> Trial:
+def try_out(made: Copies, project: Project, number: int, mutant: Mutant) -> Trial:
     """Weaken a copy and run verify on it."""
     started = time.monotonic()
-    try:
-        with _copy(server, f"copy_{number}") as url:
-            with _connected(url) as connection:
-                connection.execute(mutant.sql.encode())
-            trial = _judge(project, mutant, url)
-    finally:
-        if mutant.undo:
-            with _connected(server.url("postgres")) as admin:
-                admin.execute(mutant.undo.encode())
+    with made.copy(str(number)) as name:
+        try:
+            made.weaken(name, mutant.sql)
+            trial = _judge(project, mutant, made.url(name))
+        finally:
+            if mutant.undo:
+                made.undo(mutant.undo)
     return replace(trial, seconds=time.monotonic() - started)
 
 
@@ -159,11 +151,12 @@ def _judge(project: Project, mutant: Mutant, url: str, *, again: bool = True) ->
         lost = tuple(check.name for check in race.run(url, project) if not check.passed)
         return Trial(mutant, "killed" if lost else "survived", lost)
     breaches: Sequence[Breach] = ()
+    is_named = partial(names, object_=mutant.object)
     try:
-        with _connected(url) as connection:
-            for check in (_check_rules, prove, _check_surface):
+        with connected(url) as connection:
+            for check in (partial(prove, enough=is_named), _check_surface):
                 breaches = check(connection, project).breaches
-                killed_by = dict.fromkeys(b.proof for b in breaches if names(b, mutant.object))
+                killed_by = dict.fromkeys(b.proof for b in breaches if is_named(b))
                 if killed_by:
                     return Trial(mutant, "killed", tuple(killed_by))
     except (psycopg.Error, RunnerError) as error:
@@ -176,17 +169,6 @@ def _judge(project: Project, mutant: Mutant, url: str, *, again: bool = True) ->
     if mutant.equivalent:
         return Trial(mutant, "equivalent", note=mutant.equivalent)
     return Trial(mutant, "survived", note="verify passes")
-
-
-def _check_rules(connection: Connection, project: Project) -> Verdict:
-    """Run the fast part of verify, in the same way as verify does."""
-    read(
-        connection,
-        LOCK_TIMEOUT,
-        lambda: preconditions.check(connection, project.config, ("public",)),
-    )
-    _, breaches = read(connection, LOCK_TIMEOUT, lambda: rule_runner.run(connection, project))
-    return Verdict(breaches=tuple(breaches))
 
 
 def _check_surface(connection: Connection, project: Project) -> Verdict:
@@ -211,32 +193,3 @@ def names(breach: Breach, object_: str) -> bool:
 def _equivalent(project: Project, name: str) -> str:
     layers = (layer for pattern, layer in project.equivalents if re.fullmatch(pattern, name))
     return next(layers, "")
-
-
-def create_unmodified(server: embedded.Server, sql_dir: Path) -> str:
-    """Create the database that is copied for each mutant; return the server's name and version."""
-    with _connected(server.url("postgres")) as admin:
-        for statement in ("drop database if exists {}", "create database {}"):
-            admin.execute(sql.SQL(statement).format(sql.Identifier(_UNMODIFIED)))
-    with _connected(server.url(_UNMODIFIED)) as connection:
-        migrator = Migrator(connection)
-        with migrator.lock():
-            migrator.apply(loader.read(sql_dir))
-        return f"PostgreSQL {connection.info.parameter_status('server_version')}"
-
-
-@contextmanager
-def _copy(server: embedded.Server, name: str) -> Iterator[str]:
-    """Create a copy of the unmodified database, yield its URL, and drop it."""
-    names = [sql.Identifier(name), sql.Identifier(_UNMODIFIED)]
-    with _connected(server.url("postgres")) as admin:
-        admin.execute(sql.SQL("create database {} template {}").format(*names))
-        try:
-            copy_privileges(admin, _UNMODIFIED, name)
-            yield server.url(name)
-        finally:
-            admin.execute(sql.SQL("drop database {} with (force)").format(names[0]))
-
-
-def _connected(url: str) -> Connection:
-    return psycopg.connect(url, autocommit=True, prepare_threshold=None)

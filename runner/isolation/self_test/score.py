@@ -37,6 +37,7 @@ class Score:
     """The result of a self-test."""
 
     server: str  # name and version
+    owner: str  # the kind of role that applied the files and ran verify
     breaches: tuple[Breach, ...]  # of the unmodified schema; if there are any, no mutant is tried
     races: tuple[Check, ...]
     trials: tuple[Trial, ...]

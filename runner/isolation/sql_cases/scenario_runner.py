@@ -77,16 +77,16 @@ class _Runner:
         tables = [table for table in _tables(self._probe.fixture.tenants) if not self._open(table)]
         for scenario in case_file.select(self._project.scenarios, only):
             execute.give_way(self._connection)
-            count, failed, outcome_text = 0, [], scenario.fields["safe"]
+            count, failed, untried = 0, [], ""
             for table in tables if "each" in scenario.fields else [_Table()]:
                 previous = None
                 for step, statement, outcome in self._tried(scenario, table):
                     count += 1
                     if outcome and outcome.sqlstate == UNTRIED:
-                        outcome_text = f"not tried: {outcome.message}"
+                        untried = f"not tried: {outcome.message}"
                         break
                     if outcome and step.actor_name == OWNER and outcome.sqlstate == "42501":
-                        outcome_text = (
+                        untried = (
                             f"not tried: the connecting role may not set it up ({outcome.message})"
                         )
                         break
@@ -104,14 +104,16 @@ class _Runner:
                     scenario.name,
                     scenario.title,
                     scenario.fields["source"],
-                    f"{len(failed)} of {count} steps succeeded" if failed else outcome_text,
-                    passed=not failed,
+                    f"{len(failed)} of {count} steps succeeded"
+                    if failed
+                    else untried or scenario.fields["safe"],
+                    passed=False if failed else None if untried else True,
                 )
             )
             breaches += failed
-        if untried := [c.name for c in checks if c.outcome.startswith("not tried: on Citus")]:
+        if on_citus := [c.name for c in checks if c.outcome.startswith("not tried: on Citus")]:
             self._probe.findings.warnings.append(
-                f"Not tried, because Citus does not let one run try it: {', '.join(untried)}. Run "
+                f"Not tried, because Citus does not let one run try it: {', '.join(on_citus)}. Run "
                 "verify on one server with the same files, too."
             )
         return checks, breaches

@@ -81,6 +81,10 @@ select
 from (select distinct owner from project_table where is_secured) as rel
 inner join pg_roles as owner on owner.oid = rel.owner
 cross join (select name from api_role where kind = 'member') as member
+where not exists (  -- PostgreSQL refuses a circle
+    select from pg_auth_members as m
+    where m.roleid = to_regrole(quote_ident(member.name)) and m.member = owner.oid
+)
 union all
 select
     'setting',
