@@ -9,7 +9,6 @@ from runner.errors import UsageError
 COMMANDS = ("select", "insert", "update", "delete", "truncate")  # in the order of a grid
 SINGLE = ("catalog", "surface")  # the kinds of which there is one check
 FORGED = " with forged "  # in the name of an actor, between the actor and the setting
-UNTRIED = "not tried:"  # how the outcome of a check begins that says nothing
 _ONE = {
     "cells": "cell",
     "files": "file",
@@ -64,7 +63,7 @@ class Check:
     title: str
     source: str
     outcome: str
-    passed: bool
+    passed: bool | None  # None: it was not tried, for the reason in the outcome
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,12 @@ class Verdict:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of cells, of checks by kind, of facts of the surface, and of breaches."""
+        """The number of cells, of checks by kind, of those not tried, of facts, and of breaches."""
         kinds = ("file", "attack", "invariant", "rule")
         return {
             "cells": len(self.cells),
             **{f"{kind}s": sum(check.kind == kind for check in self.checks) for kind in kinds},
+            "untried": sum(check.passed is None for check in self.checks),
             "facts": self.compared,
             "breaches": len(self.breaches),
         }
@@ -130,4 +130,6 @@ class Verdict:
             for name, count in self.counts.items()
             if name in _ONE
         ]
+        if untried := self.counts["untried"]:
+            counted.insert(-1, f"{untried} not tried")
         return f"{', '.join(counted)}, in {self.seconds:.1f} s"

@@ -540,7 +540,7 @@ def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Proje
         "# " + clubs.config.path + ": add to [actors]",
         'guest = { role = "signed_in", member = "guest" }',
     ]
-    assert sum(check.kind == "attack" and check.passed for check in verdict.checks) > 25
+    assert sum(check.kind == "attack" and check.passed is True for check in verdict.checks) > 25
     leaking = clubs.prove("alter policy chair on clubs.log using (true)")
     attack = next(b for b in leaking.breaches if b.proof == "101_read_by_key")
     assert attack.cause.startswith("policy chair on clubs.log: for select to signed_in using")

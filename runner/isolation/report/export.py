@@ -41,13 +41,14 @@ def junit(verdict: Verdict) -> str:
     for breach in verdict.breaches:
         unreported.setdefault(breach.proof, []).append(breach)
     suites: dict[str, list[tuple[str, str, str | None]]] = {}
+    skipped = {check.name: check.outcome for check in verdict.checks if check.passed is None}
     for cell in verdict.cells:
         found = [] if cell.passed else unreported.pop(cell.title, [])
         failure = None if cell.passed else _plain(found) or cell.outcome
         suites.setdefault(f"matrix.{cell.table}", []).append((cell.title, cell.sql, failure))
     for check in verdict.checks:
-        found = [] if check.passed else unreported.pop(check.name, [])
-        failure = None if check.passed else _plain(found) or check.outcome
+        found = unreported.pop(check.name, []) if check.passed is False else []
+        failure = _plain(found) or check.outcome if check.passed is False else None
         kinds = check.kind if check.kind in SINGLE else f"{check.kind}s"
         suites.setdefault(kinds, []).append((check.name, check.title, failure))
     for proof, found in unreported.items():
@@ -62,6 +63,8 @@ def junit(verdict: Verdict) -> str:
             if failure is not None:
                 first = _clean(failure).partition("\n")[0]
                 Xml.SubElement(case, "failure", message=first).text = _clean(failure)
+            elif title in skipped:
+                Xml.SubElement(case, "skipped", message=_clean(skipped[title]))
             elif about:
                 Xml.SubElement(case, "system-out").text = _clean(about)
     root.set("tests", str(sum(len(cases) for cases in suites.values())))

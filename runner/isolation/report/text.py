@@ -12,7 +12,7 @@ from runner.isolation.report import groups, summary
 from runner.isolation.self_test.score import Score
 from runner.isolation.surface import lock_file
 from runner.isolation.surface.review import Accepted
-from runner.isolation.verdict import SINGLE, UNTRIED, Breach, Check, Verdict
+from runner.isolation.verdict import SINGLE, Breach, Check, Verdict
 
 Paint = Callable[[str, str], str]  # text and color
 
@@ -120,9 +120,10 @@ def _row(words: Iterable[str], widths: Iterable[int]) -> str:
 def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
     for kind, count in Counter(check.kind for check in verdict.checks).items():
         checks = [check for check in verdict.checks if check.kind == kind]
-        failed = sum(not check.passed for check in checks)
-        sign = paint("✗", "red") if failed else paint("✓", "green")
-        untried = sum(check.outcome.startswith(UNTRIED) for check in checks)
+        failed = sum(check.passed is False for check in checks)
+        untried = sum(check.passed is None for check in checks)
+        worst = min(checks, key=lambda check: (check.passed is not False, check.passed is not None))
+        sign = _mark(worst, paint)
         words = f"{failed} of {count} failed" if failed else f"{count - untried} passed"
         words += f", {untried} not tried" if untried else ""
         if kind in SINGLE:
@@ -141,7 +142,7 @@ def _plural(kind: str) -> str:
 
 
 def _mark(check: Check, paint: Paint) -> str:
-    if check.outcome.startswith(UNTRIED):
+    if check.passed is None:
         return paint("–", "yellow")
     return paint("✓", "green") if check.passed else paint("✗", "red")
 
