@@ -135,7 +135,7 @@ def auditing(migrator: Migrator, files: Sequence[Migration]) -> Iterator[Callabl
     here = snapshot.take(migrator.connection)
     tables = foreign.tables(migrator.connection)
     elsewhere = {
-        foreign.note(table, of_table): [file.id for file in of_table]
+        foreign.note(table, of_table, plan): [file.id for file in of_table]
         for table, of_table in foreign.recorded(migrator.connection, plan)
         if of_table
     }

@@ -128,7 +128,7 @@ def _scenarios(
 ) -> tuple[CaseFile, ...]:
     """Return the attacks and invariants, without those about a setting that no request has here."""
     found = []
-    fields, optional = ("safe", "source"), ("each", "setting")
+    fields, optional = ("safe", "source"), ("each", "platform", "setting")
     for name in _SCENARIO_FOLDERS:
         place = folder / name
         cases = case_file.read_all(name, place, fields, optional)

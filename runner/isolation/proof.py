@@ -59,6 +59,11 @@ def prove(
         return tenants, facts, server_advisories.warnings(connection, project)
 
     tenants, facts, warnings = read(connection, lock_timeout, look)
+    if tenants.untried:
+        warnings.append(
+            "note: not tried, because they belong to the platform: "
+            f"{', '.join(tenants.untried)}. [rights] may name what is yours there"
+        )
     chosen = _relations(project, tenants, only)
     tried_cases = any(only in (None, c.table, c.name, c.what) for c in project.config.cases)
     if not (

@@ -88,8 +88,7 @@ def recorded(connection: Connection, plan: Plan) -> list[tuple[ForeignTable, lis
 
     A number alone says so only in a database that has no records of the runner.
     """
-    pending = [e.migration for e in plan.of(State.PENDING, State.OUT_OF_ORDER) if e.migration]
-    pending = [file for file in pending if not file.source]  # the numbers are the folder's own
+    pending = _pending(plan)
     if not pending:
         return []
     by_number = not plan.applied()
@@ -97,14 +96,36 @@ def recorded(connection: Connection, plan: Plan) -> list[tuple[ForeignTable, lis
     return [(table, files) for table, files in found if files or (by_number and table.applied)]
 
 
+def _pending(plan: Plan) -> list[Migration]:
+    pending = [e.migration for e in plan.of(State.PENDING, State.OUT_OF_ORDER) if e.migration]
+    return [file for file in pending if not file.source]  # the numbers are the folder's own
+
+
+def _to_record(plan: Plan, files: Sequence[Migration]) -> tuple[str, str]:
+    """Say which files before the last are not recorded; return the baseline up to the first."""
+    pending = _pending(plan)
+    lacking = [f for f in pending[: pending.index(files[-1])] if f not in files]
+    until = pending[: pending.index(lacking[0])] if lacking else files
+    gap = f", but not {_ids(lacking)}" if lacking else ""
+    return gap, f"{BASELINE} --to {until[-1].id}" if until else BASELINE
+
+
+def _ids(files: Sequence[Migration]) -> str:
+    ids = [file.id for file in files]
+    if len(ids) > _SHOWN:
+        ids[1:-1] = ["…"]
+    return ", ".join(ids)
+
+
 def refuse(connection: Connection, plan: Plan, *, report: Report = silent) -> None:
     """Raise PlanError if another tool has applied a pending file: it would run a second time."""
     for table, files in recorded(connection, plan):
         if files:
+            gap, baseline = _to_record(plan, files)
             raise PlanError(
-                sentence(table, files),
+                sentence(table, files) + gap,
                 hint="They would run a second time. To record them here, if the database is what "
-                f"they make: python -m runner baseline --to {files[-1].id}\nIf the records belong "
+                f"they make: {baseline}\nIf the records belong "
                 "to another project, in this database: python -m runner apply --ignore-records",
             )
         report(Note(sentence(table, files)))
@@ -114,15 +135,12 @@ def sentence(table: ForeignTable, files: Sequence[Migration]) -> str:
     """Say what a table of another tool records."""
     if not files:
         return f"{table.name} has the records of {table.tool}; none has the name of a file here"
-    ids = [file.id for file in files]
-    if len(ids) > _SHOWN:
-        ids[1:-1] = ["…"]
-    return f"{table.tool} has applied {', '.join(ids)}, as {table.name} says"
+    return f"{table.tool} has applied {_ids(files)}, as {table.name} says"
 
 
-def note(table: ForeignTable, files: Sequence[Migration]) -> str:
-    """Say what to do with the pending files that a table records."""
-    return f"applied by {table.tool}, as {table.name} says: {BASELINE} --to {files[-1].id}"
+def note(table: ForeignTable, files: Sequence[Migration], plan: Plan) -> str:
+    """Say what to do with the pending files that a table records; it ends with the command."""
+    return f"applied by {table.tool}, as {table.name} says{': '.join(_to_record(plan, files))}"
 
 
 def separate_foreign(

@@ -25,7 +25,7 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
     }
     for table, files in foreign.recorded(connection, plan):
         if files:  # else its records name none
-            found |= dict.fromkeys((file.id for file in files), foreign.note(table, files))
+            found |= dict.fromkeys((file.id for file in files), foreign.note(table, files, plan))
     pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
     outside = [file for file in pending if file and not file.header.transactional]
     begun = recorder.unfinished(connection) if outside else {}

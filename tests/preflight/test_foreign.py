@@ -177,6 +177,22 @@ def test_records_of_stock_yoyo_stop_every_command_until_the_baseline(
         f"3 pending: run {baseline}",
         f"0001_credit, 0002_grant: applied by yoyo, as public._yoyo_migration says: {baseline}",
     ]
+    checkout.do("update _yoyo_migration set migration_id = '0003_more' where migration_hash = 'b'")
+    gap = "0003_more, as public._yoyo_migration says, but not 0002_grant"
+    for command, to in {"apply": " --to 0001_credit", "status": " --to 0001_credit"}.items():
+        result = checkout.runner(command)
+        said = result.err + result.out
+        assert (f"runner baseline{to}\n" in said, gap.partition(", ")[2] in said) == (True, True), (
+            said
+        )
+    checkout.do("delete from _yoyo_migration where migration_hash = 'a'")
+    result = checkout.runner("apply")
+    assert "but not 0001_credit, 0002_grant" in result.err
+    assert "runner baseline\n" in result.err
+    checkout.do(
+        "update _yoyo_migration set migration_id = '0002_grant';"
+        "insert into _yoyo_migration values ('a', '0001_credit')"
+    )
     result = checkout.runner("baseline", "--to", "0002_grant")
     assert result.code == 0, result.err
     assert checkout.runner("apply").code == 0

@@ -19,6 +19,7 @@ from conftest import (
 )
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from supabase_shape import SUPABASE
 
 from runner.isolation import surface
 from runner.isolation.surface import lock_file
@@ -31,38 +32,6 @@ from .test_files import catalog_lines, noise, psql, rollback_of
 
 PASSWORD = "applies"
 
-# The initial state of a Supabase project; auth.uid() is defined as in Supabase.
-SUPABASE = """
-create role {owner} login createrole bypassrls password 'applies';
-create role {auth_admin} nologin;
-grant anon, authenticated, service_role to {owner};
-grant create, connect, temporary on database {database} to {owner};
-grant usage, create on schema public to {owner};
-grant usage on schema public to anon, authenticated, service_role;
-create schema auth authorization {auth_admin};
-set role {auth_admin};
-create function auth.uid() returns uuid language sql stable as $$
-    select coalesce(
-        nullif(current_setting('request.jwt.claim.sub', true), ''),
-        (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')
-    )::uuid
-$$;
-create function auth.role() returns text language sql stable as $$
-    select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role'
-$$;
-create function auth.jwt() returns jsonb language sql stable as $$
-    select nullif(current_setting('request.jwt.claims', true), '')::jsonb
-$$;
-create table auth.users (id uuid primary key, email text);
-grant usage on schema auth to anon, authenticated, service_role, {owner};
-reset role;
-alter default privileges for role {owner} in schema public
-    grant all on tables to anon, authenticated, service_role;
-alter default privileges for role {owner} in schema public
-    grant all on functions to anon, authenticated, service_role;
-alter default privileges for role {owner} in schema public
-    grant all on sequences to anon, authenticated, service_role;
-"""
 PLAIN = """
 create role {owner} login password 'applies';
 alter database {database} owner to {owner};

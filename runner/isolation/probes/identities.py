@@ -244,8 +244,9 @@ class _Callers:
     def _read(self) -> list[tuple[str, list[str], str]]:
         """Return the settings that the database reads, with keys in them, and who reads them."""
         found: dict[str, tuple[set[str], list[str]]] = {}
-        for function in self._fixture.tenants.functions:
-            if function.owner.startswith("supabase_"):  # auth.uid(): the platform's API sets it
+        tenants = self._fixture.tenants
+        for function in tenants.functions:
+            if function.schema in tenants.platform:  # auth.uid(): the platform's API sets it
                 continue
             read = set(_SETTING.findall(function.source))
             for setting in read:

@@ -121,8 +121,9 @@ def _checks(verdict: Verdict, paint: Paint, *, verbose: bool) -> Iterator[str]:
     for kind, count in Counter(check.kind for check in verdict.checks).items():
         checks = [check for check in verdict.checks if check.kind == kind]
         failed = sum(check.passed is False for check in checks)
-        sign = paint("✗", "red") if failed else paint("✓", "green")
         untried = sum(check.passed is None for check in checks)
+        worst = min(checks, key=lambda check: (check.passed is not False, check.passed is not None))
+        sign = _mark(worst, paint)
         words = f"{failed} of {count} failed" if failed else f"{count - untried} passed"
         words += f", {untried} not tried" if untried else ""
         if kind in SINGLE:

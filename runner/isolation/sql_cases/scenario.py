@@ -22,8 +22,10 @@ for ids), a SQLSTATE, or a SQLSTATE class (`22***`).
 the actor and `:'user'` the UUID in their token. `-- each: table` in the header runs all steps on
 every tenant table, as `:table`, with `:key`, its tenant column. `:tenant_table` and `:tenant_key`
 are the table of the tenants, `:member_roles` and `:api_roles` lists of roles. `-- setting: name` in
-the header: only where requests have this setting. A statement may change only rows of the two
-fixture tenants, must name them, and must not take a lock that blocks writers.
+the header: only where requests have this setting. `-- platform: function: why`: where a platform
+owns the function, the attack may succeed, which is then neither a breach nor a proof. A statement
+may change only rows of the two fixture tenants, must name them, and must not take a lock that
+blocks writers.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.tenancy.objects import TENANT, Relation, TenantMap
 from runner.isolation.verdict import Breach, Check
 
+_UNTRIED = "not tried: "
 KINDS = {"attacks": "attack", "invariants": "invariant"}
 
 
@@ -83,11 +84,11 @@ class _Runner:
                 for step, statement, outcome in self._tried(scenario, table):
                     count += 1
                     if outcome and outcome.sqlstate == UNTRIED:
-                        untried = f"not tried: {outcome.message}"
+                        untried = f"{_UNTRIED}{outcome.message}"
                         break
                     if outcome and step.actor_name == OWNER and outcome.sqlstate == "42501":
                         untried = (
-                            f"not tried: the connecting role may not set it up ({outcome.message})"
+                            f"{_UNTRIED}the connecting role may not set it up ({outcome.message})"
                         )
                         break
                     if outcome:
@@ -98,6 +99,8 @@ class _Runner:
                             )
                         )
                     previous = step if step.actor_name != OWNER else previous
+            if failed and (limit := self._limit(scenario)):
+                untried, failed = limit, []
             checks.append(
                 Check(
                     KINDS[scenario.folder],
@@ -111,12 +114,25 @@ class _Runner:
                 )
             )
             breaches += failed
-        if on_citus := [c.name for c in checks if c.outcome.startswith("not tried: on Citus")]:
+        if on_citus := [c.name for c in checks if c.outcome.startswith(f"{_UNTRIED}on Citus")]:
             self._probe.findings.warnings.append(
                 f"Not tried, because Citus does not let one run try it: {', '.join(on_citus)}. Run "
                 "verify on one server with the same files, too."
             )
         return checks, breaches
+
+    def _limit(self, scenario: CaseFile) -> str:
+        """Return why a scenario shows nothing: a platform's function decides; empty if none does.
+
+        It is no breach, because no file can change that function, and no proof.
+        """
+        name, _, why = scenario.fields.get("platform", "").partition(": ")
+        tenants = self._probe.fixture.tenants
+        if not any(f.signature == name and f.schema in tenants.platform for f in tenants.functions):
+            return ""
+        limit = f"{name} belongs to the platform: {why}"
+        self._probe.findings.warnings.append(f"{scenario.name} was not tried: {limit}")
+        return _UNTRIED + limit
 
     def _open(self, table: _Table) -> bool:
         """Whether actors without a tenant may read a table: then its rows are no secret."""

@@ -160,6 +160,8 @@ class TenantMap:
     person_columns: dict[int, str] = field(default_factory=dict)  # of tables of persons
     withheld: list[Relation | Function] = field(default_factory=list)  # not used as a superuser
     owners: dict[int, str] = field(default_factory=dict)  # who decides what those run, by oid
+    platform: frozenset[str] = frozenset()  # schemas of a platform such as Supabase
+    untried: list[str] = field(default_factory=list)  # relations there that requests may use
     blocked: str = ""  # why nothing can be tried
     operators: dict[tuple[int, str], str] = field(default_factory=dict)  # see equal()
 

@@ -24,6 +24,7 @@ from runner.isolation.tenancy.objects import (
 from runner.isolation.untrusted import Untrusted
 from runner.postgres.connection import Connection
 from runner.queries import query
+from runner.schema.snapshot import scoped
 
 
 def read(connection: Connection, config: Config) -> TenantMap:
@@ -41,12 +42,10 @@ def read(connection: Connection, config: Config) -> TenantMap:
         _function(row)
         for row in connection.execute(query("isolation/tenancy/functions"), parameters)
     ]
-    if config.schemas is not None:
-        for relation in relations.values():
-            if relation.schema not in config.schemas:
-                relation.users = []
-        functions = [f if f.schema in config.schemas else replace(f, callers=[]) for f in functions]
+    found = connection.execute(scoped(query("isolation/tenancy/platform")))
     result = TenantMap(relations, functions, [], api_roles, None, None)
+    result.platform = frozenset(schema for (schema,) in found)
+    _leave_out(result, config)
     _withhold(result, config, untrusted.read(connection, config))
     result.tenant = result.named(config.tenant_table) if config.tenant_table else None
     result.people = result.named(config.people.table) if config.people else None
@@ -57,6 +56,23 @@ def read(connection: Connection, config: Config) -> TenantMap:
     roles = connection.execute(query("isolation/tenancy/roles"), {**parameters, "tables": owned})
     result.roles = [Role(*row) for row in roles]
     return result
+
+
+def _leave_out(map_: TenantMap, config: Config) -> None:
+    """Take out of reach what the file does not expose, and what a platform has made.
+
+    A schema of the platform's of which the file names a relation is within reach.
+    """
+    named = {r.schema for name in config.rights if (r := map_.named(name))}
+    closed = map_.platform - named if config.schemas is None else frozenset()
+    map_.untried = [r.qualified for r in map_.reachable() if r.schema in closed]
+
+    def is_out(schema: str) -> bool:
+        return schema in closed or schema not in (config.schemas or [schema])
+
+    for relation in map_.relations.values():
+        relation.users = [] if is_out(relation.schema) else relation.users
+    map_.functions = [replace(f, callers=[]) if is_out(f.schema) else f for f in map_.functions]
 
 
 def _withhold(map_: TenantMap, config: Config, found: Sequence[Untrusted]) -> None:

@@ -1220,6 +1220,13 @@ facts (kind, name, of, trait, value, make, unmake) as (
             ) end
         )
     ) as fact (trait, value)
+    -- Supabase has this one from the start, without tables.
+    where not (
+        p.pubname = 'supabase_realtime' and not p.puballtables
+        and exists (select from all_schemas as s where s.is_platforms)
+        and not exists (select from pg_publication_rel as t where t.prpubid = p.oid)
+        and not exists (select from pg_publication_namespace as n where n.pnpubid = p.oid)
+    )
     union all
     -- Kinds that are rare in a schema: that there is one.
     select
