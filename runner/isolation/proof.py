@@ -56,14 +56,9 @@ def prove(
     def look() -> tuple[TenantMap, dict[str, str], list[str]]:
         tenants = preconditions.check(connection, project.config, schemas)
         facts = preconditions.facts(connection, project.config.schemas or schemas)
-        return tenants, facts, server_advisories.warnings(connection, project)
+        return tenants, facts, [*server_advisories.warnings(connection, project), *tenants.notes]
 
     tenants, facts, warnings = read(connection, lock_timeout, look)
-    if tenants.untried:
-        warnings.append(
-            "note: not tried, because they belong to the platform: "
-            f"{', '.join(tenants.untried)}. [rights] may name what is yours there"
-        )
     chosen = _relations(project, tenants, only)
     tried_cases = any(only in (None, c.table, c.name, c.what) for c in project.config.cases)
     if not (

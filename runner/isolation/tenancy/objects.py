@@ -165,6 +165,14 @@ class TenantMap:
     blocked: str = ""  # why nothing can be tried
     operators: dict[tuple[int, str], str] = field(default_factory=dict)  # see equal()
 
+    @property
+    def notes(self) -> list[str]:
+        """What is not tried, in words."""
+        if not self.untried:
+            return []
+        which = f"they belong to the platform: {', '.join(self.untried)}"
+        return [f"note: not tried, because {which}. [rights] may name what is yours there"]
+
     def named(self, name: str) -> Relation | None:
         """Return a relation by its qualified name, or by its name alone if that is unambiguous."""
         plain = name.replace('"', "")
