@@ -63,7 +63,7 @@ def _in_memory() -> None:
 def _initdb_once() -> None:
     """Let all processes of a run copy the data of their temporary servers from one folder."""
     folder = os.environ.get(cluster_copies.FOLDER)
-    if not folder:
+    if not folder or not os.access(folder, os.W_OK):
         folder = tempfile.mkdtemp(prefix="clusters-")
         Path(folder).chmod(0o711)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1205,7 +1205,7 @@ def test_a_normal_user_can_start_use_and_stop_a_server() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         user.take_ownership(Path(name))
         done = user.run(
-            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-q"),
+            *(found[0], "-m", "pytest", "-p", "no:cacheprovider", "-q"),
             *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
             *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
             *("-k", AS_A_NORMAL_USER, __file__),
