@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cluster_copies
 import psycopg
 import pytest
 from psycopg import Connection, sql
@@ -59,7 +60,18 @@ def _in_memory() -> None:
     atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)
 
 
+def _initdb_once() -> None:
+    """Let all processes of a run copy the data of their temporary servers from one folder."""
+    folder = os.environ.get(cluster_copies.FOLDER)
+    if not folder or not os.access(folder, os.W_OK):
+        folder = tempfile.mkdtemp(prefix="clusters-")
+        Path(folder).chmod(0o711)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    cluster_copies.install(folder)
+
+
 _in_memory()
+_initdb_once()
 _numbers = itertools.count(1)
 
 

@@ -26,6 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import cluster_copies
+
 import runner
 
 TIMEOUT = 60.0  # seconds: limit of a wait that should end much earlier
@@ -191,6 +193,8 @@ if __name__ == "__main__":
         names += [name for _, name, _ in found if not name.startswith(NOT_COMMANDS)]
     for name in names:
         importlib.import_module(name)
+    if folder := os.environ.get(cluster_copies.FOLDER):
+        cluster_copies.install(folder)
     gc.freeze()
     _serve()
     code: object = 0

@@ -52,7 +52,6 @@ class Console:
         self.notes: list[str] = []
 
     def report(self, event: Event) -> None:
-        """Show a progress event."""
         if isinstance(event, Done):
             self.done.append(event)
             if event.operation != "seed":
@@ -67,7 +66,6 @@ class Console:
             self._work(_shown(masked(event.text)))
 
     def say(self, *lines: str) -> None:
-        """Print lines of the result."""
         self._clear()
         if not (self.json or self.quiet):
             for line in lines:
@@ -85,14 +83,12 @@ class Console:
             self._err(text)
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[object]], **how: Any) -> None:
-        """Print rows in columns."""
         from tabulate import tabulate  # noqa: PLC0415 - only where there is a table to show
 
         shown = [[_shown_in_color(str(cell)) for cell in row] for row in rows]  # before widths
         self.say(tabulate(shown, headers, tablefmt="simple", disable_numparse=True, **how))
 
     def document(self, command: str, **content: Any) -> None:
-        """Print the JSON document of this run, with --json."""
         if self.json:
             signals.ignore_further()  # a second document must not follow this one
             self._clear()
@@ -103,7 +99,6 @@ class Console:
             put(json.dumps(content, ensure_ascii=ascii_only, indent=2), sys.stdout)
 
     def error(self, error: RunnerError, command: str) -> None:
-        """Print an error, as text or as the JSON document."""
         self.failure(error)
         happened = {"done": self.done, "notes": self.notes, "error": _described(error)}
         self.document(command, ok=False, exit_code=error.exit_code, **happened)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """One run of a command."""
-
     target: Target  # the database of `migrator`
 
     def __init__(self, settings: Settings, options: Namespace, console: Console) -> None:
@@ -48,7 +46,6 @@ class Context:
         return seeds.read(folder, optional=folder.is_dir() or folder == Path("seeds"))
 
     def find(self, files: list[Migration], name: str | None) -> Migration | None:
-        """Return the migration that an option names, None without that option."""
         if not name:
             return None
         from runner.preflight import lookup  # noqa: PLC0415
@@ -89,10 +86,8 @@ class Context:
 
     @property
     def elapsed(self) -> str:
-        """The time since the start, to end a summary with."""
         return f" · {time.monotonic() - self.started:.2f} s"
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: 1 file, 2 files."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

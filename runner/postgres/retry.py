@@ -34,7 +34,6 @@ class Backoff:
 
     @property
     def pause(self) -> float:
-        """Seconds of the next pause."""
         return max(0.0, min(self._next, self.remaining))
 
     def sleep(self) -> None:

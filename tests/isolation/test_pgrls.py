@@ -36,6 +36,14 @@ PROVEN = {
     "write": {"organizations", "workflows"},
 }
 
+WEAKNESSES = {  # by a word of what pgrls says
+    "projects": "alter policy select_member on public.projects using (true)",
+    "users": "alter policy all_service_role on public.users to public",
+    "workflows": "alter table public.workflows disable row level security",
+    "people": "create view public.people as select * from public.ai_agents",
+    "caller_org": "alter function app.caller_org() reset search_path",
+}
+
 
 def pgrls(database: Database, *words: str) -> tuple[int, Any]:
     """Run pgrls with our exceptions; return its exit code and report."""
@@ -64,22 +72,14 @@ def test_linter_finds_only_the_exceptions(database: Database) -> None:
     assert [found for found in report["violations"] if not OF_EVERY_TABLE.search(str(found))] == []
 
 
-@pytest.mark.parametrize(
-    "weakness",
-    [
-        "alter policy select_member on public.projects using (true)",
-        "alter policy all_service_role on public.users to public",
-        "alter table public.workflows disable row level security",
-        "create view public.people as select * from public.users",
-        "alter function app.caller_org() reset search_path",
-    ],
-)
-def test_linter_with_exceptions_still_detects_weaknesses(database: Database, weakness: str) -> None:
+def test_linter_with_exceptions_still_detects_weaknesses(database: Database) -> None:
     with database.connect() as conn:
-        conn.execute(weakness)
+        for weakness in WEAKNESSES.values():
+            conn.execute(weakness)
     code, report = pgrls(database, "lint")
     assert code == 1
-    assert report["violations"]
+    found = [str(one) for one in report["violations"] if not OF_EVERY_TABLE.search(str(one))]
+    assert [name for name in WEAKNESSES if not any(name in one for one in found)] == []
 
 
 @pytest.mark.parametrize("restrictive", [True, False], ids=["with", "without restrictive policies"])

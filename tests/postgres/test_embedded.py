@@ -31,6 +31,7 @@ from runner.postgres.embedded import Server, data_folder, launch, os_user, postm
 from runner.preflight.temporary_server import temporary_server
 
 ROOT = os.geteuid() == 0
+SERVER_USER = os_user.UNPRIVILEGED_USERS[0]
 REPOSITORY = Path(__file__).parents[2]
 both_versions = pytest.mark.parametrize("version", [18, 16])
 as_root = pytest.mark.skipif(not ROOT, reason="needs root, to use a second user")
@@ -332,12 +333,12 @@ def test_the_invoking_user_can_be_any_role(run: Run, version: int) -> None:
 @as_root
 @both_versions
 @pytest.mark.parametrize(
-    ("name", "error"), [("daemon", "Permission denied"), ("nobody", "Peer authentication")]
+    ("name", "error"), [("daemon", "Permission denied"), (SERVER_USER, "Peer authentication")]
 )
 def test_another_user_cannot_connect(run: Run, version: int, name: str, error: str) -> None:
     """Not even the user that the server runs as, who can access the private folder."""
     server = run(version)
-    assert os_user.server_user().name == "nobody"
+    assert os_user.server_user().name == SERVER_USER
     user = os_user.OsUser(name, *_ids(name))
     done = user.run(embedded.program("psql", version), server.url(), "-Xc", "select 1")
     assert done.returncode == 2
@@ -832,10 +833,10 @@ def test_root_keeps_the_data_in_a_project_that_the_server_user_can_access(
 ) -> None:
     server = run()
     assert server.data_dir == data_dir
-    assert os_user.user_name(data_dir.stat().st_uid) == "nobody"
+    assert os_user.user_name(data_dir.stat().st_uid) == SERVER_USER
     status = Path(f"/proc/{server.pid}/status").read_text().splitlines()
     fields = dict(line.split(":\t", 1) for line in status if ":\t" in line)
-    uid, gid = _ids("nobody")
+    uid, gid = _ids(SERVER_USER)
     assert fields["Uid"].split() == [str(uid)] * 4
     assert fields["Gid"].split() == [str(gid)] * 4
     assert fields["Groups"].split() == [], "none of root's groups"
@@ -849,7 +850,7 @@ def test_the_server_user_has_none_of_roots_groups() -> None:
         result = os_user.server_user().run("/bin/sh", "-c", "id -G").stdout
     finally:
         os.setgroups(groups)
-    assert result.split() == [str(_ids("nobody")[1])]
+    assert result.split() == [str(_ids(SERVER_USER)[1])]
 
 
 @as_root
@@ -910,7 +911,7 @@ def test_root_copies_programs_that_the_server_user_cannot_access(
     lines: list[str] = []
     server = embedded.start(data_dir, report=lines.append)
     (first,) = fallback_folder.glob("postgresql-18-*")
-    assert lines[0] == f"copying PostgreSQL 18 to {first}, which the user nobody can access"
+    assert lines[0] == f"copying PostgreSQL 18 to {first}, which the user {SERVER_USER} can access"
     assert Path(f"/proc/{server.pid}/exe").resolve().is_relative_to(first)
     embedded.stop(data_dir)
     lines.clear()
@@ -1204,7 +1205,7 @@ def test_a_normal_user_can_start_use_and_stop_a_server() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         user.take_ownership(Path(name))
         done = user.run(
-            *(found[0], "-m", "pytest", "-p", "no:postgresql", "-p", "no:cacheprovider", "-q"),
+            *(found[0], "-m", "pytest", "-p", "no:cacheprovider", "-q"),
             *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
             *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
             *("-k", AS_A_NORMAL_USER, __file__),

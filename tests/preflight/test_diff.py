@@ -607,7 +607,7 @@ def test_a_partition_made_by_hand_has_what_all_of_the_files_have_and_no_more(
     conn: Connection[TupleRow],
 ) -> None:
     conn.execute("""
-        create schema s; create role brk_api; create role brk_anon;
+        create schema s; create role brk_api; create role brk_anon; create role brk_own;
         create table s.p (id int) partition by range (id);
         alter table s.p enable row level security; create index on s.p (id);
         create function s.f() returns trigger language plpgsql as 'begin return new; end';
@@ -656,6 +656,13 @@ def test_a_partition_made_by_hand_has_what_all_of_the_files_have_and_no_more(
                 conn.execute(d.fix.encode())
             here = snapshot.take(conn)
             assert partitions.at_run_time(diff.difference(here, both), here, both)[0] == []
+    conn.execute("alter table s.p_pub owner to brk_own")  # as one partition of the files is
+    both = snapshot.take(conn)
+    with conn.transaction(force_rollback=True):
+        conn.execute((like + "alter table s.p_2 owner to brk_own").encode())
+        here = snapshot.take(conn)
+        found, _ = partitions.at_run_time(diff.difference(here, both), here, both)
+        assert [(d.object, d.trait) for d in found] == [("table s.p_2", "owner")]
     conn.execute("drop table s.p_pub")
     for change, is_seen in ((like, False), (cut, True)):
         with conn.transaction(force_rollback=True):

@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Write pages that open from disk."""
     from runner.studio import launch
 
     if not context.options.out:

@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Run the rollback files of the latest migrations and delete their records."""
     from runner.migrate.plan import compare
     from runner.preflight import rollbacks
     from runner.preflight.confirmation import require_to_roll_back

@@ -28,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Load all seed files, or none."""
     from runner.migrate import seeds
     from runner.preflight import confirmation
 
@@ -47,7 +46,6 @@ def run(context: Context) -> int:
 def load_seeds(
     context: Context, migrator: Migrator, scripts: list[SqlFile], orgs: int = 0
 ) -> list[TableCount]:
-    """Load seed files and print what changed in which table."""
     from runner.migrate import seeds
 
     if not scripts:

@@ -10,7 +10,6 @@ EXIT_CODES = "2 there is something to do, "
 
 
 def run(context: Context) -> int:
-    """Show the state of every migration. Writes nothing."""
     from runner.migrate.plan import State, compare
     from runner.preflight.distribution import undistributed
     from runner.preflight.notes import as_json, lines, notes, table

@@ -17,7 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Serve the pages until Ctrl-C."""
     from runner.studio import launch
 
     launch.require_packages()

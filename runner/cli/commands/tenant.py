@@ -18,7 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Export, erase or import a tenant."""
     from runner.tenant import command
 
     given = {name: getattr(context.options, name) for name in command.OPTIONS}

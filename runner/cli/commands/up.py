@@ -45,7 +45,6 @@ def run(context: Context) -> int:
 
 
 def start_with_port(context: Context) -> None:
-    """Start the embedded server with a TCP port, if one is asked for."""
     settings, port = context.settings, context.options.port
     if port is None:
         return

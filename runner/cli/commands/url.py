@@ -15,7 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Print the URL; the embedded server is started for that."""
     from runner.isolation import application_login
     from runner.postgres.target import locate
 

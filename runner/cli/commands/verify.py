@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
-    """Compare the database with its files, then try every right and attack."""
     from runner.isolation.report import export, places, sarif, text
     from runner.isolation.verify import verify
 

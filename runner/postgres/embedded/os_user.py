@@ -113,7 +113,6 @@ class OsUser:
 
 
 def tail(text: str) -> str:
-    """Return the last lines of a program's output."""
     return "\n".join(text.strip().splitlines()[-10:])
 
 

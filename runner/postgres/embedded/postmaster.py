@@ -52,7 +52,6 @@ class Server:
 
     @property
     def version(self) -> int:
-        """The major version."""
         return int(data_folder.version_of(self.data_dir))
 
     def listener_pid(self) -> int | None:
