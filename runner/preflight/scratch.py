@@ -51,12 +51,13 @@ class ScratchServer:
     `twin`: another one like it, for what runs at the same time: databases of a server share roles.
     """
 
+    _numbers = itertools.count(1)
+
     def __init__(
         self, server: embedded.Server | OtherServer, twin: ScratchServer | None = None
     ) -> None:
         self.server = server
         self.twin = twin
-        self._numbers = itertools.count(1)
 
     @property
     def program_version(self) -> int:
