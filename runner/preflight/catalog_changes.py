@@ -46,13 +46,13 @@ _RESTRICTED = re.compile(r"\b([cpt])\.oid >= s\.first_oid")
 _OF_OTHERS = re.compile(r"(?s) +-- begin: of no relation.*?-- end: of no relation[^\n]*\n")
 
 _PREFIX = "plan "  # of the prepared statements
-_SETTINGS = (
-    f"{snapshot.PIN}; set local statement_timeout = 0; set local lock_timeout = '2s';"
-    " set local plan_cache_mode = force_generic_plan"
-)
+_SETTINGS = {
+    **{name: value.strip("'") for name, value in snapshot.PINNED.items()},
+    **{"statement_timeout": "0", "lock_timeout": "2s", "plan_cache_mode": "force_generic_plan"},
+}
 # For the queries of few objects: a new catalog has no statistics that would tell.
-_BY_INDEX = "; set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
-_HASHED = "; set local enable_sort = off"
+_BY_INDEX = dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_seqscan"), "off")
+_HASHED = {"enable_sort": "off"}
 _DEALLOCATE_OTHERS = """
 do $$
 declare
@@ -248,7 +248,10 @@ def _execute(connection: Connection, name: str, argument: str = "") -> list[tupl
     if connection.info.transaction_status != pq.TransactionStatus.IDLE:
         begin, end = "savepoint catalog", "rollback to savepoint catalog; release savepoint catalog"
     type_, text, settings = _queries()[name]
-    begin = f"{begin}; {_SETTINGS}{settings}"
+    set_all = (
+        f"pg_catalog.set_config('{key}', '{value}', true)" for key, value in settings.items()
+    )
+    begin = f"{begin}; select {', '.join(set_all)}"  # one result for all
     execute = f'{begin}; execute "{_PREFIX}{name}" {argument}; {end}'.encode()
     try:
         try:
@@ -263,23 +266,29 @@ def _execute(connection: Connection, name: str, argument: str = "") -> list[tupl
 
 
 def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    while cursor.description is None:
-        cursor.nextset()
+    """Return the second result that has rows; the first is of the settings."""
+    for _ in range(2):
+        while cursor.nextset() and cursor.description is None:
+            pass
     return cursor.fetchall()
 
 
 @cache
-def _queries() -> dict[str, tuple[str, str, str]]:
-    """Return the types of the parameters, the text and more settings of each query, by name."""
+def _queries() -> dict[str, tuple[str, str, dict[str, str]]]:
+    """Return the types of the parameters, the text and the settings of each query, by name."""
     catalog = snapshot.scoped(query("schema/catalog"))
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
     assert count == 4, count  # noqa: S101 - relations, functions, types, sequences
     names = query("preflight/names")
     return {
-        "all": ("", catalog, ""),
-        "facts": ("(oid[])", facts, _BY_INDEX),
-        "parts": ("(oid[])", _OF_OTHERS.sub("", facts), _BY_INDEX),
-        "names": ("(oid[])", names.replace("{whole}", query("preflight/touched")), _BY_INDEX),
-        "all names": ("", names.replace("{whole}", _EVERY_OID), ""),
-        "versions": ("", snapshot.scoped(query("preflight/catalog_versions")), _HASHED),
+        "all": ("", catalog, _SETTINGS),
+        "facts": ("(oid[])", facts, _SETTINGS | _BY_INDEX),
+        "parts": ("(oid[])", _OF_OTHERS.sub("", facts), _SETTINGS | _BY_INDEX),
+        "names": (
+            "(oid[])",
+            names.replace("{whole}", query("preflight/touched")),
+            _SETTINGS | _BY_INDEX,
+        ),
+        "all names": ("", names.replace("{whole}", _EVERY_OID), _SETTINGS),
+        "versions": ("", snapshot.scoped(query("preflight/catalog_versions")), _SETTINGS | _HASHED),
     }

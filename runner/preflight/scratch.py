@@ -8,8 +8,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -44,11 +46,18 @@ class OtherServer:
 
 
 class ScratchServer:
-    """A temporary server, with a separate database for each use."""
+    """A temporary server, with a separate database for each use.
 
-    def __init__(self, server: embedded.Server | OtherServer) -> None:
+    `twin`: another one like it, for what runs at the same time: databases of a server share roles.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(
+        self, server: embedded.Server | OtherServer, twin: ScratchServer | None = None
+    ) -> None:
         self.server = server
-        self._numbers = itertools.count(1)
+        self.twin = twin
 
     @property
     def program_version(self) -> int:
@@ -147,7 +156,8 @@ class ScratchServer:
     def _supply(self, error: SqlError, like: Connection) -> bool:
         template = "template1" if self.server.data_dir else self.maintenance
         with connect(self.target(template)) as admin:
-            return lacking.supply(error, admin, like, self.server.data_dir)
+            supplied = lacking.supply(error, admin, like, self.server.data_dir)
+        return supplied and (self.twin is None or self.twin._supply(error, like))
 
     def _explained(self, error: SqlError) -> SqlError:
         """Say which server an error is about: it reads as if the database had lost something."""
@@ -176,12 +186,14 @@ def scratch_server(
     settings: Mapping[str, str] | None = None,
     *,
     other: bool = False,
+    twin: bool = False,
 ) -> Iterator[ScratchServer]:
     """Start a server with the embedded version closest to PostgreSQL `version`, and stop it.
 
     Args:
         settings: PostgreSQL's own, for all of its sessions.
         other: use the server of RUNNER_SCRATCH_URL instead, if it is set.
+        twin: start two, if not.
     """
     url = environment.load().environ.get(environment.SCRATCH_URL) if other else None
     if url:
@@ -196,8 +208,11 @@ def scratch_server(
         return
     closest = min(EMBEDDED_VERSIONS, key=lambda major: (abs(major - version), major))
     report(Working(f"starting a scratch server, PostgreSQL {closest}"))
-    with temporary_server(closest, settings=settings) as server:
-        yield ScratchServer(server)
+    with ExitStack() as stack, ThreadPoolExecutor(max_workers=1) as pool:
+        start = partial(temporary_server, closest, settings=settings)
+        second = pool.submit(stack.enter_context, start()) if twin else None
+        first = stack.enter_context(start())
+        yield ScratchServer(first, ScratchServer(second.result()) if second else None)
 
 
 def copy_privileges(admin: psycopg.Connection[Any], source: str, copy: str) -> None:

@@ -15,7 +15,7 @@ from runner.postgres.connection import Connection
 from runner.queries import query
 
 # What changes how PostgreSQL writes names, constants and definitions; JIT and memory for sorting.
-_PINNED = {
+PINNED = {
     "search_path": "pg_catalog, pg_temp",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
@@ -27,8 +27,8 @@ _PINNED = {
     "jit": "off",  # to compile the query takes longer than to run it
     "work_mem": "'32MB'",  # the facts of a thousand tables would go to the disk
 }
-PIN = "; ".join(f"set local {name} = {value}" for name, value in _PINNED.items())
-UNPIN = "; ".join(f"reset {name}" for name in _PINNED)
+PIN = "; ".join(f"set local {name} = {value}" for name, value in PINNED.items())
+UNPIN = "; ".join(f"reset {name}" for name in PINNED)
 
 OF_OTHERS = " of another role"  # ends the kind of what files do not make
 Object = tuple[str, str]  # kind and name

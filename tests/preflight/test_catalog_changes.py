@@ -49,6 +49,15 @@ create view more.names as select name from more.parents;
 create or replace view more.names as select name, id from more.parents;
 create rule quiet as on delete to more.children do instead nothing;
 create statistics more.both (dependencies) on parent, at from more.children;
+comment on statistics more.both is 'j';
+create cast (more.pair as text) with inout;
+comment on cast (more.pair as text) is 'k';
+create foreign data wrapper w;
+create server s foreign data wrapper w;
+create foreign table more.far (a int options (b '1'), c int) server s;
+alter foreign table more.far alter column a options (set b '2');
+comment on server s is 'l';
+drop foreign data wrapper w cascade;
 create function more.f() returns trigger language plpgsql as 'begin return new; end';
 create or replace function more.f() returns trigger language plpgsql as 'begin end';
 comment on function more.f() is 'e';
@@ -112,6 +121,7 @@ create view more.joined as select * from more.twice as t (x) inner join more.log
 alter table more.logs add column up int;
 alter view more.joined set (security_invoker = true);
 create publication more for table more.twice;
+comment on publication more is 'm';
 drop view more.joined;
 drop type more.feeling cascade;
 alter table more.twice alter a drop default;
@@ -192,6 +202,27 @@ def test_catalog_is_known_after_each_statement(
             assert had[0] == facts or had[1] != digest, statement.text
             conn.rollback()
         assert not before.difference(changes.catalog)
+
+
+@one_server
+def test_function_replaced_by_the_same_is_no_change(database: Database) -> None:
+    text = b"create or replace function public.f() returns int language sql as 'select %d'"
+    with database.connect() as conn:
+        conn.execute(text % 1)
+        conn.execute("comment on function public.f() is 'a'")
+        changes = CatalogChanges(conn)
+        conn.execute(text % 1)
+        assert changes.since() is None
+        for seen in (
+            text % 2,
+            b"comment on function public.f() is 'b'",
+            b"grant execute on function public.f() to anon",
+            text % 2 + b"; create table public.more (id int)",
+            b"drop function public.f(); " + text % 2,
+        ):
+            conn.execute(seen)
+            assert changes.since(), seen
+            assert changes.catalog.snapshot().facts == take(conn).facts, seen
 
 
 @one_server

@@ -12,14 +12,14 @@ import pytest
 from checkout import Checkout
 from conftest import SQL_DIR
 
-from runner.errors import FileError, UsageError
+from runner.errors import FileError, SqlError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import seeds
 from runner.preflight import checks
 from runner.preflight.checks import lint, out_of_order
 from runner.preflight.checks import text as report
-from runner.preflight.checks.finding import Finding
+from runner.preflight.checks.finding import Finding, Findings
 from runner.preflight.scratch import ScratchServer, scratch_server
 
 SHOP = """
@@ -452,6 +452,35 @@ def test_files_after_a_failed_one_are_checked(scratch: ScratchServer, folder: Pa
     assert again == ["0002_one", "0003_two"]
 
 
+def test_many_files_are_checked_at_the_same_time_with_the_same_findings(
+    scratch: ScratchServer, folder: Path
+) -> None:
+    say = "do $$ begin raise notice 'hello, {}'; end $$;"
+    files = migrations(
+        folder,
+        _0002_again=f"create table public.again (id int); {say.format(2)}",
+        _0002_again__rollback="drop table public.again;",
+        _0003_stays=f"create table if not exists public.stays (id int); {say.format(3)}",
+        _0003_stays__rollback="select 1;",
+        _0004_rows="alter table public.shops add column if not exists a int not null;",
+        _0004_rows__rollback=f"alter table public.shops drop column if exists a; {say.format(4)}",
+        _0005_fails=f"{say.format(5)} select 1/0;",
+        _0006_more=say.format(6),
+    )
+    pair = ScratchServer(scratch.server, twin=ScratchServer(scratch.server))
+    one_by_one, ahead = Findings(), Findings()
+    for server, found in ((scratch, one_by_one), (pair, ahead)):
+        with pytest.raises(SqlError, match="division by zero"):
+            checks.check(server, files, found=found)
+    assert (ahead.failed, ahead.notes) == (one_by_one.failed, one_by_one.notes)
+    assert [note[-1] for note in ahead.notes if "hello" in note] == list("2345")
+    assert [one.checks for one in ahead.files] == [one.checks for one in one_by_one.files]
+    assert {one.check for one in ahead.failed} >= {"re-run", "rollback", "data"}
+    found = checks.check(pair, files[:4])
+    assert found.failed[: len(ahead.failed)] == ahead.failed
+    assert list(found.overall.values()) == [False, True]
+
+
 def test_squawk_violations_are_reported(folder: Path) -> None:
     """Not the timeouts, which the runner sets, nor what a file outside a transaction may do."""
     files = migrations(
@@ -527,8 +556,10 @@ def test_check_json_has_documented_keys(checkout: Checkout) -> None:
     assert (place["file"], place["line"]) == ("sql/0002_bad.sql", 2)
 
 
-def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout) -> None:
+@pytest.mark.parametrize("count", [3, checks.MANY])
+def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout, count: int) -> None:
     checkout.write(_0003_slow="do $$ begin perform pg_sleep(50); end $$;")
+    checkout.write(**{f"_{number:04}_more": "select 1;" for number in range(4, count + 1)})
     with checkout.start_runner("check", "--verbose") as process:
         assert process.stderr
         for line in process.stderr:

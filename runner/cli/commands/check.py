@@ -41,7 +41,6 @@ def run(context: Context) -> int:
     from runner.preflight import checks, lookup
     from runner.preflight.checks import out_of_order, text
     from runner.preflight.checks.finding import Findings
-    from runner.preflight.scratch import scratch_server
 
     settings, options = context.settings, context.options
     scripts = seeds.read(settings.seeds_dir, optional=True)
@@ -56,7 +55,7 @@ def run(context: Context) -> int:
         for file in files if only is None else files[: files.index(only) + 1]:
             executor.validate(file)
         scratch = stack.enter_context(
-            scratch_server(settings.embedded_version, context.report, checks.LIMITS, other=True)
+            checks.server(settings.embedded_version, files if only is None else (), context.report)
         )
         found = Findings()
         stack.callback(_show, context, found)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from typing import NamedTuple
 
 from runner.errors import Interrupted, RunnerError
 from runner.events import Event, Note, Report, Working, silent
@@ -16,21 +19,30 @@ from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.catalog_changes import Catalog
 from runner.preflight.checks import apply_paths, broken_code, lint
+from runner.preflight.checks.ahead import ahead
 from runner.preflight.checks.chain import Chain
 from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
 from runner.preflight.checks.trial import run_again
 from runner.preflight.diff import Difference
-from runner.preflight.scratch import ScratchServer, apply
+from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.queries import query
 
 # What a file may do on the scratch server: generated values must not fill a disk.
 LIMITS = {"statement_timeout": "60s", "temp_file_limit": "1GB"}
 
+MANY = 15  # files that are checked with two processors
 _RE_RUN, _ROLLBACK, _DATA, _LINT = CHECKS
 _CHANGES = ("delete", "merge", "update", "with")  # first words of what changes existing rows
 _DYNAMIC = re.compile(r"(?i)\bexecute\s(?!\s*(?:function|procedure)\b)")  # may name any table
 # A difference of another kind, such as of a type, may concern the rows of every table.
 _OF_ONE_TABLE = ("column", "constraint", "function", "index", "policy", "table", "trigger", "view")
+
+
+def server(
+    version: int, files: Collection[Migration], report: Report = silent
+) -> AbstractContextManager[ScratchServer]:
+    """Start the scratch server for these files; two for many, where the second saves time."""
+    return scratch_server(version, report, LIMITS, other=True, twin=len(files) >= MANY)
 
 
 def check(
@@ -54,97 +66,124 @@ def check(
     linted = lint.findings(needed if only is None else [only])
     unlinted = lint.not_tried()
 
-    def said(event: Event) -> None:
-        if isinstance(event, Note) and event.text not in found.notes:
-            found.notes.append(event.text)
-
-    with Chain(scratch, needed, said) as empty, Chain(scratch, needed) as filled:
-        checker = _Checker(empty, filled, seeds, found.notes)
-        for number in range(len(needed)) if only is None else [len(needed) - 1]:
+    numbers = range(len(needed)) if only is None else [len(needed) - 1]
+    said: list[str] = []
+    every: list[_Tried] = []
+    with ExitStack() as opened:
+        chain = opened.enter_context(Chain(scratch.twin or scratch, needed, partial(_note, said)))
+        filled = _Filled(opened.enter_context(Chain(scratch, needed)), seeds, found.notes)
+        alone = _Empty(chain, said).check(numbers, needed)
+        if scratch.twin:
+            alone = opened.enter_context(ahead(alone, len(numbers)))
+        for number in numbers:
             file = needed[number]
             report(Working(f"check {file.id}"))
+            try:
+                tried = next(alone)
+            except RunnerError:
+                _add_new(found.notes, said)
+                raise
+            _add_new(found.notes, tried.notes)
             started = time.monotonic()
-            failed = list(checker.check(number, file))
-            ms = round((time.monotonic() - started) * 1000, 1)
+            failed = [*tried.failed, *filled.check(number, file, tried)]
             failed += [finding for finding in linted if finding.file == file.id]
-            found.add_file(file.id, failed, {**checker.not_tried, **unlinted}, ms)
-        if only is None and checker.state:
-            _check_together(scratch, files, checker, found, report)
+            not_tried = {**tried.not_tried, **filled.not_tried, **unlinted}
+            found.add_file(file.id, failed, not_tried, round(tried.ms + _ms(started), 1))
+            every.append(tried)
+        if only is None and every:
+            _check_together(scratch, files, every, found, report)
     return found
+
+
+def _note(notes: list[str], event: Event) -> None:
+    if isinstance(event, Note):
+        notes.append(event.text)
+
+
+def _add_new(notes: list[str], more: Iterable[str]) -> None:
+    notes += [note for note in dict.fromkeys(more) if note not in notes]
+
+
+def _ms(started: float) -> float:
+    return (time.monotonic() - started) * 1000
 
 
 def _check_together(
     scratch: ScratchServer,
     files: Sequence[Migration],
-    checker: _Checker,
+    every: Sequence[_Tried],
     found: Findings,
     report: Report,
 ) -> None:
-    assert checker.state  # noqa: S101 - there is at least one file
-    first, note = checker.removed, ""
+    expected = every[-1].after
+    removing = (n for n, tried in enumerate(every) if broken_code.removes_names(tried.effects))
+    first, note = max(removing, default=0), ""
     if first:
         which = f"the {len(files) - first} from {files[first].id} on"
         note = f"{apply_paths.RE_RUN_OF_ALL}: {which}; it drops or renames what others make"
     report(Working(f"check: {apply_paths.RE_RUN_OF_ALL}"))
-    failed = apply_paths.rerun_all(scratch, files, first, checker.state)
+    failed = apply_paths.rerun_all(scratch, files, first, expected)
     found.add_overall(apply_paths.RE_RUN_OF_ALL, failed, note)
     report(Working(f"check: {apply_paths.PSQL}"))
-    found.add_overall(apply_paths.PSQL, apply_paths.apply_with_psql(scratch, files, checker.state))
+    found.add_overall(apply_paths.PSQL, apply_paths.apply_with_psql(scratch, files, expected))
 
 
-class _Checker:
-    """Check files in their order, each in an empty database and in one with rows."""
+class _Tried(NamedTuple):
+    """What one file did in an empty database."""
 
-    state: Catalog | None = None  # after the last file
-    removed = 0  # the number of the last file that drops or renames something, counted from 0
+    after: Catalog
+    effects: list[Difference]
+    failed: list[Finding]
+    not_tried: dict[str, str]  # why, by check
+    notes: list[str]
+    ms: float
 
-    def __init__(
-        self, empty: Chain, filled: Chain, seeds: Sequence[SqlFile], notes: list[str]
-    ) -> None:
-        self._empty = empty
-        self._filled = filled
-        self._seeds = seeds
-        self._notes = notes
-        self._have_rows: set[str] = set()  # tables
-        self.not_tried: dict[str, str] = {}  # of the last file: why, by check
 
-    def check(self, number: int, file: Migration) -> Iterator[Finding]:
-        """Apply a file to databases that have all files before it, and yield what failed."""
-        self.not_tried = {}
-        self._empty.before(number)
-        before = self.state or self._empty.catalog()
-        migrator = self._empty.before(number + 1)
-        after = self.state = self._empty.catalog()
-        if failed := list(_check_again(_RE_RUN, self._empty, file)):
-            yield from failed
-            if not file.header.transactional:
-                self._empty.spoiled()
-                migrator = self._empty.before(number + 1)
-        if failed := list(self._check_rollback(migrator, file, before, after)):
-            yield from failed
-            self._empty.spoiled()
-        effects = before.difference(after)
-        if broken_code.removes_names(effects):
-            self.removed = number
-        if failed := list(self._check_existing_data(number, file, effects, after)):
-            yield from failed
-            self._filled.spoiled()
-        self._forget(effects)
+class _Empty:
+    """Check files in their order, in an empty database: apply, run again, roll back."""
+
+    def __init__(self, chain: Chain, said: list[str]) -> None:
+        self._chain = chain
+        self._said = said  # by the chain, since the last file
+
+    def check(self, numbers: Iterable[int], files: Sequence[Migration]) -> Iterator[_Tried]:
+        """Yield the result of each file; raise if one cannot be applied."""
+        before: Catalog | None = None  # that is, the files before the next one
+        for number in numbers:
+            self._said.clear()
+            started = time.monotonic()
+            self._chain.before(number)
+            before = before or self._chain.catalog()
+            tried = self._check(number, files[number], before)
+            yield tried._replace(notes=[*self._said], ms=_ms(started))
+            before = tried.after
+
+    def _check(self, number: int, file: Migration, before: Catalog) -> _Tried:
+        migrator = self._chain.before(number + 1)
+        after = self._chain.catalog()
+        failed = list(_check_again(_RE_RUN, self._chain, file))
+        if failed and not file.header.transactional:
+            self._chain.spoiled()
+            migrator = self._chain.before(number + 1)
+        not_tried = {}
+        if file.header.irreversible:
+            not_tried[_ROLLBACK] = f"irreversible: {file.header.irreversible}"
+        elif not_rolled_back := list(self._check_rollback(migrator, file, before, after)):
+            failed += not_rolled_back
+            self._chain.spoiled()
+        return _Tried(after, before.difference(after), failed, not_tried, [], 0.0)
 
     def _check_rollback(
         self, migrator: Migrator, file: Migration, before: Catalog, after: Catalog
     ) -> Iterator[Finding]:
         """Roll an applied file back and apply it again; compare the schema with both."""
-        if file.header.irreversible:
-            self.not_tried[_ROLLBACK] = f"irreversible: {file.header.irreversible}"
-            return
         try:
             with migrator.lock():
                 migrator.roll_back([file])
         except RunnerError as error:
             yield failure(_ROLLBACK, file, "cannot be rolled back", error)
             return
-        left = self._empty.catalog().difference(before)
+        left = self._chain.catalog().difference(before)
         if left:
             details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
             yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
@@ -154,24 +193,43 @@ class _Checker:
         except RunnerError as error:
             yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
             return
-        found = after.difference(self._empty.catalog())
+        found = after.difference(self._chain.catalog())
         if found:
             details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
             summary = "produces a different schema after its rollback"
             yield Finding(_ROLLBACK, file.id, summary, details)
 
-    def _check_existing_data(
+
+class _Filled:
+    """Check files in their order, in a database with rows."""
+
+    def __init__(self, chain: Chain, seeds: Sequence[SqlFile], notes: list[str]) -> None:
+        self._chain = chain
+        self._seeds = seeds
+        self._notes = notes
+        self._have_rows: set[str] = set()  # tables
+        self.not_tried: dict[str, str] = {}  # of the last file: why, by check
+
+    def check(self, number: int, file: Migration, tried: _Tried) -> list[Finding]:
+        """Apply a file while every table has rows; return what failed."""
+        self.not_tried = {}
+        if failed := list(self._check(number, file, tried.effects, tried.after)):
+            self._chain.spoiled()
+        self._forget(tried.effects)
+        return failed
+
+    def _check(
         self, number: int, file: Migration, effects: Sequence[Difference], after: Catalog
     ) -> Iterator[Finding]:
         """Apply a file while every table has rows, then again without its record."""
-        if self._filled.is_new:
+        if self._chain.is_new:
             self._have_rows = set()
-        migrator = self._filled.before(number)
+        migrator = self._chain.before(number)
         self._fill(migrator.connection, file)
         removes = broken_code.removes_names(effects)
         broken = broken_code.failing(migrator.connection) if removes else set()
         try:
-            self._filled.before(number + 1)
+            self._chain.before(number + 1)
         except RunnerError as error:
             yield failure(_DATA, file, "fails if tables contain rows", error)
             return
@@ -179,13 +237,13 @@ class _Checker:
             summary = "breaks code that uses what it renames or drops"
             yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
         self._note_row_security(migrator.connection, file)
-        found = after.difference(self._filled.catalog())
+        found = after.difference(self._chain.catalog())
         if found:
             details = tuple(d.as_drift("without rows", "with rows") for d in found)
             summary = "produces a different schema if tables contain rows"
             yield Finding(_DATA, file.id, summary, details)
         else:
-            yield from _check_again(_DATA, self._filled, file)
+            yield from _check_again(_DATA, self._chain, file)
 
     def _fill(self, connection: Connection, file: Migration) -> None:
         """Insert rows into tables that have none, or changed; note those that stay empty."""

@@ -21,6 +21,11 @@ from runner.preflight.sample_rows.scope import DEFAULT, Row, Scope
 from runner.preflight.sample_rows.shapes import Key, Table
 from runner.queries import query
 
+# The catalog of a new database has no statistics, by which to find a good plan takes long.
+_BEGIN = (
+    "set constraints all immediate; set local enable_seqscan = off;"
+    " set local enable_hashjoin = off; set local enable_mergejoin = off"
+)
 _MAX_INSERTS = 60  # per table, in addition to the wanted rows
 _RETRIES = 8  # of one value, and of one row whose keys are taken
 _MAX_COMBINATIONS = 5_000  # examined to find a free key
@@ -47,8 +52,7 @@ def fill(
     its result has the reason.
     """
     with connection.transaction():
-        connection.execute("set constraints all immediate")
-        connection.execute(query("preflight/sample_rows/holds"))
+        connection.execute(f"{_BEGIN}; {query('preflight/sample_rows/holds')}".encode())
         order = shapes.in_order(shapes.read(connection, except_=except_))
         results = [_fill_table(connection, table, wanted) for table in order]
         for number, table in enumerate(order):  # references to tables that were filled later
