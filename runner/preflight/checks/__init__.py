@@ -53,9 +53,12 @@ def check(
     needed = files if only is None else files[: files.index(only) + 1]
     linted = lint.findings(needed if only is None else [only])
     unlinted = lint.not_tried()
+    others = tuple(f"{file}:" for file in needed if only not in (None, file))
 
     def said(event: Event) -> None:
-        if isinstance(event, Note) and event.text not in found.notes:
+        if not isinstance(event, Note) or event.text.startswith(others):
+            return
+        if event.text not in found.notes:
             found.notes.append(event.text)
 
     with Chain(scratch, needed, said) as empty, Chain(scratch, needed) as filled:
