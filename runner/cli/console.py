@@ -59,8 +59,7 @@ class Console:
                 self.say(f"  {_PARTICIPLES[event.operation]:<11}  {event.id:<44} {time}")
         elif isinstance(event, Note):
             self.notes.append(masked(event.text))
-            if not self.quiet:
-                self._err(self.paint(masked(event.text), "yellow", sys.stderr))
+            self.note(self.paint(masked(event.text), "yellow", sys.stderr))
         elif event.text != self._last_working and not (self.json or self.quiet):  # Working
             self._last_working = event.text
             self._work(_shown(masked(event.text)))

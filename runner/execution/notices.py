@@ -36,9 +36,10 @@ class Messages:
     As a context manager, it says so at the end.
     """
 
-    def __init__(self, report: Report, script: SqlFile) -> None:
+    def __init__(self, report: Report, script: SqlFile, name: str = "") -> None:
         self._report = report
         self._script = script
+        self._name = name or str(script)  # of what runs, which may be several files
         self._count = 0
 
     def __enter__(self) -> Messages:
@@ -50,8 +51,7 @@ class Messages:
     def rest(self) -> None:
         more, self._count = self._count - _MOST, 0
         if more > 0:
-            what = "message" if more == 1 else "messages"
-            self._report(Note(f"{self._script}: … and {more:,} more {what}"))
+            self._report(Note(f"{self._name}: … and {more:,} more message{'s' * (more > 1)}"))
 
     def about(self, of: Sequence[Statement], before: int = 0, sent_from: int = 0) -> OnNotice:
         """Return what reports messages about statements of the file, sent after `before` others.
@@ -73,7 +73,7 @@ class Messages:
             numbers = (done - before, done - before + 1)
             now, after = (of[n] if 0 <= n < len(of) else None for n in numbers)
             raised = after if _is_ahead(connection) and not _may_raise(now, diag) else now
-            place = Place(str(script))
+            place = Place(self._name)
             if raised or diag.statement_position:
                 at = offset(diag, script, raised, sent_from)
                 place = statements.place(script.text, at, str(script))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +29,7 @@ from runner.schema import fingerprint, snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to (.+)")  # the trait of a fact in schema/queries/catalog.sql
 _KIND = re.compile(r"(?s)((?:create|alter|comment on) \w+|\w+) .*")
+_NO_SUCH_ROLE = "42704"
 _SHOWN = 40  # lines of what is left to do
 
 
@@ -58,13 +59,22 @@ def heal(
     made = order.parts(order.joined(filter(None, fixes)))[0]
     made.sort(key=lambda statement: " owner to " in statement)  # who gave it away may grant no more
     done: list[str] = []
-    refused: list[str] = []
+    refused: dict[str, str] = {}  # statements, as they are listed
+    later: list[str] = []  # need a role that could not be made
     for statement in [*lost, *made]:
-        problem = _execute(connection, statement)
-        (refused if problem else done).append(f"{statement}{problem}")
+        error = _execute(connection, statement)
+        if error is None:
+            done.append(statement)
+        elif error.sqlstate == _NO_SUCH_ROLE and statement in made:
+            later.append(statement)
+        else:
+            refused[statement] = f"{statement}  -- {error.diag.message_primary}"
     left = foreign.separate_foreign(tables, snapshot.take(connection), there)[0] if done else differ
-    if refused or left:
-        raise _unfinished([*([note] if note else []), *refused], left, done)
+    known = {*refused, *later}
+    left = [d for d in left if not _is_made_by(known, d)]
+    if known or left:
+        listed = [*filter(None, [note]), *refused.values()]
+        raise _unfinished(listed, len(later), left, done)
     with connection.transaction():  # what `status` compares with, on this version of the server
         connection.execute(fingerprint.store_sql().encode())
     kinds = Counter(_KIND.sub(r"\1", statement) for statement in done)
@@ -84,8 +94,14 @@ def _is_lost(d: Difference) -> bool:
     return d.kind == "policy" and d.is_whole and d.before is None
 
 
-def _execute(connection: Connection, statement: str) -> str:
-    """Run a statement; return the reason if PostgreSQL refuses it, as a comment."""
+def _is_made_by(statements: Collection[str], d: Difference) -> bool:
+    """Return whether the statements that fix a difference are among these."""
+    fix = order.parts(d.fix or drift.statement(d))[0]
+    return bool(fix) and set(fix) <= set(statements)
+
+
+def _execute(connection: Connection, statement: str) -> psycopg.Error | None:
+    """Run a statement; return the error if PostgreSQL refuses it."""
     try:
         with connection.transaction():
             connection.execute(f"{snapshot.PIN}; set local lock_timeout = '2s'".encode())
@@ -93,15 +109,19 @@ def _execute(connection: Connection, statement: str) -> str:
     except psycopg.Error as error:
         if connection.closed:
             raise
-        return f"  -- {error.diag.message_primary}"
-    return ""
+        return error
+    return None
 
 
-def _unfinished(refused: list[str], left: Sequence[Difference], done: list[str]) -> PlanError:
+def _unfinished(
+    refused: list[str], later: int, left: Sequence[Difference], done: list[str]
+) -> PlanError:
     lines = [f"  {d.as_drift()}" for d in left]
     lines[_SHOWN:] = [f"  … and {len(lines) - _SHOWN} more"] if lines[_SHOWN:] else []
     if refused:
         lines += ["PostgreSQL refused these. Run them as a role that may:", *refused]
+    if later:
+        lines += [f"Then again, for {later} more: python -m runner apply --restored"]
     fixes = "For the statements that fix each: python -m runner verify --only drift"
     return PlanError(
         "The database is not what its files make, beyond what was made now",

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from psycopg import pq, sql
+from psycopg import sql
 
 from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
 from runner.events import Done, Working
 from runner.execution import transactional
+from runner.execution.notices import Messages
 from runner.execution.sql_errors import own_sql_error
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
@@ -107,15 +108,15 @@ def _load_all(
                 loaded.append(run_state.with_notes(done))
         connection.execute(transactional.RESET_SESSION.encode())
         counts = list(_counts(connection, tables, before))
-        _, error = transactional.send(connection, "commit")
+        with Messages(migrator.report, scripts[-1], "the seeds, at their commit") as messages:
+            _, error = transactional.send(connection, "commit", on_notice=messages.about(()))
         if error:
             raise own_sql_error(error, "at the commit of the seeds", state=NO_CHANGES)
     except RunnerError as error:
         run_state.failed(loaded[-1], error)
         raise
     finally:
-        status = connection.info.transaction_status
-        if not connection.closed and status != pq.TransactionStatus.IDLE:
+        if not connection.closed and connection.info.transaction_status:  # 0 is idle
             transactional.send(connection, "rollback")
     for done in loaded:
         run_state.committed(done)

@@ -11,6 +11,7 @@ from runner.preflight.fix import OPEN
 from runner.schema.snapshot import Fact, Snapshot
 
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql
+_ROLE_MAY = re.compile(r"(superuser|bypassrls|createrole|replication)$|member of ")
 _POLICY = ("as", "for", "to", "using", "with check")
 _WIDER, _MAYBE = "widens access", "may widen access"
 
@@ -70,7 +71,8 @@ def _gives_access(fact: Fact) -> bool:
     """Whether a fact of a new object gives access that PUBLIC does not have by default."""
     by_default = fact.kind in OPEN and fact.trait.endswith(" to public")
     is_privilege = _PRIVILEGE.fullmatch(fact.trait) is not None
-    return fact.kind == "policy" or (is_privilege and not by_default)
+    is_role = fact.kind == "role" and _ROLE_MAY.match(fact.trait) is not None
+    return fact.kind == "policy" or is_role or (is_privilege and not by_default)
 
 
 def _moved(fact: Fact, renamed: dict[str, str]) -> Fact:
@@ -83,7 +85,7 @@ def _moved(fact: Fact, renamed: dict[str, str]) -> Fact:
 
 def widening(d: Difference, before: Snapshot) -> str:
     """Return whether a change lets a role reach more than `before`, in words; "" if not."""
-    if _PRIVILEGE.fullmatch(d.trait):
+    if _PRIVILEGE.fullmatch(d.trait) or (d.kind == "role" and _ROLE_MAY.match(d.trait)):
         return _WIDER if d.before is None else ""
     facts = before.by_object.get((d.kind, d.name), {})
     if d.trait in ("row security", "force"):

@@ -28,7 +28,7 @@ from runner.preflight.diff import difference
 from runner.preflight.meaning import with_widening
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.queries import query
-from runner.schema.snapshot import Snapshot
+from runner.schema.snapshot import Fact, Snapshot
 from runner.settings import Timeouts
 
 # From the weakest: PostgreSQL's name, the name in its manual, and what the lock blocks.
@@ -48,8 +48,10 @@ _RANK = {name: rank for rank, (name, *_) in enumerate(_MODES)}
 _BLOCKS_WRITES = _RANK["ShareLock"]
 _SHOWN_FROM = _RANK["ShareUpdateExclusiveLock"]
 _QUERIES = ("delete", "insert", "merge", "select", "update", "with")
+_WRITES = ("delete", "insert", "merge", "update")  # statements that change no role
 _MAX_BLOCKING_MS = 300.0  # how long writes may be blocked only to attribute effects to statements
 _EARLIER_FILE_FAILED = "an earlier file failed"
+_Sides = tuple[Snapshot, Snapshot]  # before and after
 
 
 def tables(connection: Connection) -> dict[int, Table]:
@@ -140,6 +142,7 @@ class _Rehearser:
         self._changes = changes
         self._unread: list[Statement] = []  # statements whose changes are not read yet
         self._states = self._table_states()
+        self._roles = self._read_roles()
 
     def rehearse(self, file: Migration) -> Rehearsal:
         """Run one file statement by statement, inside the open transaction if it wants one."""
@@ -189,9 +192,27 @@ class _Rehearser:
     def _with_effects(self, step: Step) -> Step:
         unread, self._unread = self._unread, []
         changed = self._changes.since()
+        if any(not s.words or s.words[0] not in _WRITES for s in unread):
+            changed = self._with_roles(changed)
         if changed is None:
             return step  # an insert, for example
         return _with_differences(step, changed, unread)
+
+    def _with_roles(self, changed: _Sides | None) -> _Sides | None:
+        """Add the roles to what has changed, if some of them have."""
+        before, self._roles = self._roles, self._read_roles()
+        if before == self._roles:
+            return changed
+        empty = Snapshot((), self._connection.info.server_version // 10000)
+        old, new = changed or (empty, empty)
+        return (
+            replace(old, facts=tuple(sorted((*old.facts, *before)))),
+            replace(new, facts=tuple(sorted((*new.facts, *self._roles)))),
+        )
+
+    def _read_roles(self) -> list[Fact]:
+        rows = self._connection.execute(query("preflight/role_facts")).fetchall()
+        return sorted(Fact(k, n, t, v, None, None, None) for k, n, t, v in rows)
 
     def _table_states(self) -> dict[int, _TableState]:
         rows = self._connection.execute(
@@ -243,9 +264,7 @@ class _TableState:
     hides_rows: bool  # it may be written to, under row-level security
 
 
-def _with_differences(
-    step: Step, changed: tuple[Snapshot, Snapshot], statements: Sequence[Statement]
-) -> Step:
+def _with_differences(step: Step, changed: _Sides, statements: Sequence[Statement]) -> Step:
     code = "\n".join(one.text for one in statements)
     found = with_widening(difference(*changed), code, *changed)
     effects, widens = (tuple(one) for one in zip(*found, strict=True)) if found else ((), ())

@@ -75,7 +75,9 @@ def test_another_repository_uses_the_plugin_by_wheel(tmp_path: Path, installed: 
         create table public.notes (tenant int not null, body text not null);
         alter table public.notes enable row level security;
         create policy own on public.notes to plugin_member
-            using (tenant = current_setting('app.tenant', true)::int);
+            using (tenant = current_setting('app.known_tenant', true)::int);
+        create function public.before() returns void language sql as $$
+            select set_config('app.known_tenant', current_setting('app.tenant'), true) $$;
         grant select, insert on public.notes to plugin_member;
         do $$ begin
             execute format('revoke temporary on database %I from public', current_database());
@@ -91,6 +93,7 @@ def test_another_repository_uses_the_plugin_by_wheel(tmp_path: Path, installed: 
         column = "tenant"
         [identity]
         settings = { "app.tenant" = "{tenant}" }
+        pre_request = "public.before"
         [actors]
         member = "plugin_member"
         """,

@@ -121,6 +121,20 @@ def test_constraint_failure_at_commit_rolls_back_all_files(checkout: Checkout) -
     assert (line["id"], line["outcome"], line["sqlstate"]) == ("03_late", "failed", "23503")
 
 
+def test_messages_at_the_commit_of_the_seeds_are_shown(checkout: Checkout) -> None:
+    """A deferred trigger raises them, for rows of any file. With --json, in the document only."""
+    checkout.do(
+        "create function late() returns trigger language plpgsql as $$ begin"
+        " raise warning 'late %', new.id; return null; end $$;"
+        " create constraint trigger late after insert on people initially deferred"
+        " for each row execute function late()"
+    )
+    checkout.seed(_03_late="insert into people (id) values (7);")
+    result = checkout.runner("seed", "--json")
+    said = "the seeds, at their commit: WARNING: late 7"
+    assert (said in result.document["notes"], result.err) == (True, "")
+
+
 def test_non_transactional_seed_file_is_refused(checkout: Checkout) -> None:
     checkout.seed(_03_late="-- transactional: false\nselect 1;")
     error = failed(checkout)

@@ -324,6 +324,9 @@ def test_what_a_file_raises_is_shown_once_and_fails_no_check(
     assert [one for one in found.failed if "squawk" not in one.summary] == []
     name = folder / "0002_says.sql"
     assert found.notes == [f"{name}:2: INFO: one", f"{name}:2: WARNING: two"]
+    files = migrations(folder, _0003_asks="do $$ begin raise info 'three'; end $$;")
+    found = checks.check(scratch, files, only=files[-1])
+    assert found.notes == [f"{folder / '0003_asks.sql'}:2: INFO: three"]  # nothing of the others
 
 
 def test_file_that_behaves_differently_under_psql_is_found(

@@ -322,6 +322,25 @@ def test_effects_of_each_statement_are_reported(rehearse: Rehearse) -> None:
     assert [e.as_effect() for e in step.effects] == ["drops table public.t, with 1 column"]
 
 
+def test_roles_of_the_server_are_effects_too(rehearse: Rehearse) -> None:
+    """Those made in a DO block, that no file of a database contains, and their attributes."""
+    [file] = rehearse("""
+        do $$ begin
+            if to_regrole('rehearsed') is null then create role rehearsed bypassrls; end if;
+        end $$;
+        alter role rehearsed login connection limit 3;
+        grant rehearsed to pg_monitor;
+        drop role rehearsed;
+    """)
+    steps = rehearsal_text.as_json(file, on_copy=False)["statements"]
+    made, changed, granted, dropped = (step["effects"] for step in steps)
+    assert made == ["creates role rehearsed", "role rehearsed: adds bypassrls"]
+    assert changed == ["role rehearsed: adds connection limit 3", "role rehearsed: adds login"]
+    assert granted == ["role pg_monitor: adds member of rehearsed"]
+    assert dropped == ["role pg_monitor: removes member of rehearsed", "drops role rehearsed"]
+    assert [step["widens"] for step in steps] == [made[1:], [], granted, []]
+
+
 def test_statement_that_does_not_change_the_catalog_is_not_followed_by_a_snapshot(
     rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
+from argparse import Namespace
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from conftest import SQL_DIR, Database, one_server
+
+from runner import settings
+from runner.isolation.verdict import Check, Verdict
+from runner.studio.actions import Actions, Result, isolation_page
+from runner.studio.web import render
 
 from .conftest import MAREN, WILMA, RunningStudio
 
@@ -155,3 +162,14 @@ def test_history_without_records_lists_files(
     assert studio.get("as/owner/diagram/public.svg").status == 404
     studio.request("POST", f"/{studio.token}/as/owner/isolation")
     assert "could not be run" in studio.get("as/owner/isolation").text
+
+
+def test_check_that_was_not_tried_is_neither_passed_nor_failed() -> None:
+    found = [Check("attack", f"{n}", "", "", "said", p) for n, p in enumerate((True, None, False))]
+    for checks, counted in ((found[:2], "none failed, 1 not tried"), (found, "1 failed, 1 not tr")):
+        proof = Result(datetime.now(UTC), 1.0, Verdict(checks=tuple(checks), facts={"role": "r"}))
+        template = render._templates().get_template("isolation.html")
+        given = {**isolation_page(Actions(settings.load(), proof)), "frame": Namespace(live=False)}
+        page = "".join(template.blocks["main"](template.new_context(given)))
+        assert f"<summary>{len(checks)} attacks, {counted}" in page
+        assert '<span class="note">–</span> <code>1</code>' in page

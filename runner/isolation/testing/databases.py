@@ -71,6 +71,8 @@ class Database:
     ) -> Iterator[Connection]:
         """Yield a connection in a transaction, committed at the end, as a request of this user.
 
+        The function before each request that isolation.toml names is called, if the role may.
+
         Args:
             user: the id of a user, as the identity in isolation.toml needs it.
             role: a database role; by default that of the members.
@@ -90,8 +92,12 @@ class Database:
             psycopg.connect(self.url, autocommit=True, prepare_threshold=None) as connection,
             connection.transaction(),
         ):
+            asked = {"function": isolation.pre_request, "roles": [role]}
+            request = connection.execute(query("isolation/pre_request"), asked).fetchone()
             for name, value in given.items():
                 connection.execute("select set_config(%s, %s, true)", [name, value])
+            if request:
+                connection.execute(request[1].encode())
             yield connection
 
     @property

@@ -65,12 +65,15 @@ def check(
     needed = files if only is None else files[: files.index(only) + 1]
     linted = lint.findings(needed if only is None else [only])
     unlinted = lint.not_tried()
+    others = tuple(f"{file}:" for file in needed if only not in (None, file))
 
     numbers = range(len(needed)) if only is None else [len(needed) - 1]
     said: list[str] = []
     every: list[_Tried] = []
     with ExitStack() as opened:
-        chain = opened.enter_context(Chain(scratch.twin or scratch, needed, partial(_note, said)))
+        chain = opened.enter_context(
+            Chain(scratch.twin or scratch, needed, partial(_note, said, others))
+        )
         filled = _Filled(opened.enter_context(Chain(scratch, needed)), seeds, found.notes)
         alone = _Empty(chain, said).check(numbers, needed)
         if scratch.twin:
@@ -95,8 +98,8 @@ def check(
     return found
 
 
-def _note(notes: list[str], event: Event) -> None:
-    if isinstance(event, Note):
+def _note(notes: list[str], others: tuple[str, ...], event: Event) -> None:
+    if isinstance(event, Note) and not event.text.startswith(others):  # files before `only`
         notes.append(event.text)
 
 
