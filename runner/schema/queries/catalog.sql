@@ -545,6 +545,10 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value, make)
     where not s.is_platforms
     union all
+    -- Each new database has it.
+    select 'extension', 'plpgsql', null, 'state', 'dropped', null, 'create extension plpgsql'
+    where not exists (select from pg_extension as e where e.extname = 'plpgsql')
+    union all
     select
         'type', t.name, null, fact.trait, fact.value, fact.make,
         case when fact.trait = '' then 'drop type ' || t.name end
