@@ -38,7 +38,7 @@ NO_CHANGES = "No changes were made."
 _PASSWORD = re.compile(
     r"""
     (?P<before> \b [a-z][\w+.-]* :/{1,3} [^\s/@:]* : ) (?!password@) \S* (?=@)
-    | (?P<word> password \s* = \s* ) (?: '[^']*' | [^\s&'"]+ )
+    | (?P<word>pass(?:word|wd|phrase)["']?\s*(?:=>|:?=|:(?!:))\s*)(?:E?'+[^']*'*|"[^"]*"|[^\s&'"]+)
     | (?P<sql> password \s+ E? ) '[^']*+'?
     """,
     re.IGNORECASE | re.VERBOSE,

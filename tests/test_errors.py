@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from runner import errors
-from runner.errors import FileError, Place, RunnerError, SqlError
+from runner.errors import FileError, Place, RunnerError, SqlError, masked
 
 KINDS: list[type[RunnerError]] = [RunnerError, *RunnerError.__subclasses__()]
 
@@ -35,5 +35,13 @@ def test_error_masks_passwords_in_every_field() -> None:
     for part in (error.message, error.hint, error.detail, error.server_hint, error.context):
         assert part == "alter role r password *** to postgres://u:***@h/db as password=***"
     assert "Sw0rdf1sh" not in str(error) + repr(error)
-    for harmless in ("a password for u@h", "postgresql://user:password@host/db", "http://h:1/a"):
+    for shown in ("password: x", "'passwd' => 'x y'", '"password": "x"', "password = ''x y''"):
+        assert "x" not in masked(shown), shown
+    for harmless in (
+        "password::text",
+        "Enter password:",
+        "a password for u@h",
+        "postgresql://user:password@host/db",
+        "http://h:1/a",
+    ):
         assert FileError(harmless).message == harmless

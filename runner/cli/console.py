@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -94,8 +94,9 @@ class Console:
             ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
             import json  # noqa: PLC0415 - only with --json
 
-            content = _plain({"schema_version": SCHEMA_VERSION, "command": command, **content})
-            put(json.dumps(content, ensure_ascii=ascii_only, indent=2), sys.stdout)
+            content = {"schema_version": SCHEMA_VERSION, "command": command, **content}
+            text = json.dumps(_plain(content, self._as_typed), ensure_ascii=ascii_only, indent=2)
+            put(text, sys.stdout)
 
     def error(self, error: RunnerError, command: str) -> None:
         self.failure(error)
@@ -230,16 +231,16 @@ def _described(error: RunnerError) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """Return a value in JSON's types: records become objects, times ISO 8601 text."""
+def _plain(value: Any, shown: Callable[[str], str]) -> Any:
+    """Return a value in JSON's types: records become objects, times ISO 8601, `shown` text."""
     if fields := getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", None):
         value = {name: getattr(value, name) for name in fields}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, shown) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
+        return [_plain(item, shown) for item in value]
+    if isinstance(value, Path | str):
+        return shown(str(value))
     if hasattr(value, "isoformat"):
         return value.isoformat().replace("+00:00", "Z")
     return value

@@ -109,7 +109,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     for name, value in vars(options).items():
         if value in ("", [""]) and name not in _MAY_BE_EMPTY:
-            flag = f"--{name.replace('_', '-')}"
+            flag = f"--{'with' if name == 'sources' else name.replace('_', '-')}"
             raise UsageError(f"{flag} is empty", hint="Is a variable in it not set?")
     return settings.load(
         direct=options.command not in ("psql", "url"),  # these are for the application

@@ -64,6 +64,7 @@ def next_name(folder: Path, words: str, now: datetime | None = None) -> str:
             hint="Say what it does: new add_teams_to_projects",
         )
     names = sorted(path.name for path in folder.glob("*.sql")) if folder.is_dir() else []
+    names.sort(key=lambda name: name.endswith(".rollback.sql"))  # it is no migration
     if same := next((name for name in names if _words(name) == slug), None):
         raise UsageError(
             f"{folder / same} has this name already",

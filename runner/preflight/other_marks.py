@@ -25,6 +25,11 @@ _MARK = re.compile(
     ) [ \t]*""",
 )
 _OUTSIDE = ("disable-tx", "no transaction", "no-transaction", "notransaction", "transaction:false")
+_UP_REQUIRED = {  # by the tool, which would refuse the file
+    "goose": "-- +goose Up",
+    "sql_migrate": "-- +migrate Up",
+    "dbmate": "-- migrate:up",
+}
 _LINE_END = re.compile(r"\r\n?|\n|\Z")
 _STATEMENT_END = re.compile(r"\s*;?[ \t]*(?:\r\n?|\n)?")
 _HEAD = re.compile(r"(?:[ \t]*(?:--[^\r\n]*)?(?:\r\n?|\n))*")  # blank lines and comments
@@ -48,7 +53,7 @@ def parts(text: str) -> Parts:
     """Return the parts of a file whose name has no direction."""
     pieces: dict[str, list[str]] = {"up": [], "down": []}
     outside: set[str] = set()
-    now, tool, problem, position, is_open = "up", "", "", 0, False
+    now, tool, problem, position, is_open, has_up = "up", "", "", 0, False, False
     for begin, end, mark in _lines(text, _MARK):
         kind = str(mark.lastgroup)
         of = "tern" if kind == "option" else kind
@@ -65,8 +70,11 @@ def parts(text: str) -> Parts:
             break
         is_open = word == "statementbegin" or (is_open and word != "statementend")
         now = word if word in pieces else now
+        has_up |= word == "up"
         if any(option in said for option in _OUTSIDE):
             outside |= {word} if word in pieces else {*pieces}
+    if tool in _UP_REQUIRED and not has_up:
+        problem = f"has no mark of what applies it: {_UP_REQUIRED[tool]}"
     if is_open:
         problem = "has a StatementBegin without StatementEnd"
     pieces[now].append(text[position:])

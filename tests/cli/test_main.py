@@ -121,6 +121,7 @@ def test_command_help_has_an_example_and_exit_codes(
         (["rollback", "2"], "python -m runner rollback --steps 2"),
         (["status", "0004"], "unrecognized arguments: 0004\n"),
         (["apply", "--too", "1"], "-m runner apply --help"),
+        (["status", "--with", ""], "--with is empty"),
         (["new"], "python -m runner new --help"),
         (["apply", "--lock-wait", "soon"], "--help"),
         (["rollback", "--steps", "1", "--all"], "--help"),
@@ -149,6 +150,11 @@ def test_global_flags_work_before_and_after_the_command(checkout: Checkout) -> N
     flags.remove("--json")
     assert f"run {given} apply" in checkout.runner("status", *flags).out
     assert f"To apply: {given} apply; as" in checkout.runner("plan", *flags).out
+    assert checkout.runner("apply", *flags).code == 0
+    checkout.file("other/0001_z.sql", "select 2;")
+    assert f"{given} apply --accept-edit" in str(
+        checkout.runner("apply", *flags, "--json").document
+    )
     shown = checkout.runner("new", "x", "--sql-dir", "o p").err
     assert "Edit them, then: python -m runner --sql-dir 'o p' check --file 0001_x" in shown
     assert "secret" not in checkout.runner("status", "-d", "postgresql://u:secret@/x?host=/n").err
@@ -352,7 +358,6 @@ def test_apply_with_nothing_to_do_imports_no_execution_module(checkout: Checkout
             "postgres.embedded",
             "migrate.executor",
             "execution.transactional",
-            "schema.snapshot",
             "migrate.seeds",
             "preflight",
             "isolation",

@@ -114,6 +114,7 @@ def test_a_restored_database_becomes_what_its_files_make(shop: Shop) -> None:
     checkout = shop.checkout
     plain, without_privileges = shop.dumps
     url = checkout.environ["DATABASE_URL"] = shop.restore(plain)
+    assert "what it lost: python -m runner apply --restored" in checkout.runner("apply").err
     shop.do("shop", "update yoyo._yoyo_log set fingerprint = '3:15:0'")
     status = checkout.runner("status", "--json").document
     assert "another major version of PostgreSQL" in status["notes"][0]

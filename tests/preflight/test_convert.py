@@ -112,6 +112,8 @@ def test_files_of_another_tool_become_files_here(tool: str, tmp_path: Path) -> N
         ("1_b.sql", "create table b ();", "it has the number of 1_a.sql"),
         ("2_b.SQL", "create table b ();", "it does not have the name of a migration"),
         ("2_b.sql", "-- +goose Up\n-- +goose StatementBegin\nselect 1;\n", "without StatementEnd"),
+        ("2_b.sql", "select 1;\n-- +goose Down\nselect 2;\n", "of what applies it: -- +goose Up"),
+        ("2_b.sql", "select 1;\n-- migrate:down\nselect 2;\n", "applies it: -- migrate:up"),
         ("2_b.sql", "create table b ();\n-- down\ndrop table b;\n", "it would not run here"),
         ("2_b.sql", "-- +goose Up\n-- +goose Down\ndrop table b;\n", "it has no statements"),
         ("2_b.sql", "create table b (); commit;", "it would not run here: 0002_b.sql"),
@@ -272,5 +274,6 @@ def test_what_the_tool_has_applied_is_recorded(tmp_path: Path, empty_database: D
         conn.execute("create table b (b int)")
         done = checkout.runner("import", "theirs")
         assert (done.code, "recorded as applied: up to 0002_b" in done.out) == (0, True), done.err
+        assert "Review them, then: python -m runner check" in done.err
     assert "applied  0002_b" in (shown := checkout.runner("status").out)
     assert "pending  0003_c" in shown

@@ -430,6 +430,7 @@ def test_kinds_that_are_rare_are_compared_trait_by_trait(conn: Connection[TupleR
         ("comment on statistics pairing is 'x'", "statistics rare.pairing: comment “x” here"),
         ("comment on server far is 'x'", "server far: comment “x” here"),
         ("comment on operator === (int, int) is 'x'", "comment “x” here"),
+        ("drop extension plpgsql cascade", "extension plpgsql: state dropped here"),
         ("comment on publication p is 'x'", "publication p: comment “x” here"),
         ("comment on operator class pairs using btree is 'x'", "comment “x” here"),
         ("alter user mapping for public server far options (set name 'z')", "far: remote name=z"),

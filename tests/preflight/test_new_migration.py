@@ -38,8 +38,9 @@ def test_new_migration_is_named_as_the_newest_is(
     assert next_name(tmp_path / "none", "x") == "0001_x"
     for name in (*names, "0003_other_teams", "20261127_09_ab3xz-new-teams"):
         (tmp_path / f"{name}.sql").touch()
+        (tmp_path / f"{name}.rollback.sql").touch()
     for same in ("Other-Teams", "new teams"):
-        with pytest.raises(UsageError, match=r"[-_]teams.sql has this name already"):
+        with pytest.raises(UsageError, match=r"[-_]teams\.sql has this name already"):
             next_name(tmp_path, same, _NOW)
     assert next_name(tmp_path, "teams", _NOW)
     with pytest.raises(UsageError, match="contains no letters or digits"):

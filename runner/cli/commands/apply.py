@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runner.cli import arguments
 from runner.cli.context import Context
 from runner.errors import NO_CHANGES, RunnerError
+from runner.events import Note
 
 if TYPE_CHECKING:
     from runner.files.loader import Migration
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "apply --to 0004"
 EXIT_CODES = "3 another run has the lock, "
+_CHANGED = """python -m runner verify --only drift
+After a restore, to make what it lost: python -m runner apply --restored"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,15 +68,15 @@ def run(context: Context) -> int:
         except RunnerError as error:
             if changed:
                 kept = f"The records of {', '.join(changed)} were changed."
-                error.state = (
-                    f"{kept} {error.state.replace(NO_CHANGES, 'Nothing else was.')}".strip()
-                )
+                state = error.state.replace(NO_CHANGES, "Nothing else was.")
+                error.state = f"{kept} {state}".strip()
             raise
 
 
 def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) -> dict[str, Any]:
     """Apply what is pending, print a summary, and return its JSON keys."""
     from runner.migrate.plan import ADVICE, State, compare
+    from runner.schema import fingerprint
 
     out_of_order = getattr(context.options, "out_of_order", False)
     plan = compare(files, migrator.records())
@@ -92,6 +95,8 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
             migrator.apply(plan.pending(to=to, out_of_order=out_of_order))
             distribution.require(migrator.connection)
             plan = compare(files, migrator.records())
+    elif changed := fingerprint.changed_since(migrator.connection, context.report):
+        context.report(Note(f"{changed}: {_CHANGED}"))
     for state in (State.MISSING, State.COSMETIC):
         if entries := plan.of(state):
             context.console.note(f"{', '.join(e.id for e in entries)}: {ADVICE[state]}")
@@ -99,8 +104,7 @@ def apply_pending(context: Context, migrator: Migrator, files: list[Migration]) 
     applied = len(plan.applied()) - len(plan.of(State.PARTIAL))
     done = context.console.done
     count = len([one for one in done if one.operation == "apply"])
-    summary = f"nothing to apply: {applied} applied"
-    if count:
-        summary = f"{count} applied now, {applied} in total"
+    summary = f"{count} applied now, {applied} in total"
+    summary = summary if count else f"nothing to apply: {applied} applied"
     context.say(f"{summary}, {pending} pending{context.elapsed}")
     return {"done": done, "applied": applied, "pending": pending}

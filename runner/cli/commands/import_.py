@@ -40,5 +40,6 @@ def run(context: Context) -> int:
                     error.state = f"{done}; nothing was recorded."
                     raise
                 context.say(f"recorded as applied: up to {last}" if last else "none recorded")
+            context.console.note("Review them, then: python -m runner check")
     files = [{"from": m.sources, "to": list(m.files)} for m in migrations]
     return context.document(files=files, written=written, done=context.console.done)

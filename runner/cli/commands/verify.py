@@ -67,10 +67,7 @@ def run(context: Context) -> int:
         if environ.get("GITHUB_ACTIONS") == "true":
             context.say(*sarif.workflow_commands(verdict, found))
         context.say(console.paint(verdict.summary, "green" if verdict.proven else "red"))
-        return context.document(
-            DONE if verdict.proven else PROOF_FAILED,
-            **text.document(verdict),
-        )
+        return context.document(DONE if verdict.proven else PROOF_FAILED, **text.document(verdict))
 
 
 def _write(name: str, text: str) -> None:
@@ -147,10 +144,7 @@ def _self_test(context: Context) -> int:
     context.say("", *text.score_lines(score, console.paint, verbose=console.verbose))
     if score.survivors and not (settings.sql_dir / lock_file.FILE).exists():
         console.note(f"Many of them change the surface, which is not reviewed yet: {review.ACCEPT}")
-    return context.document(
-        DONE if score.passed else PROOF_FAILED,
-        **text.score_document(score),
-    )
+    return context.document(DONE if score.passed else PROOF_FAILED, **text.score_document(score))
 
 
 _ALONE = {"init": _init, "accept": _accept, "surface": _surface, "self_test": _self_test}

@@ -1038,6 +1038,10 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as fact (trait, value, make)
     where not s.is_platforms
     union all
+    -- Each new database has it.
+    select 'extension', 'plpgsql', null, 'state', 'dropped', null, 'create extension plpgsql'
+    where not exists (select from pg_extension as e where e.extname = 'plpgsql')
+    union all
     select
         'default privileges' || d.suffix, d.name, null, format('%s to %s', d.privilege, d.grantee), '',
         format(
