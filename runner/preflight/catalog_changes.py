@@ -52,7 +52,7 @@ _SETTINGS = {
 }
 # For the queries of few objects: a new catalog has no statistics that would tell.
 _BY_INDEX = dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_seqscan"), "off")
-_HASHED = {"enable_sort": "off"}
+_HASHED = {"enable_sort": "off"}  # all rows are grouped, in no order
 _DEALLOCATE_OTHERS = """
 do $$
 declare

@@ -18,7 +18,8 @@ import psycopg
 from psycopg import sql
 
 from runner import settings as environment
-from runner.errors import NO_CHANGES, DatabaseUnreachable, SqlError
+from runner import signals
+from runner.errors import NO_CHANGES, DatabaseUnreachable, RunnerError, SqlError
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
@@ -237,5 +238,9 @@ def version_like(here: Snapshot) -> int:
 
 def apply(migrator: Migrator, files: Sequence[Migration]) -> None:
     """Apply files to a scratch database, under its lock."""
-    with migrator.lock():
-        migrator.apply(files)
+    try:
+        with migrator.lock():
+            migrator.apply(files)
+    except RunnerError:
+        signals.resume()  # this run has ended, the command goes on
+        raise

@@ -562,6 +562,8 @@ def test_check_json_has_documented_keys(checkout: Checkout) -> None:
 @pytest.mark.parametrize("count", [3, checks.MANY])
 def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout, count: int) -> None:
     checkout.write(_0003_slow="do $$ begin perform pg_sleep(50); end $$;")
+    rollback = checkout.folder / "sql/0002_bad.rollback.sql"
+    rollback.write_text("select 1/0;", encoding="utf-8")  # a failed run ignores later signals
     checkout.write(**{f"_{number:04}_more": "select 1;" for number in range(4, count + 1)})
     with checkout.start_runner("check", "--verbose") as process:
         assert process.stderr
@@ -574,7 +576,7 @@ def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout, cou
     assert "error: Terminated by SIGTERM." in err
     assert [line.split()[:3] for line in out.splitlines()[1:3]] == [
         ["0001_shops", "✓", "✓"],
-        ["0002_bad", "✗", "✓"],
+        ["0002_bad", "✗", "✗"],
     ]
     assert "0003_slow" not in out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from runner import signals
 from runner.errors import Interrupted, Place, RunnerError
 from runner.files.loader import Migration
 
@@ -95,4 +96,5 @@ def failure(check: str, file: Migration, summary: str, error: RunnerError) -> Fi
     """Return the finding for a file whose check ended with an error; a signal ends the command."""
     if isinstance(error, Interrupted):
         raise error
+    signals.resume()  # the run that failed has ended, the command goes on
     return Finding(check, file.id, f"{summary}: {error.message}", (), error.place)

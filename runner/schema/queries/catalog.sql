@@ -8,6 +8,9 @@
 --   make         the statement that creates or sets it, where a single one is certain to
 --   unmake       the statement that removes it, where that loses no data
 --
+-- What lies between the comments `begin` and `end` is left out where only relations, functions and types
+-- are read again: preflight/catalog_changes.py.
+--
 -- Left out: objects of extensions and of a platform such as Supabase, and of the migration tables all
 -- but their privileges and what was added to them. What depends on the owner is reported relative to
 -- it: an owner only where it differs from the main one, FORCE only where it is not what the owner
