@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.files import loader
-from runner.preflight import diff, partitions
+from runner.preflight import diff, order, partitions
 from runner.preflight.diff import Difference
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
@@ -441,7 +441,7 @@ def test_kinds_that_are_rare_are_compared_trait_by_trait(conn: Connection[TupleR
             found = diff.difference(snapshot.take(conn), before)
             assert any(line in d.as_drift() for d in found), (change, found)
             if all(d.fix for d in found):
-                conn.execute("\n".join(d.fix for d in found).encode())
+                conn.execute(order.joined(d.fix for d in found).encode())
                 assert diff.difference(snapshot.take(conn), before) == []
     # As on Supabase: the deploying role owns the schema that the platform puts extensions into.
     conn.execute("drop schema extensions; drop extension vector; drop schema ext")
