@@ -92,7 +92,11 @@ def rank(statement: str) -> tuple[int, int]:
 
 def rank_of_fix(fix: str) -> tuple[int, int]:
     """Return the place of a fix among others: that of what it makes, else of its last statement."""
-    ranks = [rank(statement) for statement in parts(fix)[0]]
+    return _place(parts(fix)[0])
+
+
+def _place(of_fix: Iterable[str]) -> tuple[int, int]:
+    ranks = [rank(statement) for statement in of_fix]
     return min((found for found in ranks if found[0] == 1), default=ranks[-1] if ranks else (4, 0))
 
 
@@ -102,7 +106,7 @@ def joined(fixes: Iterable[str]) -> str:
     What one fix drops and creates again stays together.
     """
     split = [parts(fix) for fix in dict.fromkeys(fixes)]
-    in_order = sorted((found for found, _ in split if found), key=lambda found: rank(found[-1]))
+    in_order = sorted((found for found, _ in split if found), key=_place)
     notes = (note for _, of_fix in split for note in of_fix)
     return "\n".join(dict.fromkeys((*(s for found in in_order for s in found), *notes)))
 

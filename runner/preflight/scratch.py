@@ -232,7 +232,8 @@ def version_like(here: Snapshot) -> int:
 
     Only from 18 on an extension can be replaced; catalogs of different versions compare as equal.
     """
-    extensions = any(fact.kind == "extension" for fact in here.facts)
+    made = any(fact.kind == "extension" for fact in here.facts)
+    extensions = made or "extensions" in here.platform  # a schema for them alone
     return max(here.version, lacking.FOLDER_SETTING) if extensions else here.version
 
 

@@ -20,7 +20,7 @@ from runner.isolation.report.places import Place, Places
 from runner.isolation.surface import lock_file
 from runner.isolation.verdict import Breach, Verdict
 from runner.postgres.connection import Connection
-from runner.preflight.order import decided_by_owner, is_sql, joined, parts, rank
+from runner.preflight.order import decided_by_owner, is_sql, joined, parts, rank_of_fix
 from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
@@ -61,7 +61,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
         accept = breach.intended if not of else intended[id(of)]
         fix = _with_column_grants(fix, now, revoked)
         breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
-    return replace(verdict, breaches=tuple(sorted(breaches, key=_order)))
+    return replace(verdict, breaches=tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix))))
 
 
 def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:
@@ -117,9 +117,3 @@ def _shown(place: Place) -> str:
 
 def _unique(texts: Iterable[str]) -> str:
     return "\n".join(dict.fromkeys(filter(None, texts)))
-
-
-def _order(breach: Breach) -> tuple[int, int]:
-    """Return the place of a fix: that of its last statement; what has none comes last."""
-    statements, _ = parts(breach.fix)
-    return rank(statements[-1]) if statements else (9, 0)
