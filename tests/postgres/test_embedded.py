@@ -102,10 +102,19 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def _place() -> str:
+    """Return the folder for temporary files, where they are in memory, if all users can enter it.
+
+    It has to be short, too, or there is no room for the name of a socket.
+    """
+    place = tempfile.gettempdir()
+    return place if len(place) < 30 and os_user.server_user().can("-x", Path(place)) else "/tmp"  # noqa: S108
+
+
 @pytest.fixture
 def project() -> Iterator[Path]:
     """A project folder that every user can enter, so that root's data can stay in it."""
-    folder = Path(tempfile.mkdtemp(prefix="project-", dir="/tmp")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="project-", dir=_place())).resolve()
     folder.chmod(0o755)
     yield folder
     remove(folder)
@@ -119,7 +128,7 @@ def data_dir(project: Path) -> Path:
 @pytest.fixture(scope="module")
 def stored_data() -> Iterator[Path]:
     """Data folders that are created once and reused, because initdb is slow."""
-    folder = Path(tempfile.mkdtemp(prefix="stored-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="stored-", dir=_place()))
     folder.chmod(0o755)
     yield folder
     remove(folder)
