@@ -165,7 +165,7 @@ def run(project: Path, data_dir: Path, stored_data: Path) -> Iterator[Run]:
 @pytest.fixture
 def fallback_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for data and programs in locations that root's server user cannot access."""
-    folder = Path(tempfile.mkdtemp(prefix="fallback-", dir="/tmp")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="fallback-", dir=_place())).resolve()
     folder.chmod(0o755)
     monkeypatch.setattr(os_user, "FALLBACK_FOLDERS", (folder / "fallback",))
     yield folder / "fallback"
