@@ -108,7 +108,7 @@ def _place() -> str:
     It has to be short, too, or there is no room for the name of a socket.
     """
     place = tempfile.gettempdir()
-    return place if len(place) < 30 and os_user.server_user().can("-x", Path(place)) else "/tmp"  # noqa: S108
+    return place if len(place) < 36 and os_user.server_user().can("-x", Path(place)) else "/tmp"  # noqa: S108
 
 
 @pytest.fixture
@@ -1211,14 +1211,17 @@ def test_a_normal_user_can_start_use_and_stop_a_server() -> None:
     found = _python_of(user)
     if found is None:
         pytest.skip(f"{user.name} can run no Python that has the packages of the tests")
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(dir=_place()) as name:
         user.take_ownership(Path(name))
         done = user.run(
             *(found[0], "-m", "pytest", "-p", "no:cacheprovider", "-q"),
             *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
             *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
             *("-k", AS_A_NORMAL_USER, __file__),
-            environment={"PYTHONPATH": found[1], "PYTHONDONTWRITEBYTECODE": "1", "HOME": name},
+            environment={
+                **{"PYTHONPATH": found[1], "PYTHONDONTWRITEBYTECODE": "1"},
+                **{"HOME": name, "TMPDIR": name},
+            },
         )
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)
