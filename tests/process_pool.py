@@ -205,9 +205,8 @@ if __name__ == "__main__":
     if killed and sys.gettrace():
         sys.settrace(None)
         Path(counted.format(os.getpid())).write_text(str(len(lines)))
-    if not killed:  # as an interpreter does at its end: what was left open is a ResourceWarning
+    if not killed:
         atexit._run_exitfuncs()
-        gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(int(str(code or 0)))  # freeing all modules would take longer than most commands

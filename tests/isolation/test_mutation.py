@@ -244,14 +244,18 @@ def test_self_test_kills_a_sample_of_fifteen_kinds(monkeypatch: pytest.MonkeyPat
     assert Working in {type(event) for event in events}
 
 
+def write_another_schema(folder: Path, more: str = "") -> None:
+    """Write the schema with the tenant in a setting, and its isolation.toml."""
+    schemas = Path(__file__).parent / "schemas"
+    text = (schemas / "setting.sql").read_text(encoding="utf-8")
+    (folder / "0001_create_chain.sql").write_text(f"{text}\n{more}\n", encoding="utf-8")
+    shutil.copyfile(schemas / "setting.toml", folder / "isolation.toml")
+
+
 @one_server
 def test_the_mutants_of_another_schema_are_killed(server: Server, tmp_path: Path) -> None:
     """By the short file and the reviewed surface: one of each kind, and no change of nothing."""
-    for file, name in (
-        ("setting.sql", "0001_create_chain.sql"),
-        ("setting.toml", "isolation.toml"),
-    ):
-        shutil.copyfile(Path(__file__).parent / "schemas" / file, tmp_path / name)
+    write_another_schema(tmp_path)
     with server.database() as database, database.connect(autocommit=True) as conn:
         migrator = Migrator(conn)
         with migrator.lock():
@@ -264,10 +268,7 @@ def test_the_mutants_of_another_schema_are_killed(server: Server, tmp_path: Path
 
 
 def test_schema_with_breaches_is_not_mutated(tmp_path: Path) -> None:
-    shutil.copytree(SQL_DIR, tmp_path, dirs_exist_ok=True)
-    last = max(f for f in tmp_path.glob("*.sql") if not f.name.endswith(".rollback.sql"))
-    text = last.read_text(encoding="utf-8")
-    last.write_text(text + "\ndrop policy tenant_isolation on public.users;\n", encoding="utf-8")
+    write_another_schema(tmp_path, "alter policy own on chain.books using (true);")
     score = mutation.self_test(tmp_path, limit=1)
     assert score.breaches
     assert not score.trials

@@ -102,10 +102,19 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
+def _place() -> str:
+    """Return the folder for temporary files, where they are in memory, if all users can enter it.
+
+    It has to be short, too, or there is no room for the name of a socket.
+    """
+    place = tempfile.gettempdir()
+    return place if len(place) < 36 and os_user.server_user().can("-x", Path(place)) else "/tmp"  # noqa: S108
+
+
 @pytest.fixture
 def project() -> Iterator[Path]:
     """A project folder that every user can enter, so that root's data can stay in it."""
-    folder = Path(tempfile.mkdtemp(prefix="project-", dir="/tmp")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="project-", dir=_place())).resolve()
     folder.chmod(0o755)
     yield folder
     remove(folder)
@@ -119,7 +128,7 @@ def data_dir(project: Path) -> Path:
 @pytest.fixture(scope="module")
 def stored_data() -> Iterator[Path]:
     """Data folders that are created once and reused, because initdb is slow."""
-    folder = Path(tempfile.mkdtemp(prefix="stored-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="stored-", dir=_place()))
     folder.chmod(0o755)
     yield folder
     remove(folder)
@@ -156,7 +165,7 @@ def run(project: Path, data_dir: Path, stored_data: Path) -> Iterator[Run]:
 @pytest.fixture
 def fallback_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for data and programs in locations that root's server user cannot access."""
-    folder = Path(tempfile.mkdtemp(prefix="fallback-", dir="/tmp")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="fallback-", dir=_place())).resolve()
     folder.chmod(0o755)
     monkeypatch.setattr(os_user, "FALLBACK_FOLDERS", (folder / "fallback",))
     yield folder / "fallback"
@@ -1202,14 +1211,17 @@ def test_a_normal_user_can_start_use_and_stop_a_server() -> None:
     found = _python_of(user)
     if found is None:
         pytest.skip(f"{user.name} can run no Python that has the packages of the tests")
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(dir=_place()) as name:
         user.take_ownership(Path(name))
         done = user.run(
             *(found[0], "-m", "pytest", "-p", "no:cacheprovider", "-q"),
             *("-n0", "--rootdir", REPOSITORY, "-c", REPOSITORY / "pyproject.toml"),
             *("--basetemp", Path(name) / "pytest", "--confcutdir", Path(__file__).parent),
             *("-k", AS_A_NORMAL_USER, __file__),
-            environment={"PYTHONPATH": found[1], "PYTHONDONTWRITEBYTECODE": "1", "HOME": name},
+            environment={
+                **{"PYTHONPATH": found[1], "PYTHONDONTWRITEBYTECODE": "1"},
+                **{"HOME": name, "TMPDIR": name},
+            },
         )
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)

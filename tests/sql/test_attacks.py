@@ -101,13 +101,15 @@ READS = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("query", READS.values(), ids=READS)
-def test_member_cannot_read_another_org(conn: Connection[TupleRow], query: str, table: str) -> None:
+def test_member_cannot_read_another_org(conn: Connection[TupleRow], table: str) -> None:
     conn.execute("analyze")
-    statement = query.format(table=table, key=key(table), org=AWAY.id, home=HOME.id)
+    read = []
     for who in (OWNER, ADMIN, MEMBER):
-        with act_as(conn, who):
-            assert refused(conn, statement), who.name
+        for name, query in READS.items():
+            statement = query.format(table=table, key=key(table), org=AWAY.id, home=HOME.id)
+            with act_as(conn, who):
+                read += [f"{who.name} {name}"] if not refused(conn, statement) else []
+    assert read == []
 
 
 @pytest.mark.parametrize("table", TABLES)
