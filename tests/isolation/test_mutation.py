@@ -235,6 +235,9 @@ def test_self_test_kills_a_sample_of_fifteen_kinds(monkeypatch: pytest.MonkeyPat
         admin.execute("create role anon")  # as on a server that is in use
         with pytest.raises(UsageError, match="has the role anon, which the self-test changes"):
             mutation.self_test(SQL_DIR, limit=1)
+        monkeypatch.setenv("RUNNER_SCRATCH_URL", given.url("postgres", user="deployer"))
+        with pytest.raises(UsageError, match="needs a superuser on its scratch server, and RUNN"):
+            mutation.self_test(SQL_DIR, limit=1)
     assert score.server.startswith("PostgreSQL 16")
     assert score.owner == "an owner without superuser with CREATEROLE"
     assert not score.breaches

@@ -126,7 +126,8 @@ def copies(
     """Create the unmodified database, and drop what was made on the server at the end.
 
     `roles`: of the actors. `like`: connects to a database whose role decides what the owner is like
-    here; see also `ScratchServer.supplying`. Raises UsageError if the server is in use.
+    here; see also `ScratchServer.supplying`. Raises UsageError if the server is in use, or its role
+    is no superuser.
     """
     made = Copies(server.target(server.maintenance), f"self_test_{os.getpid()}")
     if like:
@@ -138,6 +139,13 @@ def copies(
             made = replace(made, owner=owner, attributes=tuple(found[0]), password=password)
     roles = sorted(set(roles))
     with connected(made.server.url(show_password=True)) as admin:
+        if admin.info.parameter_status("is_superuser") != "on":
+            raise UsageError(
+                f"The self-test needs a superuser on its scratch server, and {SCRATCH_URL} names "
+                f"{admin.info.user}",
+                hint=f"Name a superuser in {SCRATCH_URL}; or unset it, to use the embedded server.",
+                state=NO_CHANGES,
+            )
         before = {name for (name,) in admin.execute(_ROLES)}
         if used := sorted(before.intersection(roles)):
             raise UsageError(
