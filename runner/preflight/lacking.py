@@ -1,4 +1,4 @@
-"""Give a scratch server what migrations need and other servers have: roles, extensions, a path."""
+"""Give a scratch server what files need and other servers have: roles, extensions and more."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from runner.schema import snapshot
 
 DEFAULT_PATH = '"$user", public'
 _ROLE = re.compile(r'role "(.+)" does not exist')
+_PUBLICATION = re.compile(r'publication "(.+)" does not exist')
 _COLLATION = re.compile(r'collation "(?:pg_catalog\.)?([^".]+-x-icu)" for encoding')
 _EXTENSION = re.compile(r'extension "(.+)" is not available')
 FOLDER_SETTING = 18  # the first version with extension_control_path
@@ -41,13 +42,18 @@ def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> 
 
 
 def supply(error: SqlError, admin: Connection, like: Connection, data_dir: Path | None) -> bool:
-    """Make the role, extension or collation that a file has not found, if `like` has it.
+    """Make the role, publication, extension or collation that a file lacks, if `like` has it.
 
     `admin`: connected to the template of databases. `data_dir`: of the scratch server, or None for
-    a server that is not ours. A predefined collation of ICU gets its name only, and sorts as C.
+    a server that is not ours. A publication, as Supabase's `supabase_realtime`, is made empty. A
+    predefined collation of ICU gets its name only, and sorts as C.
     """
     if (role := _ROLE.search(error.message)) and _has(like, "pg_roles", "rolname", role[1]):
         admin.execute(sql.SQL("create role {}").format(sql.Identifier(role[1])))
+        return True
+    found = _PUBLICATION.search(error.message)
+    if found and data_dir and _has(like, "pg_publication", "pubname", found[1]):
+        admin.execute(sql.SQL("create publication {}").format(sql.Identifier(found[1])))
         return True
     found = _COLLATION.search(error.message)
     if found and data_dir and _has(like, "pg_collation", "collname", found[1]):

@@ -252,7 +252,8 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
         " extra.shout('x'),"
         " name extra.loud default 'a'::text primary key);"
         "create view v as select id from notes where body operator(extra.~~~~) 'x';",
-        _0002_mood="grant select on notes to reader_of_drift;",
+        _0002_mood="grant select on notes to reader_of_drift;"
+        "alter publication feed add table notes",
     )
     name = empty_database.name
     project.connection.execute(
@@ -260,6 +261,7 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
         f" = app; alter database {name} set extension_control_path = '{folder}:$system'".encode()
     )
     with empty_database.connect(autocommit=True) as connection:
+        connection.execute("create publication feed")
         connection.execute("set allow_system_table_mods = on")  # as if the server had ICU
         connection.execute(
             "create collation pg_catalog.\"zz-x-icu\" (provider = libc, locale = 'C')"
