@@ -28,7 +28,7 @@ _LONGEST_KEPT = 256 * 1024  # characters of a file's text stored with its record
 def read(connection: Connection) -> dict[str, Record]:
     """Return the records by id; none where the tables do not exist. Writes nothing.
 
-    Raises SqlError when the role may not read them.
+    Raises SqlError when the role may not read them, LockTimeout when they are locked.
     """
     try:
         try:
@@ -37,6 +37,10 @@ def read(connection: Connection) -> dict[str, Record]:
             rows = _rows(connection, "records_of_stock_yoyo")
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         return {}
+    except psycopg.errors.LockNotAvailable:
+        from runner.schema import snapshot  # noqa: PLC0415 - only for this error
+
+        raise snapshot.locked(connection, "The table of migration records") from None
     except psycopg.errors.InsufficientPrivilege as error:
         raise SqlError(
             f"The migration records cannot be read: {error.diag.message_primary}",
@@ -49,9 +53,10 @@ def read(connection: Connection) -> dict[str, Record]:
 
 def _rows(connection: Connection, name: str) -> list[TupleRow]:
     """Run a query; if it fails inside a transaction, that transaction stays usable."""
-    if connection.info.transaction_status == pq.TransactionStatus.IDLE:
-        return connection.execute(query(f"migrate/{name}")).fetchall()
+    idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
     with connection.transaction():
+        if idle:  # no wait without a word
+            connection.execute("set local lock_timeout = '2s'")
         return connection.execute(query(f"migrate/{name}")).fetchall()
 
 

@@ -114,10 +114,13 @@ def _rows(connection: Connection, text: str) -> list[tuple[Any, ...]]:
             connection.execute(f"{PIN}; set local lock_timeout = '2s'".encode())
             return connection.execute(text.encode()).fetchall()
     except psycopg.errors.LockNotAvailable:
-        locked = connection.execute(query("schema/exclusive_locks")).fetchall()
-        who = "; ".join(one for (one,) in locked) or "by a session that has just ended"
-        raise LockTimeout(
-            f"The catalog cannot be read: {who}",
-            hint="Try again when it is free.",
-            state=NO_CHANGES,
-        ) from None
+        raise locked(connection, "The catalog") from None
+
+
+def locked(connection: Connection, what: str) -> LockTimeout:
+    """Return the error for what cannot be read because a session has locked it, with its name."""
+    holders = connection.execute(query("schema/exclusive_locks")).fetchall()
+    who = "; ".join(one for (one,) in holders) or "by a session that has just ended"
+    return LockTimeout(
+        f"{what} cannot be read: {who}", hint="Try again when it is free.", state=NO_CHANGES
+    )

@@ -146,6 +146,19 @@ def test_unreadable_migration_tables_are_reported(checkout: Checkout) -> None:
         checkout.do(f"drop role {role}")
 
 
+@pytest.mark.parametrize("command", ["status", "apply", "baseline", "rollback --steps 1"])
+def test_locked_migration_tables_are_reported_with_who_has_locked_them(
+    checkout: Checkout, command: str
+) -> None:
+    checkout.write(_0001_a="select 1;")
+    checkout.apply()
+    with psycopg.connect(checkout.environ["DATABASE_URL"]) as other:
+        other.execute("lock table yoyo._yoyo_migration")
+        result = checkout.runner(*command.split())
+        said = f"cannot be read: yoyo._yoyo_migration is locked by pid {other.info.backend_pid} ("
+    assert (result.code, said in result.err) == (3, True), result.err
+
+
 # --- content of a record ------------------------------------------------------------------------
 
 
