@@ -32,6 +32,25 @@ set search_path = pg_catalog, pg_temp as $$
         nullif(current_setting('request.jwt.claim.sub', true), ''), auth.uid()::text)
 $$
 """
+# Made by the role that deploys, in a schema of the platform.
+OWN = """
+grant create on schema storage to {owner};
+set role {owner};
+create function storage.leak() returns setof public.projects language sql security definer
+set search_path = pg_catalog, pg_temp as 'select * from public.projects';
+grant execute on function storage.leak() to anon, authenticated;
+create view storage.leaks as select * from public.projects;
+grant select on storage.leaks to anon;
+create function storage.my_org() returns text language sql stable
+set search_path = pg_catalog, pg_temp as $$ select current_setting('request.my_org', true) $$;
+create or replace function app.caller_org() returns text language sql stable security definer
+set search_path = pg_catalog, pg_temp as $$
+    select coalesce(storage.my_org(), (
+        select org_id from public.users where auth_user_id = auth.uid()
+    ))
+$$;
+reset role
+"""
 
 
 @pytest.fixture
@@ -63,8 +82,9 @@ def test_what_the_platform_decides_is_neither_a_breach_nor_a_proof(project: Chec
     assert any(
         warning.startswith(f"{ATTACK} was not tried: {reason}") for warning in found["warnings"]
     )
-    assert "note: not tried, because they belong to the platform: storage.objects." in "".join(
-        found["warnings"]
+    assert (
+        "note: not tried, because they belong to the platform: storage.objects, 3 functions."
+        in ("".join(found["warnings"]))
     )
     page = (project.folder / "proof.xml").read_text(encoding="utf-8")
     [skipped] = Xml.fromstring(page).findall(".//testcase/skipped/..")  # noqa: S314 - our own
@@ -88,3 +108,24 @@ def test_what_the_platform_decides_is_neither_a_breach_nor_a_proof(project: Chec
     project.do("alter publication supabase_realtime add table public.users")
     drift = project.runner("verify", "--only", "drift")
     assert (drift.code, "publication supabase_realtime" in drift.out) == (4, True)
+
+
+@one_server
+def test_what_files_make_in_a_schema_of_the_platform_is_tried(project: Checkout) -> None:
+    assert project.database
+    project.do(OWN.format(owner=f"owner_of_{project.database.name}"))
+    found = project.runner("verify", "--json").document
+    named = "".join(f"{b['proof']} {b['subject']} {b['actor']}\n" for b in found["breaches"])
+    for name in ("storage.leak()", "storage.leaks", "with forged request.my_org"):
+        assert name in named, named
+    assert "storage.objects" not in named
+    notes = [w for w in found["warnings"] if w.startswith("note: not tried")]
+    assert "platform: storage.objects, 3 functions." in "".join(notes)
+
+
+@one_server
+def test_a_superuser_does_not_try_what_the_platform_decides_either(project: Checkout) -> None:
+    assert project.database
+    project.environ["DATABASE_URL"] = project.database.conninfo()
+    alone = project.runner("verify", "--only", "309", "--json")
+    assert (alone.code, alone.document["counts"]["not_tried"]) == (0, 1), alone.out

@@ -246,7 +246,7 @@ class _Callers:
         found: dict[str, tuple[set[str], list[str]]] = {}
         tenants = self._fixture.tenants
         for function in tenants.functions:
-            if function.schema in tenants.platform:  # auth.uid(): the platform's API sets it
+            if tenants.is_platforms(function):  # auth.uid(): the platform's API sets it
                 continue
             read = set(_SETTING.findall(function.source))
             for setting in read:

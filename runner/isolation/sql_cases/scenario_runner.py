@@ -22,7 +22,7 @@ from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.sql_cases.scenario import OF_AWAY, OWNER, Step
 from runner.isolation.sql_cases.step_runner import Steps
 from runner.isolation.sql_cases.substitution import Substitution
-from runner.isolation.tenancy.objects import TENANT, Relation, TenantMap
+from runner.isolation.tenancy.objects import TENANT, Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Check
 
 _UNTRIED = "not tried: "
@@ -128,7 +128,8 @@ class _Runner:
         """
         name, _, why = scenario.fields.get("platform", "").partition(": ")
         tenants = self._probe.fixture.tenants
-        if not any(f.signature == name and f.schema in tenants.platform for f in tenants.functions):
+        known = [*tenants.functions, *(f for f in tenants.withheld if isinstance(f, Function))]
+        if not any(f.signature == name and tenants.is_platforms(f) for f in known):
             return ""
         limit = f"{name} belongs to the platform: {why}"
         self._probe.findings.warnings.append(f"{scenario.name} was not tried: {limit}")

@@ -160,8 +160,8 @@ class TenantMap:
     person_columns: dict[int, str] = field(default_factory=dict)  # of tables of persons
     withheld: list[Relation | Function] = field(default_factory=list)  # not used as a superuser
     owners: dict[int, str] = field(default_factory=dict)  # who decides what those run, by oid
-    platform: frozenset[str] = frozenset()  # schemas of a platform such as Supabase
-    untried: list[str] = field(default_factory=list)  # relations there that requests may use
+    platform: frozenset[tuple[str, str]] = frozenset()  # schemas and owners of a platform's objects
+    untried: list[str] = field(default_factory=list)  # what requests may use of these
     blocked: str = ""  # why nothing can be tried
     operators: dict[tuple[int, str], str] = field(default_factory=dict)  # see equal()
 
@@ -172,6 +172,10 @@ class TenantMap:
             return []
         which = f"they belong to the platform: {', '.join(self.untried)}"
         return [f"note: not tried, because {which}. [rights] may name what is yours there"]
+
+    def is_platforms(self, one: Relation | Function) -> bool:
+        """Whether a platform such as Supabase owns it, in a schema of its own."""
+        return (one.schema, one.owner) in self.platform
 
     def named(self, name: str) -> Relation | None:
         """Return a relation by its qualified name, or by its name alone if that is unambiguous."""

@@ -44,7 +44,7 @@ def read(connection: Connection, config: Config) -> TenantMap:
     ]
     found = connection.execute(scoped(query("isolation/tenancy/platform")))
     result = TenantMap(relations, functions, [], api_roles, None, None)
-    result.platform = frozenset(schema for (schema,) in found)
+    result.platform = frozenset((schema, owner) for schema, owner in found)
     _leave_out(result, config)
     _withhold(result, config, untrusted.read(connection, config))
     result.tenant = result.named(config.tenant_table) if config.tenant_table else None
@@ -64,15 +64,19 @@ def _leave_out(map_: TenantMap, config: Config) -> None:
     A schema of the platform's of which the file names a relation is within reach.
     """
     named = {r.schema for name in config.rights if (r := map_.named(name))}
-    closed = map_.platform - named if config.schemas is None else frozenset()
-    map_.untried = [r.qualified for r in map_.reachable() if r.schema in closed]
 
-    def is_out(schema: str) -> bool:
-        return schema in closed or schema not in (config.schemas or [schema])
+    def is_platforms(one: Relation | Function) -> bool:
+        return config.schemas is None and one.schema not in named and map_.is_platforms(one)
 
+    def is_out(one: Relation | Function) -> bool:
+        return is_platforms(one) or one.schema not in (config.schemas or [one.schema])
+
+    map_.untried = [r.qualified for r in map_.reachable() if is_platforms(r)]
+    if functions := sum(bool(f.callers) and is_platforms(f) for f in map_.functions):
+        map_.untried.append(f"{functions} function{'' if functions == 1 else 's'}")
     for relation in map_.relations.values():
-        relation.users = [] if is_out(relation.schema) else relation.users
-    map_.functions = [replace(f, callers=[]) if is_out(f.schema) else f for f in map_.functions]
+        relation.users = [] if is_out(relation) else relation.users
+    map_.functions = [replace(f, callers=[]) if is_out(f) else f for f in map_.functions]
 
 
 def _withhold(map_: TenantMap, config: Config, found: Sequence[Untrusted]) -> None:
