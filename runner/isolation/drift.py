@@ -34,7 +34,9 @@ from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 NAME = "drift"
-_SOURCE = "the files in sql/, applied to an empty database"
+_SOURCE = "the files in sql/{}, applied to an empty database"
+_MISSING = " and the recorded text of those that are missing"
+_PASSED = {State.APPLIED: True, State.COSMETIC: True, State.EDITED: False}  # others: not compared
 _WRITE = "python -m runner new NAME  -- and write the change into this migration"
 _CAUSE = "changed by hand, or an `if not exists` guard skipped an existing object"
 
@@ -60,17 +62,18 @@ class Audit:
                 ADVICE.get(entry.state, "applied; the file is unchanged"),
                 "the migration tables",
                 entry.state.value,
-                passed=entry.state is not State.EDITED,
+                passed=_PASSED.get(entry.state),
             )
             for entry in self.plan.entries
         ]
         count = len({d.object for d in self.differences})
         differ = "1 object differs" if count == 1 else f"{count} objects differ"
         outcome = differ if count else "matches the files"
+        source = _SOURCE.format(_MISSING if self.plan.of(State.MISSING) else "")
         return [
             *found,
             Check(
-                "catalog", NAME, "The catalog, object by object", _SOURCE, outcome, passed=not count
+                "catalog", NAME, "The catalog, object by object", source, outcome, passed=not count
             ),
         ]
 

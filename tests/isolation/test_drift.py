@@ -200,6 +200,9 @@ def test_only_applied_files_are_compared(project: Project) -> None:
     audit = project.audit()
     assert differences(audit) == []
     assert [text.partition(":")[0] for text in audit.warnings()] == ["0003_more", "0002_mood"]
+    *of_files, of_catalog = audit.checks()
+    assert [check.passed for check in of_files] == [True, None, None]  # two were not compared
+    assert "and the recorded text of those that are missing" in of_catalog.source
 
 
 def test_edited_migration_is_a_breach_with_its_changed_lines(project: Project) -> None:

@@ -168,6 +168,7 @@ def test_another_repository_uses_the_plugin_by_submodule(tmp_path: Path, install
         "tests/test_app.py",
         """
         from pathlib import Path
+        import pytest
         import runner
 
         def test_a_member_reads_one_organization(act_as):
@@ -178,10 +179,16 @@ def test_another_repository_uses_the_plugin_by_submodule(tmp_path: Path, install
             with act_as(role="service_role") as connection:
                 count = "select count(*) from public.organizations"
                 assert connection.execute(count).fetchone() == (2,)
+            with pytest.raises(Exception, match="no setting of a request names the tenant here"):
+                act_as("0dd10af0-0000-4000-8000-000000000003", tenant="x").__enter__()
         """,
     )
     ran = pytest_in(tmp_path, path=[metadata, vendor])
     assert "1 passed" in ran.stdout, ran.stdout
+    broken = "vendor/foundation/sql/0000_broken.sql"
+    write(tmp_path, broken, "selct 1;")
+    said = pytest_in(tmp_path, path=[metadata, vendor]).stdout
+    assert f"at {tmp_path}/{broken}:1:1\n  | selct 1;" in said.replace("E   ", ""), said
 
 
 def test_init_starts_a_project_from_the_wheel(installed: Path) -> None:

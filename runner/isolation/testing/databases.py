@@ -78,13 +78,20 @@ class Database:
             role: a database role; by default that of the members.
             tenant: its id, where the identity names the tenant.
 
-        Raises UsageError if there is no isolation.toml, or the role is not known.
+        Raises UsageError if there is no isolation.toml, the role is not known, or the identity does
+        not name a tenant that is given.
         """
         isolation = self.project.isolation
         if isolation is None:
             raise UsageError(
                 f"{self.project.sql / toml_file.NAME} does not exist",
                 hint="It says how a request becomes a user: docs/isolation.md.",
+            )
+        if tenant is not None and not identity.names_tenant(isolation):
+            raise UsageError(
+                f"act_as with the tenant {tenant!r}: no setting of a request names the tenant here",
+                hint="The user decides: leave it out, or add {tenant} to [identity] in "
+                f"{self.project.sql / toml_file.NAME}.",
             )
         role = role or _role(isolation, user)
         given = {"role": role, **identity.settings(isolation, role, user, tenant)}

@@ -78,9 +78,11 @@ def act_as(plainsql_database: Database) -> Callable[..., AbstractContextManager[
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Report an error of the runner as its message and hint, without a traceback."""
+    """Report an error of the runner as its message, place and hint, without a traceback."""
     try:
         yield
     except RunnerError as error:
-        said = "\n".join(filter(None, (error.message, error.hint)))
+        place = error.place
+        where = (f"  at {place}", f"  | {place.text}" if place.text else "") if place else ()
+        said = "\n".join(filter(None, (error.message, *where, error.hint)))
         raise pytest.fail.Exception(said, pytrace=False) from None
