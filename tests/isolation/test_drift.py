@@ -255,8 +255,7 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
         " extra.shout('x'),"
         " name extra.loud default 'a'::text primary key);"
         "create view v as select id from notes where body operator(extra.~~~~) 'x';",
-        _0002_mood="grant select on notes to reader_of_drift;"
-        "alter publication feed add table notes",
+        _0002_mood="grant select on notes to reader_of_drift;",
     )
     name = empty_database.name
     project.connection.execute(
@@ -264,7 +263,6 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
         f" = app; alter database {name} set extension_control_path = '{folder}:$system'".encode()
     )
     with empty_database.connect(autocommit=True) as connection:
-        connection.execute("create publication feed")
         connection.execute("set allow_system_table_mods = on")  # as if the server had ICU
         connection.execute(
             "create collation pg_catalog.\"zz-x-icu\" (provider = libc, locale = 'C')"
@@ -293,6 +291,21 @@ def test_scratch_server_gets_roles_extensions_and_the_search_path_of_the_databas
             there.audit()
     assert "That was on a scratch server, from the wheel. No changes" in caught.value.state
     assert "RUNNER_SCRATCH_URL=postgresql://" in caught.value.hint
+
+
+def test_scratch_server_gets_an_empty_publication_that_the_database_has(
+    project: Project, empty_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Supabase's supabase_realtime, which no file makes and many add tables to."""
+    project.write(_0003_feed="alter publication feed add table public.shops;")
+    with empty_database.connect(autocommit=True) as connection, scratch_server(18) as other:
+        monkeypatch.setattr(drift, "scratch_server", lambda *_, **__: nullcontext(other))
+        connection.execute("create publication feed")
+        there = Project(project.folder, connection)
+        apply(there.migrator, there.files)
+        assert differences(there.audit()) == []
+        connection.execute("alter publication feed drop table public.shops")
+        assert len(differences(there.audit())) == 1
 
 
 def test_the_search_path_of_a_database_is_no_statement_on_the_scratch_server(

@@ -621,6 +621,7 @@ def test_a_file_larger_than_postgresql_accepts_is_refused(
 ) -> None:
     """It would terminate the connection, also in every later run."""
     monkeypatch.setattr(sql_file, "_LARGEST", 100)
+    monkeypatch.setattr(sql_file, "_BLOCK", 64)
     cli.write_raw("sql/0001_a.sql", A)
     cli.write_raw("sql/0002_b.sql", "create table b ();" + " " * 100)
     result = cli.main("apply")

@@ -47,6 +47,7 @@ class Line:
 
     actors: str  # comma-separated
     squares: tuple[Square | None, ...]  # one per command of the grid; None: not tried
+    first: str  # actor
 
     @property
     def passed(self) -> bool:
@@ -72,7 +73,7 @@ def _lines(by_actor: dict[str, list[Cell]], commands: list[str]) -> list[Line]:
     for actor, cells in by_actor.items():
         squares = tuple(_square([c for c in cells if c.command == name]) for name in commands)
         shown.setdefault(tuple(map(str, squares)), ([], squares))[0].append(actor)
-    return [Line(_joined(actors), squares) for actors, squares in shown.values()]
+    return [Line(_joined(actors), squares, actors[0]) for actors, squares in shown.values()]
 
 
 def _joined(actors: Iterable[str]) -> str:
