@@ -84,6 +84,7 @@ def test_application_example_reads_one_tenants_rows(seeded: Checkout) -> None:
     [roles] = blocks(section(ROOT / "docs" / "application.md", "The login"), "sql")
     assert seeded.database
     user_id = "0dd10af0-0000-4000-8000-000000000003"
+    seeded.do("drop role if exists app_login")  # of another test on this server
     seeded.do(roles)
     try:
         with seeded.database.connect(autocommit=True) as connection:
