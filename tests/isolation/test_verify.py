@@ -599,6 +599,8 @@ def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -
 @one_server
 def test_json_of_a_proof_is_a_single_document(checkout: Checkout) -> None:
     result = checkout.runner("verify", "--only", "projects", "--json")
+    notes = result.document["notes"]
+    assert "Only projects was tried. Everything: python -m runner verify" in notes
     assert (result.code, "WARNING" in result.err) == (0, False)
     assert result.document["ok"] is True
     assert result.document["counts"]["cells"] == len(result.document["cells"])

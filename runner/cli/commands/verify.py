@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
+    from runner.events import Note
     from runner.isolation.report import export, places, sarif, text
     from runner.isolation.verify import verify
 
@@ -55,6 +56,9 @@ def run(context: Context) -> int:
         verdict = verify(
             migrator, sql_dir, only=options.only, schemas=schemas, report=context.report
         )
+        if options.only:
+            said = f"Only {options.only} was tried. Everything: python -m runner verify"
+            context.report(Note(said))
         context.say(*text.verdict_lines(verdict, console.paint, verbose=console.verbose))
         for name, page in ((options.html, export.html), (options.junit, export.junit)):
             if name:
