@@ -50,6 +50,7 @@ class Console:
         self._last_working = ""
         self.done: list[Done] = []
         self.notes: list[str] = []
+        self.partial: dict[str, Any] = {}  # of the document, if an error ends the command
 
     def report(self, event: Event) -> None:
         if isinstance(event, Done):
@@ -100,8 +101,8 @@ class Console:
 
     def error(self, error: RunnerError, command: str) -> None:
         self.failure(error)
-        happened = {"done": self.done, "notes": self.notes, "error": _described(error)}
-        self.document(command, ok=False, exit_code=error.exit_code, **happened)
+        found = {"done": self.done, "notes": self.notes, **self.partial, "error": _described(error)}
+        self.document(command, ok=False, exit_code=error.exit_code, **found)
 
     def failure(self, error: RunnerError) -> None:
         """Print an error as text: message, place with its line, details, hint, state."""

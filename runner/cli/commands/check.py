@@ -39,7 +39,7 @@ def run(context: Context) -> int:
     from runner.isolation.surface import lock_file, stale
     from runner.migrate import executor, seeds
     from runner.preflight import checks, lookup
-    from runner.preflight.checks import out_of_order, text
+    from runner.preflight.checks import out_of_order
     from runner.preflight.checks.finding import Findings
 
     settings, options = context.settings, context.options
@@ -57,24 +57,29 @@ def run(context: Context) -> int:
         scratch = stack.enter_context(
             checks.server(settings.embedded_version, files if only is None else (), context.report)
         )
-        found = Findings()
+        lock = settings.sql_dir / lock_file.FILE
+        overall = (
+            *(checks.OF_ALL if only is None else ()),
+            *([out_of_order.NAME] if moved else ()),
+            *([lock.name] if only is None and lock.exists() else ()),
+        )
+        ids = [file.id for file in files if only in (None, file)]
+        found = Findings(planned=ids, planned_overall=overall, strict=options.strict)
         stack.callback(_show, context, found)
         run_checks = partial(
             checks.check, scratch, files, scripts, only=only, found=found, report=context.report
         )
         scratch.supplying(run_checks, context.other)
-        if options.base or options.out_of_order:
+        if moved:
             note, failed = out_of_order.check(scratch, files, moved)
             found.add_overall(out_of_order.NAME, failed, note)
-        lock = settings.sql_dir / lock_file.FILE
-        if lock.exists() and only is None:
+        elif options.base:
+            found.notes.append(f"{out_of_order.NAME}: none")
+        if lock.name in overall:
             found.add_overall(lock.name, stale.findings(scratch, settings.sql_dir, lock))
     missed = options.strict and found.missed
-    return context.document(
-        PROOF_FAILED if found.failed or missed else DONE,
-        server_version=settings.embedded_version,
-        **text.document(found, context.console.notes),
-    )
+    code = PROOF_FAILED if found.failed or missed else DONE
+    return context.document(code, **context.console.partial)
 
 
 def _show(context: Context, found: Findings) -> None:
@@ -82,5 +87,6 @@ def _show(context: Context, found: Findings) -> None:
     from runner.preflight.checks import text
 
     found.seconds = time.monotonic() - context.started
-    if found.files:
-        context.say(*text.lines(found, context.console.paint))
+    version = {"server_version": context.settings.embedded_version}
+    context.console.partial = {**version, **text.document(found, context.console.notes)}
+    context.say(*text.lines(found, context.console.paint))
