@@ -34,7 +34,6 @@ from runner.settings import EMBEDDED_VERSIONS
 
 _OWNER = "postgres"
 _Result = TypeVar("_Result")
-_LACKS = ("0A000", "42704", "58P01")  # no such extension, collation provider, role or library
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class ScratchServer:
                 return run()
             except SqlError as error:
                 supplied = False
-                if like and error.sqlstate in _LACKS:
+                if like and lacking.concerns(error):
                     with suppress(DatabaseUnreachable), like() as migrator:
                         supplied = self._supply(error, migrator.connection)
                 if not supplied:
@@ -165,7 +164,7 @@ class ScratchServer:
         other = isinstance(self.server, OtherServer)
         which = f"the server of {environment.SCRATCH_URL}" if other else "from the wheel"
         error.state = f"That was on a scratch server, {which}. {NO_CHANGES}"
-        if error.sqlstate in _LACKS:
+        if lacking.concerns(error):
             server = f"To use a server that has what the files need: {environment.SCRATCH_URL}=postgresql://…"
             error.hint = f"{error.hint}\n{server}".strip()
         return error
