@@ -26,6 +26,7 @@ SCHEMA_VERSION = 1
 # Characters that move a terminal's cursor, change its colors or reverse its text.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _OUR_COLOR = re.compile(rf"(\x1b\[(?:0|{'|'.join(map(str, _COLORS.values()))})m)")
+_RUNNER = re.compile(r"python -m runner(?=(.*))")  # and the options of the command
 _WIDEST = 160  # characters shown of a line of a file
 
 
@@ -39,13 +40,13 @@ class Console:
         quiet: bool = False,
         verbose: bool = False,
         no_color: bool = False,
-        repeated: str = "",
+        repeated: Sequence[str] = (),
     ) -> None:
         self.json = json_
         self.quiet = quiet
         self.verbose = verbose
         self._no_color = no_color
-        self._runner = f"python -m runner{_shown(repeated)}"  # as hints show it
+        self._repeated = [_shown(option) for option in repeated]
         self._transient = False
         self._last_working = ""
         self.done: list[Done] = []
@@ -142,7 +143,10 @@ class Console:
         """Return a text whose commands work when pasted: with the options of this one."""
         if "python -m runner" not in text:
             return text
-        return text.replace("python -m runner", self._runner.replace("python -m runner", _us(), 1))
+        return _RUNNER.sub(
+            lambda m: " ".join([_us(), *(o for o in self._repeated if o.split()[0] not in m[1])]),
+            text,
+        )
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 
 # A comment on a line of its own, in a file that also contains what undoes it.
 MARK = re.compile(
@@ -21,9 +23,9 @@ MARK = re.compile(
 )
 _SPLIT = (
     "Move the part that undoes it to {stem}.rollback.sql, and delete these marks. If the tool has "
-    "applied the file, record that: python -m runner baseline\nOr rewrite the whole folder: "
-    "python -m runner import FOLDER --sql-dir NEW"
+    "applied the file, record that: python -m runner baseline"
 )
+_IMPORT = "\nOr rewrite the whole folder: python -m runner import {} --sql-dir NEW"
 # A name, whose it is, and what to do.
 _NAMES = (
     (
@@ -45,11 +47,16 @@ _NAMES = (
 )
 
 
-def of_name(stem: str) -> tuple[str, str] | None:
+def of_name(path: Path) -> tuple[str, str] | None:
     """Return the tools whose files have such a name, and what to do; else None."""
-    return next(((tool, hint) for name, tool, hint in _NAMES if name.match(stem)), None)
+    found = ((tool, hint + _import(path)) for name, tool, hint in _NAMES if name.match(path.stem))
+    return next(found, None)
 
 
-def of_mark(mark: re.Match[str], stem: str) -> tuple[str, str]:
+def of_mark(mark: re.Match[str], path: Path) -> tuple[str, str]:
     """Return the tool that a match of MARK belongs to, and what to do."""
-    return str(mark.lastgroup).replace("_", " "), _SPLIT.format(stem=stem)
+    return str(mark.lastgroup).replace("_", " "), _SPLIT.format(stem=path.stem) + _import(path)
+
+
+def _import(path: Path) -> str:
+    return _IMPORT.format(shlex.quote(str(path.parent)))

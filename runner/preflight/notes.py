@@ -66,8 +66,12 @@ def lines(plan: Plan, changed: Changed | None, said: Mapping[str, str]) -> Itera
         yield f"{changed}\nwhat changed: python -m runner verify --only drift"
     elif plan.clean and not said:
         yield f"{len(plan.applied())} applied, nothing to do"
+    shown = {advice(state, said) for state in ADVICE if plan.of(state)}
     for sentence in dict.fromkeys(said.values()):
         ids = [id_ for id_ in said if said[id_] == sentence]
+        what, _, command = sentence.rpartition(": ")
+        if f"run {command}" in shown:
+            sentence = what
         many = len(ids) > _LISTED
         which = f"{len(ids)} from {ids[0]} to {ids[-1]}" if many else ", ".join(ids)
         yield f"{which}: {sentence}"

@@ -45,6 +45,19 @@ class OtherServer:
     data_dir: None = None
 
 
+@dataclass(frozen=True)
+class _Limited(Target):
+    """A database whose sessions have limits; its URL in a message is the one that was typed."""
+
+    typed_options: str = ""
+
+    def url(self, *, show_password: bool = False) -> str:
+        others = {key: value for key, value in self.parameters.items() if key != "options"}
+        typed = {"options": self.typed_options} if self.typed_options else {}
+        target = Target({**others, **typed}, self.source, self.embedded)
+        return target.url(show_password=show_password)
+
+
 class ScratchServer:
     """A temporary server, with a separate database for each use.
 
@@ -199,9 +212,10 @@ def scratch_server(
     if url:
         address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
         if limit := (settings or {}).get("statement_timeout"):  # others need a superuser
-            options = f"{address.parameters.get('options', '')} -c statement_timeout={limit}"
-            more = {**address.parameters, "options": options.strip()}
-            address = replace(address, parameters=more)
+            typed = address.parameters.get("options", "")
+            options = f"{typed} -c statement_timeout={limit}".strip()
+            more = {**address.parameters, "options": options}
+            address = _Limited(more, environment.SCRATCH_URL, embedded=False, typed_options=typed)
         with connect(address) as connection:
             found = connection.info.server_version // 10000
         yield ScratchServer(OtherServer(address, found))

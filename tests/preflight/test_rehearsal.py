@@ -569,6 +569,7 @@ def test_plan_on_scratch_commits_only_there(checkout: Checkout) -> None:
     result = checkout.runner("plan", "--on", "scratch")
     assert result.code == 2, result.err
     assert "not run: " not in result.out
+    assert "6 pending; the dry run ran on a copy. To" in result.out
     assert "creates index public.m" in result.out
     assert checkout.value("select to_regtype('public.mood')") is None
 
