@@ -586,6 +586,13 @@ def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout, cou
     assert re.match(r"2 files, .*, ended early, in", summary)
 
 
+def test_address_in_an_error_is_the_one_that_was_typed(checkout: Checkout) -> None:
+    address = "postgresql://none@127.0.0.1:1/x"
+    for typed in (address, f"{address}?options=-c%20work_mem%3D1MB"):
+        result = checkout.runner("check", RUNNER_SCRATCH_URL=typed)
+        assert (result.code, f"Cannot connect to {typed}: " in result.err) == (1, True), result.err
+
+
 def test_error_that_ends_a_check_keeps_what_was_found(checkout: Checkout) -> None:
     checkout.write(_0003_fails="create table public.t (a txet);", _0004_more="select 1;")
     checkout.file("sql/isolation.lock", "")
