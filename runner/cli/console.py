@@ -141,12 +141,11 @@ class Console:
 
     def _as_typed(self, text: str) -> str:
         """Return a text whose commands work when pasted: with the options of this one."""
-        if "python -m runner" not in text:
-            return text
-        return _RUNNER.sub(
-            lambda m: " ".join([_us(), *(o for o in self._repeated if o.split()[0] not in m[1])]),
-            text,
-        )
+
+        def command(rest: re.Match[str]) -> str:
+            return " ".join([_us(), *(o for o in self._repeated if o.split()[0] not in rest[1])])
+
+        return _RUNNER.sub(command, text)
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:

@@ -58,13 +58,8 @@ def run(context: Context) -> int:
             checks.server(settings.embedded_version, files if only is None else (), context.report)
         )
         lock = settings.sql_dir / lock_file.FILE
-        overall = (
-            *(checks.OF_ALL if only is None else ()),
-            *([out_of_order.NAME] if moved else ()),
-            *([lock.name] if only is None and lock.exists() else ()),
-        )
-        ids = [file.id for file in files if only in (None, file)]
-        found = Findings(planned=ids, planned_overall=overall, strict=options.strict)
+        more = [out_of_order.NAME] * bool(moved) + [lock.name] * (only is None and lock.exists())
+        found = Findings(planned_after=more, strict=options.strict)
         stack.callback(_show, context, found)
         run_checks = partial(
             checks.check, scratch, files, scripts, only=only, found=found, report=context.report
@@ -75,7 +70,7 @@ def run(context: Context) -> int:
             found.add_overall(out_of_order.NAME, failed, note)
         elif options.base:
             found.notes.append(f"{out_of_order.NAME}: none")
-        if lock.name in overall:
+        if lock.name in more:
             found.add_overall(lock.name, stale.findings(scratch, settings.sql_dir, lock))
     missed = options.strict and found.missed
     code = PROOF_FAILED if found.failed or missed else DONE
@@ -89,4 +84,5 @@ def _show(context: Context, found: Findings) -> None:
     found.seconds = time.monotonic() - context.started
     version = {"server_version": context.settings.embedded_version}
     context.console.partial = {**version, **text.document(found, context.console.notes)}
-    context.say(*text.lines(found, context.console.paint))
+    if found.planned:
+        context.say(*text.lines(found, context.console.paint))

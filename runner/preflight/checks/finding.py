@@ -42,7 +42,8 @@ class Findings:
     failed: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     planned: Sequence[str] = ()  # ids of files
-    planned_overall: Sequence[str] = ()
+    planned_overall: Sequence[str] = ()  # checks of all files together
+    planned_after: Sequence[str] = ()  # and what the command adds to them
     strict: bool = False  # a check that was not tried fails
     seconds: float = 0.0
 
@@ -80,7 +81,8 @@ class Findings:
     def not_checked(self) -> list[str]:
         """Return what an error or a signal left out, beginning with what it ended."""
         left = [*self.planned[len(self.files) :]]
-        return left + [name for name in self.planned_overall if name not in self.overall]
+        overall = (*self.planned_overall, *self.planned_after)
+        return left + [name for name in overall if name not in self.overall]
 
     @property
     def missed(self) -> bool:
