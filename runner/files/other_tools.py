@@ -25,7 +25,6 @@ _SPLIT = (
     "Move the part that undoes it to {stem}.rollback.sql, and delete these marks. If the tool has "
     "applied the file, record that: python -m runner baseline"
 )
-_IMPORT = "\nOr rewrite the whole folder: python -m runner import {} --sql-dir NEW"
 _NAMES = {
     "golang-migrate and sqlx": re.compile(r".+\.(?:up|down)\Z"),
     "Flyway": re.compile(r"(?:[BUV][0-9][0-9._]*|R)__"),
@@ -46,4 +45,5 @@ def of_mark(mark: re.Match[str], path: Path) -> tuple[str, str]:
 
 
 def _import(path: Path) -> str:
-    return _IMPORT.format(shlex.quote(str(path.parent)))
+    folder = shlex.quote(str(path.parent))
+    return f"\nOr rewrite the whole folder: python -m runner import {folder} --sql-dir NEW"

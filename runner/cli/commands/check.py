@@ -59,7 +59,7 @@ def run(context: Context) -> int:
         )
         lock = settings.sql_dir / lock_file.FILE
         more = [out_of_order.NAME] * bool(moved) + [lock.name] * (only is None and lock.exists())
-        found = Findings(planned_after=more, strict=options.strict)
+        found = Findings(scratch.server.version, planned_after=more, strict=options.strict)
         stack.callback(_show, context, found)
         run_checks = partial(
             checks.check, scratch, files, scripts, only=only, found=found, report=context.report
@@ -72,9 +72,7 @@ def run(context: Context) -> int:
             found.notes.append(f"{out_of_order.NAME}: none")
         if lock.name in more:
             found.add_overall(lock.name, stale.findings(scratch, settings.sql_dir, lock))
-    missed = options.strict and found.missed
-    code = PROOF_FAILED if found.failed or missed else DONE
-    return context.document(code, **context.console.partial)
+    return context.document(PROOF_FAILED if found.fails else DONE, **context.console.partial)
 
 
 def _show(context: Context, found: Findings) -> None:
@@ -82,7 +80,6 @@ def _show(context: Context, found: Findings) -> None:
     from runner.preflight.checks import text
 
     found.seconds = time.monotonic() - context.started
-    version = {"server_version": context.settings.embedded_version}
-    context.console.partial = {**version, **text.document(found, context.console.notes)}
+    context.console.partial = text.document(found, context.console.notes)
     if found.planned:
         context.say(*text.lines(found, context.console.paint))

@@ -22,14 +22,12 @@ def run(context: Context) -> int:
     from runner.preflight import convert
 
     migrations = convert.read(Path(context.options.folder))
-    written: list[Path] = []
     with ExitStack() as stack:
         migrator, write = None, not context.options.dry_run
         if write and not context.settings.embedded:  # first, so that nothing is written without it
             migrator = stack.enter_context(context.migrator(create=False))
             stack.enter_context(migrator.lock())
-        if write:
-            written = convert.write(migrations, context.settings.sql_dir)
+        written = convert.write(migrations, context.settings.sql_dir) if write else []
         context.console.table(("there", "here"), list(convert.listed(migrations)))
         if write:
             done = f"{plural(len(written), 'file')} written to {context.settings.sql_dir}"

@@ -37,6 +37,7 @@ class FileResult:
 class Findings:
     """All results of one run of the command, filled while it runs."""
 
+    server_version: int = 0  # of the scratch server, its major version
     files: list[FileResult] = field(default_factory=list)
     overall: dict[str, bool] = field(default_factory=dict)  # checks of all files together
     failed: list[Finding] = field(default_factory=list)
@@ -83,6 +84,11 @@ class Findings:
         left = [*self.planned[len(self.files) :]]
         overall = (*self.planned_overall, *self.planned_after)
         return left + [name for name in overall if name not in self.overall]
+
+    @property
+    def fails(self) -> bool:
+        """Whether the command fails."""
+        return bool(self.failed) or (self.strict and self.missed)
 
     @property
     def missed(self) -> bool:

@@ -37,13 +37,12 @@ def lines(found: Findings, paint: Paint) -> Iterator[str]:
         files = [*found.planned[len(found.files) :]]
         which = ", ".join([*([_from_to(files)] if files else []), *left[len(files) :]])
         yield paint(f"ended at {left[0]}; not checked: {which}", "yellow")
-    bad = found.failed or left or (found.strict and found.missed)
-    yield paint(found.summary, "red" if bad else "green")
+    yield paint(found.summary, "red" if found.fails or left else "green")
 
 
 def document(found: Findings, notes: Sequence[str]) -> dict[str, Any]:
     """Return the same for JSON, with the `notes` of the console."""
-    names = ("files", "overall", "failed", "not_checked")
+    names = ("server_version", "files", "overall", "failed", "not_checked")
     content = {name: getattr(found, name) for name in names}
     return {**content, "notes": [*notes, *found.notes], "ms": round(found.seconds * 1000)}
 
