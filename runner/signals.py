@@ -59,7 +59,7 @@ def deferred() -> Iterator[bool]:
     """Defer signals: inside, only `check` raises one. Yields whether this is the outermost."""
     _state.deferring += _in_main_thread()
     try:
-        yield _state.deferring == 1
+        yield _state.deferring == 1 and _in_main_thread()
     finally:
         _state.deferring -= _in_main_thread()
 

@@ -34,13 +34,12 @@ def add_global(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
-def repeated(options: argparse.Namespace) -> str:
+def repeated(options: argparse.Namespace) -> list[str]:
     """Return the options that choose database and folders, as commands in hints repeat them."""
     names = ("database_url", "sql_dir", "seeds_dir", "env_file")
     given = {f"--{name.replace('_', '-')}": getattr(options, name) for name in names}
-    words = [word for flag, value in given.items() if value for word in (flag, masked(value))]
-    words += [word for name in options.sources or () for word in ("--with", name)]
-    return "".join(f" {shlex.quote(word)}" for word in words)
+    found = [f"{flag} {shlex.quote(masked(value))}" for flag, value in given.items() if value]
+    return found + [f"--with {shlex.quote(name)}" for name in options.sources or ()]
 
 
 def add_confirmation(parser: argparse.ArgumentParser, flag: str) -> None:

@@ -26,6 +26,7 @@ SCHEMA_VERSION = 1
 # Characters that move a terminal's cursor, change its colors or reverse its text.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _OUR_COLOR = re.compile(rf"(\x1b\[(?:0|{'|'.join(map(str, _COLORS.values()))})m)")
+_RUNNER = re.compile(r"python -m runner(?=(.*))")  # and the options of the command
 _WIDEST = 160  # characters shown of a line of a file
 
 
@@ -39,17 +40,18 @@ class Console:
         quiet: bool = False,
         verbose: bool = False,
         no_color: bool = False,
-        repeated: str = "",
+        repeated: Sequence[str] = (),
     ) -> None:
         self.json = json_
         self.quiet = quiet
         self.verbose = verbose
         self._no_color = no_color
-        self._runner = f"python -m runner{_shown(repeated)}"  # as hints show it
+        self._repeated = [_shown(option) for option in repeated]
         self._transient = False
         self._last_working = ""
         self.done: list[Done] = []
         self.notes: list[str] = []
+        self.partial: dict[str, Any] = {}  # of the document, if an error ends the command
 
     def report(self, event: Event) -> None:
         if isinstance(event, Done):
@@ -100,8 +102,8 @@ class Console:
 
     def error(self, error: RunnerError, command: str) -> None:
         self.failure(error)
-        happened = {"done": self.done, "notes": self.notes, "error": _described(error)}
-        self.document(command, ok=False, exit_code=error.exit_code, **happened)
+        found = {"done": self.done, "notes": self.notes, **self.partial, "error": _described(error)}
+        self.document(command, ok=False, exit_code=error.exit_code, **found)
 
     def failure(self, error: RunnerError) -> None:
         """Print an error as text: message, place with its line, details, hint, state."""
@@ -139,9 +141,11 @@ class Console:
 
     def _as_typed(self, text: str) -> str:
         """Return a text whose commands work when pasted: with the options of this one."""
-        if "python -m runner" not in text:
-            return text
-        return text.replace("python -m runner", self._runner.replace("python -m runner", _us(), 1))
+
+        def command(rest: re.Match[str]) -> str:
+            return " ".join([_us(), *(o for o in self._repeated if o.split()[0] not in rest[1])])
+
+        return _RUNNER.sub(command, text)
 
 
 def put(text: str, stream: TextIO, *, end: str = "\n") -> None:

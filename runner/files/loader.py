@@ -182,7 +182,7 @@ def number_of(text: str) -> int:
 def _migration(path: Path, prefix: str) -> Migration:
     stem = path.stem
     id_ = prefix + stem
-    if foreign := other_tools.of_name(stem):
+    if foreign := other_tools.of_name(path):
         raise FileError(f"{path} has a name of {foreign[0]}", hint=foreign[1])
     match = _NAME.match(stem)
     if not match:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 
 # A comment on a line of its own, in a file that also contains what undoes it.
 MARK = re.compile(
@@ -21,35 +23,27 @@ MARK = re.compile(
 )
 _SPLIT = (
     "Move the part that undoes it to {stem}.rollback.sql, and delete these marks. If the tool has "
-    "applied the file, record that: python -m runner baseline\nOr rewrite the whole folder: "
-    "python -m runner import FOLDER --sql-dir NEW"
+    "applied the file, record that: python -m runner baseline"
 )
-# A name, whose it is, and what to do.
-_NAMES = (
-    (
-        re.compile(r".+\.(?:up|down)\Z"),
-        "golang-migrate and sqlx",
-        "Rename NAME.up.sql to NAME.sql, and NAME.down.sql to NAME.rollback.sql.",
-    ),
-    (
-        re.compile(r"(?:[BUV][0-9][0-9._]*|R)__"),
-        "Flyway",
-        "Rename V2__NAME.sql to 0002_NAME.sql, and U2__NAME.sql to 0002_NAME.rollback.sql. Put the "
-        "statements of R__NAME.sql into a new migration at each change.",
-    ),
-    (
-        re.compile(r"[0-9]+\.(?:un)?do(?:\.|\Z)"),
-        "Postgrator",
-        "Rename 001.do.NAME.sql to 001_NAME.sql, and 001.undo.NAME.sql to 001_NAME.rollback.sql.",
-    ),
-)
+_NAMES = {
+    "golang-migrate and sqlx": re.compile(r".+\.(?:up|down)\Z"),
+    "Flyway": re.compile(r"(?:[BUV][0-9][0-9._]*|R)__"),
+    "Postgrator": re.compile(r"[0-9]+\.(?:un)?do(?:\.|\Z)"),
+}
+_RENAME = "Rename it to NUMBER_NAME.sql, or to NUMBER_NAME.rollback.sql if it undoes another file."
 
 
-def of_name(stem: str) -> tuple[str, str] | None:
+def of_name(path: Path) -> tuple[str, str] | None:
     """Return the tools whose files have such a name, and what to do; else None."""
-    return next(((tool, hint) for name, tool, hint in _NAMES if name.match(stem)), None)
+    found = (tool for tool, name in _NAMES.items() if name.match(path.stem))
+    return next(((tool, _RENAME + _import(path)) for tool in found), None)
 
 
-def of_mark(mark: re.Match[str], stem: str) -> tuple[str, str]:
+def of_mark(mark: re.Match[str], path: Path) -> tuple[str, str]:
     """Return the tool that a match of MARK belongs to, and what to do."""
-    return str(mark.lastgroup).replace("_", " "), _SPLIT.format(stem=stem)
+    return str(mark.lastgroup).replace("_", " "), _SPLIT.format(stem=path.stem) + _import(path)
+
+
+def _import(path: Path) -> str:
+    folder = shlex.quote(str(path.parent))
+    return f"\nOr rewrite the whole folder: python -m runner import {folder} --sql-dir NEW"

@@ -165,7 +165,7 @@ class SqlFile:
             if match.start() not in starts or place.text[: (place.column or 1) - 1].strip():
                 continue
             if match.re is other_tools.MARK:
-                tool, hint = other_tools.of_mark(match, self.path.stem)
+                tool, hint = other_tools.of_mark(match, self.path)
                 what = f"is a file of {tool}: what undoes it would run, too"
             else:
                 what = "has a directive below its header, where it has no effect"

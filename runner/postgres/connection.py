@@ -25,6 +25,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 ENABLE_CLIENT_CONNECTION_CHECK = (
     "do 'begin set client_connection_check_interval = ''1s''; exception when others then null; end'"
 )
+_ACTIVE = pq.TransactionStatus.ACTIVE
+# psycopg's generators that begin or end a transaction: it counts them, so each has to run.
+_ENDS = ("_enter_gen", "_exit_gen", "_commit_gen", "_rollback_gen")
 DISK_FULL = "The server's disk is full: free some space, then run the same command again."
 
 
@@ -69,7 +72,7 @@ class Interruptible(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
         with signals.deferred() as outermost:
-            if self.pgconn.transaction_status != pq.TransactionStatus.ACTIVE:
+            if gen.__name__ not in _ENDS and self.pgconn.transaction_status != _ACTIVE:
                 signals.check()
             cancel = cancel_on_signal(lambda: self.cancel_safe(timeout=5))
             try:

@@ -36,6 +36,13 @@ _ALONE = re.compile(
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _PLACEHOLDER = re.compile(r"\$\{[\w:.-]+\}")
 _DIRECTIVE = "-- transactional: false"
+NEXT = (
+    "Review them, then: python -m runner check\n"
+    "That `re-run` and `data` fail is normal here: files of another tool have no guards such as "
+    "`if not exists`. Add them; where the file is recorded, then: "
+    "python -m runner apply --accept-edit ID\n"
+    "`rollback` fails without a rollback file: write one, or `-- irreversible: REASON` on top."
+)
 _BOM = "\ufeff"
 
 

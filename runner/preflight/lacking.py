@@ -19,6 +19,7 @@ _ROLE = re.compile(r'role "(.+)" does not exist')
 _PUBLICATION = re.compile(r'publication "(.+)" does not exist')
 _COLLATION = re.compile(r'collation "(?:pg_catalog\.)?([^".]+-x-icu)" for encoding')
 _EXTENSION = re.compile(r'extension "(.+)" is not available')
+_BUILD = re.compile("not available|not supported")  # by this build; or a combination of words
 FOLDER_SETTING = 18  # the first version with extension_control_path
 
 
@@ -39,6 +40,15 @@ def set_path(made: Connection, like: Connection, files: Sequence[Migration]) -> 
     made.execute("select pg_catalog.set_config('search_path', %s, false)", [path])
     database = sql.Identifier(made.info.dbname)
     made.execute(sql.SQL("alter database {} set search_path from current").format(database))
+
+
+def concerns(error: SqlError) -> bool:
+    """Whether another server may have what an error names; a misspelt type is in none."""
+    if error.sqlstate == "42704":
+        return any(p.search(error.message) for p in (_ROLE, _PUBLICATION, _COLLATION))
+    return error.sqlstate == "58P01" or (  # a file of an extension
+        error.sqlstate == "0A000" and bool(_BUILD.search(error.message))
+    )
 
 
 def supply(error: SqlError, admin: Connection, like: Connection, data_dir: Path | None) -> bool:

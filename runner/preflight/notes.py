@@ -66,11 +66,14 @@ def lines(plan: Plan, changed: Changed | None, said: Mapping[str, str]) -> Itera
         yield f"{changed}\nwhat changed: python -m runner verify --only drift"
     elif plan.clean and not said:
         yield f"{len(plan.applied())} applied, nothing to do"
+    shown = {advice(state, said) for state in ADVICE if plan.of(state)}
     for sentence in dict.fromkeys(said.values()):
         ids = [id_ for id_ in said if said[id_] == sentence]
+        text, _, command = sentence.rpartition(": ")
+        text = text if f"run {command}" in shown else sentence  # the command once
         many = len(ids) > _LISTED
         which = f"{len(ids)} from {ids[0]} to {ids[-1]}" if many else ", ".join(ids)
-        yield f"{which}: {sentence}"
+        yield f"{which}: {text}"
 
 
 def advice(state: State, said: Mapping[str, str]) -> str:

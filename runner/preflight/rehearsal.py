@@ -51,6 +51,7 @@ _QUERIES = ("delete", "insert", "merge", "select", "update", "with")
 _WRITES = ("delete", "insert", "merge", "update")  # statements that change no role
 _MAX_BLOCKING_MS = 300.0  # how long writes may be blocked only to attribute effects to statements
 _EARLIER_FILE_FAILED = "an earlier file failed"
+_NEEDS_A_COMMIT = "it needs an earlier file to be committed; --on scratch does that"
 _Sides = tuple[Snapshot, Snapshot]  # before and after
 
 
@@ -87,7 +88,10 @@ def on_target(
         for number, file in enumerate(files, start=1):
             report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
             if connection.info.transaction_status == pq.TransactionStatus.INERROR:
-                done.append(_not_run(file, _EARLIER_FILE_FAILED))
+                waiting = (one.id for one in done if one.not_run == _NEEDS_A_COMMIT)
+                which = next(waiting, None)
+                why = f"{which}, which comes before it, was not run; --on scratch runs both"
+                done.append(_not_run(file, why if which else _EARLIER_FILE_FAILED))
             elif not file.header.transactional:
                 why = "it runs outside a transaction, so it cannot be rolled back"
                 done.append(_not_run(file, why))
@@ -112,7 +116,7 @@ def on_copy(
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
         report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
-        if done and done[-1].error:
+        if any(one.error for one in done):
             done.append(_not_run(file, _EARLIER_FILE_FAILED))
         elif file.header.transactional:
             connection.execute("begin")
@@ -290,8 +294,7 @@ def _explained(rehearsed: Rehearsal, hold: float, *, first: bool) -> Rehearsal:
     elif error and sqlstate == _LOCKED:
         error.hint = f"{error.hint}\nTry again, or block no other session: --on scratch"
     elif error and sqlstate == _NEW_ENUM_VALUE and not first:
-        why = "it needs an earlier file to be committed; --on scratch does that"
-        return replace(rehearsed, steps=(), not_run=why, error=None)
+        return replace(rehearsed, steps=(), not_run=_NEEDS_A_COMMIT, error=None)
     return rehearsed
 
 

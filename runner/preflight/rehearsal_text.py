@@ -26,15 +26,17 @@ def lines(one: Rehearsal, paint: Paint, *, on_copy: bool) -> Iterator[str]:
         yield from _step(step, paint, on_copy=on_copy)
 
 
-def summary(found: Sequence[Rehearsal], applied: int, paint: Paint) -> str:
+def summary(found: Sequence[Rehearsal], applied: int, paint: Paint, *, on_copy: bool) -> str:
     """Return the last line, with what to do; `applied`: the number of migrations."""
     failed = [one.id for one in found if one.error]
     if failed:
-        return paint(f"{failed[0]} failed in the dry run; rolled back", "red")
+        end = " on a copy" if on_copy else "; rolled back"
+        return paint(f"{failed[0]} failed in the dry run{end}", "red")
     if not found:
         return f"nothing pending: {applied} applied"
+    end = "ran on a copy" if on_copy else "was rolled back"
     return (
-        f"{len(found)} pending; the dry run was rolled back. To apply: python -m runner apply; "
+        f"{len(found)} pending; the dry run {end}. To apply: python -m runner apply; "
         "as a script for psql: python -m runner plan --sql"
     )
 

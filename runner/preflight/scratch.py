@@ -34,7 +34,6 @@ from runner.settings import EMBEDDED_VERSIONS
 
 _OWNER = "postgres"
 _Result = TypeVar("_Result")
-_LACKS = ("0A000", "42704", "58P01")  # no such extension, collation provider, role or library
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,19 @@ class OtherServer:
     address: Target
     version: int
     data_dir: None = None
+
+
+@dataclass(frozen=True)
+class _Limited(Target):
+    """A database whose sessions have limits; its URL in a message is the one that was typed."""
+
+    typed_options: str = ""
+
+    def url(self, *, show_password: bool = False) -> str:
+        others = {key: value for key, value in self.parameters.items() if key != "options"}
+        typed = {"options": self.typed_options} if self.typed_options else {}
+        target = Target({**others, **typed}, self.source, self.embedded)
+        return target.url(show_password=show_password)
 
 
 class ScratchServer:
@@ -148,7 +160,7 @@ class ScratchServer:
                 return run()
             except SqlError as error:
                 supplied = False
-                if like and error.sqlstate in _LACKS:
+                if like and lacking.concerns(error):
                     with suppress(DatabaseUnreachable), like() as migrator:
                         supplied = self._supply(error, migrator.connection)
                 if not supplied:
@@ -165,7 +177,7 @@ class ScratchServer:
         other = isinstance(self.server, OtherServer)
         which = f"the server of {environment.SCRATCH_URL}" if other else "from the wheel"
         error.state = f"That was on a scratch server, {which}. {NO_CHANGES}"
-        if error.sqlstate in _LACKS:
+        if lacking.concerns(error):
             server = f"To use a server that has what the files need: {environment.SCRATCH_URL}=postgresql://…"
             error.hint = f"{error.hint}\n{server}".strip()
         return error
@@ -200,9 +212,10 @@ def scratch_server(
     if url:
         address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
         if limit := (settings or {}).get("statement_timeout"):  # others need a superuser
-            options = f"{address.parameters.get('options', '')} -c statement_timeout={limit}"
-            more = {**address.parameters, "options": options.strip()}
-            address = replace(address, parameters=more)
+            typed = address.parameters.get("options", "")
+            options = f"{typed} -c statement_timeout={limit}".strip()
+            more = {**address.parameters, "options": options}
+            address = _Limited(more, environment.SCRATCH_URL, embedded=False, typed_options=typed)
         with connect(address) as connection:
             found = connection.info.server_version // 10000
         yield ScratchServer(OtherServer(address, found))

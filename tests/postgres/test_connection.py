@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from checkout import Checkout
 from conftest import Server, one_server
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from runner import signals
 from runner.errors import DatabaseUnreachable
 from runner.postgres.connection import connect
-from runner.postgres.target import Target
+from runner.postgres.target import Target, parse
 
 MARKER = "Sw0rdf1sh"
 
@@ -135,3 +138,27 @@ def test_no_command_shows_a_wrong_password(server: Server, login: str, tmp_path:
     assert "password authentication failed" in result.err
     assert MARKER not in result.out + result.err
     assert "Traceback" not in result.err
+
+
+@one_server
+def test_signal_in_a_transaction_of_another_thread_ends_it_in_order(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """psycopg counts its transactions: it must not miss a begin or an end."""
+    target = Target(parse(server.conninfo(server.maintenance)), "", embedded=False)
+    connections: list[psycopg.Connection[Any]] = []
+
+    def work() -> None:
+        with connect(target) as connection, connection.transaction():
+            connections.append(connection)
+            os.kill(os.getpid(), signal.SIGINT)
+            while not signals.pending_signal():
+                pass
+            with connection.transaction():
+                connection.execute("select pg_sleep(60)")
+
+    pool = ThreadPoolExecutor(1)
+    with signals.installed(), signals.deferred(), pool, pytest.raises(signals.Interrupt):
+        pool.submit(work).result()
+    assert connections[0].closed
+    assert [record.getMessage() for record in caplog.records] == []

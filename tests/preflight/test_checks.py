@@ -253,7 +253,9 @@ def test_what_was_not_tried_has_not_passed(
     shown = list(report.lines(found, lambda text, _: text))
     assert shown[3].split()[:5] == ["0003_void", "✓", "–", "–", "–"]
     assert f"– 0001_shops to 0004_shops: lint not tried: {no_squawk}" in shown
-    assert "12 checks, 0 failed, 6 not tried" in found.summary
+    assert "12 checks, 0 failed, 6 not tried, in" in found.summary
+    found.strict = True
+    assert "0 failed, 6 not tried, which fails with --strict, in" in found.summary
 
 
 def test_rename_that_breaks_code_is_named(scratch: ScratchServer, folder: Path) -> None:
@@ -551,7 +553,7 @@ def test_check_json_has_documented_keys(checkout: Checkout) -> None:
     assert result.err == ""
     assert set(result.document) == {
         *("schema_version", "command", "ok", "exit_code", "server_version"),
-        *("files", "overall", "failed", "notes", "ms"),
+        *("files", "overall", "failed", "not_checked", "notes", "ms"),
     }
     [file] = result.document["files"]
     assert (file["id"], file["checks"]["re-run"]) == ("0002_bad", False)
@@ -578,7 +580,30 @@ def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout, cou
         ["0001_shops", "✓", "✓"],
         ["0002_bad", "✗", "✗"],
     ]
-    assert "0003_slow" not in out
+    left = "0003_slow" if count == 3 else f"0003_slow to {count:04}_more"
+    said, summary = out.splitlines()[-2:]
+    assert said == f"ended at 0003_slow; not checked: {left}, re-run of all files, plain psql"
+    assert re.match(r"2 files, .*, ended early, in", summary)
+
+
+def test_address_in_an_error_is_the_one_that_was_typed(checkout: Checkout) -> None:
+    address = "postgresql://none@127.0.0.1:1/x"
+    for typed in (address, f"{address}?options=-c%20work_mem%3D1MB"):
+        result = checkout.runner("check", RUNNER_SCRATCH_URL=typed)
+        assert (result.code, f"Cannot connect to {typed}: " in result.err) == (1, True), result.err
+
+
+def test_error_that_ends_a_check_keeps_what_was_found(checkout: Checkout) -> None:
+    checkout.write(_0003_fails="create table public.t (a txet);", _0004_more="select 1;")
+    checkout.file("sql/isolation.lock", "")
+    result = checkout.runner("check", "--json")
+    document = result.document
+    assert (result.code, document["error"]["sqlstate"]) == (1, "42704")
+    assert "RUNNER_SCRATCH_URL" not in document["error"]["hint"]  # no server has that type
+    assert [file["id"] for file in document["files"]] == ["0001_shops", "0002_bad"]
+    assert {one["check"] for one in document["failed"]} >= {"re-run", "data"}
+    left = ["0003_fails", "0004_more", "re-run of all files", "plain psql", "isolation.lock"]
+    assert document["not_checked"] == left
 
 
 # --- out of order -------------------------------------------------------------------------------

@@ -274,6 +274,31 @@ def test_what_the_tool_has_applied_is_recorded(tmp_path: Path, empty_database: D
         conn.execute("create table b (b int)")
         done = checkout.runner("import", "theirs")
         assert (done.code, "recorded as applied: up to 0002_b" in done.out) == (0, True), done.err
-        assert "Review them, then: python -m runner check" in done.err
+        assert "Review them, then: python -m runner check\nThat `re-run` and" in done.err
+        again = checkout.runner("import", "theirs")
+        assert (again.code, "there" in again.out) == (64, False)  # no table as if it were done
     assert "applied  0002_b" in (shown := checkout.runner("status").out)
     assert "pending  0003_c" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("0001_a.sql", "-- +goose Up\ncreate table a ();\n-- +goose Down\ndrop table a;\n"),
+        ("V1__a.sql", "create table a ();\n"),
+        ("0001_a.up.sql", "create table a ();\n"),
+        ("001.do.a.sql", "create table a ();\n"),
+    ],
+)
+def test_a_refused_folder_comes_with_the_command_that_rewrites_it(
+    name: str, text: str, tmp_path: Path
+) -> None:
+    """It can be pasted: no option is there twice, and the folder is named."""
+    checkout = Checkout(tmp_path)
+    checkout.file(f"the db/{name}", text)
+    refused = checkout.runner("check", "--sql-dir", "the db")
+    assert refused.code == 1
+    assert "python -m runner import 'the db' --sql-dir NEW\n" in refused.err, refused.err
+    made = checkout.runner("import", "the db", "--sql-dir", "NEW")
+    assert "check --sql-dir" not in made.err
+    assert (made.code, "python -m runner --sql-dir NEW check" in made.err) == (0, True), made.err

@@ -175,7 +175,7 @@ def test_records_of_stock_yoyo_stop_every_command_until_the_baseline(
     baseline = "python -m runner baseline --to 0002_grant"
     assert result.out.splitlines()[-2:] == [
         f"3 pending: run {baseline}",
-        f"0001_credit, 0002_grant: applied by yoyo, as public._yoyo_migration says: {baseline}",
+        "0001_credit, 0002_grant: applied by yoyo, as public._yoyo_migration says",
     ]
     checkout.do("update _yoyo_migration set migration_id = '0003_more' where migration_hash = 'b'")
     gap = "0003_more, as public._yoyo_migration says, but not 0002_grant"

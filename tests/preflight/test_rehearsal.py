@@ -394,7 +394,8 @@ def test_use_of_a_new_enum_value_needs_a_commit(rehearse: Rehearse) -> None:
         "create table public.u (id int);",
     )
     assert second.not_run == "it needs an earlier file to be committed; --on scratch does that"
-    assert third.not_run == "an earlier file failed"
+    why = "0002_file, which comes before it, was not run; --on scratch runs both"
+    assert third.not_run == why
 
 
 def test_long_statement_is_canceled(rehearse: Rehearse) -> None:
@@ -462,6 +463,8 @@ def test_clone_has_the_catalog_without_rows(
         "-- transactional: false\ncreate index concurrently i on public.organizations (x);",
         encoding="utf-8",
     )
+    for name, text in {"0012_fails": "select 1/0;", "0013_z": "select 1;", "0014_z": "x"}.items():
+        (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
     sizes = {t.name: t for t in rehearsal.tables(conn).values()}
     with (
         scratch_server(made.server.version) as scratch,
@@ -470,7 +473,8 @@ def test_clone_has_the_catalog_without_rows(
         assert not [event for event in events if isinstance(event, Note)]
         assert copy.execute("select count(*) from public.organizations").fetchone() == (0,)
         assert snapshot.take(copy).facts == snapshot.take(conn).facts
-        first, second = rehearsal.on_copy(copy, loader.read(tmp_path), sizes)
+        first, second, _, *others = rehearsal.on_copy(copy, loader.read(tmp_path), sizes)
+    assert [one.not_run for one in others] == ["an earlier file failed"] * 2
     [impact] = [i for step in first.steps for i in step.impacts if i.lock]
     assert impact.table == sizes["public.organizations"]
     assert [e.as_effect() for step in second.steps for e in step.effects] == [
@@ -565,6 +569,7 @@ def test_plan_on_scratch_commits_only_there(checkout: Checkout) -> None:
     result = checkout.runner("plan", "--on", "scratch")
     assert result.code == 2, result.err
     assert "not run: " not in result.out
+    assert "6 pending; the dry run ran on a copy. To" in result.out
     assert "creates index public.m" in result.out
     assert checkout.value("select to_regtype('public.mood')") is None
 

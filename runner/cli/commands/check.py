@@ -39,7 +39,7 @@ def run(context: Context) -> int:
     from runner.isolation.surface import lock_file, stale
     from runner.migrate import executor, seeds
     from runner.preflight import checks, lookup
-    from runner.preflight.checks import out_of_order, text
+    from runner.preflight.checks import out_of_order
     from runner.preflight.checks.finding import Findings
 
     settings, options = context.settings, context.options
@@ -57,24 +57,22 @@ def run(context: Context) -> int:
         scratch = stack.enter_context(
             checks.server(settings.embedded_version, files if only is None else (), context.report)
         )
-        found = Findings()
+        lock = settings.sql_dir / lock_file.FILE
+        more = [out_of_order.NAME] * bool(moved) + [lock.name] * (only is None and lock.exists())
+        found = Findings(scratch.server.version, planned_after=more, strict=options.strict)
         stack.callback(_show, context, found)
         run_checks = partial(
             checks.check, scratch, files, scripts, only=only, found=found, report=context.report
         )
         scratch.supplying(run_checks, context.other)
-        if options.base or options.out_of_order:
+        if moved:
             note, failed = out_of_order.check(scratch, files, moved)
             found.add_overall(out_of_order.NAME, failed, note)
-        lock = settings.sql_dir / lock_file.FILE
-        if lock.exists() and only is None:
+        elif options.base:
+            found.notes.append(f"{out_of_order.NAME}: none")
+        if lock.name in more:
             found.add_overall(lock.name, stale.findings(scratch, settings.sql_dir, lock))
-    missed = options.strict and found.missed
-    return context.document(
-        PROOF_FAILED if found.failed or missed else DONE,
-        server_version=settings.embedded_version,
-        **text.document(found, context.console.notes),
-    )
+    return context.document(PROOF_FAILED if found.fails else DONE, **context.console.partial)
 
 
 def _show(context: Context, found: Findings) -> None:
@@ -82,5 +80,6 @@ def _show(context: Context, found: Findings) -> None:
     from runner.preflight.checks import text
 
     found.seconds = time.monotonic() - context.started
-    if found.files:
+    context.console.partial = text.document(found, context.console.notes)
+    if found.planned:
         context.say(*text.lines(found, context.console.paint))

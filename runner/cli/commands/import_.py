@@ -22,15 +22,14 @@ def run(context: Context) -> int:
     from runner.preflight import convert
 
     migrations = convert.read(Path(context.options.folder))
-    context.console.table(("there", "here"), list(convert.listed(migrations)))
-    written: list[Path] = []
-    if not context.options.dry_run:
-        with ExitStack() as stack:
-            migrator = None
-            if not context.settings.embedded:  # first, so that nothing is written without it
-                migrator = stack.enter_context(context.migrator(create=False))
-                stack.enter_context(migrator.lock())
-            written = convert.write(migrations, context.settings.sql_dir)
+    with ExitStack() as stack:
+        migrator, write = None, not context.options.dry_run
+        if write and not context.settings.embedded:  # first, so that nothing is written without it
+            migrator = stack.enter_context(context.migrator(create=False))
+            stack.enter_context(migrator.lock())
+        written = convert.write(migrations, context.settings.sql_dir) if write else []
+        context.console.table(("there", "here"), list(convert.listed(migrations)))
+        if write:
             done = f"{plural(len(written), 'file')} written to {context.settings.sql_dir}"
             context.say(done)
             if migrator:
@@ -40,6 +39,6 @@ def run(context: Context) -> int:
                     error.state = f"{done}; nothing was recorded."
                     raise
                 context.say(f"recorded as applied: up to {last}" if last else "none recorded")
-            context.console.note("Review them, then: python -m runner check")
+            context.console.note(convert.NEXT)
     files = [{"from": m.sources, "to": list(m.files)} for m in migrations]
     return context.document(files=files, written=written, done=context.console.done)

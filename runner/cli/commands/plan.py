@@ -78,7 +78,7 @@ def _report(context: Context, found: Sequence[Rehearsal], applied: int, *, on_co
         if one.error:
             context.console.failure(one.error)
         context.say("")
-    context.say(rehearsal_text.summary(found, applied, paint))
+    context.say(rehearsal_text.summary(found, applied, paint, on_copy=on_copy))
     code = ERROR if any(one.error for one in found) else SOMETHING_TO_DO if found else DONE
     pending = [rehearsal_text.as_json(one, on_copy=on_copy) for one in found]
     return context.document(code, on=context.options.on, pending=pending)

@@ -27,6 +27,7 @@ from runner.preflight.diff import Difference
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
 from runner.queries import query
 
+OF_ALL = (apply_paths.RE_RUN_OF_ALL, apply_paths.PSQL)
 # What a file may do on the scratch server: generated values must not fill a disk.
 LIMITS = {"statement_timeout": "60s", "temp_file_limit": "1GB"}
 
@@ -63,6 +64,8 @@ def check(
     found = found or Findings()
     found.clear()
     needed = files if only is None else files[: files.index(only) + 1]
+    found.planned = [file.id for file in needed if only in (None, file)]
+    found.planned_overall = OF_ALL if only is None else ()
     linted = lint.findings(needed if only is None else [only])
     unlinted = lint.not_tried()
     others = tuple(f"{file}:" for file in needed if only not in (None, file))
@@ -122,7 +125,7 @@ def _check_together(
     removing = (n for n, tried in enumerate(every) if broken_code.removes_names(tried.effects))
     first, note = max(removing, default=0), ""
     if first:
-        which = f"the {len(files) - first} from {files[first].id} on"
+        which = f"only {len(files) - first} of them, from {files[first].id} on"
         note = f"{apply_paths.RE_RUN_OF_ALL}: {which}; it drops or renames what others make"
     report(Working(f"check: {apply_paths.RE_RUN_OF_ALL}"))
     failed = apply_paths.rerun_all(scratch, files, first, expected)

@@ -37,10 +37,15 @@ class FileResult:
 class Findings:
     """All results of one run of the command, filled while it runs."""
 
+    server_version: int = 0  # of the scratch server, its major version
     files: list[FileResult] = field(default_factory=list)
     overall: dict[str, bool] = field(default_factory=dict)  # checks of all files together
     failed: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    planned: Sequence[str] = ()  # ids of files
+    planned_overall: Sequence[str] = ()  # checks of all files together
+    planned_after: Sequence[str] = ()  # and what the command adds to them
+    strict: bool = False  # a check that was not tried fails
     seconds: float = 0.0
 
     def clear(self) -> None:
@@ -74,6 +79,18 @@ class Findings:
         return reasons
 
     @property
+    def not_checked(self) -> list[str]:
+        """Return what an error or a signal left out, beginning with what it ended."""
+        left = [*self.planned[len(self.files) :]]
+        overall = (*self.planned_overall, *self.planned_after)
+        return left + [name for name in overall if name not in self.overall]
+
+    @property
+    def fails(self) -> bool:
+        """Whether the command fails."""
+        return bool(self.failed) or (self.strict and self.missed)
+
+    @property
     def missed(self) -> bool:
         """Whether a check was not tried, other than a rollback that a file says is impossible."""
         reasons = [why for file in self.files for why in file.not_tried.values()]
@@ -85,10 +102,13 @@ class Findings:
         results = [result for file in self.files for result in file.checks.values()]
         results += self.overall.values()
         skipped = results.count(None)
+        not_tried = f", {skipped} not tried" if skipped else ""
+        fails = ", which fails with --strict" if self.strict and self.missed else ""
         return (
             f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}, "
             f"{len(results) - skipped} checks, {results.count(False)} failed"
-            f"{f', {skipped} not tried' if skipped else ''}, in {self.seconds:.1f} s"
+            f"{not_tried}{fails}{', ended early' if self.not_checked else ''}"
+            f", in {self.seconds:.1f} s"
         )
 
 

@@ -29,7 +29,7 @@ def check(
     ids = ", ".join(file.id for file in out_of_order)
     reordered = [file for file in files if file not in out_of_order] + list(out_of_order)
     if reordered == list(files):
-        return f"{NAME}: {f'{ids}, which is last in any case' if ids else 'none'}", []
+        return f"{NAME}: {ids}, which is last in any case", []
     dependent: list[Finding] = []
     for file in files:
         needed = [m.id for m in out_of_order if m.id in file.header.depends]
