@@ -100,7 +100,9 @@ BAD = {
         ),
     ),
     "changes rows when run again": (
-        "create table if not exists public.facts (name text); insert into public.facts values (1);",
+        "create table if not exists public.facts (id int primary key, t text, n int);"
+        "insert into public.facts values (1, 'x', 1) on conflict do nothing;"
+        "update public.facts set n = n + 1;",
         "drop table public.facts;",
         ("re-run", "changes the database when it is run again", "rows of public.facts"),
     ),
@@ -438,6 +440,34 @@ def test_non_transactional_file_is_checked(scratch: ScratchServer, folder: Path)
         ),
     )
     assert found == []
+
+
+def test_materialized_view_without_data_is_checked(scratch: ScratchServer, folder: Path) -> None:
+    view = "create materialized view {} public.v as select 1 as c with no data;"
+    drop = "drop materialized view if exists public.v;"
+    keep = "comment on table public.shops is 'Where things are sold.';"
+    found = failures(
+        scratch,
+        migrations(
+            folder,
+            _0002_view=view.format("if not exists"),
+            _0002_view__rollback=drop,
+            _0003_owner="alter materialized view public.v owner to postgres;",
+            _0003_owner__rollback=keep,
+            _0004_again=drop + view.format(""),
+            _0004_again__rollback=keep,
+            _0005_alone="-- transactional: false\n"
+            "alter materialized view public.v set (fillfactor = 90);",
+            _0005_alone__rollback="alter materialized view public.v reset (fillfactor);",
+            _0006_refresh="do $$ begin if (select relispopulated from pg_class where relname = 'v')"
+            " then refresh materialized view public.v with no data;"
+            " else refresh materialized view public.v; end if; end $$;",
+            _0006_refresh__rollback="refresh materialized view public.v with no data;",
+        ),
+    )
+    assert [(one.file, one.details) for one in found if one.check == "re-run"] == [
+        ("0006_refresh", ("rows of public.v",))
+    ]
 
 
 def test_files_after_a_failed_one_are_checked(scratch: ScratchServer, folder: Path) -> None:
