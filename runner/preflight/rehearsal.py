@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from psycopg import pq
 
-from runner.errors import NO_CHANGES, RunnerError, SqlError
+from runner.errors import NO_CHANGES, RunnerError, SqlError, masked
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.execution.lock_waits import SEQUENTIAL, LockWaits
@@ -177,7 +177,7 @@ class _Rehearser:
         transactional.check_encoding(self._connection, file, NO_CHANGES)
         before, self._states = self._states, self._table_states()
         impacts = tuple(self._impacts(statement, before))
-        step = Step(statement.line, " ".join(statement.text.split()), ms, impacts)
+        step = Step(statement.line, masked(" ".join(statement.text.split())), ms, impacts)
         self._unread.append(statement)
         return step if self._has_blocked_too_long() else self._with_effects(step)
 

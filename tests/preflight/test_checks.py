@@ -180,8 +180,8 @@ BAD = {
         ("data", "changes the database when it is run again", "rows of public.shops"),
     ),
     "a statement without effect": (
-        "select 1; create index if not exists by_name on public.shops (name);",
-        "drop index if exists public.by_name;",
+        "select 'password = ''S3cret'''; create index if not exists n on public.shops (name);",
+        "drop index if exists public.n;",
         ("lint", "has a statement that changes nothing: select", "`do` block"),
     ),
     "rollback of comments only": (
@@ -219,6 +219,7 @@ def test_bad_file_fails_the_right_check(
     assert [one.file for one in of_file] == ["0002_bad"], found
     assert summary in of_file[0].summary
     assert not detail or [line for line in of_file[0].details if detail in line], of_file
+    assert "S3cret" not in str(of_file)
 
 
 def test_what_was_not_tried_has_not_passed(

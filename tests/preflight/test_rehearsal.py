@@ -524,6 +524,24 @@ def test_plan_json_has_documented_keys(checkout: Checkout) -> None:
 
 
 @one_server
+def test_plan_shows_no_password(checkout: Checkout) -> None:
+    checkout.apply()
+    checkout.write(
+        _0003_role="create role planned login password 'S3cret';\n"
+        "do $$ begin execute 'alter role planned password ''S3cret'''; end $$;\n"
+        "alter role planned\n    password $$S3cret$$;\ndrop role planned;\n"
+    )
+    plain, document = checkout.runner("plan"), checkout.runner("plan", "--json")
+    assert (plain.code, document.code) == (2, 2)
+    assert "line 1: create role planned login password ***" in plain.out
+    [pending] = document.document["pending"]
+    texts = [statement["text"] for statement in pending["statements"]]
+    assert texts[1] == "do $$ begin execute 'alter role planned password ***'; end $$"
+    assert texts[2] == "alter role planned password ***"
+    assert "S3cret" not in plain.out + document.out
+
+
+@one_server
 def test_plan_reports_a_file_that_fails(checkout: Checkout) -> None:
     checkout.write(_0003_bad="alter table public.nowhere add x int;")
     result = checkout.runner("plan")
