@@ -339,6 +339,16 @@ def test_roles_of_the_server_are_effects_too(rehearse: Rehearse) -> None:
     assert granted == ["role pg_monitor: adds member of rehearsed"]
     assert dropped == ["role pg_monitor: removes member of rehearsed", "drops role rehearsed"]
     assert [step["widens"] for step in steps] == [made[1:], [], granted, []]
+    [file] = rehearse("""
+        create function public.make() returns trigger language plpgsql
+        as $$ begin create role rehearsed superuser; return new; end $$;
+        create trigger make after insert on public.shops execute function public.make();
+        insert into public.shops values (9000);
+        select 1;
+    """)
+    inserted, read = rehearsal_text.as_json(file, on_copy=False)["statements"][2:]
+    assert inserted["widens"] == ["role rehearsed: adds superuser"]
+    assert read["effects"] == []
 
 
 def test_statement_that_does_not_change_the_catalog_is_not_followed_by_a_snapshot(
