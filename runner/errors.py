@@ -35,11 +35,18 @@ NO_CHANGES = "No changes were made."
 
 # In a URL, in a libpq string, in SQL. Any text may contain one: a URL typed as a command, or
 # `alter role … password` as the current statement of a session that holds a lock.
+# The quotes of a literal within a literal are doubled. No quantifier reads a text again and again.
+_QUOTES = r"'{4}(?=(?:'{8})*+[^'])|''(?=(?:'{4})*+[^'])|'"
 _PASSWORD = re.compile(
-    r"""
-    (?P<before> \b [a-z][\w+.-]* :/{1,3} [^\s/@:]* : ) (?!password@) \S* (?=@)
-    | (?P<word>pass(?:word|wd|phrase)["']?\s*(?:=>|:?=|:(?!:))\s*)(?:E?'+[^']*'*|"[^"]*"|[^\s&'"]+)
-    | (?P<sql> password \s+ E? ) '[^']*+'?
+    rf"""
+    (?P<before> \b [a-z][\w+.-]{{0,31}} :/{{1,3}} [^\s/@:]{{0,255}} : ) (?!password@)
+      \S{{0,4096}} (?=@)
+    | (?: (?P<word> pass(?:word|wd|phrase)\\*+["']?\s*+(?:=>|:?=|:(?!:))\s*+ )
+        | (?P<sql> password\s++ (?=(?:E|U&)?'|\$\w*\$) ) )
+      (?: \$(?P<tag>\w*)\$ (?s:.*?) (?:\$(?P=tag)\$|\Z)
+        | (?(word)E?|E)(?P<p>{_QUOTES}) (?:[^'\\]|\\(?:(?P=p)|(?s:.))|(?P=p){{2}})*+ (?P=p)?+
+        | (?:U&)?(?P<q>{_QUOTES}) (?:[^']|(?P=q){{2}})*+ (?P=q)?+
+        | \\++"[^"\\]*+ | "(?:[^"\\]|\\(?s:.)|"")*+"?+ | [^\s&'"]+ )
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -47,7 +54,7 @@ _PASSWORD = re.compile(
 
 def masked(text: str) -> str:
     """Return the text with *** in place of anything that looks like a password."""
-    return _PASSWORD.sub(lambda match: f"{match[match.lastgroup or 0]}***", text)
+    return _PASSWORD.sub(lambda m: f"{m['before'] or m['word'] or m['sql']}***", text)
 
 
 class Place(NamedTuple):

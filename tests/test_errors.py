@@ -37,7 +37,38 @@ def test_error_masks_passwords_in_every_field() -> None:
     assert "Sw0rdf1sh" not in str(error) + repr(error)
     for shown in ("password: x", "'passwd' => 'x y'", '"password": "x"', "password = ''x y''"):
         assert "x" not in masked(shown), shown
+    for shown in (
+        "execute 'create role q password ''S3cretB'''",
+        "execute 'create role q password ''S3cretB'' login'",
+        "x('execute ''create role q password ''''it''''''''s S3cret'''''')",
+        "execute 'alter role q password ''''''S3cret'''",
+        "execute 'create role q password ''S3cr",  # cut off
+        "password 'it''s S3cret' login",
+        "password '''S3cret'",
+        r"password E'a\'S3cret' login",
+        r"execute 'create role q password E''a\''S3cret'' login'",
+        r"password U&'\0061''S3cret'",
+        r"password 'S3cret\' login",
+        "password $$S3cret$$",
+        "password $a$x$$S3cret$a$ login",
+        "password\n\t'S3cret'",
+        "password = 'it''s S3cret'",
+        "set x.password = $$S3 S3cret$$",
+        r'{"password": "a\"S3cret"}',
+        r"{\"password\": \"S3cret\"}",
+        """'{"password": "it''s S3cret"}'""",
+        r"host=h password='a\'S3cret' dbname=d",
+        "http://u:S3@cret@h/",
+    ):
+        assert "***" in masked(shown), shown
+        assert not {"cr", "ret"} & set(re.findall("cr|ret", masked(shown).split("***", 1)[1])), (
+            shown
+        )
+    assert masked("password 'x' login; password ''y'' '") == "password *** login; password *** '"
     for harmless in (
+        "create function check_password() returns text",
+        "select password, 'x'",
+        "alter role r password null",
         "password::text",
         "Enter password:",
         "a password for u@h",

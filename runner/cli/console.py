@@ -190,10 +190,8 @@ def _details(error: RunnerError) -> list[str]:
     if error.place:
         lines.append(f"  at {error.place}")
         if error.place.text:
-            text, column = error.place.text, error.place.column
-            if masked(text) != text:  # the file itself contains a password: without a column
-                text, column = masked(text), None
-            text, column = _excerpt(text, column)
+            text = masked(error.place.text)  # without a column, where that is of another text
+            text, column = _excerpt(text, None if "***" in text else error.place.column)
             lead = "".join(_blank(character) for character in text[: (column or 1) - 1])
             lines += [f"  | {text}", *([f"  | {lead}^"] if column else [])]
     for name in ("sqlstate", "detail", "server_hint", "context"):  # of an SqlError

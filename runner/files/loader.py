@@ -155,7 +155,7 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
             rollbacks.append(path)
         else:
             found.append(_migration(path, prefix))
-        if not entry.is_file():
+        if not (entry.is_file(follow_symlinks=False) or path.is_file()):  # a link may be a loop
             raise _not_a_file(path)
     if not found:
         raise UsageError(

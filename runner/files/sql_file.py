@@ -162,7 +162,8 @@ class SqlFile:
         starts = {start for start, _ in comments}
         for match in like:
             place = statements.place(self.text, match.start(), str(self))
-            if match.start() not in starts or place.text[: (place.column or 1) - 1].strip():
+            before = re.split(r"[\r\n]", self.text[: match.start()])[-1]
+            if match.start() not in starts or before.strip():
                 continue
             if match.re is other_tools.MARK:
                 tool, hint = other_tools.of_mark(match, self.path)

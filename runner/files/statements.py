@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
-from runner.errors import FileError, Place
+from runner.errors import FileError, Place, masked
 
 # In PostgreSQL every non-ASCII character may be part of a name, and none is white space. Written
 # as the complement of the other ASCII characters, which compiles twenty times as fast.
@@ -76,11 +76,15 @@ class Statement:
 
 
 def place(text: str, offset: int, file: str) -> Place:
-    """Return file, line, column and text of the line at an offset (characters) of a text."""
+    """Return file, line, column and text of the line at an offset (characters) of a text.
+
+    The text is without a password, also one that follows the word on the line before.
+    """
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     end = re.compile(r"[\r\n]|\Z").search(text, offset)
     line = _line_ends(text, 0, start) + 1
-    return Place(file, line, offset - start + 1, text[start : end.start() if end else None])
+    shown = masked(text[max(start - 200, 0) : end.start() if end else None])
+    return Place(file, line, offset - start + 1, re.split(r"[\r\n]", shown)[-1])
 
 
 def split(text: str, file: str = "") -> Iterator[Statement]:

@@ -126,5 +126,7 @@ def _unfinished(
     return PlanError(
         "The database is not what its files make, beyond what was made now",
         hint="\n".join([*lines, fixes] if left else lines),
-        state=f"{len(done)} statements made what a restore loses." if done else NO_CHANGES,
+        state=f"{len(done)} statement{'s' * (len(done) > 1)} made what a restore loses."
+        if done
+        else NO_CHANGES,
     )

@@ -9,12 +9,12 @@ inside a DO block is found too, which a linter cannot see.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from psycopg import pq
 
-from runner.errors import NO_CHANGES, RunnerError, SqlError
+from runner.errors import NO_CHANGES, RunnerError, SqlError, masked
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.execution.lock_waits import SEQUENTIAL, LockWaits
@@ -48,7 +48,6 @@ _RANK = {name: rank for rank, (name, *_) in enumerate(_MODES)}
 _BLOCKS_WRITES = _RANK["ShareLock"]
 _SHOWN_FROM = _RANK["ShareUpdateExclusiveLock"]
 _QUERIES = ("delete", "insert", "merge", "select", "update", "with")
-_WRITES = ("delete", "insert", "merge", "update")  # statements that change no role
 _MAX_BLOCKING_MS = 300.0  # how long writes may be blocked only to attribute effects to statements
 _EARLIER_FILE_FAILED = "an earlier file failed"
 _NEEDS_A_COMMIT = "it needs an earlier file to be committed; --on scratch does that"
@@ -181,7 +180,7 @@ class _Rehearser:
         transactional.check_encoding(self._connection, file, NO_CHANGES)
         before, self._states = self._states, self._table_states()
         impacts = tuple(self._impacts(statement, before))
-        step = Step(statement.line, " ".join(statement.text.split()), ms, impacts)
+        step = Step(statement.line, masked(" ".join(statement.text.split())), ms, impacts)
         self._unread.append(statement)
         return step if self._has_blocked_too_long() else self._with_effects(step)
 
@@ -195,28 +194,27 @@ class _Rehearser:
 
     def _with_effects(self, step: Step) -> Step:
         unread, self._unread = self._unread, []
-        changed = self._changes.since()
-        if any(not s.words or s.words[0] not in _WRITES for s in unread):
-            changed = self._with_roles(changed)
+        changed = self._with_roles(self._changes.since())
         if changed is None:
             return step  # an insert, for example
         return _with_differences(step, changed, unread)
 
     def _with_roles(self, changed: _Sides | None) -> _Sides | None:
         """Add the roles to what has changed, if some of them have."""
-        before, self._roles = self._roles, self._read_roles()
-        if before == self._roles:
+        roles = self._read_roles()
+        if self._roles == roles:
             return changed
+        before, after = _role_facts(self._roles), _role_facts(roles)
+        self._roles = roles
         empty = Snapshot((), self._connection.info.server_version // 10000)
         old, new = changed or (empty, empty)
         return (
             replace(old, facts=tuple(sorted((*old.facts, *before)))),
-            replace(new, facts=tuple(sorted((*new.facts, *self._roles)))),
+            replace(new, facts=tuple(sorted((*new.facts, *after)))),
         )
 
-    def _read_roles(self) -> list[Fact]:
-        rows = self._connection.execute(query("preflight/role_facts")).fetchall()
-        return sorted(Fact(k, n, t, v, None, None, None) for k, n, t, v in rows)
+    def _read_roles(self) -> set[tuple[str, ...]]:
+        return {*self._connection.execute(query("preflight/role_facts"))}
 
     def _table_states(self) -> dict[int, _TableState]:
         rows = self._connection.execute(
@@ -266,6 +264,10 @@ class _TableState:
     scans: int
     changed: int
     hides_rows: bool  # it may be written to, under row-level security
+
+
+def _role_facts(roles: Iterable[tuple[str, ...]]) -> Iterator[Fact]:
+    return (Fact(k, n, t, v, None, None, None) for k, n, t, v in roles)
 
 
 def _with_differences(step: Step, changed: _Sides, statements: Sequence[Statement]) -> Step:

@@ -105,6 +105,18 @@ def test_folder_named_like_a_migration_is_refused(folder: Path) -> None:
         loader.read(folder)
 
 
+def test_link_without_a_file_is_refused_and_one_to_a_file_is_read(folder: Path) -> None:
+    write_files(folder, "0001_a")
+    link = folder / "0002_b.sql"
+    for target in ("0002_b.sql", "0001_a.sql/x", "nowhere.sql"):
+        link.symlink_to(target)
+        with pytest.raises(FileError, match=r"0002_b\.sql is not a file: it is a symbolic link w"):
+            loader.read(folder)
+        link.unlink()
+    link.symlink_to("0001_a.sql")
+    assert len(loader.read(folder)) == 2
+
+
 def test_python_migration_is_refused(folder: Path) -> None:
     write_files(folder, "0001_a")
     (folder / "0002_b.py").write_text("steps = []")

@@ -230,8 +230,18 @@ def test_self_test_kills_a_sample_of_fifteen_kinds(monkeypatch: pytest.MonkeyPat
             with copies.connected(given.url("postgres", user="deployer")) as connection:
                 yield Migrator(connection)
 
-        score = mutation.self_test(SQL_DIR, report=events.append, limit=15, like=like)
+        def another_session(event: Event) -> None:
+            if len(events) == 1:  # the schema is there
+                admin.execute("create role made_meanwhile")
+            events.append(event)
+
+        score = mutation.self_test(SQL_DIR, report=another_session, limit=15, like=like)
+        admin.execute("drop role made_meanwhile")
         assert admin.execute(left).fetchall() == before
+        admin.execute("create role mutant_login login")
+        with pytest.raises(UsageError, match="has the role mutant_login, which the self-test cre"):
+            mutation.self_test(SQL_DIR, limit=1)
+        assert admin.execute("select from pg_roles where rolname = 'mutant_login'").rowcount == 1
         admin.execute("create role anon")  # as on a server that is in use
         with pytest.raises(UsageError, match="has the role anon, which the self-test changes"):
             mutation.self_test(SQL_DIR, limit=1)
@@ -290,6 +300,11 @@ def test_mutant_that_cannot_be_applied_is_an_error(scratch: Copies) -> None:
         mutation.try_out(
             scratch, PROJECT, 1, Mutant("kind", "name", "x", "drop table public.nothing")
         )
+    theirs = Mutant("kind", "name", "x", "create role theirs", "drop role theirs")
+    scratch.undo("create role theirs")
+    with pytest.raises(psycopg.errors.DuplicateObject):
+        mutation.try_out(scratch, PROJECT, 1, theirs)
+    scratch.undo("drop role theirs")  # it is still there
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,8 @@ def test_what_was_made_by_hand_stays_and_is_named(shop: Shop) -> None:
     for name in ("column public.shops.extra", "table public.more", "select to guest"):
         assert name in error.hint
     assert error.state == "2 statements made what a restore loses."
+    shop.do("copy", "alter database copy reset app.mode")
+    assert shop.refused(url).state == "1 statement made what a restore loses."
 
 
 def test_without_records_the_baseline_lists_the_roles_first(shop: Shop) -> None:

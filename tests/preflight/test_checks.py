@@ -100,7 +100,9 @@ BAD = {
         ),
     ),
     "changes rows when run again": (
-        "create table if not exists public.facts (name text); insert into public.facts values (1);",
+        "create table if not exists public.facts (id int primary key, t text, n int);"
+        "insert into public.facts values (1, 'x', 1) on conflict do nothing;"
+        "update public.facts set n = n + 1;",
         "drop table public.facts;",
         ("re-run", "changes the database when it is run again", "rows of public.facts"),
     ),
@@ -178,8 +180,8 @@ BAD = {
         ("data", "changes the database when it is run again", "rows of public.shops"),
     ),
     "a statement without effect": (
-        "select 1; create index if not exists by_name on public.shops (name);",
-        "drop index if exists public.by_name;",
+        "select 'password = ''S3cret'''; create index if not exists n on public.shops (name);",
+        "drop index if exists public.n;",
         ("lint", "has a statement that changes nothing: select", "`do` block"),
     ),
     "rollback of comments only": (
@@ -217,6 +219,7 @@ def test_bad_file_fails_the_right_check(
     assert [one.file for one in of_file] == ["0002_bad"], found
     assert summary in of_file[0].summary
     assert not detail or [line for line in of_file[0].details if detail in line], of_file
+    assert "S3cret" not in str(of_file)
 
 
 def test_what_was_not_tried_has_not_passed(
@@ -440,6 +443,34 @@ def test_non_transactional_file_is_checked(scratch: ScratchServer, folder: Path)
         ),
     )
     assert found == []
+
+
+def test_materialized_view_without_data_is_checked(scratch: ScratchServer, folder: Path) -> None:
+    view = "create materialized view {} public.v as select 1 as c with no data;"
+    drop = "drop materialized view if exists public.v;"
+    keep = "comment on table public.shops is 'Where things are sold.';"
+    found = failures(
+        scratch,
+        migrations(
+            folder,
+            _0002_view=view.format("if not exists"),
+            _0002_view__rollback=drop,
+            _0003_owner="alter materialized view public.v owner to postgres;",
+            _0003_owner__rollback=keep,
+            _0004_again=drop + view.format(""),
+            _0004_again__rollback=keep,
+            _0005_alone="-- transactional: false\n"
+            "alter materialized view public.v set (fillfactor = 90);",
+            _0005_alone__rollback="alter materialized view public.v reset (fillfactor);",
+            _0006_refresh="do $$ begin if (select relispopulated from pg_class where relname = 'v')"
+            " then refresh materialized view public.v with no data;"
+            " else refresh materialized view public.v; end if; end $$;",
+            _0006_refresh__rollback="refresh materialized view public.v with no data;",
+        ),
+    )
+    assert [(one.file, one.details) for one in found if one.check == "re-run"] == [
+        ("0006_refresh", ("rows of public.v",))
+    ]
 
 
 def test_files_after_a_failed_one_are_checked(scratch: ScratchServer, folder: Path) -> None:

@@ -339,6 +339,16 @@ def test_roles_of_the_server_are_effects_too(rehearse: Rehearse) -> None:
     assert granted == ["role pg_monitor: adds member of rehearsed"]
     assert dropped == ["role pg_monitor: removes member of rehearsed", "drops role rehearsed"]
     assert [step["widens"] for step in steps] == [made[1:], [], granted, []]
+    [file] = rehearse("""
+        create function public.make() returns trigger language plpgsql
+        as $$ begin create role rehearsed superuser; return new; end $$;
+        create trigger make after insert on public.shops execute function public.make();
+        insert into public.shops values (9000);
+        select 1;
+    """)
+    inserted, read = rehearsal_text.as_json(file, on_copy=False)["statements"][2:]
+    assert inserted["widens"] == ["role rehearsed: adds superuser"]
+    assert read["effects"] == []
 
 
 def test_statement_that_does_not_change_the_catalog_is_not_followed_by_a_snapshot(
@@ -525,6 +535,24 @@ def test_plan_json_has_documented_keys(checkout: Checkout) -> None:
     assert pending["id"] == "0002_index"
     assert statement["effects"] == ["creates index public.i"]
     assert statement["impacts"][0]["lock"] == "SHARE"
+
+
+@one_server
+def test_plan_shows_no_password(checkout: Checkout) -> None:
+    checkout.apply()
+    checkout.write(
+        _0003_role="create role planned login password 'S3cret';\n"
+        "do $$ begin execute 'alter role planned password ''S3cret'''; end $$;\n"
+        "alter role planned\n    password $$S3cret$$;\ndrop role planned;\n"
+    )
+    plain, document = checkout.runner("plan"), checkout.runner("plan", "--json")
+    assert (plain.code, document.code) == (2, 2)
+    assert "line 1: create role planned login password ***" in plain.out
+    [pending] = document.document["pending"]
+    texts = [statement["text"] for statement in pending["statements"]]
+    assert texts[1] == "do $$ begin execute 'alter role planned password ***'; end $$"
+    assert texts[2] == "alter role planned password ***"
+    assert "S3cret" not in plain.out + document.out
 
 
 @one_server

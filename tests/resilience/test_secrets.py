@@ -214,6 +214,11 @@ def test_a_password_in_a_file_is_masked_in_the_printed_line(cli: CliHarness) -> 
     assert "at sql/0002_b.sql:1:" in result.err
     assert "  | create role r password *** in role no_such_role;\n" in result.err
     assert WORD not in result.out + result.err
+    cli.write_raw("sql/0002_b.sql", f"create role r password\n    '{WORD}' no_such_option;")
+    result = cli.main("apply")
+    assert "at sql/0002_b.sql:2:" in result.err
+    assert "  |     *** no_such_option;\n" in result.err
+    assert WORD not in result.out + result.err
 
 
 def test_a_password_in_a_statement_of_another_session_is_masked(cli: CliHarness) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -23,6 +24,7 @@ from runner.settings import SCRATCH_URL
 
 Like = Callable[[], AbstractContextManager[Migrator]]
 _ROLES = "select rolname::text from pg_roles"
+_CREATES_ROLE = re.compile(r'\bcreate (?:role|user) (?!mapping\b)"?([\w$]+)', re.IGNORECASE)
 _ATTRIBUTES = """
     select
         array_remove(array[
@@ -93,6 +95,19 @@ class Copies:
             finally:
                 self._drop(admin, name)
 
+    def refuse(self, statements: Iterable[str]) -> None:
+        """Raise UsageError if a role exists that one of the statements creates."""
+        made = {name for text in statements for name in _CREATES_ROLE.findall(text)}
+        with self._admin() as admin:
+            used = sorted(made.intersection(name for (name,) in admin.execute(_ROLES)))
+        if used:
+            raise UsageError(
+                f"The scratch server has the role {used[0]}, which the self-test creates and drops",
+                hint="Rename the role, if the files create it. Or name a server in "
+                f"{SCRATCH_URL} that nothing else uses; unset it, to use the embedded one.",
+                state=NO_CHANGES,
+            )
+
     def weaken(self, database: str, statements: str) -> None:
         """Run what weakens a copy, as its owner or, where that may not, as the superuser."""
         with suppress(psycopg.errors.InsufficientPrivilege), connected(self.url(database)) as conn:
@@ -125,6 +140,9 @@ def copies(
 ) -> Iterator[Copies]:
     """Create the unmodified database, and drop what was made on the server at the end.
 
+    Roles belong to the server, where another session may create some meanwhile: dropped are those
+    that the files name.
+
     `roles`: of the actors. `like`: connects to a database whose role decides what the owner is like
     here; see also `ScratchServer.supplying`. Raises UsageError if the server is in use, or its role
     is no superuser.
@@ -138,6 +156,7 @@ def copies(
             owner = f"{made.unmodified}_owner"
             made = replace(made, owner=owner, attributes=tuple(found[0]), password=password)
     roles = sorted(set(roles))
+    text = "\n".join(file.text for file in loader.read(sql_dir)).lower()
     with connected(made.server.url(show_password=True)) as admin:
         if admin.info.parameter_status("is_superuser") != "on":
             raise UsageError(
@@ -160,9 +179,13 @@ def copies(
         finally:
             made._drop(admin, made.unmodified)
             for (name,) in admin.execute(_ROLES).fetchall():
-                if name not in before:
+                if name not in before and (made.unmodified in name or _is_word(name, text)):
                     with suppress(psycopg.errors.DependentObjectsStillExist):
                         admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+
+
+def _is_word(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text) is not None
 
 
 def connected(url: str) -> Connection:

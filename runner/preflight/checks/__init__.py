@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from runner.errors import Interrupted, RunnerError
+from runner.errors import Interrupted, RunnerError, masked
 from runner.events import Event, Note, Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
@@ -103,7 +103,7 @@ def check(
 
 def _note(notes: list[str], others: tuple[str, ...], event: Event) -> None:
     if isinstance(event, Note) and not event.text.startswith(others):  # files before `only`
-        notes.append(event.text)
+        notes.append(masked(event.text))
 
 
 def _add_new(notes: list[str], more: Iterable[str]) -> None:

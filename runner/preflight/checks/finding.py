@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner import signals
-from runner.errors import Interrupted, Place, RunnerError
+from runner.errors import Interrupted, Place, RunnerError, masked
 from runner.files.loader import Migration
 
 CHECKS = ("re-run", "rollback", "data", "lint")
@@ -21,6 +21,13 @@ class Finding:
     summary: str
     details: tuple[str, ...] = ()
     place: Place | None = None
+
+    def __post_init__(self) -> None:
+        """Mask passwords: the line of a place may contain one, for example."""
+        object.__setattr__(self, "summary", masked(self.summary))
+        object.__setattr__(self, "details", tuple(map(masked, self.details)))
+        if self.place:
+            object.__setattr__(self, "place", self.place._replace(text=masked(self.place.text)))
 
 
 @dataclass(frozen=True)

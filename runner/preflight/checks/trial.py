@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 
 from psycopg import sql
 
@@ -27,18 +27,18 @@ def run_again(chain: Chain, file: Migration) -> tuple[list[Difference], list[str
     """
     connection, migrator = chain.reader, chain.migrator
     if not file.header.transactional:
-        before = _digests(connection, _tables(connection))
+        before = _digests(connection)
         with migrator.lock():
             migrator.record(file, "unmark")
             migrator.apply([file])
         changed = chain.changes.since()
-        after = _digests(connection, before.keys() & _tables(connection))
+        after = _digests(connection, of=before)
     else:
         with chain.changes.undone(), connection.transaction(force_rollback=True):
             run(connection, file)
-            after = _digests(connection, _tables(connection, locked=True))
+            after = _digests(connection, locked=True)
             changed = chain.changes.since()
-        before = _digests(connection, after.keys() & _tables(connection)) if after else {}
+        before = _digests(connection, of=after) if after else {}
     found = difference(*changed) if changed else []
     return found, [".".join(t) for t in after if t in before and after[t] != before[t]]
 
@@ -52,19 +52,29 @@ def run(connection: Connection, file: Migration) -> None:
         raise own_sql_error(error, f"at the commit of {file}", state="")
 
 
-def _tables(connection: Connection, *, locked: bool = False) -> set[_Table]:
-    """Return all tables, or those whose rows this transaction may have changed."""
-    rows = connection.execute(query("preflight/checks/tables"), {"locked": locked})
-    return {(schema, name) for schema, name in rows}
+def _digests(
+    connection: Connection, *, locked: bool = False, of: Container[_Table] | None = None
+) -> dict[_Table, str]:
+    """Return a digest of the rows of each table, independent of their order.
 
-
-def _digests(connection: Connection, tables: Iterable[_Table]) -> dict[_Table, str]:
-    """Return a digest of the rows of each table, independent of their order."""
-    one = sql.SQL(
-        "select {}, {}, md5(coalesce(string_agg(t::text, chr(10) order by t::text), '')) from {} t"
+    `locked`: only of tables whose rows this transaction may have changed. `of`: of these, if they
+    exist. A materialized view that is not populated cannot be read: its digest is "".
+    """
+    one = sql.SQL(  # t.* is the row, also if a column is named t
+        "select {}, {}, md5(coalesce(string_agg((t.*)::text, chr(10) order by (t.*)::text), ''))"
+        " from {} t"
     )
-    parts = [one.format(*map(sql.Literal, t), sql.Identifier(*t)) for t in sorted(tables)]
-    if not parts:
-        return {}
-    rows = connection.execute(sql.SQL(" union all ").join(parts)).fetchall()
-    return {(schema, name): digest for schema, name, digest in rows}
+    parts: list[sql.Composed] = []
+    digests: dict[_Table, str] = {}
+    tables = connection.execute(query("preflight/checks/tables"), {"locked": locked}).fetchall()
+    for schema, name, is_populated in tables:
+        if of is None or (schema, name) in of:
+            digests[schema, name] = ""
+            if is_populated:
+                parts.append(
+                    one.format(sql.Literal(schema), sql.Literal(name), sql.Identifier(schema, name))
+                )
+    if parts:
+        rows = connection.execute(sql.SQL(" union all ").join(parts)).fetchall()
+        digests |= {(schema, name): digest for schema, name, digest in rows}
+    return digests

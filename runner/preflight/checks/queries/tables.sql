@@ -1,8 +1,9 @@
--- The tables and materialized views of users, by schema and name: all, or if %(locked)s those that this
--- transaction holds a lock on with which rows can be changed.
+-- The tables and materialized views of users, by schema and name, and whether they are populated: all,
+-- or if %(locked)s those that this transaction holds a lock on with which rows can be changed.
 select
     n.nspname::text,
-    c.relname::text
+    c.relname::text,
+    c.relispopulated
 from pg_catalog.pg_class as c
 inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.relkind in ('r', 'm')
@@ -17,3 +18,4 @@ where c.relkind in ('r', 'm')
                 and l.mode in ('RowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
         )
     )
+order by 1, 2
