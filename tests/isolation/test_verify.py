@@ -128,6 +128,34 @@ def take_former_ids(database: Database) -> None:
         )
 
 
+ONE_TENANT = "(select id from public.organizations order by ctid limit 1)"
+
+
+@one_server
+def test_a_right_in_every_tenant_is_tried_on_rows_of_both(database: Database) -> None:
+    policies = "".join(
+        f"create policy only_{command} on public.ai_agents as restrictive for {command}"
+        f" to service_role {check} (org_id = {ONE_TENANT});"
+        for command, check in {
+            "select": "using",
+            "insert": "with check",
+            "update": "using",
+            "delete": "using",
+        }.items()
+    )
+    sound = verified(database, only="ai_agents")
+    assert sound.proven
+    tried = {c.command: c for c in sound.cells if (c.actor, c.where) == ("service_role", "other")}
+    assert {name: (tried[name].allowed, tried[name].passed) for name in tried} == dict.fromkeys(
+        ("select", "insert", "update", "delete"), (True, True)
+    )
+    assert tried["delete"].outcome == "1 of the other's rows"
+    failed = {b.proof for b in verified(database, policies, only="ai_agents").breaches}
+    for what in ("select.rows", "insert.row", "update.config", "delete.rows"):
+        assert f"public.ai_agents.{what} as service_role in other org" in failed
+    assert not [proof for proof in failed if "own org" in proof]
+
+
 @one_server
 def test_seeded_database_passes_and_its_rows_are_unchanged(
     checkout: Checkout, seeded: Database

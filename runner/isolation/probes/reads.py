@@ -104,7 +104,9 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
     allowed = probe.rights.rows(relation, "select", caller)
     allowed_places = {id(row) for row in allowed}
     leaked = [row for row in foreign if id(row) not in allowed_places]
-    crossing = caller.everywhere or len(leaked) < len(foreign)
+    judged = probe.rights.judged(caller)
+    crosses = caller.everywhere and probe.rights.may(relation, "select", caller, other)
+    crossing = crosses or (caller.everywhere and not judged) or len(leaked) < len(foreign)
     record = probe.findings.cell
     if relation.tenancy != SHARED:
         there = probe.snapshot.of(relation, other)
@@ -117,6 +119,13 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
             problem = (
                 f"could not be tried on {relation.qualified}: it has no row of the other tenant"
             )
+        elif (
+            crosses
+            and not foreign
+            and any(row.owner == other for row in allowed)
+            and len(outcome.data) < _LIMIT
+        ):
+            problem = f"may read the other tenant's rows of {relation.qualified}, but got {outcome}"
         record(
             relation, "select", caller, outcome, what="rows", where="other", statement=statement,
             allowed=crossing, problem=problem, exposed=_sample(leaked),
