@@ -128,7 +128,21 @@ def take_former_ids(database: Database) -> None:
         )
 
 
-ONE_TENANT = "(select id from public.organizations order by ctid limit 1)"
+@one_server
+def test_a_forged_actor_is_judged_as_the_actor(database: Database) -> None:
+    """That another actor has the right excuses neither."""
+    found = verified(database, MEMBERS_DELETE, only="ai_agents")
+    deletes = [c for c in found.cells if (c.command, c.what) == ("delete", "rows, without WHERE")]
+    own = {c.actor: (c.allowed, c.passed) for c in deletes if c.where == "own"}
+    forged = {outcome for actor, outcome in own.items() if "OWNER with forged" in actor}
+    assert forged == {own["OWNER"]} == {(False, False)}
+
+
+MEMBERS_DELETE = """
+    grant delete on public.ai_agents to authenticated;
+    create policy delete_member on public.ai_agents for delete to authenticated
+    using (org_id = (select app.caller_org()))"""
+ONE_TENANT = "(select min(id) from public.organizations)"
 
 
 @one_server

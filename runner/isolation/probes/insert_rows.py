@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from runner.isolation.fixes import declare
 from runner.isolation.probes.execute import Attempt
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
@@ -59,6 +60,7 @@ class InsertRows:
                     target.qualified,
                     f"inserts into {target.qualified} could not be tried for {owner}",
                     cause=reason,
+                    fix=declare.row_of(target.qualified),
                 )
         return self._templates[key]
 

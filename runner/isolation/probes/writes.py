@@ -8,6 +8,7 @@ from runner.isolation.probes import inserts
 from runner.isolation.probes.effects import Effect, Effects
 from runner.isolation.probes.enclosure import MOST
 from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
+from runner.isolation.probes.findings import LACKS_OTHER, LACKS_OWN, UNTRIED
 from runner.isolation.probes.reads import Probe
 from runner.isolation.probes.write_statements import Write, WriteStatements
 from runner.isolation.rows.identity import OTHER
@@ -16,6 +17,7 @@ from runner.isolation.tenancy.objects import SHARED
 from runner.isolation.tenancy.variables import literal, quoted
 
 _LIMIT_REACHED = "22012"
+_DENIED = "42501"
 _PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
 
 
@@ -112,9 +114,7 @@ class _Writer:
             if rows := [row for row in rows if row.owner == other]:
                 self._unmet.append((write, rows))
                 return
-            problem = (
-                f"could not be tried on {relation.qualified}: it has no row of the other tenant"
-            )
+            problem = f"{UNTRIED} on {relation.qualified}: {LACKS_OTHER}"
         shown = "" if outcome.sqlstate else f"{len(reached)} of the other's rows"
         crosses = caller.everywhere and (may or not judged)
         self._record(write, outcome, "other", allowed=crosses, problem=problem, shown=shown)
@@ -151,8 +151,9 @@ class _Writer:
                 self._unmet.append((write, own))
                 return
         if not problem and caller.regular and may and not own:
-            problem = f"could not be tried on {relation.qualified}: no own row meets the right's "
-            problem += "condition"
+            denied = f"may {write.command} in own rows of {relation.qualified}, but got {outcome}"
+            untried = f"{UNTRIED} on {relation.qualified}: {LACKS_OWN}"
+            problem = denied if outcome.sqlstate == _DENIED else untried
         self._record(write, outcome, "own", allowed=may, problem=problem)
 
     def again(self) -> None:
