@@ -164,6 +164,12 @@ def test_a_right_in_every_tenant_is_tried_on_rows_of_both(database: Database) ->
         ("select", "insert", "update", "delete"), (True, True)
     )
     assert tried["delete"].outcome == "1 of the other's rows"
+    [new] = (
+        cell
+        for cell in verified(database, only="organizations").cells
+        if (cell.actor, cell.command, cell.where) == ("service_role", "insert", "own")
+    )
+    assert new.outcome == "1 row"  # of a tenant that does not exist, not a key that is taken
     failed = {b.proof for b in verified(database, policies, only="ai_agents").breaches}
     for what in ("select.rows", "insert.row", "update.config", "delete.rows"):
         assert f"public.ai_agents.{what} as service_role in other org" in failed
@@ -186,6 +192,8 @@ def test_seeded_database_passes_and_its_rows_are_unchanged(
     assert re.search(r"^  OWNER +yes · +\S+ · +\S+ · +– ·$", out, re.MULTILINE)
     assert re.search(r"^  service_role +yes \+ ", out, re.MULTILINE)
     assert "– +" not in out  # denied, and allowed everywhere
+    assert {c.outcome for c in verdict.cells if c.where == "other" and not c.allowed} >= {"42501"}
+    assert "42501" not in {c.outcome for c in verdict.cells if c.where == "other" and c.allowed}
     assert "The files were not compared: " in out  # the folder has none
     assert re.fullmatch(r"\d{4} cells, 0 files, .* 0 breaches, in \d+\.\d s", verdict.summary)
     assert verdict.breaches == ()

@@ -37,18 +37,18 @@ class InsertRows:
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._templates: dict[tuple[int, str], Made | None] = {}
+        self._templates: dict[tuple[int, str, bool], Made | None] = {}
         config, tenants = probe.fixture.config, probe.fixture.tenants
         self.persons = set(tenants.person_columns)
         if tenants.people and not self.persons:
             self.persons = {tenants.people.oid}
         self._user = config.people.user if config.people else ""
 
-    def template(self, target: Relation, owner: str) -> Made | None:
-        key = (target.oid, owner)
+    def template(self, target: Relation, owner: str, *, new: bool = False) -> Made | None:
+        key = (target.oid, owner, new)
         if key not in self._templates:
             row, reason = template_row(
-                self._probe.findings.connection, self._probe.fixture, target, owner
+                self._probe.findings.connection, self._probe.fixture, target, owner, new=new
             )
             existing = self._probe.snapshot.of(target, owner)
             if row is None and existing:  # a taken key is found after the policies

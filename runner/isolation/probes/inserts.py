@@ -108,7 +108,8 @@ class _Inserter:
         usable: list[str],
         declared: set[str],
     ) -> Iterator[Insert]:
-        row = self._rows.template(target, caller.own)
+        new = caller.everywhere and target is self._probe.fixture.tenants.tenant
+        row = self._rows.template(target, caller.own, new=new)
         if row is None:
             return
         named = self._probe.rights.named(relation, "insert", caller)
