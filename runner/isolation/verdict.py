@@ -43,9 +43,9 @@ class Cell:
     what: str  # the right's name within its table and command
     actor: str  # of [actors]
     where: str  # "own" or "other" organization
-    allowed: bool  # by the permission table
+    allowed: bool  # whether a right says so, on some rows at least; in `where`, not just anywhere
     outcome: str  # "3 rows", "0 of the other's rows", or the SQLSTATE
-    passed: bool
+    passed: bool | None  # None: not tried, which is a breach
     sql: str
 
     @property
@@ -117,7 +117,8 @@ class Verdict:
         return {
             "cells": len(self.cells),
             **{f"{kind}s": sum(check.kind == kind for check in self.checks) for kind in kinds},
-            "not_tried": sum(check.passed is None for check in self.checks),
+            "not_tried": sum(cell.passed is None for cell in self.cells)
+            + sum(check.passed is None for check in self.checks),
             "facts": self.compared,
             "breaches": len(self.breaches),
         }

@@ -13,10 +13,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from runner.errors import RunnerError, UsageError
+from runner.isolation import fixes, server_advisories
 from runner.isolation import project as projects
-from runner.isolation import server_advisories
 from runner.isolation.proof import prove
-from runner.isolation.report import export, groups
+from runner.isolation.report import export, groups, text
 from runner.isolation.tenancy import config, relations
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
@@ -450,14 +450,39 @@ def test_a_right_that_does_not_work_is_a_breach(clubs: Project) -> None:
 
 
 @one_server
-def test_a_table_in_which_no_row_can_be_made_is_a_breach(chain: Project) -> None:
-    verdict = chain.prove(
-        "create table chain.codes (branch_id int not null, code text check (code = md5(code)));"
-        "alter table chain.codes alter code set not null; grant select on chain.codes to clerk"
-    )
-    breach = next(b for b in verdict.breaches if b.proof == "rows.chain.codes")
-    assert "codes_code_check" in breach.cause
-    assert "fixture.sql" in breach.fix
+def test_what_met_no_row_is_neither_passed_nor_to_be_fixed_by_a_statement(chain: Project) -> None:
+    right = (config.Right(("clerk",)),)
+    commands = dict.fromkeys(("select", "insert", "update", "delete"), right)
+    no_row = replace(chain.config, rights={**chain.config.rights, "codes": commands})
+    with chain.connection.transaction(force_rollback=True):
+        chain.connection.execute("""
+            create table chain.codes (
+                branch_id int not null references chain.branches (id),
+                code text not null check (code = md5(code))
+            );
+            alter table chain.codes enable row level security;
+            create policy own on chain.codes to clerk using (branch_id = chain.branch());
+            grant select, insert, update, delete on chain.codes to clerk;
+            """)
+        found = prove(chain.connection, projects.of(no_row))
+        verdict = fixes.complete(found, chain.connection, SCHEMAS)
+    cells = [c for c in verdict.cells if c.table == "chain.codes" and c.actor == "clerk"]
+    own = [cell for cell in cells if cell.where == "own"]
+    assert {c.command for c in own} == {"select", "update", "merge", "delete"}
+    assert [(c.allowed, c.passed) for c in own] == [(True, None)] * len(own)
+    assert verdict.counts["not_tried"] == sum(c.passed is None for c in verdict.cells) >= len(own)
+    page = export.junit(verdict)
+    assert page.count("<skipped ") == verdict.counts["not_tried"]
+    assert all(b.proof in page for b in verdict.breaches)
+    lines = "\n".join(text.verdict_lines(verdict, lambda text, _: text))
+    assert lines.partition("chain.codes ")[2].splitlines()[1].count("yes · ✗") == 3
+    reasons = {b.cause for b in verdict.breaches if b.proof == "rows.chain.codes"}
+    assert all("codes_code_check" in reason for reason in reasons)
+    about = [b for b in verdict.breaches if b.proof.startswith(("chain.codes", "rows."))]
+    assert {breach.fix for breach in about} == {
+        "-- insert a row of chain.codes in isolation/fixture.sql, which runs once for each tenant, "
+        ":'tenant'"
+    }
 
 
 @one_server

@@ -129,6 +129,54 @@ def take_former_ids(database: Database) -> None:
 
 
 @one_server
+def test_a_forged_actor_is_judged_as_the_actor(database: Database) -> None:
+    """That another actor has the right excuses neither."""
+    found = verified(database, MEMBERS_DELETE, only="ai_agents")
+    deletes = [c for c in found.cells if (c.command, c.what) == ("delete", "rows, without WHERE")]
+    own = {c.actor: (c.allowed, c.passed) for c in deletes if c.where == "own"}
+    forged = {outcome for actor, outcome in own.items() if "OWNER with forged" in actor}
+    assert forged == {own["OWNER"]} == {(False, False)}
+
+
+MEMBERS_DELETE = """
+    grant delete on public.ai_agents to authenticated;
+    create policy delete_member on public.ai_agents for delete to authenticated
+    using (org_id = (select app.caller_org()))"""
+ONE_TENANT = "(select min(id) from public.organizations)"
+
+
+@one_server
+def test_a_right_in_every_tenant_is_tried_on_rows_of_both(database: Database) -> None:
+    policies = "".join(
+        f"create policy only_{command} on public.ai_agents as restrictive for {command}"
+        f" to service_role {check} (org_id = {ONE_TENANT});"
+        for command, check in {
+            "select": "using",
+            "insert": "with check",
+            "update": "using",
+            "delete": "using",
+        }.items()
+    )
+    sound = verified(database, only="ai_agents")
+    assert sound.proven
+    tried = {c.command: c for c in sound.cells if (c.actor, c.where) == ("service_role", "other")}
+    assert {name: (tried[name].allowed, tried[name].passed) for name in tried} == dict.fromkeys(
+        ("select", "insert", "update", "delete"), (True, True)
+    )
+    assert tried["delete"].outcome == "1 of the other's rows"
+    [new] = (
+        cell
+        for cell in verified(database, only="organizations").cells
+        if (cell.actor, cell.command, cell.where) == ("service_role", "insert", "own")
+    )
+    assert new.outcome == "1 row"  # of a tenant that does not exist, not a key that is taken
+    failed = {b.proof for b in verified(database, policies, only="ai_agents").breaches}
+    for what in ("select.rows", "insert.row", "update.config", "delete.rows"):
+        assert f"public.ai_agents.{what} as service_role in other org" in failed
+    assert not [proof for proof in failed if "own org" in proof]
+
+
+@one_server
 def test_seeded_database_passes_and_its_rows_are_unchanged(
     checkout: Checkout, seeded: Database
 ) -> None:
@@ -144,6 +192,8 @@ def test_seeded_database_passes_and_its_rows_are_unchanged(
     assert re.search(r"^  OWNER +yes · +\S+ · +\S+ · +– ·$", out, re.MULTILINE)
     assert re.search(r"^  service_role +yes \+ ", out, re.MULTILINE)
     assert "– +" not in out  # denied, and allowed everywhere
+    assert {c.outcome for c in verdict.cells if c.where == "other" and not c.allowed} >= {"42501"}
+    assert "42501" not in {c.outcome for c in verdict.cells if c.where == "other" and c.allowed}
     assert "The files were not compared: " in out  # the folder has none
     assert re.fullmatch(r"\d{4} cells, 0 files, .* 0 breaches, in \d+\.\d s", verdict.summary)
     assert verdict.breaches == ()

@@ -51,6 +51,8 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     breaches = []
     for breach in verdict.breaches:
         of = causes.cause_of(breach, found)
+        if of and breach.fix.startswith(declare.ROW_OF) and not of.refuses_row(breach.cause):
+            of = None
         fix = fixes[id(of)] if of else decided_by_owner(breach.fix)
         if of and not is_sql(fix):
             fix = joined((decided_by_owner(breach.fix), fix))

@@ -44,6 +44,10 @@ class Difference:
         """The statement of drift, which is complete; of the surface where there is none."""
         return next((breach.fix for breach in self.breaches if breach.fix), "")
 
+    def refuses_row(self, cause: str) -> bool:
+        """Whether the reason why no row could be made names it."""
+        return _names(cause, re.findall(_PART, self.name)[-1])
+
     @property
     def is_added(self) -> bool:
         """Whether the object is to be dropped."""

@@ -23,6 +23,14 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 Rights = Mapping[str, Sequence[Right]]  # by command
 Held = Mapping[str, Mapping[str, Sequence[str] | None]]  # columns by command and role; None: all
+ROW_OF = "-- insert a row of "  # how the fix begins where a row is needed
+
+
+def row_of(relation: str) -> str:
+    """Return what is to be done where a relation lacks the row that a right is about."""
+    return (
+        f"{ROW_OF}{relation} in isolation/fixture.sql, which runs once for each tenant, :'tenant'"
+    )
 
 
 def actors(sql_dir: Path) -> dict[str, list[str]]:

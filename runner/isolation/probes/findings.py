@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from psycopg import sql
 
+from runner.isolation.fixes import declare
 from runner.isolation.matrix.root_cause import Fact, RootCauses
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.identities import Caller
@@ -15,6 +16,10 @@ from runner.isolation.tenancy.objects import SHARED, UNDECIDED, Function, Relati
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 from runner.queries import query
+
+UNTRIED = "could not be tried"  # how the problem of a cell begins that was not
+LACKS_OWN = "no own row meets the right's condition"  # how it ends
+LACKS_OTHER = "it has no row of the other tenant"
 
 
 @dataclass
@@ -57,9 +62,10 @@ class Findings:
         if not problem and outcome.sqlstate in NOT_TRIED:
             problem = f"could not be tried: it {NOT_TRIED[outcome.sqlstate]}"
         name = relation.signature if isinstance(relation, Function) else relation.qualified
+        untried = problem.startswith(UNTRIED)
         cell = Cell(
             name, command, what, caller.name, where, allowed,
-            shown or str(outcome), not problem, statement,
+            shown or str(outcome), None if untried else not problem, statement,
         )  # fmt: skip
         self.cells.append(cell)
         if problem:
@@ -71,7 +77,9 @@ class Findings:
             needed = {"merge": "update", "upsert": "update"}.get(command, command)
             subject, cause, fix = self.cause(relation, needed, caller)
             undecided = isinstance(relation, Relation) and relation.tenancy == UNDECIDED
-            untried = undecided and problem.startswith("could not be tried")  # catalog.py says why
+            if problem.endswith((LACKS_OWN, LACKS_OTHER)) and not undecided:
+                cause, fix = "", declare.row_of(name)
+            untried = untried and undecided  # catalog.py says why
             if isinstance(relation, Relation) and not (caller.suspect or fix or untried):
                 of_privilege = replace(cell, command=needed)
                 found, fix = self._of_table(relation, of_privilege, caller, outcome)

@@ -209,8 +209,7 @@ class _Callers:
                         name=f"{actor.name}{FORGED}{forged}",
                         settings={**base.settings, name: text},
                     )
-                    rights = {A: tuple(self._config.actors)}
-                    yield Caller(bent, rights, forged=True, suspect=suspect)
+                    yield Caller(bent, {A: (actor.name,)}, forged=True, suspect=suspect)
 
     def _of_other(self) -> list[Person]:
         return [p for p in self._fixture.people if set(p.roles) == {B} and p.user][-1:]

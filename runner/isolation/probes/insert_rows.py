@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from runner.isolation.fixes import declare
 from runner.isolation.probes.execute import Attempt
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
@@ -36,18 +37,18 @@ class InsertRows:
 
     def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._templates: dict[tuple[int, str], Made | None] = {}
+        self._templates: dict[tuple[int, str, bool], Made | None] = {}
         config, tenants = probe.fixture.config, probe.fixture.tenants
         self.persons = set(tenants.person_columns)
         if tenants.people and not self.persons:
             self.persons = {tenants.people.oid}
         self._user = config.people.user if config.people else ""
 
-    def template(self, target: Relation, owner: str) -> Made | None:
-        key = (target.oid, owner)
+    def template(self, target: Relation, owner: str, *, new: bool = False) -> Made | None:
+        key = (target.oid, owner, new)
         if key not in self._templates:
             row, reason = template_row(
-                self._probe.findings.connection, self._probe.fixture, target, owner
+                self._probe.findings.connection, self._probe.fixture, target, owner, new=new
             )
             existing = self._probe.snapshot.of(target, owner)
             if row is None and existing:  # a taken key is found after the policies
@@ -59,6 +60,7 @@ class InsertRows:
                     target.qualified,
                     f"inserts into {target.qualified} could not be tried for {owner}",
                     cause=reason,
+                    fix=declare.row_of(target.qualified),
                 )
         return self._templates[key]
 

@@ -30,13 +30,16 @@ def try_all(probe: Probe, effects: Effects) -> None:
         for insert in maker.inserts(caller, relation)
     ]
     outcomes = list(probe.run([insert.attempt for insert in tried]))
-    worked: dict[tuple[str, int], bool] = {}
+    worked: dict[tuple[str, int, str], bool] = {}
     for insert, outcome in zip(tried, outcomes, strict=True):
         if insert.allowed:
-            key = (insert.caller.name, insert.relation.oid)
-            worked[key] = worked.get(key, False) or _accepted(outcome)
+            worked[_right(insert)] = worked.get(_right(insert), False) or _accepted(outcome)
     for insert, outcome in zip(tried, outcomes, strict=True):
-        maker.judge(insert, outcome, worked.get((insert.caller.name, insert.relation.oid), False))
+        maker.judge(insert, outcome, worked.get(_right(insert), False))
+
+
+def _right(insert: Insert) -> tuple[str, int, str]:
+    return insert.caller.name, insert.relation.oid, insert.where
 
 
 def _accepted(outcome: Outcome) -> bool:
@@ -78,6 +81,12 @@ class _Inserter:
         if caller.everywhere:
             if judged and relation.tenancy != SHARED:
                 yield from self._own(caller, relation, target, usable, declared)
+                no_other = target is self._probe.fixture.tenants.tenant or not declared
+                if row := None if no_other else self._rows.template(target, OTHER[caller.own]):
+                    columns = self._own_columns(caller, relation, target, usable, declared)
+                    yield self._rows.insert(
+                        caller, relation, row, columns, where="other", allowed=True
+                    )
             return
         if relation.tenancy == SHARED:
             yield from self._shared(caller, relation, target, usable)
@@ -99,7 +108,8 @@ class _Inserter:
         usable: list[str],
         declared: set[str],
     ) -> Iterator[Insert]:
-        row = self._rows.template(target, caller.own)
+        new = caller.everywhere and target is self._probe.fixture.tenants.tenant
+        row = self._rows.template(target, caller.own, new=new)
         if row is None:
             return
         named = self._probe.rights.named(relation, "insert", caller)
@@ -240,13 +250,9 @@ class _Inserter:
         return not (key.primary or inside or all(kinds[name] == "U" for name in key.columns))
 
     def _own_columns(
-        self,
-        caller: Caller,
-        relation: Relation,
-        target: Relation,
-        usable: list[str],
+        self, caller: Caller, relation: Relation, target: Relation, usable: list[str],
         declared: set[str],
-    ) -> set[str]:
+    ) -> set[str]:  # fmt: skip
         """Return the columns to give in an own row."""
         named = self._probe.rights.named(relation, "insert", caller)
         return self._rows.chosen(target, declared & set(usable), named)
@@ -277,7 +283,7 @@ class _Inserter:
         elif insert.command == "upsert":
             problem = ""  # an error of the key is judged for the insert alone
         elif insert.where == "other":
-            problem = self._problem_of_other(insert, outcome)
+            problem = self._problem_of_other(insert, outcome, worked)
         else:
             problem = self._problem_of_own(insert, outcome, worked)
         self._probe.findings.cell(
@@ -286,8 +292,10 @@ class _Inserter:
             statement=insert.attempt.sql, allowed=insert.allowed, problem=problem,
         )  # fmt: skip
 
-    def _problem_of_other(self, insert: Insert, outcome: Outcome) -> str:
+    def _problem_of_other(self, insert: Insert, outcome: Outcome, worked: bool) -> str:
         name = insert.relation.qualified
+        if insert.allowed and insert.caller.everywhere and not worked:
+            return f"may insert a row of the other tenant into {name}, but got {outcome}"
         if insert.what.startswith("row that refers"):
             reached = not outcome.sqlstate and not insert.implied
             return f"inserts into {name} a {insert.what}, of another tenant" if reached else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from runner.isolation.probes.enclosure import Enclosure
 from runner.isolation.probes.execute import Attempt, Outcome
-from runner.isolation.probes.findings import Findings
+from runner.isolation.probes.findings import LACKS_OTHER, LACKS_OWN, UNTRIED, Findings
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.rights import Rights
 from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
@@ -104,7 +104,9 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
     allowed = probe.rights.rows(relation, "select", caller)
     allowed_places = {id(row) for row in allowed}
     leaked = [row for row in foreign if id(row) not in allowed_places]
-    crossing = caller.everywhere or len(leaked) < len(foreign)
+    judged = probe.rights.judged(caller)
+    crosses = caller.everywhere and probe.rights.may(relation, "select", caller, other)
+    crossing = crosses or (caller.everywhere and not judged) or len(leaked) < len(foreign)
     record = probe.findings.cell
     if relation.tenancy != SHARED:
         there = probe.snapshot.of(relation, other)
@@ -114,9 +116,14 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
         elif leaked and not caller.everywhere:
             problem = f"reads rows of another tenant in {relation.qualified}: {len(leaked)}"
         elif not there and not leaked and caller.regular and _must_have_rows(probe, relation):
-            problem = (
-                f"could not be tried on {relation.qualified}: it has no row of the other tenant"
-            )
+            problem = f"{UNTRIED} on {relation.qualified}: {LACKS_OTHER}"
+        elif (
+            crosses
+            and not foreign
+            and any(row.owner == other for row in allowed)
+            and len(outcome.data) < _LIMIT
+        ):
+            problem = f"may read the other tenant's rows of {relation.qualified}, but got {outcome}"
         record(
             relation, "select", caller, outcome, what="rows", where="other", statement=statement,
             allowed=crossing, problem=problem, exposed=_sample(leaked),
@@ -185,6 +192,7 @@ def _judge_own(
     extra = set(read.columns) - probe.rights.columns(relation, "select", caller, caller.own)
     lacking = probe.rights.named(relation, "select", caller) - set(read.columns)
     wanted = [row for row in allowed if row.owner == caller.own]
+    may = probe.rights.may(relation, "select", caller, caller.own)
     problem = ""
     if caller.everywhere and not probe.rights.judged(caller):
         pass
@@ -194,21 +202,14 @@ def _judge_own(
         problem = f"may read {', '.join(sorted(lacking))} of {relation.qualified}, but cannot"
     elif reached and extra:
         problem = f"reads {', '.join(sorted(extra))} of {relation.qualified}, which no right allows"
-    elif (
-        caller.regular
-        and not reached
-        and any(probe.rights.of(relation, "select", caller, caller.own))
-    ):
-        if wanted:
+    elif caller.regular and not reached and may:
+        if wanted or outcome.sqlstate:
             problem = f"may read own rows of {relation.qualified}, but got {outcome}"
         elif probe.snapshot.rows.get(relation.oid) or relation.is_table:
-            problem = (
-                f"could not be tried on {relation.qualified}: no own row meets the right's "
-                "condition"
-            )
+            problem = f"{UNTRIED} on {relation.qualified}: {LACKS_OWN}"
     probe.findings.cell(
         relation, "select", caller, outcome, what="rows", where="own",
-        statement=read.attempt.sql, allowed=bool(allowed), problem=problem, exposed=_sample(beyond),
+        statement=read.attempt.sql, allowed=may, problem=problem, exposed=_sample(beyond),
     )  # fmt: skip
 
 

@@ -68,6 +68,20 @@ class Rights:
             if set(names) & set(right.actors):
                 yield right
 
+    def may(
+        self,
+        relation: Relation,
+        command: str,
+        caller: Caller,
+        tenant: str,
+        column: str | None = None,
+    ) -> bool:
+        """Whether a caller has a right in a tenant, on some rows, to a column if given."""
+        return any(
+            column is None or right.columns is None or column in right.columns
+            for right in self.of(relation, command, caller, tenant)
+        )
+
     def any(self, relation: Relation, command: str, role: str) -> bool:
         """Whether any actor with a database role has a right."""
         return any(

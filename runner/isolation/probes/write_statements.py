@@ -193,6 +193,9 @@ class WriteStatements:
             return
         if caller.regular:
             rows = self._probe.snapshot.of(relation, caller.own)
+            if self._probe.rights.may(relation, "delete", caller, caller.own) and not rows:
+                attempt = Attempt(caller.identity, f"delete from {relation.qualified} where false")  # noqa: S608
+                yield Write(caller, relation, "delete", "rows", attempt)  # it cannot be tried
             allowed = {id(r) for r in self._probe.rights.rows(relation, "delete", caller)}
             rows = sorted(rows, key=lambda row: id(row) in allowed)
             for row in [*rows[: _OWN_ROWS // 2], *rows[_OWN_ROWS // 2 :][-_OWN_ROWS // 2 :]]:

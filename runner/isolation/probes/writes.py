@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runner.isolation.probes import inserts
 from runner.isolation.probes.effects import Effect, Effects
 from runner.isolation.probes.enclosure import MOST
 from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
+from runner.isolation.probes.findings import LACKS_OTHER, LACKS_OWN, UNTRIED
 from runner.isolation.probes.reads import Probe
 from runner.isolation.probes.write_statements import Write, WriteStatements
 from runner.isolation.rows.identity import OTHER
@@ -14,6 +17,7 @@ from runner.isolation.tenancy.objects import SHARED
 from runner.isolation.tenancy.variables import literal, quoted
 
 _LIMIT_REACHED = "22012"
+_DENIED = "42501"
 _PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
 
 
@@ -51,7 +55,8 @@ class _Writer:
         self.effects = Effects(probe.snapshot, probe.fixture.tenants)
         self.statements = WriteStatements(probe, self.effects)
         self._find = self.statements.find
-        self._unmet: list[tuple[Write, list[Row]]] = []  # declared, and did not work on all rows
+        # declared, and not seen to work on all rows: of the own tenant, or of the other
+        self._unmet: list[tuple[Write, list[Row]]] = []
 
     def is_expected(self, write: Write, outcome: Outcome) -> bool:
         """Whether a statement changed exactly what each of its parts may change.
@@ -85,8 +90,11 @@ class _Writer:
         ]
         moved = [table for table, owner in effect.added if owner == other]
         shared = effect.touched("S")
-        where, problem = "other", ""
-        if not self._probe.rights.judged(caller):
+        problem = ""
+        rights = self._probe.rights
+        judged = rights.judged(caller)
+        may = rights.may(relation, write.needs, caller, other, write.column)
+        if not judged:
             pass
         elif leaked or (moved and not caller.in_both and not caller.everywhere):
             tables = list(
@@ -100,8 +108,16 @@ class _Writer:
         elif shared and not self._may_share(write):
             problem = f"changes rows that all tenants share, in {', '.join(shared)}"
         reached = [table for table, row in effect.gone if row.owner == other] or moved
+        worked = any(row.owner == other and row.place in allowed for _, row in effect.gone)
+        if not problem and caller.everywhere and judged and may and not worked:
+            rows = rights.rows(relation, write.needs, caller, write.column)
+            if rows := [row for row in rows if row.owner == other]:
+                self._unmet.append((write, rows))
+                return
+            problem = f"{UNTRIED} on {relation.qualified}: {LACKS_OTHER}"
         shown = "" if outcome.sqlstate else f"{len(reached)} of the other's rows"
-        self._record(write, outcome, where, allowed=caller.everywhere, problem=problem, shown=shown)
+        crosses = caller.everywhere and (may or not judged)
+        self._record(write, outcome, "other", allowed=crosses, problem=problem, shown=shown)
 
     def _may_share(self, write: Write) -> bool:
         return write.relation.tenancy == SHARED and self._probe.rights.any(
@@ -125,6 +141,7 @@ class _Writer:
             verb = "deletes" if write.command == "delete" else f"changes {write.column} in"
             problem = f"{verb} own rows of {relation.qualified} that no right allows: {len(beyond)}"
         own = [row for row in rows if row.owner == caller.own]
+        may = self._probe.rights.may(relation, write.needs, caller, caller.own, write.column)
         reached = changed & allowed
         if not problem and caller.regular and own and not reached and not write.blind:
             if not write.rows and write.command != "merge":
@@ -133,36 +150,46 @@ class _Writer:
             if write.rows and write.rows[0] in own and outcome.sqlstate not in NOT_TRIED:
                 self._unmet.append((write, own))
                 return
-        self._record(write, outcome, "own", allowed=bool(allowed), problem=problem)
+        if not problem and caller.regular and may and not own:
+            denied = f"may {write.command} in own rows of {relation.qualified}, but got {outcome}"
+            untried = f"{UNTRIED} on {relation.qualified}: {LACKS_OWN}"
+            problem = denied if outcome.sqlstate == _DENIED else untried
+        self._record(write, outcome, "own", allowed=may, problem=problem)
 
     def again(self) -> None:
         """Try the declared rights that did not work on all rows at once: row by row."""
-        grouped: dict[tuple[str, int, str, str | None], list[tuple[Write, list[Row]]]] = {}
+        grouped: dict[tuple[str | int | None, ...], list[tuple[Write, list[Row]]]] = {}
         for write, rows in self._unmet:
-            key = (write.caller.name, write.relation.oid, write.command, write.column)
+            caller, relation = write.caller, write.relation
+            key = (caller.name, relation.oid, write.command, write.column, rows[0].owner)
             grouped.setdefault(key, []).append((write, rows))
         for of_right in grouped.values():
             write, rows = of_right[0]
+            name, own = write.relation.qualified, rows[0].owner == write.caller.own
             tries = [
                 Attempt(write.caller.identity, self._of_row(write, row))
                 for row in rows
                 if self._find.key(write.caller, write.relation, row)
             ]
             outcomes = list(self._probe.run(tries))
-            worked = [o for o in outcomes if o.rows or o.sqlstate in _PASSED_POLICIES]
+            worked = [o for o in outcomes if o.rows]
+            worked = worked or [o for o in outcomes if o.sqlstate in _PASSED_POLICIES]
             problem = ""
             outcome = (worked or outcomes or [Outcome()])[0]
-            if worked:
-                self._probe.findings.partial.add(
-                    (write.relation.qualified, write.command, write.caller.name)
-                )
-            else:
+            if worked and own:
+                self._probe.findings.partial.add((name, write.command, write.caller.name))
+            elif not outcomes:
+                problem = f"could not be tried on {name}: it may read no column that names a row"
+            elif not worked and outcome.sqlstate not in NOT_TRIED:
                 what = f" {write.column}" if write.column else ""
-                problem = (
-                    f"may {write.command}{what} in own rows of {write.relation.qualified}, "
-                    f"but got {outcome}"
-                )
-            self._record(write, outcome, "own", allowed=True, problem=problem)
+                whose = "own rows" if own else "the other tenant's rows"
+                problem = f"may {write.command}{what} in {whose} of {name}, but got {outcome}"
+            attempt = tries[outcomes.index(outcome)] if outcomes else write.attempt
+            write = replace(write, attempt=attempt)
+            self._record(
+                write, outcome, "own" if own else "other", allowed=True, problem=problem,
+                shown="" if own or outcome.sqlstate else f"{outcome.rows} of the other's rows",
+            )  # fmt: skip
 
     def _of_row(self, write: Write, row: Row) -> str:
         where = self._find.key(write.caller, write.relation, row)

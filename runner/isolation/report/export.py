@@ -12,6 +12,7 @@ from runner.isolation.report import summary
 from runner.isolation.verdict import SINGLE, Breach, Verdict
 
 _FIELDS = ("actor", "sql", "exposed", "cause", "intended", "fix")
+_TAGS = {True: "", False: "failure", None: "skipped"}  # by `passed`
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -42,13 +43,14 @@ def junit(verdict: Verdict) -> str:
         unreported.setdefault(breach.proof, []).append(breach)
     suites: dict[str, list[tuple[str, str, str, str]]] = {}  # title, about, tag, text
     for cell in verdict.cells:
-        found = [] if cell.passed else unreported.pop(cell.title, [])
-        tag = "" if cell.passed else "failure"
+        found = unreported.pop(cell.title, []) if cell.passed is False else []
+        found = found or (unreported.get(cell.title, []) if cell.passed is None else [])
+        tag = _TAGS[cell.passed]
         entry = (cell.title, cell.sql, tag, _plain(found) or cell.outcome)
         suites.setdefault(f"matrix.{cell.table}", []).append(entry)
     for check in verdict.checks:
         found = [] if check.passed else unreported.pop(check.name, [])
-        tag = {True: "", False: "failure", None: "skipped"}[check.passed]
+        tag = _TAGS[check.passed]
         kinds = check.kind if check.kind in SINGLE else f"{check.kind}s"
         entry = (check.name, check.title, tag, _plain(found) or check.outcome)
         suites.setdefault(kinds, []).append(entry)

@@ -102,15 +102,18 @@ def become(
 
 
 def template(
-    connection: Connection, fixture: Fixture, relation: Relation, owner: str
+    connection: Connection, fixture: Fixture, relation: Relation, owner: str, *, new: bool = False
 ) -> tuple[Made | None, str]:
-    """Return a row that could be inserted for an owner, after trying it; and why there is none."""
+    """Return a row that could be inserted for an owner, after trying it; and why there is none.
+
+    `new`: of a tenant that does not exist yet.
+    """
     table = fixture.shapes.get(relation.oid)
     if table is None:
         return None, "no rows can be made in it"
     rows = {**fixture.rows[SHARED_ROWS], **(fixture.rows[owner] if owner != "S" else {})}
     column = relation.tenant_column
-    fixed = {column: fixture.ids.get(owner)} if column else {}
+    fixed = {column: fixture.ids.get(owner)} if column and not new else {}
     scope = Scope(
         rows, fixture.listers[owner], secrets.randbelow(10**4) + 20_000, fixed, vary=False
     )
