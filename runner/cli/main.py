@@ -95,7 +95,7 @@ def _run(words: list[str]) -> int:
         return commands.load(name).run(Context(_settings(options), options, console))
     except (RunnerError, signals.Interrupt) as raised:
         error = signals.as_error(raised)
-        if isinstance(raised, signals.Interrupt) and name in _READ_ONLY:
+        if isinstance(error, Interrupted) and name in _READ_ONLY:
             error.state = NO_CHANGES
     except OSError as raised:
         error = RunnerError(str(raised), state="Completed work stays.")

@@ -23,9 +23,10 @@ from conftest import Database, one_server
 from psycopg.conninfo import make_conninfo
 
 from runner import signals
+from runner.cli import commands
 from runner.cli.commands import NAMES
 from runner.cli.main import main
-from runner.errors import masked
+from runner.errors import NO_CHANGES, Interrupted, masked
 
 HEAVY = {
     "psycopg",
@@ -593,3 +594,17 @@ def test_an_interrupted_command_says_whether_it_may_have_changed_something(
     monkeypatch.setattr(f"runner.cli.commands.{command}.run", interrupted)
     assert main([command]) == 130
     assert state in capsys.readouterr().err
+
+
+def test_interrupted_command_that_only_reads_has_changed_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a run on a scratch server says what it has kept there."""
+
+    def run(_: object) -> int:
+        raise Interrupted(state="No changes of 0002_b were kept.")
+
+    for name, state in {"check": NO_CHANGES, "apply": "No changes of 0002_b were kept."}.items():
+        monkeypatch.setattr(commands.load(name), "run", run)
+        assert main([name]) == 130
+        assert capsys.readouterr().err == f"error: Interrupted.\n\n{state}\n"

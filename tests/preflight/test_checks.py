@@ -606,7 +606,7 @@ def test_sigterm_ends_a_check_at_once_with_what_it_found(checkout: Checkout, cou
         process.terminate()
         out, err = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert "error: Terminated by SIGTERM." in err
+    assert err.endswith("error: Terminated by SIGTERM.\n\nNo changes were made.\n")
     assert [line.split()[:3] for line in out.splitlines()[1:3]] == [
         ["0001_shops", "✓", "✓"],
         ["0002_bad", "✗", "✗"],
