@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from runner.errors import masked
 from runner.preflight.fix import base_of, created, of_trait, statements
 from runner.schema.snapshot import OF_OTHERS, Fact, Object, Snapshot
 
@@ -83,7 +84,7 @@ class Difference:
         return [line for line in compared if line[0] in "+-"]
 
     def _shown(self, value: str | None) -> str:
-        words = " ".join((value or "").split())
+        words = masked(" ".join((value or "").split()))
         words = words if len(words) <= _SHORT else f"{words[: _SHORT - 1]}…"
         return f"“{words}”" if self.trait == "comment" else words
 

@@ -544,6 +544,7 @@ def test_plan_shows_no_password(checkout: Checkout) -> None:
         _0003_role="create role planned login password 'S3cret';\n"
         "do $$ begin execute 'alter role planned password ''S3cret'''; end $$;\n"
         "alter role planned\n    password $$S3cret$$;\ndrop role planned;\n"
+        "comment on table public.shops is 'password: S3cret';\n"
     )
     plain, document = checkout.runner("plan"), checkout.runner("plan", "--json")
     assert (plain.code, document.code) == (2, 2)
