@@ -632,7 +632,7 @@ def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -
     assert result.code == 4
     assert "\x1b" not in result.out
     assert re.search(r"^  OWNER .* ✗1 ", result.out, re.MULTILINE)
-    assert "breach 1 of 1: public.users.update.email as OWNER in own org (4 cells)" in result.out
+    assert "breach 1 of 1: public.users.update.email as OWNER in own org (12 cells)" in result.out
     added = (
         r"\n  if intended .*add email to the list of update of users; the new line:\n +update = "
     )

@@ -13,7 +13,7 @@ from runner.isolation.probes.reads import Probe
 from runner.isolation.probes.write_statements import Write, WriteStatements
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.rows.snapshot import Row
-from runner.isolation.tenancy.objects import SHARED
+from runner.isolation.tenancy.objects import SHARED, UNDECIDED
 from runner.isolation.tenancy.variables import literal, quoted
 
 _LIMIT_REACHED = "22012"
@@ -109,7 +109,8 @@ class _Writer:
             problem = f"changes rows that all tenants share, in {', '.join(shared)}"
         reached = [table for table, row in effect.gone if row.owner == other] or moved
         worked = any(row.owner == other and row.place in allowed for _, row in effect.gone)
-        if not problem and caller.everywhere and judged and may and not worked:
+        has_rows = relation.tenancy not in (SHARED, UNDECIDED)
+        if not problem and caller.everywhere and judged and may and has_rows and not worked:
             rows = rights.rows(relation, write.needs, caller, write.column)
             if rows := [row for row in rows if row.owner == other]:
                 self._unmet.append((write, rows))
