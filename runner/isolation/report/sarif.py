@@ -60,15 +60,13 @@ def sarif(verdict: Verdict, places: Places) -> str:
         }
         for warning in verdict.warnings
     ]
-    notifications += [
-        {
-            "level": "warning",
-            "message": {"text": f"{check.name} {check.outcome}"},
-            "associatedRule": {"id": check.name, "index": index[check.name]},
-        }
-        for check in verdict.checks
-        if check.passed is None
-    ]
+    for check in verdict.checks:
+        if check.passed is None:
+            said = {"level": "warning", "message": {"text": f"{check.name} {check.outcome}"}}
+            rule = {"id": check.name, "index": index.get(check.name)}
+            notifications.append(
+                {**said, **({"associatedRule": rule} if check.name in index else {})}
+            )
     driver = {"name": "plainsql verify", "version": runner.__version__, "rules": rules}
     run = {
         "tool": {"driver": driver},
