@@ -478,10 +478,16 @@ function_facts as (
         f.name,
         fact.trait,
         fact.value,
-        case when f.prokind in ('f', 'p', 'w') then pg_get_functiondef(f.oid) end as make,
+        whole.make,
         format('drop %s %s', f.kind, f.name) as unmake
     from functions as f
     inner join pg_language as l on l.oid = f.prolang
+    left join pg_aggregate as a on a.aggfnoid = f.oid
+    -- Once for all facts.
+    cross join lateral (
+        select case when f.prokind in ('f', 'p', 'w') then pg_get_functiondef(f.oid) end as make
+        offset 0
+    ) as whole
     cross join lateral (
         values
         ('', ''),
@@ -512,26 +518,18 @@ function_facts as (
             when f.prosqlbody is not null then pg_get_function_sqlbody(f.oid)
             when f.prokind <> 'a' then f.prosrc
         end),
-        ('calls', (
-            select concat_ws(
-                ', ', a.aggtransfn::regprocedure, nullif(a.aggcombinefn, 0)::regprocedure,
-                nullif(a.aggfinalfn, 0)::regprocedure, nullif(a.aggmtransfn, 0)::regprocedure,
-                nullif(a.aggminvtransfn, 0)::regprocedure, nullif(a.aggmfinalfn, 0)::regprocedure
-            )
-            from pg_aggregate as a
-            where a.aggfnoid = f.oid
-        )),
-        ('starts with', (select a.agginitval from pg_aggregate as a where a.aggfnoid = f.oid)),
-        ('state', (
-            select concat_ws(
-                ' ', a.aggkind, a.aggtranstype::regtype, nullif(a.aggtransspace, 0),
-                nullif(a.aggmtranstype, 0)::regtype, a.aggminitval, a.aggfinalmodify,
-                case when a.aggfinalextra then 'extra' end,
-                nullif(a.aggsortop, 0)::regoperator
-            )
-            from pg_aggregate as a
-            where a.aggfnoid = f.oid
-        ))
+        ('calls', case when f.prokind = 'a' then concat_ws(
+            ', ', a.aggtransfn::regprocedure, nullif(a.aggcombinefn, 0)::regprocedure,
+            nullif(a.aggfinalfn, 0)::regprocedure, nullif(a.aggmtransfn, 0)::regprocedure,
+            nullif(a.aggminvtransfn, 0)::regprocedure, nullif(a.aggmfinalfn, 0)::regprocedure
+        ) end),
+        ('starts with', a.agginitval),
+        ('state', case when f.prokind = 'a' then concat_ws(
+            ' ', a.aggkind, a.aggtranstype::regtype, nullif(a.aggtransspace, 0),
+            nullif(a.aggmtranstype, 0)::regtype, a.aggminitval, a.aggfinalmodify,
+            case when a.aggfinalextra then 'extra' end,
+            nullif(a.aggsortop, 0)::regoperator
+        ) end)
     ) as fact (trait, value)
     where fact.value is not null
 ),
@@ -762,7 +760,30 @@ facts (kind, name, of, trait, value, make, unmake) as (
         and (r.reltoastrelid <> 0 or r.reloftype <> 0 or d.objid is not null or i.indrelid is not null)
     union all
     select
-        'column', c.name, c.relation, fact.trait, fact.value, fact.make, fact.unmake
+        'column', c.name, c.relation, fact.trait, fact.value,
+        case fact.trait
+            -- A NOT NULL column without a default cannot be added to a table with rows.
+            when '' then case
+                when c.relation_kind = 'table' and (not c.attnotnull or d.oid is not null)
+                    then concat_ws(
+                        '', 'alter table ', c.relation, ' add column ', c.ident, ' ', its.type,
+                        its.collate, case when c.attnotnull then ' not null' end, case
+                            when c.attgenerated <> '' then ' generated always as (' || its.expression
+                                || case c.attgenerated when 's' then ') stored' else ')' end
+                            else ' default ' || its.expression
+                        end
+                    )
+            end
+            when 'not null' then its.alter || 'set not null'
+            when 'default' then its.alter || 'set default ' || its.expression
+            when 'identity' then its.alter || 'set generated '
+                || case c.attidentity when 'a' then 'always' else 'by default' end
+        end,
+        case fact.trait
+            when 'not null' then its.alter || 'drop not null'
+            when 'default' then its.alter || 'drop default'
+            when 'identity' then its.alter || 'drop identity'
+        end
     from columns as c
     inner join pg_type as t on t.oid = c.atttypid
     left join pg_attrdef as d on d.adrelid = c.attrelid and d.adnum = c.attnum
@@ -778,43 +799,19 @@ facts (kind, name, of, trait, value, make, unmake) as (
     ) as its
     cross join lateral (
         values
-        (
-            '', '',
-            -- A NOT NULL column without a default cannot be added to a table with rows.
-            case when c.relation_kind = 'table' and (not c.attnotnull or d.oid is not null) then
-                concat_ws(
-                    '', 'alter table ', c.relation, ' add column ', c.ident, ' ', its.type,
-                    its.collate, case when c.attnotnull then ' not null' end, case
-                        when c.attgenerated <> '' then ' generated always as (' || its.expression
-                            || case c.attgenerated when 's' then ') stored' else ')' end
-                        else ' default ' || its.expression
-                    end
-                )
-            end,
-            null
-        ),
-        ('type', its.type || coalesce(its.collate, ''), null, null),
-        (
-            'not null', case when c.attnotnull then '' end,
-            its.alter || 'set not null', its.alter || 'drop not null'
-        ),
-        (
-            'default', case when c.attgenerated = '' then its.expression end,
-            its.alter || 'set default ' || its.expression, its.alter || 'drop default'
-        ),
+        ('', ''),
+        ('type', its.type || coalesce(its.collate, '')),
+        ('not null', case when c.attnotnull then '' end),
+        ('default', case when c.attgenerated = '' then its.expression end),
         (
             'generated',
-            case c.attgenerated when 's' then its.expression when 'v' then its.expression || ' virtual' end,
-            null, null
+            case c.attgenerated when 's' then its.expression when 'v' then its.expression || ' virtual' end
         ),
         (
             'identity',  -- a partition's is that of its parent, since 17
             case when not c.relispartition then
                 case c.attidentity when 'a' then 'always' when 'd' then 'by default' end
-            end,
-            its.alter || 'set generated '
-                || case c.attidentity when 'a' then 'always' else 'by default' end,
-            its.alter || 'drop identity'
+            end
         ),
         (
             'remote',
@@ -822,10 +819,9 @@ facts (kind, name, of, trait, value, make, unmake) as (
                 select o.shown from foreign_options as o
                 where o.class = 'pg_foreign_table'::regclass
                     and o.oid = c.attrelid and o.part = c.attnum
-            ),
-            null, null
+            )
         )
-    ) as fact (trait, value, make, unmake)
+    ) as fact (trait, value)
     where fact.value is not null
         and not (c.relation_kind in ('view', 'materialized view') and fact.trait not in ('', 'default', 'type'))
     union all

@@ -6,7 +6,7 @@
 -- them have is another fact. Where no role has a privilege on a partition itself, its own row
 -- security protects nothing.
 with recursive facts as materialized (
-    select f.*, coalesce(f.of, f.name) as whole
+    select f.kind, f.name, f.trait, f.value, coalesce(f.of, f.name) as whole
     from (
 {catalog}
     ) as f
