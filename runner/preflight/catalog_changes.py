@@ -43,6 +43,7 @@ _EVERY_OID = """whole (oid) as (
     select oid from pg_type where oid >= 16384
 )"""
 _RESTRICTED = re.compile(r"\b([cpt])\.oid >= s\.first_oid")
+_MAIN_OWNER = re.compile(r"(?s) +-- begin: the main owner.*?-- end: the main owner[^\n]*\n")
 _OF_OTHERS = re.compile(r"(?s) +-- begin: of no relation.*?-- end: of no relation[^\n]*\n")
 
 _PREFIX = "plan "  # of the prepared statements
@@ -108,10 +109,15 @@ class _State(NamedTuple):
 
 
 class CatalogChanges:
-    """The catalog of a database as one of its sessions sees it, read as it changes."""
+    """The catalog of a database as one of its sessions sees it, read as it changes.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        roles: include facts of the roles of the server, which belong to no database.
+    """
+
+    def __init__(self, connection: Connection, *, roles: bool = False) -> None:
         self._connection = connection
+        self._roles = roles
         self._version = connection.info.server_version // 10000
         self._citus = has_citus(connection)
         self._state = self._read_all()
@@ -131,7 +137,7 @@ class CatalogChanges:
             return self._since()
 
     def _since(self) -> tuple[Snapshot, Snapshot] | None:
-        before, versions = self._state, self._versions()
+        before, (versions, main_owner) = self._state, self._versions()
         changed = {version.partition(":")[0] for version in versions ^ before.versions}
         if not changed:
             return None
@@ -151,9 +157,11 @@ class CatalogChanges:
         owners.update(shown.values())
         if _SHOWN_BY_NONE in changed:
             owners.add(_OTHERS)
-        facts = self._facts_of(oids, "facts" if _OTHERS in owners else "parts") if owners else []
+        name = "facts" if _OTHERS in owners else "parts"
+        facts = self._facts_of(name, oids, main_owner) if owners else []
         if facts is None:
             return self._all()
+        facts += self._facts_of_roles() if _OTHERS in owners else ()
         parts = {k: v for k, v in before.catalog.parts.items() if k not in owners}
         # The privileges of an identity column's sequence are read for every table.
         parts |= _parts(fact for fact in facts if _owner(fact) in owners)
@@ -180,38 +188,42 @@ class CatalogChanges:
         return before.snapshot(), self._state.catalog.snapshot()
 
     def _read_all(self) -> _State:
-        facts = take(self._connection).facts
+        facts = (*take(self._connection).facts, *self._facts_of_roles())
         rows = self._names()
         return _State(
             Catalog(_parts(facts), self._version),
-            self._versions(),
+            self._versions()[0],
             {object_: name for object_, _, name, *_ in rows},
             {oid: owner for _, oid, _, owner, _ in rows if owner},
             {oid: content for _, oid, _, _, content in rows if content is not None},
         )
 
-    def _versions(self) -> frozenset[str]:
-        [(versions,)] = _execute(self._connection, "versions")
-        return frozenset(versions.split())
+    def _facts_of_roles(self) -> list[Fact]:
+        return _facts(_execute(self._connection, "roles")) if self._roles else []
+
+    def _versions(self) -> tuple[frozenset[str], int]:
+        """Return a number for each object, with its oid, and the oid of the schema's main owner."""
+        [(versions, main_owner)] = _execute(self._connection, "versions")
+        return frozenset(versions.split()), main_owner
 
     def _names(self, oids: Collection[str] | None = None) -> list[_Name]:
         """Return what queries/names.sql finds for some objects, or for all."""
         if oids is None:
             rows = _execute(self._connection, "all names")
         else:
-            rows = _execute(self._connection, "names", _array(oids))
+            rows = _execute(self._connection, "names", f"({_array(oids)})")
         return [(object_, str(oid), *more) for object_, oid, *more in rows]
 
-    def _facts_of(self, oids: Collection[str], name: str) -> list[Fact] | None:
+    def _facts_of(self, name: str, oids: Collection[str], main_owner: int) -> list[Fact] | None:
         """Return the facts of these objects, maybe of what has no owner; None if one is locked."""
         try:
-            return _facts(_execute(self._connection, name, _array(oids)))
+            return _facts(_execute(self._connection, name, f"({_array(oids)}, {main_owner})"))
         except psycopg.errors.LockNotAvailable:
             return None  # to read all names who has locked a table
 
 
 def _array(oids: Collection[str]) -> str:
-    return f"('{{{','.join(oids)}}}')"
+    return f"'{{{','.join(oids)}}}'"
 
 
 def _owner(fact: Fact) -> str:
@@ -268,7 +280,7 @@ def _execute(connection: Connection, name: str, argument: str = "") -> list[tupl
 def _rows(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return the second result that has rows; the first is of the settings."""
     for _ in range(2):
-        while cursor.nextset() and cursor.description is None:
+        while cursor.nextset() and not (cursor.pgresult and cursor.pgresult.nfields):
             pass
     return cursor.fetchall()
 
@@ -279,11 +291,13 @@ def _queries() -> dict[str, tuple[str, str, dict[str, str]]]:
     catalog = snapshot.scoped(query("schema/catalog"))
     facts, count = _RESTRICTED.subn(r"\1.oid = any ($1) and \1.oid >= s.first_oid", catalog)
     assert count == 4, count  # noqa: S101 - relations, functions, types, sequences
+    facts = _MAIN_OWNER.sub("$2,\n", facts)  # to count the tables of each takes longest
     names = query("preflight/names")
     return {
         "all": ("", catalog, _SETTINGS),
-        "facts": ("(oid[])", facts, _SETTINGS | _BY_INDEX),
-        "parts": ("(oid[])", _OF_OTHERS.sub("", facts), _SETTINGS | _BY_INDEX),
+        "roles": ("", query("preflight/role_facts"), _SETTINGS),
+        "facts": ("(oid[], oid)", facts, _SETTINGS | _BY_INDEX),
+        "parts": ("(oid[], oid)", _OF_OTHERS.sub("", facts), _SETTINGS | _BY_INDEX),
         "names": (
             "(oid[])",
             names.replace("{whole}", query("preflight/touched")),

@@ -9,7 +9,7 @@ inside a DO block is found too, which a linter cannot see.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from psycopg import pq
@@ -28,7 +28,7 @@ from runner.preflight.diff import difference
 from runner.preflight.meaning import with_widening
 from runner.preflight.rehearsal_report import Rehearsal, Step, Table, TableImpact
 from runner.queries import query
-from runner.schema.snapshot import Fact, Snapshot
+from runner.schema.snapshot import Snapshot
 from runner.settings import Timeouts
 
 # From the weakest: PostgreSQL's name, the name in its manual, and what the lock blocks.
@@ -82,7 +82,7 @@ def on_target(
     with connection.transaction(force_rollback=True):
         connection.execute(timeouts.encode())
         lock_waits = LockWaits(connection, report, Timeouts(table_lock=lock_timeout))
-        changes = CatalogChanges(connection)  # first: it names who locks a table
+        changes = CatalogChanges(connection, roles=True)  # first: it names who locks a table
         rehearser = _Rehearser(lock_waits, changes, tables(connection), on_copy=False)
         for number, file in enumerate(files, start=1):
             report(Working(f"dry run of {file.id} ({number} of {len(files)})"))
@@ -110,7 +110,7 @@ def on_copy(
     """Run files on a copy, each in its own transaction. `sizes`: the target's tables, by name."""
     known = {oid: sizes.get(t.name, t) for oid, t in tables(connection).items()}
     lock_waits = LockWaits(connection, report)
-    changes = CatalogChanges(connection)
+    changes = CatalogChanges(connection, roles=True)
     rehearser = _Rehearser(lock_waits, changes, known, on_copy=True)
     done: list[Rehearsal] = []
     for number, file in enumerate(files, start=1):
@@ -145,7 +145,6 @@ class _Rehearser:
         self._changes = changes
         self._unread: list[Statement] = []  # statements whose changes are not read yet
         self._states = self._table_states()
-        self._roles = self._read_roles()
 
     def rehearse(self, file: Migration) -> Rehearsal:
         """Run one file statement by statement, inside the open transaction if it wants one."""
@@ -194,29 +193,14 @@ class _Rehearser:
 
     def _with_effects(self, step: Step) -> Step:
         unread, self._unread = self._unread, []
-        changed = self._with_roles(self._changes.since())
+        changed = self._changes.since()
         if changed is None:
             return step  # an insert, for example
         return _with_differences(step, changed, unread)
 
-    def _with_roles(self, changed: _Sides | None) -> _Sides | None:
-        """Add the roles to what has changed, if some of them have."""
-        roles = self._read_roles()
-        if self._roles == roles:
-            return changed
-        before, after = _role_facts(self._roles), _role_facts(roles)
-        self._roles = roles
-        empty = Snapshot((), self._connection.info.server_version // 10000)
-        old, new = changed or (empty, empty)
-        return (
-            replace(old, facts=tuple(sorted((*old.facts, *before)))),
-            replace(new, facts=tuple(sorted((*new.facts, *after)))),
-        )
-
-    def _read_roles(self) -> set[tuple[str, ...]]:
-        return {*self._connection.execute(query("preflight/role_facts"))}
-
     def _table_states(self) -> dict[int, _TableState]:
+        if not self._known:
+            return {}
         rows = self._connection.execute(
             query("preflight/table_states"), {"tables": list(self._known)}
         ).fetchall()
@@ -264,10 +248,6 @@ class _TableState:
     scans: int
     changed: int
     hides_rows: bool  # it may be written to, under row-level security
-
-
-def _role_facts(roles: Iterable[tuple[str, ...]]) -> Iterator[Fact]:
-    return (Fact(k, n, t, v, None, None, None) for k, n, t, v in roles)
 
 
 def _with_differences(step: Step, changed: _Sides, statements: Sequence[Statement]) -> Step:

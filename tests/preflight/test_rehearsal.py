@@ -357,9 +357,11 @@ def test_statement_that_does_not_change_the_catalog_is_not_followed_by_a_snapsho
     read: list[Collection[str]] = []
     facts_of = CatalogChanges._facts_of
 
-    def counted(changes: CatalogChanges, oids: Collection[str], name: str) -> list[Fact] | None:
+    def counted(
+        changes: CatalogChanges, name: str, oids: Collection[str], owner: int
+    ) -> list[Fact] | None:
         read.append(oids)
-        return facts_of(changes, oids, name)
+        return facts_of(changes, name, oids, owner)
 
     monkeypatch.setattr(CatalogChanges, "_facts_of", counted)
     rows = "insert into public.shops values ({}, 'a', 'b');\n"

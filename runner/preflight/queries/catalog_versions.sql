@@ -1,8 +1,9 @@
--- What an object shows in the catalog may differ if its number here does, as text: owner:number.
+-- What an object shows in the catalog may differ if its number here does, as text: owner:number. And
+-- the role that owns the schema.
 with
 {scope},
 {versions}
-select string_agg(concat(owner, ':', version), ' ')
+select string_agg(concat(owner, ':', version), ' '), (select oid::bigint from me)
 from (
     select owner, bit_xor(version) as version from versions group by owner
     union all

@@ -29,6 +29,7 @@ me as (
     select r.oid, r.rolname, r.rolsuper
     from pg_roles as r
     where r.oid = coalesce(
+        -- begin: the main owner
         (
             select c.relowner
             from pg_class as c
@@ -38,6 +39,7 @@ me as (
             order by count(*) desc, c.relowner
             limit 1
         ),
+        -- end: the main owner
         quote_ident(current_user)::regrole
     )
 ),
