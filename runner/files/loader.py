@@ -71,7 +71,7 @@ def source_of(id_: str) -> str:
     return id_.rpartition("/")[0]
 
 
-def read(folder: Path, sources: Iterable[str] = ()) -> list[Migration]:
+def read(folder: Path, sources: Collection[str] = ()) -> list[Migration]:
     """Return the migrations of a folder in the order in which they are applied.
 
     `sources`: folders in it, with numbers of their own. A file of one comes after those that it
@@ -90,7 +90,8 @@ def read(folder: Path, sources: Iterable[str] = ()) -> list[Migration]:
                 f"{other} and {file} have one name, by which yoyo records a migration",
                 hint="Rename the one that is applied nowhere.",
             )
-    return _place(_sort(found))
+    ordered = _sort(found)
+    return _place(ordered) if sources else ordered
 
 
 def folder_of(folder: Path, source: str) -> Path:
@@ -241,6 +242,9 @@ def _sort(found: list[Migration]) -> list[Migration]:
     own = {id_: migration for id_, migration in by_id.items() if not migration.source}
     ordered: dict[str, Migration] = {}
     for migration in found:
+        if not migration.header.depends:
+            ordered[migration.id] = migration
+            continue
         waiting = {migration.id: migration}  # a chain, each depends on the next
         while waiting:
             id_, current = next(reversed(waiting.items()))
