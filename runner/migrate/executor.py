@@ -89,9 +89,9 @@ class Executor:
                         self._run_state.failed(attempt, signals.as_error(error))
                     raise
 
-    def record(self, migration: Migration, operation: str) -> None:
+    def record(self, migration: Migration, operation: str, *, last: bool) -> None:
         self._ensure_schema()
-        record = self._record_sql(migration, operation, 0.0, last=True)
+        record = self._record_sql(migration, operation, 0.0, last=last)
         self._commit(record, Done(operation, migration.id, migration.sha256, 0.0))
 
     def _transactional(

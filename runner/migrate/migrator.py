@@ -103,13 +103,13 @@ class Migrator:
         if migrations:
             self._executor.run(migrations, "rollback")
 
-    def record(self, migration: Migration, operation: str) -> None:
+    def record(self, migration: Migration, operation: str, *, last: bool = True) -> None:
         """Change the record of a migration without running anything. Call under the lock.
 
         `operation`: "mark" as applied, "unmark", or "edit": the present text of an applied file
-        becomes the one that was applied.
+        becomes the one that was applied. `last`: no other follows; it stores the fingerprint.
         """
-        self._executor.record(migration, operation)
+        self._executor.record(migration, operation, last=last)
 
     @cached_property
     def lock_waits(self) -> LockWaits:

@@ -6,19 +6,22 @@ Migrations are recorded only if the catalog is equal to the one that the files p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from runner.errors import PlanError, SqlError
 from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
+from runner.postgres.connection import connect
 from runner.preflight import foreign as other_tools
 from runner.preflight import order, server_facts
+from runner.preflight.catalog_changes import PARTS, CatalogChanges
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.partitions import at_run_time, made_at_run_time
 from runner.preflight.scratch import ScratchServer, apply, scratch_server, version_like
 from runner.schema import snapshot
-from runner.schema.snapshot import Snapshot
+from runner.schema.snapshot import Fact, Snapshot
 
 _SHOWN = 20  # differences that an error shows
 
@@ -44,11 +47,17 @@ def baseline(
         there, made = server_facts.made_by(chosen, scratch, migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)
         differences, partitions = at_run_time(differences, here, there)
+        is_recorded = bool(migrator.records())
+        is_empty = not (is_recorded or any(_is_made(fact, tables) for fact in here.facts))
+        if differences and is_empty:
+            raise PlanError(
+                "The database has no table, function or type: there is nothing to record",
+                hint="To create the schema: python -m runner apply",
+            )
         if differences:
             match = _last_match(migrator, here, scratch, chosen)
             lost, note = server_facts.lost(migrator.connection, made, chosen)
             lost += [note] if note else []
-            is_recorded = bool(migrator.records())
             raise _mismatch(last, differences, match, lost, is_recorded=is_recorded)
     if foreign:
         report(Note(foreign_advice(foreign)))
@@ -57,8 +66,14 @@ def baseline(
     known = migrator.records()
     todo = [file for file in chosen if file.id not in known]
     for file in todo:
-        migrator.record(file, "mark")
+        migrator.record(file, "mark", last=file is todo[-1])
     return todo
+
+
+def _is_made(fact: Fact, tables: Sequence[other_tools.ForeignTable]) -> bool:
+    """Whether a fact is of what files make, and not of the records of another tool."""
+    name = fact.of or fact.name
+    return fact.kind in PARTS and not any(table.contains(name) for table in tables)
 
 
 def _last_match(
@@ -66,15 +81,25 @@ def _last_match(
 ) -> str:
     """Return the id of the last file after which the catalog is equal; empty if there is none."""
     tables = other_tools.tables(migrator.connection)
+    partitions = {fact.name for fact in here.facts if fact.trait == "partition"}
+    expected = {f.name for f in here.facts if f.kind == "table" and _is_made(f, tables)}
+    expected -= partitions
     match = ""
-    with scratch.database(like=migrator.connection, files=files) as made:
+    with ExitStack() as stack:
+        made = stack.enter_context(scratch.database(like=migrator.connection, files=files))
+        # A session that no file resets keeps the plans of its queries.
+        reader = stack.enter_context(connect(scratch.target(made.connection.info.dbname)))
+        changes = CatalogChanges(reader)
         for file in files:
             migrator.report(Working(f"baseline: {file.id}"))
             try:
                 apply(made, [file])
             except SqlError:  # a role without a guard, which the first database has made
                 break
-            there = snapshot.take(made.connection)
+            changes.since()
+            if expected - changes.catalog.parts.keys():
+                continue  # to compare all takes longest
+            there = changes.catalog.snapshot()
             if not at_run_time(separate_foreign(tables, here, there)[0], here, there)[0]:
                 match = file.id
     return match

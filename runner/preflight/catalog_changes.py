@@ -25,7 +25,7 @@ from runner.schema import snapshot
 from runner.schema.snapshot import Fact, Snapshot
 
 # Kinds of facts that belong to a relation, function or type.
-_PARTS = frozenset(
+PARTS = frozenset(
     (
         *("table", "view", "materialized view", "foreign table", "sequence", "column"),
         *("constraint", "index", "trigger", "policy", "rule"),
@@ -227,7 +227,7 @@ def _array(oids: Collection[str]) -> str:
 
 
 def _owner(fact: Fact) -> str:
-    is_part = fact.kind in _PARTS and (fact.of or fact.kind != "rule")  # no comment on a rule
+    is_part = fact.kind in PARTS and (fact.of or fact.kind != "rule")  # no comment on a rule
     return (fact.of or fact.name) if is_part else _OTHERS
 
 

@@ -26,7 +26,7 @@ def accept(migrator: Migrator, plan: Plan) -> None:
         if missing.id.endswith(f"/{file.name}") or missing.id == file.name:
             migrator.record(file, "edit")  # moved to another source; yoyo's key is the name alone
             continue
-        migrator.record(file, "mark")
+        migrator.record(file, "mark", last=False)
         migrator.record(Migration(file.path, missing.id, file.number), "unmark")
 
 

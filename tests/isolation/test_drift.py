@@ -445,6 +445,17 @@ def test_baseline_records_database_created_by_psql(project: Project) -> None:
     assert [file.id for file in taken] == applied(project) == ["0001_shops", "0002_mood"]
     assert project.audit().breaches() == []
     assert baseline.baseline(project.migrator, project.files) == []
+    # Once, with the last record: for many files it would take longest.
+    counted = project.connection.execute("select count(*), count(fingerprint) from yoyo._yoyo_log")
+    assert counted.fetchone() == (2, 1)
+
+
+def test_baseline_of_an_empty_database_names_apply(project: Project) -> None:
+    project.connection.execute(OTHER_TOOLS["Prisma"][0].encode())
+    with pytest.raises(PlanError) as error:
+        baseline.baseline(project.migrator, project.files)
+    assert "there is nothing to record" in error.value.message
+    assert error.value.hint.endswith("python -m runner apply")
 
 
 def test_baseline_records_database_created_by_stock_yoyo(
