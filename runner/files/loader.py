@@ -159,9 +159,12 @@ def _read(folder: Path, prefix: str) -> list[Migration]:
         if not (entry.is_file(follow_symlinks=False) or path.is_file()):  # a link may be a loop
             raise _not_a_file(path)
     if not found:
+        of_folders = any(folder.glob("[0-9]*/*.sql"))
         raise UsageError(
             f"The folder of migrations {folder} contains no .sql file",
-            hint="Create the first one: python -m runner new create_something",
+            hint=f"Rewrite the folders in it, as of Prisma: {other_tools.import_of(folder)}"
+            if of_folders
+            else "Create the first one: python -m runner new create_something",
         )
     _check_numbers(found)
     known = {migration.name for migration in found}

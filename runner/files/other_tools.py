@@ -31,19 +31,21 @@ _NAMES = {
     "Postgrator": re.compile(r"[0-9]+\.(?:un)?do(?:\.|\Z)"),
 }
 _RENAME = "Rename it to NUMBER_NAME.sql, or to NUMBER_NAME.rollback.sql if it undoes another file."
+_OR = "\nOr rewrite the whole folder: "
 
 
 def of_name(path: Path) -> tuple[str, str] | None:
     """Return the tools whose files have such a name, and what to do; else None."""
     found = (tool for tool, name in _NAMES.items() if name.match(path.stem))
-    return next(((tool, _RENAME + _import(path)) for tool in found), None)
+    return next(((tool, _RENAME + _OR + import_of(path.parent)) for tool in found), None)
 
 
 def of_mark(mark: re.Match[str], path: Path) -> tuple[str, str]:
     """Return the tool that a match of MARK belongs to, and what to do."""
-    return str(mark.lastgroup).replace("_", " "), _SPLIT.format(stem=path.stem) + _import(path)
+    advice = _SPLIT.format(stem=path.stem) + _OR + import_of(path.parent)
+    return str(mark.lastgroup).replace("_", " "), advice
 
 
-def _import(path: Path) -> str:
-    folder = shlex.quote(str(path.parent))
-    return f"\nOr rewrite the whole folder: python -m runner import {folder} --sql-dir NEW"
+def import_of(folder: Path) -> str:
+    """Return the command that rewrites a folder of another tool."""
+    return f"python -m runner import {shlex.quote(str(folder))} --sql-dir NEW"

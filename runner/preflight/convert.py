@@ -23,12 +23,18 @@ from runner.preflight import foreign, other_marks
 from runner.preflight.baseline import baseline
 
 _CODE = re.compile(r"(?:[0-9].*|[VUR][0-9._]*__.*)\.(?:go|java|js|ts|mjs|cjs|kt|py|rb|cs|exs?)")
-_NAMES = (  # of Flyway; of golang-migrate and sqlx; of Postgrator; of the others
-    re.compile(r"(?P<kind>[VUR])(?P<version>[0-9][0-9._]*)?__(?P<words>.+)\.sql"),
-    re.compile(r"(?P<version>[0-9]+)(?:[_-](?P<words>.+))?\.(?P<kind>up|down)\.sql"),
-    re.compile(r"(?P<version>[0-9]+)\.(?P<kind>do|undo)(?:\.(?P<words>.+))?\.sql"),
-    re.compile(r"(?P<version>[0-9]+)[_.-](?P<words>.+?)(?P<kind>)\.sql"),
+# A folder for each migration: Prisma, Drizzle, Diesel, Hasura.
+_OF_FOLDERS = re.compile(
+    r"(?P<version>[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]+|[0-9]+)(?:[_-](?P<words>[^/]+))?"
+    r"/(?P<kind>migration|up|down)\.sql"
 )
+_FLYWAY = re.compile(r"(?P<kind>[VUR])(?P<version>[0-9][0-9._]*)?__(?P<words>.+)\.sql")
+_GOLANG_MIGRATE = re.compile(  # and sqlx
+    r"(?P<version>[0-9]+)(?:[_-](?P<words>.+))?\.(?P<kind>up|down)\.sql"
+)
+_POSTGRATOR = re.compile(r"(?P<version>[0-9]+)\.(?P<kind>do|undo)(?:\.(?P<words>.+))?\.sql")
+_OTHERS = re.compile(r"(?P<version>[0-9]+)[_.-](?P<words>.+?)(?P<kind>)\.sql")
+_NAMES = (_OF_FOLDERS, _FLYWAY, _GOLANG_MIGRATE, _POSTGRATOR, _OTHERS)
 _ALONE = re.compile(
     r"(?is)(?:create|drop|reindex)\b.*\bconcurrently\b|(?:vacuum|alter\s+system)\b"
     r"|(?:create|drop)\s+(?:database|tablespace)\b"
@@ -152,7 +158,7 @@ def record(
         tools += [table.tool] if found else []
     versioned = [place for place in places if migrations[place].version]
     if gap := sorted({*range(max(versioned, default=0))} - places):
-        names = ", ".join(migrations[place].sources[0].name for place in gap)
+        names = ", ".join(_named(migrations[place].sources[0]) for place in gap)
         tool, last = " and ".join(tools), files[max(versioned)].id
         raise PlanError(
             f"{tool} has not applied {names}, and has applied what comes after",
@@ -169,13 +175,14 @@ def record(
 
 def _as_the_tool_names_it(migration: Imported) -> Migration:
     path = migration.sources[0]
-    stem = re.sub(r"\.(?:up|down)\Z", "", path.stem)
+    folder, _, name = _named(path).rpartition("/")
+    stem = folder or re.sub(r"\.(?:up|down)?\.?sql\Z", "", name)
     number = migration.version[0] if len(migration.version) == 1 else sys.maxsize
     return Migration(path, stem, loader.number_of(str(number)))
 
 
 def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None:
-    match = next((m for name in _NAMES if (m := name.fullmatch(path.name))), None)
+    match = next((m for name in _NAMES if (m := name.fullmatch(_named(path)))), None)
     if not match or (match["kind"] in ("V", "U") and not match["version"]):
         hint = "Move what is no migration out of the folder. A name ends with .sql in lower case."
         raise _refused(path, "does not have the name of a migration of a known tool", hint)
@@ -183,7 +190,9 @@ def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(path, f"cannot be read: {error}", "Save it as UTF-8.") from None
-    version = tuple(int(n) for n in re.findall("[0-9]+", match["version"] or ""))
+    number = match["version"] or ""
+    number = number.replace("-", "") if match.re is _OF_FOLDERS else number
+    version = tuple(int(n) for n in re.findall("[0-9]+", number))
     while version and len(version) > 1 and version[-1] == 0:
         version = version[:-1]  # 1.0 is 1
     words = match["words"] or "migration"
@@ -191,10 +200,11 @@ def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None
     each = found.setdefault(key, Imported(version, words))
     is_down = match["kind"] in ("U", "down", "undo")
     if each.down if is_down else each.up:
-        raise _refused(path, f"has the number of {each.sources[0].name}", "Rename one of them.")
+        of = _named(each.sources[0])
+        raise _refused(path, f"has the number of {of}", "Rename one of them.")
     up, down = _parts(path, text, match)
     if down.strip() and each.down.strip():
-        raise _refused(path, f"has what undoes it, as {each.sources[0].name}", "Remove one.")
+        raise _refused(path, f"has what undoes it, as {_named(each.sources[0])}", "Remove one.")
     if is_down:
         each.sources.append(path)
         each.down = up
@@ -208,18 +218,18 @@ def _parts(path: Path, text: str, name: re.Match[str]) -> tuple[str, str]:
     """Return what applies and what undoes it, each with our directive where it needs one."""
     bom = _BOM if text.startswith(_BOM) else ""
     text = text.removeprefix(_BOM)
-    if name.re in _NAMES[1:3]:  # of golang-migrate: often one transaction by its own words
+    if name.re in (_GOLANG_MIGRATE, _POSTGRATOR, _OF_FOLDERS):  # often says begin and commit
         text = other_marks.without_transaction(text)
-    if name.re is _NAMES[-1]:
+    if not name["kind"]:
         parts = other_marks.parts(text)
     else:  # its name says what it does, and whatever looks like a mark is a comment
-        is_sqlx = name.re is _NAMES[1]
+        is_sqlx = name.re is _GOLANG_MIGRATE
         parts = other_marks.of_sqlx(text) if is_sqlx else other_marks.Parts(text)
         parts = replace(parts, up=other_marks.without_marks(parts.up))
     problem = parts.problem
     if parts.tool == "tern" and (variable := _TEMPLATE.search(text)):
         problem = f"has a template of tern: {variable.group()}"
-    if name.re is _NAMES[0] and (variable := _PLACEHOLDER.search(text)):
+    if name.re is _FLYWAY and (variable := _PLACEHOLDER.search(text)):
         problem = f"has a placeholder of Flyway: {variable.group()}"
     if problem:
         hint = "Write the value in its place."
@@ -274,6 +284,12 @@ def _number(migrations: Sequence[Imported]) -> None:
         migration.id = f"{number.zfill(width)}_{words}"
 
 
+def _named(path: Path) -> str:
+    """Return a file's name, with its folder where that has the name of the migration."""
+    name = f"{path.parent.name}/{path.name}"
+    return name if _OF_FOLDERS.fullmatch(name) else path.name
+
+
 def _refused(path: Path | str, what: str, hint: str) -> RunnerError:
     return FileError(f"{path} cannot be converted: it {what}", hint=hint, state=NO_CHANGES)
 
@@ -281,5 +297,5 @@ def _refused(path: Path | str, what: str, hint: str) -> RunnerError:
 def listed(migrations: Sequence[Imported]) -> Iterator[tuple[str, str]]:
     """Yield what each file becomes."""
     for migration in migrations:
-        names = [path.name for path in migration.sources]
+        names = map(_named, migration.sources)
         yield " + ".join(names), " + ".join(migration.files)

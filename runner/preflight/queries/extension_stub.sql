@@ -28,7 +28,9 @@ functions as (
             ' as %%L',
             case
                 when not s.is_internal
-                    then 'begin raise ''a scratch server has no library for this function''; end'
+                    then 'begin raise ''a scratch server has no library for this function'''
+                        ' using hint = ''Name a server that has the extension in RUNNER_SCRATCH_URL.'';'
+                        ' end'
                 when p.oid in (select typoutput from types) then 'textout'
                 when p.oid in (select typreceive from types) then 'textrecv'
                 when p.oid in (select typsend from types) then 'textsend'
