@@ -104,6 +104,8 @@ class ScratchServer:
         self._execute(
             "create database {}" + (" template {}" if of else ""), name, *([of] if of else [])
         )
+        if isinstance(self.server, OtherServer):  # to compile a query of the catalog takes longer
+            self._execute("alter database {} set jit = off", name)
         try:
             if of:
                 with connect(self.target(self.maintenance)) as admin:
