@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from checkout import Checkout
@@ -16,6 +18,7 @@ from runner.errors import FileError, SqlError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
 from runner.migrate import seeds
+from runner.migrate.migrator import Migrator
 from runner.preflight import checks
 from runner.preflight.checks import lint, out_of_order
 from runner.preflight.checks import text as report
@@ -81,6 +84,39 @@ def test_only_one_file_is_checked(scratch: ScratchServer, folder: Path) -> None:
     assert [file.id for file in checked.files] == ["0002_bad"]
     assert checked.overall == {}
     assert {one.file for one in checked.failed} == {"0002_bad"}
+
+
+def test_files_of_another_tool_are_checked_in_one_database_or_left_out(
+    scratch: ScratchServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have no guards and no rollback files, and a failed try that is undone leaves nothing."""
+    made: list[str] = []
+    database = ScratchServer.database
+
+    def counted(server: ScratchServer, **how: Any) -> AbstractContextManager[Migrator]:
+        made.append("one")
+        return database(server, **how)
+
+    monkeypatch.setattr(ScratchServer, "database", counted)
+    theirs = {f"_000{n}_t{n}": f"create table public.t{n} (id int);" for n in range(2, 7)}
+    found = migrations(
+        folder,
+        **theirs,
+        _0007_ours="create table if not exists public.t7 (id bigint primary key);",
+        _0007_ours__rollback="drop table if exists public.t7;",
+    )
+    checked = checks.check(scratch, found)
+    assert {(one.check, one.file) for one in checked.failed if "squawk" not in one.summary} == {
+        *((name, file.id) for file in found[1:6] for name in ("re-run", "rollback", "data")),
+        ("re-run of all files", "0002_t2"),
+    }
+    assert len(made) == 4  # without and with rows, all run again, psql
+    checked = checks.check(scratch, found, first=6)
+    assert ([file.id for file in checked.files], checked.failed) == (["0007_ours"], [])
+    assert checked.overall == {"re-run of all files": True, "plain psql": True}
+    [note] = checked.notes
+    assert note.endswith("only 1 of them, from 0007_ours on; those before it are not checked")
+    assert not checks.check(scratch, found, first=7).planned
 
 
 # A file, its rollback file, and the expected finding: check, summary, a detail.

@@ -316,7 +316,7 @@ def test_what_the_tool_has_applied_is_recorded(tmp_path: Path, empty_database: D
         conn.execute("create table b (b int)")
         done = checkout.runner("import", "theirs")
         assert (done.code, "recorded as applied: up to 0002_b" in done.out) == (0, True), done.err
-        assert "Review them, then: python -m runner check\nThat `re-run` and" in done.err
+        assert "python -m runner check --after 0004_v\n" in done.err
         again = checkout.runner("import", "theirs")
         assert (again.code, "there" in again.out) == (64, False)  # no table as if it were done
     assert "applied  0002_b" in (shown := checkout.runner("status").out)

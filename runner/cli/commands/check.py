@@ -19,7 +19,11 @@ EXIT_CODES = "4 a proof failed, "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--file", metavar="ID", help="one migration alone")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--file", metavar="ID", help="one migration alone")
+    some.add_argument(
+        "--after", metavar="ID", help="the migrations after this one; those before are applied"
+    )
     parser.add_argument("--strict", action="store_true", help="fail if a check was not tried")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -52,17 +56,27 @@ def run(context: Context) -> int:
             files = loader.read(settings.sql_dir, options.sources or ())
             moved = [lookup.find(files, name) for name in options.out_of_order or ()]
         only = context.find(files, options.file)
+        after = context.find(files, options.after)
+        first = files.index(after) + 1 if after else 0
         for file in files if only is None else files[: files.index(only) + 1]:
             executor.validate(file)
+        chosen = files[first:] if only is None else [only]
         scratch = stack.enter_context(
-            checks.server(settings.embedded_version, files if only is None else (), context.report)
+            checks.server(settings.embedded_version, chosen, context.report)
         )
         lock = settings.sql_dir / lock_file.FILE
         more = [out_of_order.NAME] * bool(moved) + [lock.name] * (only is None and lock.exists())
         found = Findings(scratch.server.version, planned_after=more, strict=options.strict)
         stack.callback(_show, context, found)
         run_checks = partial(
-            checks.check, scratch, files, scripts, only=only, found=found, report=context.report
+            checks.check,
+            scratch,
+            files,
+            scripts,
+            only=only,
+            first=first,
+            found=found,
+            report=context.report,
         )
         scratch.supplying(run_checks, context.other)
         if moved:

@@ -39,6 +39,6 @@ def run(context: Context) -> int:
                     error.state = f"{done}; nothing was recorded."
                     raise
                 context.say(f"recorded as applied: up to {last}" if last else "none recorded")
-            context.console.note(convert.NEXT)
+            context.console.note(convert.NEXT.format(last=migrations[-1].id))
     files = [{"from": m.sources, "to": list(m.files)} for m in migrations]
     return context.document(files=files, written=written, done=context.console.done)

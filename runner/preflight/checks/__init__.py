@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from runner.errors import Interrupted, RunnerError, masked
+from runner.errors import FileError, RunnerError, masked
 from runner.events import Event, Note, Report, Working, silent
-from runner.execution import transactional
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
-from runner.postgres.connection import Connection
-from runner.preflight import sample_rows
 from runner.preflight.catalog_changes import Catalog
 from runner.preflight.checks import apply_paths, broken_code, lint
 from runner.preflight.checks.ahead import ahead
 from runner.preflight.checks.chain import Chain
+from runner.preflight.checks.filled import Filled
 from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
-from runner.preflight.checks.trial import run_again
+from runner.preflight.checks.trial import check_again
 from runner.preflight.diff import Difference
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
-from runner.queries import query
 
 OF_ALL = (apply_paths.RE_RUN_OF_ALL, apply_paths.PSQL)
 # What a file may do on the scratch server: generated values must not fill a disk.
 LIMITS = {"statement_timeout": "60s", "temp_file_limit": "1GB"}
 
 MANY = 15  # files that are checked with two processors
-_RE_RUN, _ROLLBACK, _DATA, _LINT = CHECKS
-_CHANGES = ("delete", "merge", "update", "with")  # first words of what changes existing rows
-_DYNAMIC = re.compile(r"(?i)\bexecute\s(?!\s*(?:function|procedure)\b)")  # may name any table
-# A difference of another kind, such as of a type, may concern the rows of every table.
-_OF_ONE_TABLE = ("column", "constraint", "function", "index", "policy", "table", "trigger", "view")
+_RE_RUN, _ROLLBACK, *_ = CHECKS
 
 
 def server(
@@ -52,32 +44,35 @@ def check(
     seeds: Sequence[SqlFile] = (),
     *,
     only: Migration | None = None,
+    first: int = 0,
     found: Findings | None = None,
     report: Report = silent,
 ) -> Findings:
     """Check each file, then all of them together.
 
     `seeds` are loaded as existing rows, where they fit the schema. With `only`, check this file
-    alone, and not all together. `found` is filled while this runs, and returned. Raises FileError
-    or SqlError for a file that cannot be applied to an empty database.
+    alone, and not all together. The files before number `first` are only applied. `found` is filled
+    while this runs, and returned. Raises FileError or SqlError for a file that cannot be applied to
+    an empty database.
     """
     found = found or Findings()
     found.clear()
     needed = files if only is None else files[: files.index(only) + 1]
-    found.planned = [file.id for file in needed if only in (None, file)]
-    found.planned_overall = OF_ALL if only is None else ()
-    linted = lint.findings(needed if only is None else [only])
+    numbers = range(first if only is None else len(needed) - 1, len(needed))
+    chosen = needed[numbers.start :]
+    found.planned = [file.id for file in chosen]
+    found.planned_overall = OF_ALL if only is None and chosen else ()
+    linted = lint.findings(chosen)
     unlinted = lint.not_tried()
-    others = tuple(f"{file}:" for file in needed if only not in (None, file))
+    others = tuple(f"{file}:" for file in needed[: numbers.start])
 
-    numbers = range(len(needed)) if only is None else [len(needed) - 1]
     said: list[str] = []
     every: list[_Tried] = []
     with ExitStack() as opened:
         chain = opened.enter_context(
             Chain(scratch.twin or scratch, needed, partial(_note, said, others))
         )
-        filled = _Filled(opened.enter_context(Chain(scratch, needed)), seeds, found.notes)
+        filled = Filled(opened.enter_context(Chain(scratch, needed)), seeds, found.notes)
         alone = _Empty(chain, said).check(numbers, needed)
         if scratch.twin:
             alone = opened.enter_context(ahead(alone, len(numbers)))
@@ -91,13 +86,13 @@ def check(
                 raise
             _add_new(found.notes, tried.notes)
             started = time.monotonic()
-            failed = [*tried.failed, *filled.check(number, file, tried)]
+            failed = [*tried.failed, *filled.check(number, file, tried.effects, tried.after)]
             failed += [finding for finding in linted if finding.file == file.id]
             not_tried = {**tried.not_tried, **filled.not_tried, **unlinted}
             found.add_file(file.id, failed, not_tried, round(tried.ms + _ms(started), 1))
             every.append(tried)
         if only is None and every:
-            _check_together(scratch, files, every, found, report)
+            _check_together(scratch, files, every, found, first=first, report=report)
     return found
 
 
@@ -119,14 +114,17 @@ def _check_together(
     files: Sequence[Migration],
     every: Sequence[_Tried],
     found: Findings,
+    *,
+    first: int,
     report: Report,
 ) -> None:
-    expected = every[-1].after
-    removing = (n for n, tried in enumerate(every) if broken_code.removes_names(tried.effects))
-    first, note = max(removing, default=0), ""
+    expected, note, why = every[-1].after, "", "those before it are not checked"
+    removing = [n for n, each in enumerate(every, first) if broken_code.removes_names(each.effects)]
+    if max(removing, default=0) > first:
+        first, why = removing[-1], "it drops or renames what others make"
     if first:
         which = f"only {len(files) - first} of them, from {files[first].id} on"
-        note = f"{apply_paths.RE_RUN_OF_ALL}: {which}; it drops or renames what others make"
+        note = f"{apply_paths.RE_RUN_OF_ALL}: {which}; {why}"
     report(Working(f"check: {apply_paths.RE_RUN_OF_ALL}"))
     failed = apply_paths.rerun_all(scratch, files, first, expected)
     found.add_overall(apply_paths.RE_RUN_OF_ALL, failed, note)
@@ -167,16 +165,15 @@ class _Empty:
     def _check(self, number: int, file: Migration, before: Catalog) -> _Tried:
         migrator = self._chain.before(number + 1)
         after = self._chain.catalog()
-        failed = list(_check_again(_RE_RUN, self._chain, file))
+        failed = list(check_again(_RE_RUN, self._chain, file))
         if failed and not file.header.transactional:
             self._chain.spoiled()
             migrator = self._chain.before(number + 1)
         not_tried = {}
         if file.header.irreversible:
             not_tried[_ROLLBACK] = f"irreversible: {file.header.irreversible}"
-        elif not_rolled_back := list(self._check_rollback(migrator, file, before, after)):
-            failed += not_rolled_back
-            self._chain.spoiled()
+        else:
+            failed += self._check_rollback(migrator, file, before, after)
         return _Tried(after, before.difference(after), failed, not_tried, [], 0.0)
 
     def _check_rollback(
@@ -187,128 +184,33 @@ class _Empty:
             with migrator.lock():
                 migrator.roll_back([file])
         except RunnerError as error:
+            if not _has_changed_nothing(file):
+                self._chain.spoiled()
             yield failure(_ROLLBACK, file, "cannot be rolled back", error)
             return
         left = self._chain.catalog().difference(before)
         if left:
+            self._chain.spoiled()
             details = tuple(d.as_drift("after the rollback", "before the file") for d in left)
             yield Finding(_ROLLBACK, file.id, "is not rolled back completely", details)
             return
         try:
             apply(migrator, [file])
         except RunnerError as error:
+            self._chain.spoiled()
             yield failure(_ROLLBACK, file, "cannot be applied again after its rollback", error)
             return
         found = after.difference(self._chain.catalog())
         if found:
+            self._chain.spoiled()
             details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
             summary = "produces a different schema after its rollback"
             yield Finding(_ROLLBACK, file.id, summary, details)
 
 
-class _Filled:
-    """Check files in their order, in a database with rows."""
-
-    def __init__(self, chain: Chain, seeds: Sequence[SqlFile], notes: list[str]) -> None:
-        self._chain = chain
-        self._seeds = seeds
-        self._notes = notes
-        self._have_rows: set[str] = set()  # tables
-        self.not_tried: dict[str, str] = {}  # of the last file: why, by check
-
-    def check(self, number: int, file: Migration, tried: _Tried) -> list[Finding]:
-        """Apply a file while every table has rows; return what failed."""
-        self.not_tried = {}
-        if failed := list(self._check(number, file, tried.effects, tried.after)):
-            self._chain.spoiled()
-        self._forget(tried.effects)
-        return failed
-
-    def _check(
-        self, number: int, file: Migration, effects: Sequence[Difference], after: Catalog
-    ) -> Iterator[Finding]:
-        """Apply a file while every table has rows, then again without its record."""
-        if self._chain.is_new:
-            self._have_rows = set()
-        migrator = self._chain.before(number)
-        self._fill(migrator.connection, file)
-        removes = broken_code.removes_names(effects)
-        broken = broken_code.failing(migrator.connection) if removes else set()
-        try:
-            self._chain.before(number + 1)
-        except RunnerError as error:
-            yield failure(_DATA, file, "fails if tables contain rows", error)
-            return
-        if removes and (broken := broken_code.failing(migrator.connection) - broken):
-            summary = "breaks code that uses what it renames or drops"
-            yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
-        self._note_row_security(migrator.connection, file)
-        found = after.difference(self._chain.catalog())
-        if found:
-            details = tuple(d.as_drift("without rows", "with rows") for d in found)
-            summary = "produces a different schema if tables contain rows"
-            yield Finding(_DATA, file.id, summary, details)
-        else:
-            yield from _check_again(_DATA, self._chain, file)
-
-    def _fill(self, connection: Connection, file: Migration) -> None:
-        """Insert rows into tables that have none, or changed; note those that stay empty."""
-        _load_fitting_seeds(connection, self._seeds)
-        empty = []
-        for result in sample_rows.fill(connection, except_=self._have_rows):
-            if result.rows:
-                self._have_rows.add(result.table)
-                continue
-            note = f"no sample rows could be inserted into {result.table}: {result.reason}"
-            if note not in self._notes:
-                self._notes.append(note)
-            empty.append(result.table)
-        code = file.text
-        concerned = [t for t in empty if t.partition(".")[2] in code or _DYNAMIC.search(code)]
-        if concerned:
-            self.not_tried[_DATA] = f"no rows in {', '.join(concerned)}"
-
-    def _note_row_security(self, connection: Connection, file: Migration) -> None:
-        """Note a data change under row-level security, which is not in force for a superuser."""
-        changes = [s.text for s in file.statements if s.words and s.words[0] in _CHANGES]
-        if not changes:
-            return
-        for schema, name in connection.execute(query("preflight/checks/row_security")):
-            if any(name in text for text in changes):
-                self._notes.append(
-                    f"{file.id} changes rows of {schema}.{name}, which has row-level security: run "
-                    "by a role that does not bypass it, rows that no policy allows stay as they "
-                    "are. plan shows what happens on the target"
-                )
-
-    def _forget(self, effects: Sequence[Difference]) -> None:
-        """Let tables that a file changed have new rows for the next one."""
-        changed = {(d.of or d.name).replace('"', "") for d in effects}
-        others = [d for d in effects if d.kind not in _OF_ONE_TABLE]
-        self._have_rows = set() if others else self._have_rows - changed
-
-
-def _check_again(check: str, chain: Chain, file: Migration) -> Iterator[Finding]:
-    """Run an applied file again: it must not fail, nor change anything."""
+def _has_changed_nothing(file: Migration) -> bool:
+    """Whether the failed rollback of a file was rolled back itself, or is not there."""
     try:
-        found, tables = run_again(chain, file)
-    except RunnerError as error:
-        yield failure(check, file, "cannot be run again", error)
-        return
-    details = [*(d.as_effect() for d in found), *(f"rows of {table}" for table in tables)]
-    if details:
-        yield Finding(check, file.id, "changes the database when it is run again", tuple(details))
-
-
-def _load_fitting_seeds(connection: Connection, seeds: Sequence[SqlFile]) -> None:
-    """Load each seed file that the current schema accepts."""
-    for file in seeds:
-        try:
-            with connection.transaction():
-                transactional.run_whole(connection, file, state="")
-        except Interrupted:
-            raise
-        except RunnerError:  # written for an earlier or later schema
-            continue
-        finally:
-            connection.execute(transactional.RESET_SESSION.encode())
+        return file.rollback.header.transactional
+    except FileError:
+        return True

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 from psycopg import sql
 
+from runner.errors import RunnerError
 from runner.execution import transactional
 from runner.execution.sql_errors import own_sql_error
 from runner.files.loader import Migration
 from runner.postgres.connection import Connection
 from runner.preflight.catalog_changes import RESET_SESSION
 from runner.preflight.checks.chain import Chain
+from runner.preflight.checks.finding import Finding, failure
 from runner.preflight.diff import Difference, difference
 from runner.queries import query
 
 _Table = tuple[str, str]  # schema and name
+
+
+def check_again(check: str, chain: Chain, file: Migration) -> Iterator[Finding]:
+    """Run an applied file again: it must not fail, nor change anything."""
+    try:
+        found, tables = run_again(chain, file)
+    except RunnerError as error:
+        yield failure(check, file, "cannot be run again", error)
+        return
+    details = [*(d.as_effect() for d in found), *(f"rows of {table}" for table in tables)]
+    if details:
+        yield Finding(check, file.id, "changes the database when it is run again", tuple(details))
 
 
 def run_again(chain: Chain, file: Migration) -> tuple[list[Difference], list[str]]:
