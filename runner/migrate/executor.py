@@ -35,7 +35,8 @@ _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to
 def validate(script: SqlFile) -> None:
     """Raise FileError for a file that cannot be run as it is."""
     if not script.statements:
-        hint = "Write them. What cannot be undone has `-- irreversible: REASON` on top."
+        hint = "Write them. A migration that cannot be undone has `-- irreversible: REASON` on top,"
+        hint += " and no rollback file."
         raise FileError(f"{script} contains no statements", hint=hint)
     if not script.header.transactional:
         concurrent_indexes.require_names(script)

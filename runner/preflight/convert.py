@@ -44,11 +44,11 @@ _PLACEHOLDER = re.compile(r"\$\{[\w:.-]+\}")
 _DIRECTIVE = "-- transactional: false"
 NEXT = (
     "Review them, then: python -m runner check\n"
-    "That `re-run`, `data` and `rollback` fail is normal here: files of another tool have no guards "
-    "such as `if not exists`, and often no rollback file. To check only what you write from now on: "
-    "python -m runner check --after {last}\n"
-    "To make these pass: add guards, and write a rollback file, or `-- irreversible: REASON` on top "
-    "of the migration. Where it is recorded, then: python -m runner apply --accept-edit ID"
+    "That `re-run`, `data` and `rollback` fail is normal here: files of another tool have no "
+    "guards such as `if not exists`, and often no rollback file. To check only what you write from "
+    "now on: python -m runner check --after {last}\n"
+    "To make these pass: add guards, and write a rollback file, or `-- irreversible: REASON` on "
+    "top of the migration. Where it is recorded, then: python -m runner apply --accept-edit ID"
 )
 _BOM = "\ufeff"
 

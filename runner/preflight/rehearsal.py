@@ -8,6 +8,7 @@ inside a DO block is found too, which a linter cannot see.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -96,7 +97,7 @@ def on_target(
                 done.append(_not_run(file, why))
             else:
                 connection.execute(timeouts.encode())
-                done.append(_explained(rehearser.rehearse(file), hold, first=not done))
+                done.append(_explained(rehearser.rehearse(file), file, hold, first=not done))
     return done
 
 
@@ -266,7 +267,7 @@ def _with_held_ms(steps: Sequence[Step]) -> Iterator[Step]:
         left -= step.ms
 
 
-def _explained(rehearsed: Rehearsal, hold: float, *, first: bool) -> Rehearsal:
+def _explained(rehearsed: Rehearsal, file: Migration, hold: float, *, first: bool) -> Rehearsal:
     """Return the dry run with a better explanation of an error that the dry run itself caused."""
     error = rehearsed.error
     sqlstate = error.sqlstate if isinstance(error, SqlError) else ""
@@ -275,9 +276,18 @@ def _explained(rehearsed: Rehearsal, hold: float, *, first: bool) -> Rehearsal:
         error.hint = "Allow more time: --hold SECONDS, or block no other session: --on scratch"
     elif error and sqlstate == _LOCKED:
         error.hint = f"{error.hint}\nTry again, or block no other session: --on scratch"
-    elif error and sqlstate == _NEW_ENUM_VALUE and not first:
+    elif error and sqlstate == _NEW_ENUM_VALUE and not (first or _adds_value(file, error)):
         return replace(rehearsed, steps=(), not_run=_NEEDS_A_COMMIT, error=None)
     return rehearsed
+
+
+def _adds_value(file: Migration, error: RunnerError) -> bool:
+    """Whether a file itself adds the value of an enum that an error says is not committed."""
+    value = re.search(r'"([^"]+)"', error.message)
+    literal = f"'{value[1]}'" if value else ""
+    return any(
+        re.search(r"(?i)\badd\s+value\b", s.text) and literal in s.text for s in file.statements
+    )
 
 
 def _not_run(file: Migration, why: str) -> Rehearsal:

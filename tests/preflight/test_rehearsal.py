@@ -410,6 +410,17 @@ def test_use_of_a_new_enum_value_needs_a_commit(rehearse: Rehearse) -> None:
     assert third.not_run == why
 
 
+def test_use_of_an_enum_value_in_the_file_that_adds_it_fails_as_in_apply(
+    rehearse: Rehearse,
+) -> None:
+    _, second = rehearse(
+        "create table public.u (id int);",
+        "alter type public.mood add value 'sad';\ncreate table public.t (m mood default 'sad');",
+    )
+    assert isinstance(second.error, SqlError)
+    assert (second.error.sqlstate, second.not_run) == ("55P04", "")
+
+
 def test_long_statement_is_canceled(rehearse: Rehearse) -> None:
     [found] = rehearse("select pg_sleep(60);", hold=0.1)
     assert found.error
@@ -525,6 +536,10 @@ def test_plan_reports_effects_and_changes_nothing(checkout: Checkout) -> None:
     checkout.apply()
     result = checkout.runner("plan")
     assert (result.code, result.out) == (0, "nothing pending: 2 applied\n")
+    checkout.write(_0003_empty="")
+    for command in ("plan", "apply"):  # which says the same
+        result = checkout.runner(command)
+        assert (result.code, "0003_empty.sql contains no statements" in result.err) == (1, True)
 
 
 @one_server

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
+    from runner.migrate import executor
     from runner.migrate.plan import compare
     from runner.preflight import edits, foreign
     from runner.preflight.dry_run import dry_run
@@ -49,6 +50,8 @@ def run(context: Context) -> int:
         foreign.refuse(migrator.connection, plan, report=context.report)
         to = context.find(plan.files, options.to)
         pending = plan.pending(to=to, out_of_order=options.out_of_order)
+        for file in pending:
+            executor.validate(file)
         if options.sql:
             return _script(context, migrator, pending)
         on_copy = options.on == "scratch"
