@@ -416,6 +416,24 @@ def test_scenario_that_the_role_may_not_set_up_is_reported_as_not_tried(
     assert said["toolExecutionNotifications"][0]["associatedRule"]["id"] == check.name
 
 
+def test_what_needs_a_row_that_is_not_there_is_not_tried(
+    populated: Connection[TupleRow], rows: Probe
+) -> None:
+    """Neither a breach nor passed; what needs no row is judged."""
+    relation = next(r for r in rows.fixture.tenants.relations.values() if r.name == "ai_agents")
+    populated.execute("delete from public.ai_agents where org_id = %s", [rows.fixture.ids[B]])
+    check, breaches = tried(rows, "109")  # as its first step finds none
+    assert (breaches, check.passed) == ([], None)
+    assert check.outcome == "not tried: public.ai_agents has no row to try it with"
+    known = replace(rows.snapshot, rows={**rows.snapshot.rows, relation.oid: []})
+    rows = replace(rows, snapshot=known)
+    untried = {c.name[:3] for c in scenario_runner.run(rows, PROJECT, None)[0] if c.passed is None}
+    assert {"101", "102", "109", "604"} <= untried
+    assert not {"113", "116", "211", "501", "502"} & untried
+    populated.execute(off("ai_agents").encode())
+    assert tried(rows, "602")[0].passed is False  # by the own rows
+
+
 def read_again(rows: Probe) -> Probe:
     """Return the rows with the relations that there are now."""
     tenants = relations.read(rows.findings.connection, PROJECT.config)

@@ -470,7 +470,11 @@ def test_what_met_no_row_is_neither_passed_nor_to_be_fixed_by_a_statement(chain:
     own = [cell for cell in cells if cell.where == "own"]
     assert {c.command for c in own} == {"select", "update", "merge", "delete"}
     assert [(c.allowed, c.passed) for c in own] == [(True, None)] * len(own)
-    assert verdict.counts["not_tried"] == sum(c.passed is None for c in verdict.cells) >= len(own)
+    attacks = [c for c in verdict.checks if c.passed is None]
+    assert {c.outcome for c in attacks} == {"not tried: chain.codes has no row to try it with"}
+    assert {"101_read_by_key", "109_read_by_ctid", "210_delete"} <= {c.name for c in attacks}
+    untried = sum(c.passed is None for c in verdict.cells)
+    assert verdict.counts["not_tried"] == untried + len(attacks) >= len(own) + len(attacks)
     page = export.junit(verdict)
     assert page.count("<skipped ") == verdict.counts["not_tried"]
     assert all(b.proof in page for b in verdict.breaches)
