@@ -27,6 +27,7 @@ from runner.isolation.tenancy.objects import TENANT, Function, Relation
 from runner.isolation.verdict import Breach, Check
 
 _UNTRIED = "not tried: "
+_OF_ROWS = {"nothing", "own", "rows"}  # what row security decides
 _READS_TABLE = re.compile(r"(?<![':\w]):table\b")  # not only its name, in a literal
 KINDS = {"attacks": "attack", "invariants": "invariant"}
 
@@ -96,7 +97,7 @@ class _Runner:
 
     def _run(self, scenario: CaseFile, tables: Sequence[_Table]) -> tuple[Check, list[Breach]]:
         """Run one scenario on each table."""
-        count, failed = 0, []
+        count, failed, denied = 0, [], 0
         untried: dict[str, None] = {}  # reasons
         for table in tables:
             previous = None
@@ -111,12 +112,18 @@ class _Runner:
                     failed.append(
                         self._breach(scenario, step, statement, outcome, table=table, cause=cause)
                     )
+                denied += outcome.unprivileged and not _OF_ROWS.isdisjoint(step.expected)
                 previous = step if step.actor_name != OWNER else previous
         if not count:
             untried["no table is within reach whose rows are a secret"] = None
         if failed and (limit := self._limit(scenario)):
             untried, failed = {limit: None}, []
         result = scenario.fields["safe"]
+        if denied:
+            result += (
+                f" {denied} of {count} steps were refused for lack of a privilege: these did not"
+                " try row-level security."
+            )
         if untried:
             result = f"{_UNTRIED}{'; '.join(untried)}"
         check = Check(
