@@ -667,6 +667,23 @@ def test_merge_upsert_and_drop_owned_are_tried(chain: Project) -> None:
 
 
 @one_server
+def test_an_error_about_an_own_row_hides_no_row_of_the_other_tenant(chain: Project) -> None:
+    """And what PostgreSQL refuses before it looks at a row is no proof of policies."""
+    verdict = chain.prove("""
+        create policy seen on chain.books for select to clerk using (true);
+        create policy changed on chain.books for update to clerk
+            using (true) with check (branch_id <> chain.branch());
+        drop policy own on chain.books;
+        alter table chain.books add exclude (isbn with =)
+        """)
+    failed = {(c.command, c.where) for c in verdict.cells if c.actor == "clerk" and not c.passed}
+    assert {("update", "other"), ("merge", "other")} <= failed
+    assert not [c for c in verdict.cells if c.outcome == "42P10"]  # an upsert names no exclusion
+    verdict = chain.prove("revoke execute on function chain.branch() from public, clerk")
+    assert not {"merge", "upsert"} & {c.command for c in verdict.cells if c.actor == "clerk"}
+
+
+@one_server
 def test_no_fix_revokes_a_function_that_its_callers_need(chain: Project) -> None:
     leaks = "".join(
         f"create function chain.city_{name}(wanted int) returns text language sql stable"
