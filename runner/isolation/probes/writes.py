@@ -18,6 +18,7 @@ from runner.isolation.tenancy.variables import literal, quoted
 
 _LIMIT_REACHED = "22012"
 _DENIED = "42501"
+_INTERNAL = "XX000"  # how Citus refuses some
 _PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
 
 
@@ -51,9 +52,10 @@ def try_all(probe: Probe) -> None:
     inserts.try_all(probe, writer.effects)
 
 
-def _is_unsupported(write: Write, outcome: Outcome) -> bool:
-    """Whether it is a MERGE of a table that has none, such as one with rules."""
-    return write.command == "merge" and outcome.sqlstate == UNSUPPORTED
+def _is_unseen(write: Write, outcome: Outcome) -> bool:
+    """Whether a MERGE failed before it looked at a row: a privilege, rules, a limit of Citus."""
+    unsupported = outcome.sqlstate in (UNSUPPORTED, _INTERNAL)
+    return write.command == "merge" and (outcome.unprivileged or unsupported)
 
 
 class _Writer:
@@ -87,8 +89,7 @@ class _Writer:
 
         None where it shows nothing: the updates with WHERE show what is refused.
         """
-        unseen = write.command == "merge" and outcome.unprivileged  # it has looked at no row
-        if unseen or (write.blind and self.hides(write, outcome)):
+        if _is_unseen(write, outcome) or (write.blind and self.hides(write, outcome)):
             return
         effect = self.effects.of(outcome)
         self._judge_other(write, outcome, effect)
@@ -169,7 +170,7 @@ class _Writer:
         may = self._probe.rights.may(relation, write.needs, caller, caller.own, write.column)
         reached = changed & allowed
         if not problem and caller.regular and own and not reached and not write.blind:
-            if not write.rows and not _is_unsupported(write, outcome):
+            if not write.rows:
                 self._unmet.append((write, own))
                 return
             if write.rows and write.rows[0] in own and outcome.sqlstate not in NOT_TRIED:
@@ -201,11 +202,13 @@ class _Writer:
             worked = worked or [o for o in outcomes if o.sqlstate in _PASSED_POLICIES]
             problem = ""
             outcome = (worked or outcomes or [Outcome()])[0]
+            if _is_unseen(write, outcome):
+                continue  # the updates show what the right is worth
             if worked and own:
                 self._probe.findings.partial.add((name, write.needs, write.caller.name))
             elif not outcomes:
                 problem = f"could not be tried on {name}: it may read no column that names a row"
-            elif not (worked or outcome.sqlstate in NOT_TRIED or _is_unsupported(write, outcome)):
+            elif not worked and outcome.sqlstate not in NOT_TRIED:
                 what = f" {write.column}" if write.column else ""
                 whose = "own rows" if own else "the other tenant's rows"
                 problem = f"may {write.command}{what} in {whose} of {name}, but got {outcome}"
