@@ -37,11 +37,18 @@ NO_CHANGES = "No changes were made."
 # `alter role … password` as the current statement of a session that holds a lock.
 # The quotes of a literal within a literal are doubled. No quantifier reads a text again and again.
 _QUOTES = r"'{4}(?=(?:'{8})*+[^'])|''(?=(?:'{4})*+[^'])|'"
+# The first word of prose, if another one follows: `invalid password: too short`.
+_PROSE = (
+    "(?:too|must|should|is|are|was|has|have|cannot|can|could|may|not|no|does|did|needs|it|at"
+    "|contains|expected|unexpected|unknown|unrecognized|unsupported|invalid|missing|required"
+    r"|wrong|expired|empty|only|use|see|please)\s++[a-z]"
+)
 _PASSWORD = re.compile(
     rf"""
     (?P<before> \b [a-z][\w+.-]{{0,31}} :/{{1,3}} [^\s/@:]{{0,255}} : ) (?!password@)
       \S{{0,4096}} (?=@)
-    | (?: (?P<word> pass(?:word|wd|phrase)\\*+["']?\s*+(?:=>|:?=|:(?!:))\s*+ )
+    | (?: (?P<word> (?:pass(?:word|wd|phrase)\d*+|\bpwd)
+          (?: \\*+["']?\s*+(?:=>|:?=|:(?!:)(?!\s*+{_PROSE}))\s*+ | '{{1,2}}\s*+,\s*+(?=') ) )
         | (?P<sql> password\s++ (?=(?:E|U&)?'|\$\w*\$) ) )
       (?: \$(?P<tag>\w*)\$ (?s:.*?) (?:\$(?P=tag)\$|\Z)
         | (?(word)E?|E)(?P<p>{_QUOTES}) (?:[^'\\]|\\(?:(?P=p)|(?s:.))|(?P=p){{2}})*+ (?P=p)?+

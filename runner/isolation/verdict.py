@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
-from runner.errors import UsageError
+from runner.errors import UsageError, masked
 
 COMMANDS = ("select", "insert", "update", "delete", "truncate")  # in the order of a grid
 SINGLE = ("catalog", "surface")  # the kinds of which there is one check
@@ -32,6 +32,16 @@ class Breach:
     cause: str = ""  # the policy, grant or attribute that allowed it
     intended: str = ""  # if it is: the lines for isolation.toml, or the command that accepts it
     fix: str = ""  # SQL to run as it is; what is to be done otherwise is a comment in it
+
+    def __post_init__(self) -> None:
+        """Mask passwords; a fix that has one is a comment, because it would write the mask."""
+        for of in fields(self):
+            text = getattr(self, of.name)
+            if (safe := masked(text)) != text:
+                if of.name == "fix":
+                    lines = (f"-- {line}" for line in safe.splitlines())
+                    safe = "\n".join(("-- with the password, which is not shown:", *lines))
+                object.__setattr__(self, of.name, safe)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def parse(url: str) -> dict[str, str]:
     if scheme and not _SCHEMES.fullmatch(scheme.group()):
         raise UsageError(
             f"Not a PostgreSQL URL: it begins with {scheme.group()}",
-            hint="DATABASE_URL looks like postgresql://user:password@host:5432/database",
+            hint="It looks like postgresql://user:password@host:5432/database",
         )
     if scheme:
         rest = url[scheme.end() :]

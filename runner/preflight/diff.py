@@ -15,6 +15,7 @@ from runner.schema.snapshot import OF_OTHERS, Fact, Object, Snapshot
 # Traits whose values name other objects.
 _USES = ("calls", "default", "definition", "function", "runs", "server", "type")
 _SHORT = 72  # characters of a value shown within a sentence
+NOT_SHOWN = "(only a password differs, which is not shown)"
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,13 @@ class Difference:
         return f"{self.object}: {text}"
 
     def lines(self) -> list[str]:
-        """Return the line diff of values that are too long for a sentence."""
+        """Return the line diff of values that are too long for a sentence, passwords masked."""
         old, new = self.before or "", self.after or ""
         if not (old and new) or max(len(old), len(new)) <= _SHORT:
             return []
-        compared = difflib.ndiff(old.splitlines(), new.splitlines())
-        return [line for line in compared if line[0] in "+-"]
+        compared = difflib.ndiff(lines_of(old), lines_of(new))
+        found = [line for line in compared if line[0] in "+-"]
+        return found or [NOT_SHOWN] * (old.splitlines() != new.splitlines())
 
     def _shown(self, value: str | None) -> str:
         words = masked(" ".join((value or "").split()))
@@ -92,6 +94,11 @@ class Difference:
         counted = Counter(self.with_it)
         words = [f"{n} {kind if n == 1 else _many(kind)}" for kind, n in counted.items()]
         return f", with {', '.join(words)}" if words else ""
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines to compare: a password is masked first, because it may span lines."""
+    return masked(text).splitlines()
 
 
 def difference(before: Snapshot, after: Snapshot) -> list[Difference]:

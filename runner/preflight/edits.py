@@ -15,7 +15,7 @@ from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import Plan, State, compare
 from runner.preflight import lookup, renumbered
-from runner.preflight.diff import Difference, difference
+from runner.preflight.diff import NOT_SHOWN, Difference, difference, lines_of
 from runner.preflight.scratch import scratch_server
 from runner.schema import snapshot
 
@@ -24,13 +24,13 @@ _SHOWN = 40  # lines of a diff that an error shows
 
 
 def lines(migrator: Migrator, migration: Migration) -> list[str]:
-    """Return the unified diff from the applied content of a file to its current one."""
+    """Return the unified diff from the applied content of a file to its current one, masked."""
     applied = recorder.content(migrator.connection, migration.id)
     if applied is None:
         return ["(its applied content was not recorded, so it cannot be compared)"]
     compared = difflib.unified_diff(
-        applied.splitlines(),
-        migration.text.splitlines(),
+        lines_of(applied),
+        lines_of(migration.text),
         "as applied",
         str(migration),
         "",
@@ -38,7 +38,7 @@ def lines(migrator: Migrator, migration: Migration) -> list[str]:
         1,
         "",
     )
-    return list(compared)
+    return list(compared) or [NOT_SHOWN]
 
 
 def refuse(migrator: Migrator, plan: Plan) -> None:

@@ -19,7 +19,7 @@ from psycopg import sql
 
 from runner import settings as environment
 from runner import signals
-from runner.errors import NO_CHANGES, DatabaseUnreachable, RunnerError, SqlError
+from runner.errors import NO_CHANGES, DatabaseUnreachable, RunnerError, SqlError, UsageError
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
@@ -33,6 +33,10 @@ from runner.schema.snapshot import Snapshot
 from runner.settings import EMBEDDED_VERSIONS
 
 _OWNER = "postgres"
+_ADVICE = (
+    f"Name a superuser of another server in {environment.SCRATCH_URL}; or unset it, to use the "
+    "embedded one."
+)
 _Result = TypeVar("_Result")
 
 
@@ -191,7 +195,12 @@ class ScratchServer:
 
     def _execute(self, statement: Any, *names: str) -> None:
         with connect(self.target(self.maintenance)) as admin:
-            admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            try:
+                admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            except psycopg.Error as error:
+                hint = _ADVICE if isinstance(self.server, OtherServer) else ""
+                made = SqlError(str(error), hint=hint, sqlstate=error.sqlstate or "")
+                raise self._explained(made) from None
 
 
 @contextmanager
@@ -212,15 +221,7 @@ def scratch_server(
     """
     url = environment.load().environ.get(environment.SCRATCH_URL) if other else None
     if url:
-        address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
-        if limit := (settings or {}).get("statement_timeout"):  # others need a superuser
-            typed = address.parameters.get("options", "")
-            options = f"{typed} -c statement_timeout={limit}".strip()
-            more = {**address.parameters, "options": options}
-            address = _Limited(more, environment.SCRATCH_URL, embedded=False, typed_options=typed)
-        with connect(address) as connection:
-            found = connection.info.server_version // 10000
-        yield ScratchServer(OtherServer(address, found))
+        yield ScratchServer(_other_server(url, settings or {}))
         return
     closest = min(EMBEDDED_VERSIONS, key=lambda major: (abs(major - version), major))
     report(Working(f"starting a scratch server, PostgreSQL {closest}"))
@@ -229,6 +230,26 @@ def scratch_server(
         second = pool.submit(stack.enter_context, start()) if twin else None
         first = stack.enter_context(start())
         yield ScratchServer(first, ScratchServer(second.result()) if second else None)
+
+
+def _other_server(url: str, settings: Mapping[str, str]) -> OtherServer:
+    """Return the server of RUNNER_SCRATCH_URL; an error about it says so."""
+    try:
+        address = Target(parse(url), environment.SCRATCH_URL, embedded=False)
+        if limit := settings.get("statement_timeout"):  # others need a superuser
+            typed = address.parameters.get("options", "")
+            options = f"{typed} -c statement_timeout={limit}".strip()
+            more = {**address.parameters, "options": options}
+            address = _Limited(more, environment.SCRATCH_URL, embedded=False, typed_options=typed)
+        with connect(address) as connection:
+            return OtherServer(address, connection.info.server_version // 10000)
+    except UsageError as error:
+        message = f"{environment.SCRATCH_URL} cannot be used: {error.message}"
+        raise UsageError(message, hint=f"{error.hint}\n{_ADVICE}") from None
+    except DatabaseUnreachable as error:
+        waits = " To wait for it: --wait SECONDS."  # which is about the database
+        error.hint = f"{error.hint.replace(waits, '')}\n{_ADVICE}"
+        raise
 
 
 def copy_privileges(admin: psycopg.Connection[Any], source: str, copy: str) -> None:

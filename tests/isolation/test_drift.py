@@ -23,12 +23,14 @@ from runner.files import loader
 from runner.files.loader import Migration
 from runner.isolation import drift
 from runner.isolation.drift import Audit
-from runner.isolation.report import text
+from runner.isolation.report import export, text
+from runner.isolation.report.places import Places
+from runner.isolation.report.sarif import sarif
 from runner.isolation.verdict import Verdict
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.postgres.target import Target, parse
-from runner.preflight import baseline, order
+from runner.preflight import baseline, edits, order
 from runner.preflight.diff import difference
 from runner.preflight.moved import moved
 from runner.preflight.scratch import ScratchServer, apply, scratch_server
@@ -115,6 +117,31 @@ def test_no_drift_after_apply(project: Project) -> None:
     ]
     shown = list(text.verdict_lines(Verdict(checks=tuple(audit.checks())), lambda line, _: line))
     assert shown[:2] == ["✓ files       2 passed", "✓ catalog     matches the files"]
+
+
+def test_no_format_shows_a_password_of_a_function_or_a_file(project: Project) -> None:
+    """Also one on a line of its own, one that alone differs, and in the statement of the fix."""
+    body = """create or replace function public.connects(wide text) returns text language plpgsql as
+        $f$ begin return 'host=h user=u dbname=d' || wide || '; alter role r password
+            ''{}'''; end $f$;"""
+    project.write(_0003_connects="-- 0003_connects\n" + body.format("S3cretOfFile"))
+    apply(project.migrator, project.files)
+    project.connection.execute(body.format("S3cretHere").encode())
+    project.write(_0003_connects="-- 0003_connects\n" + body.format("S3cretEdited"))
+    audit = project.audit()
+    edited, differs = audit.breaches()
+    assert edited.exposed == differs.exposed == "(only a password differs, which is not shown)"
+    assert differs.fix.startswith("-- with the password, which is not shown:\n-- CREATE OR REPLACE")
+    project.connection.execute(body.format("S3cretHere").replace("wide ||", "").encode())
+    differs = project.audit().breaches()[1]
+    assert "password" in differs.exposed
+    of = {"database": "d"}
+    verdict = Verdict(checks=tuple(audit.checks()), breaches=(edited, differs), facts=of)
+    shown = [*text.verdict_lines(verdict, lambda line, _: line, verbose=True)]
+    shown += [export.junit(verdict), export.html(verdict), sarif(verdict, Places(project.folder))]
+    shown += [str(text.document(verdict))]
+    assert "S3cret" not in "".join(shown)
+    assert "S3cret" not in "".join(edits.lines(project.migrator, project.files[2]))
 
 
 # Objects that existed before the files were applied, and that their guards skipped silently.

@@ -177,6 +177,25 @@ def test_a_right_in_every_tenant_is_tried_on_rows_of_both(database: Database) ->
 
 
 @one_server
+def test_a_case_is_refused_by_a_foreign_key_that_restricts_too(database: Database) -> None:
+    restricts = """
+        do $$ declare
+            key record;
+        begin
+            for key in select conrelid::regclass as t, conname, pg_get_constraintdef(oid) as made
+                from pg_constraint where confrelid = 'public.organizations'::regclass
+            loop
+                execute format('alter table %s drop constraint %I, add constraint %2$I %s', key.t,
+                    key.conname, replace(key.made, 'DEFERRABLE', 'on delete restrict'));
+            end loop;
+        end $$
+        """
+    verdict = verified(database, restricts, only="delete one that has rows")
+    assert "23001" in {cell.outcome for cell in verdict.cells}
+    assert verdict.breaches == ()
+
+
+@one_server
 def test_seeded_database_passes_and_its_rows_are_unchanged(
     checkout: Checkout, seeded: Database
 ) -> None:
@@ -191,6 +210,13 @@ def test_seeded_database_passes_and_its_rows_are_unchanged(
     assert all(len(line) <= 80 for line in [*lines, verdict.summary])
     assert re.search(r"^  OWNER +yes · +\S+ · +\S+ · +– ·$", out, re.MULTILINE)
     assert re.search(r"^  service_role +yes \+ ", out, re.MULTILINE)
+    assert re.search(r"^  service_role .* 1/2 \+$", out, re.MULTILINE)  # delete of organizations
+    deletes = [c for c in verdict.cells if (c.command, c.outcome) == ("delete", "23503")]
+    assert {(c.what == "rows", c.allowed, c.passed) for c in deletes} == {
+        (True, True, True),
+        (False, False, True),
+    }
+    assert "a key or foreign key may still refuse the row" in " ".join(out.split())
     assert "– +" not in out  # denied, and allowed everywhere
     assert {c.outcome for c in verdict.cells if c.where == "other" and not c.allowed} >= {"42501"}
     assert "42501" not in {c.outcome for c in verdict.cells if c.where == "other" and c.allowed}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from checkout import Checkout
-from conftest import SQL_DIR
+from conftest import SQL_DIR, Database, one_server
 
 from runner.errors import FileError, SqlError, UsageError
 from runner.files import loader
@@ -658,6 +658,26 @@ def test_address_in_an_error_is_the_one_that_was_typed(checkout: Checkout) -> No
     for typed in (address, f"{address}?options=-c%20work_mem%3D1MB"):
         result = checkout.runner("check", RUNNER_SCRATCH_URL=typed)
         assert (result.code, f"Cannot connect to {typed}: " in result.err) == (1, True), result.err
+
+
+@one_server
+def test_a_server_for_scratch_databases_that_cannot_be_used_is_named(
+    checkout: Checkout, empty_database: Database
+) -> None:
+    """With its variable and what to do; --wait is about the database."""
+    with empty_database.connect(autocommit=True) as conn:
+        conn.execute("create role plain login")
+    plain = empty_database.conninfo(user="plain")
+    for typed, code, said in (
+        ("nonsense", 64, "RUNNER_SCRATCH_URL cannot be used: The database URL cannot be"),
+        ("mysql://u:S3cret@h/d", 64, "RUNNER_SCRATCH_URL cannot be used: Not a PostgreSQL URL"),
+        ("postgresql://none:S3cret@127.0.0.1:1/x", 1, "came from RUNNER_SCRATCH_URL."),
+        (plain, 1, "permission denied to create database"),
+    ):
+        result = checkout.runner("check", RUNNER_SCRATCH_URL=typed)
+        assert (result.code, said in result.err) == (code, True), result.err
+        assert "in RUNNER_SCRATCH_URL; or unset it, to use the embedded one." in result.err
+        assert not re.search("Traceback|S3cret|--wait|DATABASE_URL l", result.err), result.err
 
 
 def test_error_that_ends_a_check_keeps_what_was_found(checkout: Checkout) -> None:

@@ -21,7 +21,7 @@ _MOST, _MOST_OF_ONE = (
 )  # values of the other tenant for one of several arguments, for the only one
 _TEXT = {"text", "character varying", "character", "citext", "name"}
 _NUMBER = {"integer", "bigint", "smallint", "numeric"}
-_DIGITS = {"smallint": 4, "integer": 9, "bigint": 18}  # that always fit
+_LARGEST = {"smallint": 10**4 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _PLAIN = {
     "B": "true", "D": "now", "T": "0", "N": "1", "E": "", "U": "{}", "A": "{}", "S": "",
 }  # fmt: skip
@@ -139,7 +139,7 @@ class Arguments:
                     for row in self._snapshot.of(table, owner)
                     if (value := row.values[column.name])
                     and self._snapshot.markers.get(value) == owner
-                    and len(value) <= _DIGITS.get(wanted, len(value))
+                    and _fits(value, wanted)
                 ]
                 ranked += [(n, rank, value) for n, value in enumerate(dict.fromkeys(values[-3:]))]
         best = sorted(ranked, key=lambda found: found[:2])
@@ -158,6 +158,13 @@ class Arguments:
         elif argument.category == "U" and "json" not in argument.type:
             text = None
         return Value(argument.type, text, argument.variadic)
+
+
+def _fits(value: str, type_: str) -> bool:
+    """Whether a number of a column is one of an argument's type, with room for an absent one."""
+    if type_ not in _LARGEST:
+        return True
+    return re.fullmatch(r"-?\d+", value) is not None and abs(int(value)) <= _LARGEST[type_]
 
 
 def _alike(column: str, argument: str) -> bool:

@@ -53,6 +53,7 @@ class Outcome:
     data: tuple[tuple[str | None, ...], ...] = ()
     places: frozenset[str] | None = None  # where the rows are afterwards
     after: str | None = None
+    unprivileged: bool = False  # refused by a check of privileges, before row security
 
     def __str__(self) -> str:
         if self.sqlstate:
@@ -165,6 +166,7 @@ def outcome(attempt: Attempt, place: int, results: Sequence[Sequence[pq.abc.PGre
                     sqlstate=error.sqlstate or "?????",
                     message=error.diag.message_primary or str(error),
                     constraint=error.diag.constraint_name or "",
+                    unprivileged=lacks_privilege(error),
                 )
     result = results[place][-1]
     after = single(results[place + 2]) if attempt.after else None
@@ -178,6 +180,11 @@ def outcome(attempt: Attempt, place: int, results: Sequence[Sequence[pq.abc.PGre
         after=after,
         places=places,
     )
+
+
+def lacks_privilege(error: psycopg.Error) -> bool:
+    """Whether PostgreSQL refused an object for lack of a privilege on it, in any language."""
+    return error.sqlstate == "42501" and error.diag.source_function == "aclcheck_error"
 
 
 def single(results: Sequence[pq.abc.PGresult]) -> str | None:

@@ -15,6 +15,7 @@ from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Key, Relati
 from runner.isolation.tenancy.variables import quoted
 
 _UNTRIED = "row, by a trigger"
+_NO_KEY = "42P10"  # an upsert cannot name this one, such as that of an exclusion constraint
 _TAKEN = ("23505", "23P01")  # checked after policies: the row would have been accepted
 
 
@@ -53,8 +54,6 @@ class _Inserter:
     def __init__(self, probe: Probe, effects: Effects) -> None:
         self._probe, self._effects = probe, effects
         self._rows = InsertRows(probe)
-
-    # --- statements --------------------------------------------------------------------------
 
     def inserts(self, caller: Caller, relation: Relation) -> Iterator[Insert]:
         usable = [
@@ -265,10 +264,10 @@ class _Inserter:
             may = bool(self._probe.rights.columns(relation, "insert", caller, caller.own))
             yield self._rows.insert(caller, relation, row, usable, allowed=may)
 
-    # --- judgement ---------------------------------------------------------------------------
-
     def judge(self, insert: Insert, outcome: Outcome, worked: bool) -> None:
         """Record the cell of one insert."""
+        if insert.command == "upsert" and (outcome.unprivileged or outcome.sqlstate == _NO_KEY):
+            return  # PostgreSQL has looked at no row
         name = insert.relation.qualified
         touched = self._effects.of(outcome).touched(OTHER[insert.caller.own])
         if insert.what == _UNTRIED:

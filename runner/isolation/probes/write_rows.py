@@ -22,6 +22,18 @@ class WriteRows:
         found = [fixture.condition(relation, owner) for owner in fixture.ids]
         return " or ".join(f"({each})" for each in found if each != "false")
 
+    def of(self, caller: Caller, relation: Relation, owner: str) -> str:
+        """Return the condition that a row `t` is a tenant's; nothing if the caller may not read it.
+
+        `owner`: one of the two tenants.
+        """
+        if owner not in self._probe.fixture.ids:
+            return ""
+        if relation.tenant_column in relation.usable(caller.role, "select"):
+            return f"({self._probe.fixture.condition(relation, owner)})"
+        keys = (self.key(caller, relation, r) for r in self._probe.snapshot.of(relation, owner))
+        return " or ".join(f"({key})" for key in keys if key)
+
     def key(self, caller: Caller, relation: Relation, row: Row) -> str:
         """Return a condition that names one row, with columns that the caller may read."""
         readable = relation.usable(caller.role, "select")

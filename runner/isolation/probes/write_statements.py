@@ -33,11 +33,21 @@ class Write:
     blind: bool = False
     rows: Sequence[Row] = field(default_factory=tuple)  # own rows that the statement names
     parts: Sequence[Write] = ()  # the same for one column each, if this is for all of them
+    condition: str = ""  # the part of the statement that selects rows of both tenants
+    only: str = ""  # "own" or "other": whose rows it names, if not both
 
     @property
     def needs(self) -> str:
         """The command whose rights it needs."""
         return "update" if self.command == "merge" else self.command
+
+
+def merge(relation: Relation, column: str, value: str, where: str) -> str:
+    """Return a MERGE that updates a column of the rows that it finds."""
+    return (
+        f"merge into {relation.qualified} as t using (select 1) as s on {where}"
+        f" when matched then update set {quoted(column)} = {value}"
+    )
 
 
 class WriteStatements:
@@ -78,7 +88,7 @@ class WriteStatements:
             for name in columns if where else ():
                 text = f"update {relation.qualified} as t set {quoted(name)} = {quoted(name)}"  # noqa: S608
                 attempt = Attempt(caller.identity, f"{text} where {where}", watch=True)
-                yield Write(caller, relation, "update", name, attempt, name)
+                yield Write(caller, relation, "update", name, attempt, name, condition=where)
             return
         tried = columns if caller.regular or caller.rights.get(caller.own) else []
         read = {name: quoted(name) for name in tried if name in readable}
@@ -110,13 +120,9 @@ class WriteStatements:
             or relation.tenant_column not in relation.usable(caller.role, "select")
         ):
             return
-        name = quoted(columns[0])
-        text = (
-            f"merge into {relation.qualified} as t using (select 1) as s on {where}"
-            f" when matched then update set {name} = t.{name}"
-        )
+        text = merge(relation, columns[0], f"t.{quoted(columns[0])}", where)
         attempt = Attempt(caller.identity, text, watch=True)
-        yield Write(caller, relation, "merge", columns[0], attempt, columns[0])
+        yield Write(caller, relation, "merge", columns[0], attempt, columns[0], condition=where)
 
     def _together(
         self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool = False
@@ -138,7 +144,8 @@ class WriteStatements:
                 yield parts[0]
                 continue
             written = {part.column or "": values[part.column or ""] for part in parts}
-            attempt = self._update_of(caller, relation, written, blind=blind)
+            where = self._where(caller, relation, blind=blind)
+            attempt = self._update_of(caller, relation, written, where, blind=blind)
             yield replace(parts[0], attempt=attempt, parts=parts)
 
     def _skippable(
@@ -166,19 +173,36 @@ class WriteStatements:
         *,
         blind: bool = False,
     ) -> Write:
-        attempt = self._update_of(caller, relation, {column: value}, blind=blind)
-        return Write(caller, relation, "update", what, attempt, column, blind)
+        where = self._where(caller, relation, blind=blind)
+        attempt = self._update_of(caller, relation, {column: value}, where, blind=blind)
+        return Write(
+            caller, relation, "update", what, attempt, column, blind,
+            condition="" if blind else where,
+        )  # fmt: skip
+
+    def _where(self, caller: Caller, relation: Relation, *, blind: bool) -> str:
+        both = self.find.of_both(relation) if self._narrow and not blind else ""
+        narrow = both and relation.tenant_column in relation.usable(caller.role, "select")
+        return both if narrow else self._stop
 
     def _update_of(
-        self, caller: Caller, relation: Relation, values: Mapping[str, str], *, blind: bool
-    ) -> Attempt:
+        self, caller: Caller, relation: Relation, values: Mapping[str, str], where: str, *,
+        blind: bool,
+    ) -> Attempt:  # fmt: skip
         made = ", ".join(f"{quoted(column)} = {value}" for column, value in values.items())
-        text = f"update {relation.qualified} as t set {made} where {self._stop}"  # noqa: S608
-        both = self.find.of_both(relation) if self._narrow and not blind else ""
-        if both and relation.tenant_column in relation.usable(caller.role, "select"):
-            text = f"update {relation.qualified} as t set {made} where {both}"  # noqa: S608
+        text = f"update {relation.qualified} as t set {made} where {where}"  # noqa: S608
         before = self._replica if blind else ""  # a trigger might refuse one row of many
         return Attempt(caller.identity, text, watch=True, before=before)
+
+    def apart(self, write: Write) -> Iterator[Write]:
+        """Yield the same statement for the rows of one tenant each, where they can be named."""
+        caller = write.caller
+        if not write.condition:
+            return
+        for only, owner in (("own", caller.own), ("other", OTHER[caller.own])):
+            if where := self.find.of(caller, write.relation, owner):
+                text = write.attempt.sql.replace(write.condition, where, 1)
+                yield replace(write, attempt=replace(write.attempt, sql=text), only=only)
 
     def deletes(self, caller: Caller, relation: Relation) -> Iterator[Write]:
         """Yield a delete of each own row by its key, and one of all rows without WHERE."""
@@ -202,7 +226,8 @@ class WriteStatements:
                 if where := self.find.key(caller, relation, row):
                     text = f"delete from {relation.qualified} where {where}"  # noqa: S608
                     attempt = Attempt(caller.identity, text, watch=True)
-                    yield Write(caller, relation, "delete", "rows", attempt, rows=(row,))
+                    only = "" if caller.everywhere else "own"
+                    yield Write(caller, relation, "delete", "rows", attempt, rows=(row,), only=only)
         if caller.everywhere:
             return
         text = f"delete from {relation.qualified} where {self._stop}"  # noqa: S608

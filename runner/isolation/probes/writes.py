@@ -7,10 +7,10 @@ from dataclasses import replace
 from runner.isolation.probes import inserts
 from runner.isolation.probes.effects import Effect, Effects
 from runner.isolation.probes.enclosure import MOST
-from runner.isolation.probes.execute import NOT_TRIED, Attempt, Outcome
+from runner.isolation.probes.execute import NOT_TRIED, UNSUPPORTED, Attempt, Outcome
 from runner.isolation.probes.findings import LACKS_OTHER, LACKS_OWN, UNTRIED
 from runner.isolation.probes.reads import Probe
-from runner.isolation.probes.write_statements import Write, WriteStatements
+from runner.isolation.probes.write_statements import Write, WriteStatements, merge
 from runner.isolation.rows.identity import OTHER
 from runner.isolation.rows.snapshot import Row
 from runner.isolation.tenancy.objects import SHARED, UNDECIDED
@@ -18,6 +18,7 @@ from runner.isolation.tenancy.variables import literal, quoted
 
 _LIMIT_REACHED = "22012"
 _DENIED = "42501"
+_INTERNAL = "XX000"  # how Citus refuses some
 _PASSED_POLICIES = ("23503", "23001", "23505", "23P01")  # constraints are checked after policies
 
 
@@ -40,11 +41,21 @@ def try_all(probe: Probe) -> None:
             if write.parts and not writer.is_expected(write, outcome):
                 apart += write.parts
                 continue
+            two = list(writer.statements.apart(write)) if writer.hides(write, outcome) else []
+            if two:
+                apart += two
+                continue
             for each in write.parts or [write]:
                 writer.judge(each, outcome)
         writes = apart
     writer.again()
     inserts.try_all(probe, writer.effects)
+
+
+def _is_unseen(write: Write, outcome: Outcome) -> bool:
+    """Whether a MERGE failed before it looked at a row: a privilege, rules, a limit of Citus."""
+    unsupported = outcome.sqlstate in (UNSUPPORTED, _INTERNAL)
+    return write.command == "merge" and (outcome.unprivileged or unsupported)
 
 
 class _Writer:
@@ -67,13 +78,24 @@ class _Writer:
         changed = {row.place for _, row in gone}
         return not outcome.sqlstate and changed == self.statements.allowed(write)
 
+    def hides(self, write: Write, outcome: Outcome) -> bool:
+        """Whether an error about a row of one tenant leaves open what happens to the other's."""
+        known = outcome.unprivileged or outcome.sqlstate in (_LIMIT_REACHED, *NOT_TRIED)
+        of_both = write.blind or (write.condition and not write.only)
+        return bool(outcome.sqlstate and of_both and not known)
+
     def judge(self, write: Write, outcome: Outcome) -> None:
-        """Record the cells of one update or delete: the other tenant's rows, then the own."""
+        """Record the cells of one update or delete: the other tenant's rows, then the own.
+
+        None where it shows nothing: the updates with WHERE show what is refused.
+        """
+        if _is_unseen(write, outcome) or (write.blind and self.hides(write, outcome)):
+            return
         effect = self.effects.of(outcome)
         self._judge_other(write, outcome, effect)
         judged = self._probe.rights.judged(write.caller)
         if self._probe.rights.declared(write.relation) and judged:
-            if write.what == "move to the other tenant":
+            if write.what == "move to the other tenant" or write.only == "other":
                 return
             self._judge_own(write, outcome, effect)
 
@@ -110,12 +132,15 @@ class _Writer:
         reached = [table for table, row in effect.gone if row.owner == other] or moved
         worked = any(row.owner == other and row.place in allowed for _, row in effect.gone)
         has_rows = relation.tenancy not in (SHARED, UNDECIDED)
-        if not problem and caller.everywhere and judged and may and has_rows and not worked:
+        missing = caller.everywhere and judged and may and has_rows and not worked
+        if missing and not problem and write.only != "own":
             rows = rights.rows(relation, write.needs, caller, write.column)
             if rows := [row for row in rows if row.owner == other]:
                 self._unmet.append((write, rows))
                 return
             problem = f"{UNTRIED} on {relation.qualified}: {LACKS_OTHER}"
+        if write.only == "own" and not problem:
+            return
         shown = "" if outcome.sqlstate else f"{len(reached)} of the other's rows"
         crosses = caller.everywhere and (may or not judged)
         self._record(write, outcome, "other", allowed=crosses, problem=problem, shown=shown)
@@ -145,7 +170,7 @@ class _Writer:
         may = self._probe.rights.may(relation, write.needs, caller, caller.own, write.column)
         reached = changed & allowed
         if not problem and caller.regular and own and not reached and not write.blind:
-            if not write.rows and write.command != "merge":
+            if not write.rows:
                 self._unmet.append((write, own))
                 return
             if write.rows and write.rows[0] in own and outcome.sqlstate not in NOT_TRIED:
@@ -177,8 +202,10 @@ class _Writer:
             worked = worked or [o for o in outcomes if o.sqlstate in _PASSED_POLICIES]
             problem = ""
             outcome = (worked or outcomes or [Outcome()])[0]
+            if _is_unseen(write, outcome):
+                continue  # the updates show what the right is worth
             if worked and own:
-                self._probe.findings.partial.add((name, write.command, write.caller.name))
+                self._probe.findings.partial.add((name, write.needs, write.caller.name))
             elif not outcomes:
                 problem = f"could not be tried on {name}: it may read no column that names a row"
             elif not worked and outcome.sqlstate not in NOT_TRIED:
@@ -196,6 +223,8 @@ class _Writer:
         where = self._find.key(write.caller, write.relation, row)
         if write.command == "delete":
             return f"delete from {write.relation.qualified} where {where}"  # noqa: S608
+        if write.command == "merge" and write.column:
+            return merge(write.relation, write.column, f"t.{quoted(write.column)}", where)
         name = quoted(write.column or "")
         value = name
         if write.column not in write.relation.usable(write.caller.role, "select"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.isolation.verdict import COMMANDS, FORGED, Cell
 
 LEGEND = (
-    "yes: allowed",
+    "yes: allowed; a key or foreign key may still refuse the row",
     "4/8: 4 of 8 rights allowed",
     "–: denied",
     "·: denied in another tenant, alone: only tried there",

@@ -7,7 +7,7 @@ savepoint of the open transaction, on the rows of the fixture, and is rolled bac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from runner.isolation.citus.enclosure import EachAlone
@@ -17,15 +17,18 @@ from runner.isolation.probes import execute
 from runner.isolation.probes.execute import NOT_TRIED, Outcome
 from runner.isolation.probes.reads import Probe
 from runner.isolation.project import Project
+from runner.isolation.rows.identity import B
 from runner.isolation.sql_cases import case_file
 from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.sql_cases.scenario import OF_AWAY, OWNER, Step
 from runner.isolation.sql_cases.step_runner import Steps
 from runner.isolation.sql_cases.substitution import Substitution
-from runner.isolation.tenancy.objects import TENANT, Function, Relation, TenantMap
+from runner.isolation.tenancy.objects import TENANT, Function, Relation
 from runner.isolation.verdict import Breach, Check
 
 _UNTRIED = "not tried: "
+_OF_ROWS = {"nothing", "own", "rows"}  # what row security decides
+_READS_TABLE = re.compile(r"(?<![':\w]):table\b")  # not only its name, in a literal
 KINDS = {"attacks": "attack", "invariants": "invariant"}
 
 
@@ -34,6 +37,7 @@ class _Table(NamedTuple):
 
     qualified: str = ""  # quoted, with schema
     key: str = ""  # the tenant column
+    empty: bool = False  # no row of the other tenant could be made
 
 
 def run(
@@ -46,10 +50,12 @@ def run(
     return _Runner(probe, project).run(only)
 
 
-def _tables(tenants: TenantMap) -> list[_Table]:
+def _tables(probe: Probe) -> list[_Table]:
     """Return every tenant table within reach; a partition if it has a grant of its own."""
+    tenants, snapshot = probe.fixture.tenants, probe.snapshot
+    empty = {oid for oid in snapshot.rows if not snapshot.of(tenants.relations[oid], B)}
     return [
-        _Table(r.qualified, _quoted(r.tenant_column))
+        _Table(r.qualified, _quoted(r.tenant_column), r.oid in empty)
         for r in tenants.relations.values()
         if r.is_table
         and r.tenancy == TENANT
@@ -75,44 +81,12 @@ class _Runner:
     def run(self, only: str | None) -> tuple[list[Check], list[Breach]]:
         """Run the scenarios that `only` names."""
         checks, breaches = [], []
-        tables = [table for table in _tables(self._probe.fixture.tenants) if not self._open(table)]
+        tables = [table for table in _tables(self._probe) if not self._open(table)]
         for scenario in case_file.select(self._project.scenarios, only):
             execute.give_way(self._connection)
-            count, failed, untried = 0, [], ""
-            for table in tables if "each" in scenario.fields else [_Table()]:
-                previous = None
-                for step, statement, outcome in self._tried(scenario, table):
-                    count += 1
-                    if outcome and outcome.sqlstate == UNTRIED:
-                        untried = f"{_UNTRIED}{outcome.message}"
-                        break
-                    if outcome and step.actor_name == OWNER and outcome.sqlstate == "42501":
-                        untried = (
-                            f"{_UNTRIED}the connecting role may not set it up ({outcome.message})"
-                        )
-                        break
-                    if outcome:
-                        cause = self._cause(scenario, step, previous, table)
-                        failed.append(
-                            self._breach(
-                                scenario, step, statement, outcome, table=table, cause=cause
-                            )
-                        )
-                    previous = step if step.actor_name != OWNER else previous
-            if failed and (limit := self._limit(scenario)):
-                untried, failed = limit, []
-            checks.append(
-                Check(
-                    KINDS[scenario.folder],
-                    scenario.name,
-                    scenario.title,
-                    scenario.fields["source"],
-                    f"{len(failed)} of {count} steps succeeded"
-                    if failed
-                    else untried or scenario.fields["safe"],
-                    passed=False if failed else None if untried else True,
-                )
-            )
+            of = tables if "each" in scenario.fields else [_Table()]
+            check, failed = self._run(scenario, of)
+            checks.append(check)
             breaches += failed
         if on_citus := [c.name for c in checks if c.outcome.startswith(f"{_UNTRIED}on Citus")]:
             self._probe.findings.warnings.append(
@@ -120,6 +94,47 @@ class _Runner:
                 "verify on one server with the same files, too."
             )
         return checks, breaches
+
+    def _run(self, scenario: CaseFile, tables: Sequence[_Table]) -> tuple[Check, list[Breach]]:
+        """Run one scenario on each table."""
+        count, failed, denied = 0, [], 0
+        untried: dict[str, None] = {}  # reasons
+        for table in tables:
+            previous = None
+            for step, statement, outcome, expected in self._tried(scenario, table):
+                count += 1
+                if reason := _why_untried(step, previous, outcome, table, expected=expected):
+                    untried[reason] = None
+                    if not expected or step.actor_name == OWNER:
+                        break
+                elif not expected:
+                    cause = self._cause(scenario, step, previous, table)
+                    failed.append(
+                        self._breach(scenario, step, statement, outcome, table=table, cause=cause)
+                    )
+                denied += outcome.unprivileged and not _OF_ROWS.isdisjoint(step.expected)
+                previous = step if step.actor_name != OWNER else previous
+        if not count:
+            untried["no table is within reach whose rows are a secret"] = None
+        if failed and (limit := self._limit(scenario)):
+            untried, failed = {limit: None}, []
+        result = scenario.fields["safe"]
+        if denied:
+            result += (
+                f" {denied} of {count} steps were refused for lack of a privilege: these did not"
+                " try row-level security."
+            )
+        if untried:
+            result = f"{_UNTRIED}{'; '.join(untried)}"
+        check = Check(
+            KINDS[scenario.folder],
+            scenario.name,
+            scenario.title,
+            scenario.fields["source"],
+            f"{len(failed)} of {count} steps succeeded" if failed else result,
+            passed=False if failed else None if untried else True,
+        )
+        return check, failed
 
     def _limit(self, scenario: CaseFile) -> str:
         """Return why a scenario shows nothing: a platform's function decides; empty if none does.
@@ -133,7 +148,7 @@ class _Runner:
             return ""
         limit = f"{name} belongs to the platform: {why}"
         self._probe.findings.warnings.append(f"{scenario.name} was not tried: {limit}")
-        return _UNTRIED + limit
+        return limit
 
     def _open(self, table: _Table) -> bool:
         """Whether actors without a tenant may read a table: then its rows are no secret."""
@@ -143,8 +158,8 @@ class _Runner:
 
     def _tried(
         self, scenario: CaseFile, table: _Table
-    ) -> Iterator[tuple[Step, str, Outcome | None]]:
-        """Run the steps; yield each with its statement and unexpected outcome.
+    ) -> Iterator[tuple[Step, str, Outcome, bool]]:
+        """Run the steps; yield each with its statement, its outcome and whether that is expected.
 
         Those that no condition depends on are sent at once.
         """
@@ -155,7 +170,7 @@ class _Runner:
                 if condition and self._steps.is_true(group[0]):
                     previous = ""
                     permitted = Outcome(rows=1, message="permitted; it was not run")
-                    yield group[0].step, group[0].sql, permitted
+                    yield group[0].step, group[0].sql, permitted, False
                     continue
                 for ready, (outcome, own, response) in zip(
                     group, self._steps.run(group), strict=True
@@ -164,7 +179,7 @@ class _Runner:
                     expected = outcome.sqlstate in self._steps.refusals or _is_expected(
                         ready.step.expected, outcome, own=own, same=same
                     )
-                    yield ready.step, ready.sql, None if expected else outcome
+                    yield ready.step, ready.sql, outcome, expected
 
     def _breach(
         self,
@@ -251,6 +266,21 @@ class _Runner:
             if (relation := named(name)) and relation.qualified == table
             for right in commands.get(command, ())
         )
+
+
+def _why_untried(
+    step: Step, previous: Step | None, outcome: Outcome, table: _Table, *, expected: bool
+) -> str:
+    """Return why a step shows nothing; empty if it does. `previous`: of another actor."""
+    if not expected and outcome.sqlstate == UNTRIED:
+        return outcome.message
+    sets_up = step.actor_name == OWNER and not expected
+    if sets_up and outcome.sqlstate == "42501":
+        return f"the connecting role may not set it up ({outcome.message})"
+    needs_row = (sets_up and previous is None) or (table.empty and _READS_TABLE.search(step.sql))
+    if needs_row and not (outcome.sqlstate or outcome.rows):
+        return f"{table.qualified or 'the fixture'} has no row to try it with"
+    return ""
 
 
 def _is_expected(expected: tuple[str, ...], outcome: Outcome, *, own: bool, same: bool) -> bool:

@@ -177,5 +177,9 @@ def failed(error: psycopg.Error) -> tuple[Outcome, bool, str]:
         *(diag.message_primary, diag.message_detail),
         *(diag.message_hint, diag.constraint_name),
     ]
-    outcome = Outcome(sqlstate=error.sqlstate or "?????", message=parts[0] or str(error))
+    outcome = Outcome(
+        sqlstate=error.sqlstate or "?????",
+        message=parts[0] or str(error),
+        unprivileged=execute.lacks_privilege(error),
+    )
     return outcome, False, _ID.sub("…", repr([error.sqlstate, *parts]))

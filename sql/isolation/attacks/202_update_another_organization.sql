@@ -23,10 +23,6 @@ update public.workflows set status = 'rejected' where org_id = :'away.org'
 -- expect: nothing, 42501
 update public.ai_agents set type = 'taken' where org_id = :'away.org'
 
--- as: OWNER, ADMIN, MEMBER
--- expect: nothing, 42501
-update public.audit_logs set action = 'taken' where org_id = :'away.org'
-
 -- as: OWNER
 -- expect: nothing, 42501
 update public.projects as p set name = 'Taken'

@@ -1,8 +1,7 @@
 -- 204_merge_into_another_organization
 -- A tenant merges into another organization, with and without a matching row.
 -- safe: Nothing matches, and nothing can be inserted.
--- source: https://www.postgresql.org/docs/current/sql-merge.html; CVE-2023-39418 (MERGE and UPDATE
---   policies)
+-- source: https://www.postgresql.org/docs/current/sql-merge.html
 
 -- as: OWNER
 -- expect: nothing, 42501
@@ -17,18 +16,3 @@ merge into public.projects as p
 using (values (:'away.org')) as v (org)
 on p.org_id = v.org
 when not matched then insert (org_id, name) values (v.org, 'Planted')
-
--- as: OWNER
--- expect: nothing, 42501
-merge into public.projects as p
-using (values (:'away.org')) as v (org)
-on p.org_id = v.org
-when matched then delete
-
--- CVE-2023-39418: new rows must also pass the check of UPDATE.
--- as: OWNER
--- expect: 42501
-merge into public.users as u
-using (values (:'org', :'other_member')) as v (org, id)
-on u.org_id = v.org and u.id = v.id
-when matched then update set org_id = :'away.org'
