@@ -174,11 +174,20 @@ def _shown_in_color(text: str) -> str:
     return "".join(piece if n % 2 else _shown(piece) for n, piece in enumerate(pieces))
 
 
+def as_called(text: str) -> str:
+    """Return a text with the name of the installed program, if that was called."""
+    return _RUNNER.sub("plainsql", text) if _is_installed() else text
+
+
+def _is_installed() -> bool:
+    return Path(sys.argv[0]).name == "plainsql"
+
+
 def _us() -> str:
     """Return how this program was called, also where .venv is not activated."""
     import shutil  # noqa: PLC0415 - only for a text with a command
 
-    if Path(sys.argv[0]).name == "plainsql":
+    if _is_installed():
         return "plainsql"
     here, python = Path.cwd(), Path(sys.executable)
     is_found = shutil.which("python") == sys.executable or not python.is_relative_to(here)

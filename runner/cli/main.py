@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner import __version__, signals
 from runner.cli import arguments, commands
-from runner.cli.console import Console, put
+from runner.cli.console import Console, as_called, put
 from runner.cli.context import Context
 from runner.errors import NO_CHANGES, WRONG_USAGE, Interrupted, RunnerError, UsageError
 
@@ -64,7 +64,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"See: {self.prog} --help")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        put(message, file or sys.stdout, end="")
+        put(as_called(message), file or sys.stdout, end="")
+
+    def nearest(self, word: str) -> str:
+        """Return the option that a mistyped one is like, or ''."""
+        import difflib  # noqa: PLC0415 - only for an error
+
+        near = difflib.get_close_matches(word.partition("=")[0], self._option_string_actions, n=1)
+        return near[0] if near and word.startswith("--") else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,6 +144,8 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
         meant = f"{name} {option} {word}" if option and word[0] != "-" else ""
         meant = "plan" if word == "--dry-run" else meant
         hint = f"; did you mean: python -m runner {meant}" if meant else ""
+        if not hint and (near := parser.nearest(word)):
+            hint = f"; did you mean {near}?"
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if not name:
         parser.print_help()

@@ -110,6 +110,17 @@ def test_command_help_has_an_example_and_exit_codes(
     assert "64 wrong usage" in out
 
 
+def test_help_names_the_program_as_it_was_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["/bin/plainsql"])
+    for words in (["--help"], ["check", "--help"]):
+        assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "plainsql check --base" in out
+    assert "python -m" not in out
+
+
 @pytest.mark.parametrize(
     ("args", "hint"),
     [
@@ -122,6 +133,7 @@ def test_command_help_has_an_example_and_exit_codes(
         (["rollback", "2"], "python -m runner rollback --steps 2"),
         (["status", "0004"], "unrecognized arguments: 0004\n"),
         (["apply", "--too", "1"], "-m runner apply --help"),
+        (["verify", "--olny=drift"], "did you mean --only?"),
         (["status", "--with", ""], "--with is empty"),
         (["new"], "python -m runner new --help"),
         (["apply", "--lock-wait", "soon"], "--help"),
