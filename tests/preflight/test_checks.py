@@ -17,6 +17,7 @@ from conftest import SQL_DIR, Database, one_server
 from runner.errors import FileError, SqlError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
+from runner.files.sql_file import SqlFile
 from runner.migrate import seeds
 from runner.migrate.migrator import Migrator
 from runner.preflight import checks
@@ -69,8 +70,28 @@ def test_migrations_of_this_repository_pass(scratch: ScratchServer) -> None:
     assert {tuple(file.checks.items()) for file in found.files} == {
         (("re-run", True), ("rollback", True), ("data", True), ("lint", True))
     }
-    assert list(found.overall.values()) == [True, True]
+    assert list(found.overall.values()) == [True, True, True]
     assert found.notes == []
+
+
+def test_seeds_must_fit_the_finished_schema_and_load_again(
+    scratch: ScratchServer, folder: Path, tmp_path: Path
+) -> None:
+    """A NOT NULL column or a new name breaks them, and `up` would be the first to say so."""
+    found = migrations(folder)
+    for text, said in {
+        "insert into public.shops (title) values ('a');": 'cannot be loaded: column "title"',
+        "insert into public.shops (id, name) overriding system value values (7, 'a');": (
+            "cannot be loaded a second time: duplicate key"
+        ),
+        "insert into public.shops (name) select 'a' where not exists (table public.shops);": "",
+    }.items():
+        seed = tmp_path / "shops.sql"
+        seed.write_text(text, encoding="utf-8")
+        checked = checks.check(scratch, found, [SqlFile(seed)])
+        failed = [one for one in checked.failed if one.check == "seeds"]
+        assert (len(failed), checked.overall["seeds"]) == (bool(said), not said)
+        assert all(one.summary.startswith(said) and one.place for one in failed)
 
 
 def test_only_one_file_is_checked(scratch: ScratchServer, folder: Path) -> None:

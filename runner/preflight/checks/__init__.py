@@ -61,7 +61,8 @@ def check(
     numbers = range(first if only is None else len(needed) - 1, len(needed))
     chosen = needed[numbers.start :]
     found.planned = [file.id for file in chosen]
-    found.planned_overall = OF_ALL if only is None and chosen else ()
+    if only is None and chosen:
+        found.planned_overall = (*OF_ALL, apply_paths.SEEDS) if seeds else OF_ALL
     linted = lint.findings(chosen)
     unlinted = lint.not_tried()
     others = tuple(f"{file}:" for file in needed[: numbers.start])
@@ -93,6 +94,10 @@ def check(
             every.append(tried)
         if only is None and every:
             _check_together(scratch, files, every, found, first=first, report=report)
+            if seeds:
+                report(Working(f"check: {apply_paths.SEEDS}"))
+                failed = apply_paths.load_seeds(scratch, files, seeds)
+                found.add_overall(apply_paths.SEEDS, failed)
     return found
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from runner.errors import RunnerError
 from runner.files.loader import Migration
+from runner.files.sql_file import SqlFile
+from runner.migrate import seeds
 from runner.migrate.migrator import Migrator
 from runner.postgres import embedded
 from runner.preflight.catalog_changes import Catalog, CatalogChanges
@@ -19,6 +21,7 @@ from runner.schema import snapshot
 
 RE_RUN_OF_ALL = "re-run of all files"
 PSQL = "plain psql"
+SEEDS = "seeds"
 # What a later file may give or define again: compared when all files have run.
 _REPLACED = ("function", "policy", "procedure", "rule", "trigger", "view")
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql
@@ -68,6 +71,20 @@ def _run_again(migrator: Migrator, file: Migration) -> None:
 def _changes(file: Migration, effects: Iterable[str]) -> Finding:
     summary = "changes the complete schema when it is run again"
     return Finding(RE_RUN_OF_ALL, file.id, summary, tuple(effects))
+
+
+def load_seeds(
+    scratch: ScratchServer, files: Sequence[Migration], scripts: Sequence[SqlFile]
+) -> list[Finding]:
+    """Load the seeds into the complete schema, twice, as `up` does; return what fails."""
+    with scratch.database() as migrator, migrator.lock():
+        migrator.apply(files)
+        for when in ("", " a second time"):
+            try:
+                seeds.load(migrator, [*scripts])
+            except RunnerError as error:
+                return [failure(SEEDS, None, f"cannot be loaded{when}", error)]
+    return []
 
 
 def apply_with_psql(

@@ -57,6 +57,7 @@ class Findings:
 
     def clear(self) -> None:
         """Begin again."""
+        self.planned_overall = ()
         for each in (self.files, self.overall, self.failed, self.notes):
             each.clear()
 
@@ -119,9 +120,12 @@ class Findings:
         )
 
 
-def failure(check: str, file: Migration, summary: str, error: RunnerError) -> Finding:
-    """Return the finding for a file whose check ended with an error; a signal ends the command."""
+def failure(check: str, file: Migration | None, summary: str, error: RunnerError) -> Finding:
+    """Return the finding for a check that ended with an error; a signal ends the command.
+
+    `file`: None for all files together.
+    """
     if isinstance(error, Interrupted):
         raise error
     signals.resume()  # the run that failed has ended, the command goes on
-    return Finding(check, file.id, f"{summary}: {error.message}", (), error.place)
+    return Finding(check, file.id if file else "", f"{summary}: {error.message}", (), error.place)
