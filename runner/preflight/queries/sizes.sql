@@ -2,7 +2,7 @@
 select
     c.oid::bigint,
     format('%I.%I', n.nspname, c.relname),
-    nullif(c.reltuples, -1)::bigint,
+    case when c.reltuples > 0 then c.reltuples::bigint end,  -- 0 may be from before the first row
     pg_catalog.pg_table_size(c.oid)
 from pg_catalog.pg_class as c
 inner join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
