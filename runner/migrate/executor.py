@@ -29,14 +29,15 @@ from runner.schema import fingerprint
 _STARTED = -1  # statement number of the note that a rollback outside a transaction has started
 _CHANGES_ROWS = re.compile(r"(?i)\b(?:update|delete|merge)\b")
 _HIDDEN = "row-level security applies to the role of this run, and hides what no policy allows"
+_IRREVERSIBLE = " What cannot be undone has `-- irreversible: REASON` on top of its migration."
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to report progress
 
 
 def validate(script: SqlFile) -> None:
     """Raise FileError for a file that cannot be run as it is."""
     if not script.statements:
-        hint = "Write them. What cannot be undone has `-- irreversible: REASON` on top."
-        raise FileError(f"{script} contains no statements", hint=hint)
+        hint = "" if isinstance(script, Migration) else _IRREVERSIBLE
+        raise FileError(f"{script} contains no statements", hint=f"Write them.{hint}")
     if not script.header.transactional:
         concurrent_indexes.require_names(script)
 
@@ -90,6 +91,8 @@ class Executor:
                     raise
 
     def record(self, migration: Migration, operation: str) -> None:
+        if operation != "unmark":
+            validate(migration)
         self._ensure_schema()
         record = self._record_sql(migration, operation, 0.0, last=True)
         self._commit(record, Done(operation, migration.id, migration.sha256, 0.0))

@@ -637,6 +637,39 @@ def test_failed_plan_sql_script_keeps_earlier_files(checkout: Checkout) -> None:
 
 
 @one_server
+def test_plan_sql_script_waits_as_apply_does_and_keeps_no_invalid_index(checkout: Checkout) -> None:
+    checkout.write(
+        _0003_rows="-- statement_timeout: 9min\ninsert into public.shops values (7), (7);",
+        _0004_out="-- transactional: false\n-- lock_timeout: 3s\n"
+        "create unique index concurrently if not exists u on public.shops (id);",
+    )
+    script = checkout.runner("plan", "--sql").out
+    path = checkout.file("by_hand.sql", script)
+    assert "set local lock_timeout = 2000; set local statement_timeout = 540000;" in script
+    run = ("psql", "--", "-X", "-q", "-f", str(path))
+    assert checkout.runner(*run).code == 3
+    left = "select count(*) from pg_index where not indisvalid"
+    assert checkout.value(left) == 1
+    assert checkout.runner(*run).code == 3  # not recorded with the invalid index
+    checkout.do("delete from public.shops")
+    assert checkout.runner(*run).code == 0
+    assert (checkout.value(left), len(checkout.applied())) == (0, 4)
+
+
+@one_server
+def test_a_template_is_not_planned_and_not_recorded(checkout: Checkout) -> None:
+    checkout.apply()
+    checkout.write(_0003_empty="-- 0003_empty\n-- Say in one sentence what this is for.\n")
+    for words in ("plan", "plan --sql", "plan --on scratch", "baseline"):
+        result = checkout.runner(*words.split())
+        assert (result.code, result.out) == (1, ""), words
+        assert "0003_empty.sql contains no statements" in result.err
+        assert "irreversible" not in result.err
+    assert checkout.yoyo("mark", "-r", "0003_empty").code == 1
+    assert checkout.applied() == ["0001_shops", "0002_index"]
+
+
+@one_server
 def test_hold_must_be_positive(checkout: Checkout) -> None:
     assert checkout.runner("plan", "--hold", "0").code == 64
 

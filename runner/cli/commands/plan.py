@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(context: Context) -> int:
+    from runner.migrate import executor
     from runner.migrate.plan import compare
     from runner.preflight import edits, foreign
     from runner.preflight.dry_run import dry_run
@@ -49,6 +50,8 @@ def run(context: Context) -> int:
         foreign.refuse(migrator.connection, plan, report=context.report)
         to = context.find(plan.files, options.to)
         pending = plan.pending(to=to, out_of_order=options.out_of_order)
+        for file in pending:
+            executor.validate(file)
         if options.sql:
             return _script(context, migrator, pending)
         on_copy = options.on == "scratch"
@@ -63,7 +66,7 @@ def _script(context: Context, migrator: Migrator, pending: Sequence[Migration]) 
 
     text = "-- nothing pending\n"
     if pending:
-        text = psql_script.script(migrator.connection, pending, context.target.url())
+        text = psql_script.script(migrator.lock_waits, pending, context.target.url())
     context.console.text(text)
     code = SOMETHING_TO_DO if pending else DONE
     return context.document(code, pending=[file.id for file in pending], sql=text)
