@@ -47,9 +47,10 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 `python -m runner COMMAND --help` has an example of each.
 """
 
-_FOR_A_NAME = {"check": "--file", "rollback": "--steps", "verify": "--only"} | dict.fromkeys(
-    ("apply", "plan"), "--to"
-)
+_FOR_A_NAME = {"check": "--file", "diagram": "--out", "types": "--out", "verify": "--only"}
+_FOR_A_NAME |= dict.fromkeys(("apply", "baseline", "plan", "rollback"), "--to")
+_OF_OTHERS = {"downgrade": "rollback", "help": "--help", "history": "status", "migrate": "apply"}
+_OF_OTHERS |= {"info": "status", "revert": "rollback", "upgrade": "apply", "version": "--version"}
 _READ_ONLY = ("status", "plan", "check", "verify")  # also if they are interrupted
 _ARGUMENT = {"init": "FOLDER ", "new": "NAME "}
 _MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
@@ -134,7 +135,12 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
         return None
     if unknown and name != "psql":
         word, option = unknown[0], _FOR_A_NAME.get(name)
-        meant = f"{name} {option} {word}" if option and word[0] != "-" else ""
+        fits = option and word[0] != "-" and (option != "--out" or "." in word)
+        meant = f"{name} {option} {word}" if fits else ""
+        if name == "rollback" and meant:
+            meant += ", which keeps that one"
+            if word == "all" or (word.isdecimal() and len(word) < 3):  # no number of a file
+                meant = f"rollback {'--all' if word == 'all' else f'--steps {word}'}"
         meant = "plan" if word == "--dry-run" else meant
         hint = f"; did you mean: python -m runner {meant}" if meant else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
@@ -154,7 +160,8 @@ def _command_in(words: list[str]) -> str:
         return word
     import difflib  # noqa: PLC0415 - only for an error
 
-    near = difflib.get_close_matches({"migrate": "apply"}.get(word, word), commands.NAMES, n=1)
+    near = [_OF_OTHERS[word]] if word in _OF_OTHERS else []
+    near = near or difflib.get_close_matches(word, commands.NAMES, n=1)
     raise UsageError(
         f"There is no command {word!r}",
         hint=f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(commands.NAMES)}",
