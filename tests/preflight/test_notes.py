@@ -80,10 +80,13 @@ def test_a_locked_table_is_named_and_not_waited_for(
     )
     checkout.apply()
     checkout.write(_0002_more="alter table public.shops add column more int;")
-    checkout.do("create table by_hand ()")  # so that the catalog has to be read
     with empty_database.connect() as other:
         other.execute("lock table public.shops in access exclusive mode")
         pid = other.info.backend_pid
+        for on in ("target", "scratch"):  # which read the sizes of the tables
+            result = checkout.runner("plan", "--on", on)
+            assert (result.code, f"locked by pid {pid}" in result.err) == (3, True), result.err
+        checkout.do("create table by_hand ()")  # so that the catalog has to be read
         status = checkout.runner("status")
         assert status.code == 2
         said = f"looked for. The catalog cannot be read: shops is locked by pid {pid} ("

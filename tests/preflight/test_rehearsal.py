@@ -122,6 +122,22 @@ IMPACTS = {
         "alter table public.shops add column key uuid default gen_random_uuid()",
         ("shops", "ACCESS EXCLUSIVE", True, True, "fill it in batches"),
     ),
+    "a unique constraint": (
+        "alter table public.shops add constraint u unique (id)",
+        ("shops", "ACCESS EXCLUSIVE", False, True, "create unique index concurrently"),
+    ),
+    "a whole table": (
+        "alter table public.shops set unlogged",
+        ("shops", "ACCESS EXCLUSIVE", True, True, "while reads and writes are blocked"),
+    ),
+    "no rows left": (
+        "truncate public.sales",
+        ("sales", "ACCESS EXCLUSIVE", True, False, "removes every row"),
+    ),
+    "an index again": (
+        "reindex table public.shops",
+        ("shops", "SHARE", False, True, "reindex … concurrently"),
+    ),
     "a comment": (
         "comment on table public.shops is 'x'",
         ("shops", "SHARE UPDATE EXCLUSIVE", False, False, ""),
@@ -142,6 +158,7 @@ def test_locks_rewrites_and_scans_are_reported(
     warnings = list(rehearsal_report.warnings(step))
     assert bool(warnings) is bool(advice)
     assert not advice or advice in warnings[0]
+    assert "column" not in "".join(warnings) or "alter id" in text or "add column" in text
 
 
 def test_foreign_key_locks_both_tables(rehearse: Rehearse) -> None:
