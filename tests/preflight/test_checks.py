@@ -15,6 +15,7 @@ from conftest import SQL_DIR
 from runner.errors import FileError, SqlError, UsageError
 from runner.files import loader
 from runner.files.loader import Migration
+from runner.files.sql_file import SqlFile
 from runner.migrate import seeds
 from runner.preflight import checks
 from runner.preflight.checks import lint, out_of_order
@@ -345,6 +346,25 @@ def test_code_with_an_old_name_is_named(
     assert any(f"0003_rename renames or drops {named}" in note for note in found.notes), found.notes
     broken = [one.details for one in found.failed if "breaks code" in one.summary]
     assert bool(broken) is fails
+
+
+def test_seeds_that_the_finished_schema_refuses_are_a_note(
+    scratch: ScratchServer, folder: Path
+) -> None:
+    files = migrations(
+        folder,
+        _0002_note="alter table public.shops add column if not exists note text;"
+        "update public.shops set note = '' where note is null;"
+        "alter table public.shops alter column note set not null;",
+        _0002_note__rollback="-- nothing",
+    )
+    seed = folder / "seed.sql"
+    seed.write_text("insert into public.shops (name) values ('a');", encoding="utf-8")
+    found = checks.check(scratch, files, [SqlFile(seed)])
+    refused = 'null value in column "note" of relation "shops" violates not-null constraint'
+    assert found.notes == [f"{seed} does not load into the schema that the files make: {refused}"]
+    [rollback] = [one for one in found.failed if one.check == "rollback"]
+    assert "`-- irreversible: REASON` on top of its migration" in rollback.details[0]
 
 
 def test_values_of_a_row_are_no_counts_that_fill_a_disk(

@@ -9,16 +9,15 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from runner.errors import Interrupted, RunnerError, masked
+from runner.errors import RunnerError, masked
 from runner.events import Event, Note, Report, Working, silent
-from runner.execution import transactional
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import Connection
 from runner.preflight import sample_rows
 from runner.preflight.catalog_changes import Catalog
-from runner.preflight.checks import apply_paths, broken_code, lint
+from runner.preflight.checks import apply_paths, broken_code, existing_rows, lint
 from runner.preflight.checks.ahead import ahead
 from runner.preflight.checks.chain import Chain
 from runner.preflight.checks.finding import CHECKS, Finding, Findings, failure
@@ -97,6 +96,7 @@ def check(
             found.add_file(file.id, failed, not_tried, round(tried.ms + _ms(started), 1))
             every.append(tried)
         if only is None and every:
+            found.notes += existing_rows.not_loaded(chain.before(len(files)).connection, seeds)
             _check_together(scratch, files, every, found, report)
     return found
 
@@ -256,7 +256,7 @@ class _Filled:
 
     def _fill(self, connection: Connection, file: Migration) -> None:
         """Insert rows into tables that have none, or changed; note those that stay empty."""
-        _load_fitting_seeds(connection, self._seeds)
+        existing_rows.load_fitting(connection, self._seeds)
         empty = []
         for result in sample_rows.fill(connection, except_=self._have_rows):
             if result.rows:
@@ -301,17 +301,3 @@ def _check_again(check: str, chain: Chain, file: Migration) -> Iterator[Finding]
     details = [*(d.as_effect() for d in found), *(f"rows of {table}" for table in tables)]
     if details:
         yield Finding(check, file.id, "changes the database when it is run again", tuple(details))
-
-
-def _load_fitting_seeds(connection: Connection, seeds: Sequence[SqlFile]) -> None:
-    """Load each seed file that the current schema accepts."""
-    for file in seeds:
-        try:
-            with connection.transaction():
-                transactional.run_whole(connection, file, state="")
-        except Interrupted:
-            raise
-        except RunnerError:  # written for an earlier or later schema
-            continue
-        finally:
-            connection.execute(transactional.RESET_SESSION.encode())

@@ -124,4 +124,5 @@ def failure(check: str, file: Migration, summary: str, error: RunnerError) -> Fi
     if isinstance(error, Interrupted):
         raise error
     signals.resume()  # the run that failed has ended, the command goes on
-    return Finding(check, file.id, f"{summary}: {error.message}", (), error.place)
+    advice = tuple(error.hint.splitlines())
+    return Finding(check, file.id, f"{summary}: {error.message}", advice, error.place)
