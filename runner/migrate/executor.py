@@ -53,6 +53,7 @@ class Executor:
         self._fingerprints = fingerprints
         self._schema_exists = False
         self._unfinished = True  # whether a file outside a transaction may be
+        self._leaves = False  # whether a file that fails may leave something
 
     def run(self, migrations: Sequence[Migration], operation: str) -> None:
         """Run the files ("apply") or their rollback files ("rollback"), each with its record."""
@@ -141,7 +142,7 @@ class Executor:
         def current(count: int) -> str:
             return f"{migration.id} runs outside a transaction. {non_transactional.progress(count)}"
 
-        self._unfinished = True
+        self._unfinished = self._leaves = True
         rows = self.connection.execute(query("migrate/progress"), {"id": name}).fetchall()
         if operation == "rollback" and not rows:
             # From here on the migration is not applied any more, although its record stays until
@@ -230,7 +231,7 @@ class Executor:
         if self.connection.closed:
             return
         transactional.send(self.connection, f"rollback; {transactional.RESET_SESSION}")
-        if self._run_state.unreported or (over and self._run_state.finished):
+        if self._run_state.unreported or (over and (self._run_state.finished or self._leaves)):
             # A later commit that waits for the disk makes all earlier ones durable.
             store = f"{transactional.wait_for_disk(True)}; {fingerprint.store_sql()}"
             _, error = transactional.send(self.connection, f"begin; {store}; commit")
