@@ -6,7 +6,6 @@ is then pending again, and nothing else. Success is reported after that wait.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from functools import cache, partial
@@ -16,7 +15,7 @@ from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
-from runner.execution.notices import Messages
+from runner.execution.notices import Messages, note_hidden_rows
 from runner.execution.sql_errors import own_sql_error
 from runner.files import statements
 from runner.files.loader import Migration
@@ -27,8 +26,6 @@ from runner.queries import query
 from runner.schema import fingerprint
 
 _STARTED = -1  # statement number of the note that a rollback outside a transaction has started
-_CHANGES_ROWS = re.compile(r"(?i)\b(?:update|delete|merge)\b")
-_HIDDEN = "row-level security applies to the role of this run, and hides what no policy allows"
 _IRREVERSIBLE = " What cannot be undone has `-- irreversible: REASON` on top of its migration."
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to report progress
 
@@ -121,10 +118,7 @@ class Executor:
             return started
 
         started = lock_wait.retry(attempt, on_failure=partial(self._abandon, over=False))
-        if _CHANGES_ROWS.search(script.text):
-            hidden = self.connection.execute(query("execution/hidden_rows")).fetchone()
-            if hidden and hidden[0]:  # an update that meets no row raises no error
-                self._report(Note(f"{script}: no row changed in {hidden[0]}: {_HIDDEN}"))
+        note_hidden_rows(self.connection, script, script.text, self._report)
         done = Done(operation, migration.id, script.sha256, _ms(started))
         durable = last or started - self._run_state.last_durable > _REPORT_EVERY
         self._commit(record(), done, script, state, begin="", durable=durable)

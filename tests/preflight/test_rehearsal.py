@@ -590,7 +590,7 @@ def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout
         "insert into public.shops values (1);"
         "alter table public.shops enable row level security;"
         "do $$ begin create role row_writer; exception when duplicate_object then null; end $$;"
-        "grant select, update on public.shops to row_writer"
+        "grant select, update, insert on public.shops to row_writer"
     )
     checkout.write(
         _0003_fill="set role row_writer;\nupdate public.shops set id = 2;\n"
@@ -602,6 +602,13 @@ def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout
     result = checkout.runner("apply")
     assert (result.code, result.err.count("no row changed in ")) == (0, 1), result.err
     assert "sql/0003_fill.sql: no row changed in shops" in result.err.replace("public.", "")
+    change = "set role row_writer;\n{};"
+    checkout.write(
+        _0004_out="-- transactional: false\n" + change.format("update public.shops set id = 3"),
+        _0005_copy=change.format("insert into public.shops select id + 1 from public.shops"),
+    )
+    result = checkout.runner("apply")
+    assert (result.code, result.err.count("no row changed in ")) == (0, 2), result.err
 
 
 @one_server
