@@ -49,8 +49,7 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 
 _FOR_A_NAME = {"check": "--file", "diagram": "--out", "types": "--out", "verify": "--only"}
 _FOR_A_NAME |= dict.fromkeys(("apply", "baseline", "plan", "rollback"), "--to")
-_OF_OTHERS = {"downgrade": "rollback", "help": "--help", "history": "status", "migrate": "apply"}
-_OF_OTHERS |= {"info": "status", "revert": "rollback", "upgrade": "apply", "version": "--version"}
+_OF_OTHERS = {"downgrade": "rollback", "help": "--help", "migrate": "apply", "version": "--version"}
 _READ_ONLY = ("status", "plan", "check", "verify")  # also if they are interrupted
 _ARGUMENT = {"init": "FOLDER ", "new": "NAME "}
 _MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
@@ -138,9 +137,9 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
         fits = option and word[0] != "-" and (option != "--out" or "." in word)
         meant = f"{name} {option} {word}" if fits else ""
         if name == "rollback" and meant:
-            meant += ", which keeps that one"
-            if word == "all" or (word.isdecimal() and len(word) < 3):  # no number of a file
-                meant = f"rollback {'--all' if word == 'all' else f'--steps {word}'}"
+            steps = f"--steps {word}" if word.isdecimal() and len(word) < 3 else ""  # no file's id
+            steps = "--all" if word == "all" else steps
+            meant = f"rollback {steps}" if steps else f"{meant}, which keeps that one"
         meant = "plan" if word == "--dry-run" else meant
         hint = f"; did you mean: python -m runner {meant}" if meant else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")

@@ -89,10 +89,7 @@ class Messages:
 
 
 def note_hidden_rows(connection: Connection, script: SqlFile, text: str, report: Report) -> None:
-    """Report tables in which the open transaction met no row: a data change raises no error then.
-
-    `text`: what it has run of the file.
-    """
+    """Report tables of which the open transaction, which has run `text`, met no row: no error."""
     if _CHANGES_ROWS.search(text):
         hidden = connection.execute(query("execution/hidden_rows")).fetchone()
         if hidden and hidden[0]:
