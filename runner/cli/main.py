@@ -47,7 +47,7 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 `python -m runner COMMAND --help` has an example of each.
 """
 
-_FOR_A_NAME = {"check": "--file", "diagram": "--out", "types": "--out", "verify": "--only"}
+_FOR_A_NAME = {"check": "--file", "verify": "--only"}
 _FOR_A_NAME |= dict.fromkeys(("apply", "baseline", "plan", "rollback"), "--to")
 _OF_OTHERS = {"downgrade": "rollback", "help": "--help", "migrate": "apply", "version": "--version"}
 _READ_ONLY = ("status", "plan", "check", "verify")  # also if they are interrupted
@@ -134,8 +134,7 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
         return None
     if unknown and name != "psql":
         word, option = unknown[0], _FOR_A_NAME.get(name)
-        fits = option and word[0] != "-" and (option != "--out" or "." in word)
-        meant = f"{name} {option} {word}" if fits else ""
+        meant = f"{name} {option} {word}" if option and word[0] != "-" else ""
         if name == "rollback" and meant:
             steps = f"--steps {word}" if word.isdecimal() and len(word) < 3 else ""  # no file's id
             steps = "--all" if word == "all" else steps
@@ -159,8 +158,8 @@ def _command_in(words: list[str]) -> str:
         return word
     import difflib  # noqa: PLC0415 - only for an error
 
-    near = [_OF_OTHERS[word]] if word in _OF_OTHERS else []
-    near = near or difflib.get_close_matches(word, commands.NAMES, n=1)
+    known = (*commands.NAMES, *_OF_OTHERS.values())
+    near = difflib.get_close_matches(_OF_OTHERS.get(word, word), known, n=1)
     raise UsageError(
         f"There is no command {word!r}",
         hint=f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(commands.NAMES)}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +70,17 @@ def target_of(target: Target, note: Callable[[str], None]) -> Target:
     if password := _password(target):
         parameters["password"] = password
     return replace(target, parameters=parameters)
+
+
+def advice(target: Target, url: str) -> Iterator[str]:
+    """Yield what to know about a URL that is printed."""
+    if "***" in url:
+        yield "The password is masked; to show it: python -m runner url --show-password"
+    if not target.embedded:
+        yield (
+            f"As {target.source} names it. An application needs a login that is no superuser and "
+            "owns nothing: docs/application.md"
+        )
 
 
 def facts(connection: Connection, members_of: Iterable[str]) -> set[tuple[str, str, str]]:

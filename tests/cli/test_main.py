@@ -123,7 +123,6 @@ def test_command_help_has_an_example_and_exit_codes(
         (["rollback", "0004"], "python -m runner rollback --to 0004, which keeps that one"),
         (["rollback", "all"], "python -m runner rollback --all"),
         (["baseline", "0004"], "python -m runner baseline --to 0004"),
-        (["types", "rows.py"], "python -m runner types --out rows.py"),
         (["downgrade"], "Did you mean rollback?"),
         (["version"], "Did you mean --version?"),
         (["status", "0004"], "unrecognized arguments: 0004\n"),
@@ -411,6 +410,8 @@ def test_url_masks_the_password_by_default(bare: Checkout) -> None:
     url = "postgresql+psycopg2://u:hunter2@h:5433/db"
     result = bare.runner("url", DATABASE_URL=url)
     assert result.out == "postgresql://u:***@h:5433/db\n"
+    assert "to show it: python -m runner url --show-password" in result.err
+    assert "needs a login that is no superuser" in result.err
     result = bare.runner("url", "--show-password", DATABASE_URL=url)
     assert result.out == "postgresql://u:hunter2@h:5433/db\n"
     assert "hunter2" not in bare.runner("url", "--json", DATABASE_URL=url).out
