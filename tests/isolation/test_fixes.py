@@ -154,6 +154,7 @@ def test_what_is_printed_for_a_table_of_a_migration_is_complete(
             label text not null
         ) partition by list (org_id);
         create table public.boxes partition of public.shelves default;
+        grant select on public.boxes to service_role;
         alter table public.shelves enable row level security;
         create policy own on public.shelves to authenticated
         using (org_id = (select app.caller_org()));

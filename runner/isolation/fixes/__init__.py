@@ -68,9 +68,9 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     breaches = []
     for breach, of, fix in decided:
         meant = declare.of_revokes(declare.with_same(fix, every), by_role, sql_dir)
-        meant = "" if " in other org" in breach.proof else meant
-        # What was reviewed is not for that reason what a rule accepts.
-        is_by_rule = breach.proof in rules and not meant
+        # A review, or a right, does not satisfy a rule that is about anything but privileges.
+        is_by_rule = breach.proof in rules and not breach.fix.startswith("revoke ")
+        meant = "" if " in other org" in breach.proof or is_by_rule else meant
         accept = breach.intended if not of or is_by_rule else intended[id(of)]
         kept = _with_column_grants(fix, now, revoked)
         breaches.append(replace(breach, intended=_unique((meant, accept)), fix=kept))
