@@ -11,7 +11,7 @@ from runner.files.loader import Migration, source_of
 from runner.migrate import recorder
 from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
-from runner.preflight import foreign, renumbered
+from runner.preflight import edits, foreign, renumbered
 from runner.queries import query
 from runner.schema.fingerprint import Changed
 
@@ -72,6 +72,8 @@ def lines(plan: Plan, changed: Changed | None, said: Mapping[str, str]) -> Itera
     for state in ADVICE:
         if entries := plan.of(state):
             yield f"{len(entries)} {state.label}: {advice(state, said)}"
+        if entries and state is State.EDITED and (again := edits.if_newest(plan)):
+            yield again
     if changed:
         yield f"{changed}\nwhat changed: python -m runner verify --only drift"
         yield "if it finds nothing, to record that: python -m runner apply --restored"

@@ -602,6 +602,11 @@ def test_squawk_violations_are_reported(folder: Path) -> None:
         (str(one.place).rpartition("/")[2], one.summary.rpartition("(")[2])
         for one in lint.findings(files)
     ] == [("0002_index.sql:2:1", "squawk: require-concurrent-index-creation)")]
+    ignored = "-- squawk-ignore require-concurrent-index-creation"
+    assert lint.findings(files)[0].details[-1].endswith(ignored)
+    text = files[1].path.read_text(encoding="utf-8")
+    files[1].path.write_text(text.replace("create", f"{ignored}\ncreate"), encoding="utf-8")
+    assert lint.findings(loader.read(folder)) == []
 
 
 # --- the command --------------------------------------------------------------------------------
