@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,12 +72,12 @@ def target_of(target: Target, note: Callable[[str], None]) -> Target:
     return replace(target, parameters=parameters)
 
 
-def advice(target: Target, url: str) -> Iterator[str]:
-    """Yield what to know about a URL that is printed."""
+def advise(target: Target, url: str, note: Callable[[str], None]) -> None:
+    """Note what to know about a URL that is printed."""
     if "***" in url:
-        yield "The password is masked; to show it: python -m runner url --show-password"
+        note("The password is masked; to show it: python -m runner url --show-password")
     if not target.embedded:
-        yield (
+        note(
             f"As {target.source} names it. An application needs a login that is no superuser and "
             "owns nothing: docs/application.md"
         )

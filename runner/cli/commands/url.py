@@ -23,6 +23,5 @@ def run(context: Context) -> int:
         target = application_login.target_of(target, context.console.note)
     url = target.url(show_password=context.options.show_password)
     context.say(url)
-    for advice in application_login.advice(target, url):
-        context.console.note(advice)
+    application_login.advise(target, url, context.console.note)
     return context.document(url=url)
