@@ -99,7 +99,7 @@ def test_yoyo_rollback_rolls_back_one_or_all(checkout: Checkout) -> None:
     for verb in ("rollback", "reapply"):  # all of a database that is not the embedded one
         result = checkout.yoyo(verb, "--all")
         assert result.code == 1
-        confirmed = f"python -m runner rollback --yes-delete {checkout.database.name}"
+        confirmed = f"python -m runner rollback --all --yes-delete {checkout.database.name}"
         assert f"To confirm, type its name: {confirmed}" in result.err
     assert tables(checkout) == ["a", "b"]
     result = checkout.runner("rollback", "--all", "--yes-delete", checkout.database.name)

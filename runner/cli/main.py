@@ -47,9 +47,9 @@ Each setting is taken from the flag, else the environment, else .env, else its d
 `python -m runner COMMAND --help` has an example of each.
 """
 
-_FOR_A_NAME = {"check": "--file", "rollback": "--steps", "verify": "--only"} | dict.fromkeys(
-    ("apply", "plan"), "--to"
-)
+_FOR_A_NAME = {"check": "--file", "verify": "--only"}
+_FOR_A_NAME |= dict.fromkeys(("apply", "baseline", "plan", "rollback"), "--to")
+_OF_OTHERS = {"downgrade": "rollback", "help": "--help", "migrate": "apply", "version": "--version"}
 _READ_ONLY = ("status", "plan", "check", "verify")  # also if they are interrupted
 _ARGUMENT = {"init": "FOLDER ", "new": "NAME "}
 _MAY_BE_EMPTY = ("name", "rest", "typed_name")  # the command reports these itself
@@ -142,6 +142,10 @@ def _parse(words: list[str]) -> argparse.Namespace | None:
     if unknown and name != "psql":
         word, option = unknown[0], _FOR_A_NAME.get(name)
         meant = f"{name} {option} {word}" if option and word[0] != "-" else ""
+        if name == "rollback" and meant:
+            steps = f"--steps {word}" if word.isdecimal() and len(word) < 3 else ""  # no file's id
+            steps = "--all" if word == "all" else steps
+            meant = f"rollback {steps}" if steps else f"{meant}, which keeps that one"
         meant = "plan" if word == "--dry-run" else meant
         hint = f"; did you mean: python -m runner {meant}" if meant else ""
         if not hint and (near := parser.nearest(word)):
@@ -163,7 +167,8 @@ def _command_in(words: list[str]) -> str:
         return word
     import difflib  # noqa: PLC0415 - only for an error
 
-    near = difflib.get_close_matches({"migrate": "apply"}.get(word, word), commands.NAMES, n=1)
+    known = (*commands.NAMES, *_OF_OTHERS.values())
+    near = difflib.get_close_matches(_OF_OTHERS.get(word, word), known, n=1)
     raise UsageError(
         f"There is no command {word!r}",
         hint=f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(commands.NAMES)}",

@@ -19,7 +19,7 @@ from runner.errors import FileError, SqlError
 from runner.execution import concurrent_indexes
 from runner.execution.concurrent_indexes import Index
 from runner.execution.lock_waits import LockWait
-from runner.execution.notices import Messages, OnNotice
+from runner.execution.notices import Messages, OnNotice, note_hidden_rows
 from runner.execution.sql_errors import own_sql_error, sql_error
 from runner.execution.transactional import check_encoding, send
 from runner.files import statements
@@ -145,6 +145,7 @@ class _Execution:
         if error := next(filter(None, sent), None) or self._send_statement():
             return error
         check_encoding(self.connection, self.script, self.state)
+        note_hidden_rows(self.connection, self.script, self.statement.text, self.lock_wait.report)
         return self._send(own)
 
     def _send(self, text: str, said: OnNotice | None = None) -> psycopg.Error | None:

@@ -16,6 +16,8 @@ from runner.execution.sql_errors import offset
 from runner.files import statements
 from runner.files.sql_file import SqlFile
 from runner.files.statements import Statement
+from runner.postgres.connection import Connection
+from runner.queries import query
 
 OnNotice = Callable[[Diagnostic, int, pq.abc.PGconn], None]
 
@@ -27,6 +29,8 @@ _SHOWN = ("exec_stmt_raise", "PLy_output", "plperl_util_elog", "reportDependentO
 _SYSTEM_COLUMN = re.compile(r"(?a)\W(?:ctid|tableoid|[cx]max|[cx]min)\W")
 _MOST = 100  # messages of one file, each of which is reported
 _RETURN_ROWS = ("call", "execute", "explain", "select", "table", "values", "with")
+_CHANGES_ROWS = re.compile(r"(?i)\b(?:update|delete|merge|insert\s[^;]*?\sselect)\b")
+_HIDDEN = "row-level security applies to the role of this run, and hides what no policy allows"
 _FUNCTION = re.compile(r"function (?:\"?\w+\"?\.)?\"?(\w+)\"?(?:\(| line)")
 
 
@@ -82,6 +86,14 @@ class Messages:
             self._report(Note(f"{place._replace(column=None)}: {level}: {lines}"))
 
         return said
+
+
+def note_hidden_rows(connection: Connection, script: SqlFile, text: str, report: Report) -> None:
+    """Report tables of which the open transaction, which has run `text`, met no row: no error."""
+    if _CHANGES_ROWS.search(text):
+        hidden = connection.execute(query("execution/hidden_rows")).fetchone()
+        if hidden and hidden[0]:
+            report(Note(f"{script}: no row changed in {hidden[0]}: {_HIDDEN}"))
 
 
 def _is_ahead(connection: pq.abc.PGconn) -> bool:

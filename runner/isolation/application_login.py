@@ -72,6 +72,17 @@ def target_of(target: Target, note: Callable[[str], None]) -> Target:
     return replace(target, parameters=parameters)
 
 
+def advise(target: Target, url: str, note: Callable[[str], None]) -> None:
+    """Note what to know about a URL that is printed."""
+    if "***" in url:
+        note("The password is masked; to show it: python -m runner url --show-password")
+    if not target.embedded:
+        note(
+            f"As {target.source} names it. An application needs a login that is no superuser and "
+            "owns nothing: docs/application.md"
+        )
+
+
 def facts(connection: Connection, members_of: Iterable[str]) -> set[tuple[str, str, str]]:
     """Return what the security surface says of the login as `create` makes it."""
     names = "select format('%%I to %%I', name, %s::text) from unnest(%s::text[]) as name"

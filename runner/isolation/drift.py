@@ -61,15 +61,16 @@ class Audit:
                 entry.id,
                 ADVICE.get(entry.state, "applied; the file is unchanged"),
                 "the migration tables",
-                entry.state.value,
+                entry.state.label,
                 passed=_PASSED.get(entry.state),
             )
             for entry in self.plan.entries
         ]
         count = len({d.object for d in self.differences})
         differ = "1 object differs" if count == 1 else f"{count} objects differ"
-        outcome = differ if count else "matches the files"
-        source = _SOURCE.format(_MISSING if self.plan.of(State.MISSING) else "")
+        missing = _MISSING if self.plan.of(State.MISSING) else ""
+        outcome = differ if count else f"matches the files{missing}"
+        source = _SOURCE.format(missing)
         return [
             *found,
             Check(

@@ -6,7 +6,6 @@ is then pending again, and nothing else. Success is reported after that wait.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from functools import cache, partial
@@ -16,7 +15,7 @@ from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
 from runner.execution.lock_waits import LockWaits
-from runner.execution.notices import Messages
+from runner.execution.notices import Messages, note_hidden_rows
 from runner.execution.sql_errors import own_sql_error
 from runner.files import statements
 from runner.files.loader import Migration
@@ -27,17 +26,15 @@ from runner.queries import query
 from runner.schema import fingerprint
 
 _STARTED = -1  # statement number of the note that a rollback outside a transaction has started
-_CHANGES_ROWS = re.compile(r"(?i)\b(?:update|delete|merge)\b")
-_HIDDEN = "row-level security applies to the role of this run, and hides what no policy allows"
+_IRREVERSIBLE = " What cannot be undone has `-- irreversible: REASON` on top of its migration."
 _REPORT_EVERY = 1.0  # seconds: in a long run some commits wait for the disk, to report progress
 
 
 def validate(script: SqlFile) -> None:
     """Raise FileError for a file that cannot be run as it is."""
     if not script.statements:
-        hint = "Write them. A migration that cannot be undone has `-- irreversible: REASON` on top,"
-        hint += " and no rollback file."
-        raise FileError(f"{script} contains no statements", hint=hint)
+        hint = "" if isinstance(script, Migration) else _IRREVERSIBLE
+        raise FileError(f"{script} contains no statements", hint=f"Write them.{hint}")
     if not script.header.transactional:
         concurrent_indexes.require_names(script)
 
@@ -53,6 +50,7 @@ class Executor:
         self._fingerprints = fingerprints
         self._schema_exists = False
         self._unfinished = True  # whether a file outside a transaction may be
+        self._leaves = False  # whether a file that fails may leave something
 
     def run(self, migrations: Sequence[Migration], operation: str) -> None:
         """Run the files ("apply") or their rollback files ("rollback"), each with its record."""
@@ -91,6 +89,8 @@ class Executor:
                     raise
 
     def record(self, migration: Migration, operation: str, *, last: bool) -> None:
+        if operation != "unmark":
+            validate(migration)
         self._ensure_schema()
         record = self._record_sql(migration, operation, 0.0, last=last)
         self._commit(record, Done(operation, migration.id, migration.sha256, 0.0))
@@ -118,10 +118,7 @@ class Executor:
             return started
 
         started = lock_wait.retry(attempt, on_failure=partial(self._abandon, over=False))
-        if _CHANGES_ROWS.search(script.text):
-            hidden = self.connection.execute(query("execution/hidden_rows")).fetchone()
-            if hidden and hidden[0]:  # an update that meets no row raises no error
-                self._report(Note(f"{script}: no row changed in {hidden[0]}: {_HIDDEN}"))
+        note_hidden_rows(self.connection, script, script.text, self._report)
         done = Done(operation, migration.id, script.sha256, _ms(started))
         durable = last or started - self._run_state.last_durable > _REPORT_EVERY
         self._commit(record(), done, script, state, begin="", durable=durable)
@@ -139,7 +136,7 @@ class Executor:
         def current(count: int) -> str:
             return f"{migration.id} runs outside a transaction. {non_transactional.progress(count)}"
 
-        self._unfinished = True
+        self._unfinished = self._leaves = True
         rows = self.connection.execute(query("migrate/progress"), {"id": name}).fetchall()
         if operation == "rollback" and not rows:
             # From here on the migration is not applied any more, although its record stays until
@@ -228,7 +225,7 @@ class Executor:
         if self.connection.closed:
             return
         transactional.send(self.connection, f"rollback; {transactional.RESET_SESSION}")
-        if self._run_state.unreported or (over and self._run_state.finished):
+        if self._run_state.unreported or (over and (self._run_state.finished or self._leaves)):
             # A later commit that waits for the disk makes all earlier ones durable.
             store = f"{transactional.wait_for_disk(True)}; {fingerprint.store_sql()}"
             _, error = transactional.send(self.connection, f"begin; {store}; commit")

@@ -82,7 +82,8 @@ def _public_may_create_temporary_tables(source: Connection) -> bool:
 def _dump(target: Target, version: int) -> str:
     """Return the target's schema as SQL, from the newest pg_dump of the wheel."""
     newest = max(embedded.VERSION, version)
-    options = [f"--exclude-schema={name}" for name in (*_EXCLUDED_SCHEMAS, "yoyo")]
+    options = ["--lock-wait-timeout=2s"]
+    options += [f"--exclude-schema={name}" for name in (*_EXCLUDED_SCHEMAS, "yoyo")]
     ran = subprocess.run(
         [embedded.program("pg_dump", newest), "--schema-only", "--no-publications", *options],
         env=target.environ({"PGOPTIONS": ""}),

@@ -26,14 +26,16 @@ def require_to_roll_back(
     typed_name: str | None,
     *,
     everything: bool,
-    command: str = "python -m runner rollback",
+    command: str | None = None,
 ) -> None:
     """Raise ConfirmationRequired for a rollback that may lose data of others.
 
     On this machine only one of `everything` asks; on another, every rollback. `command`: what the
-    option follows in the hint.
+    option follows in the hint; by default this program's own.
     """
     if everything or not target.is_local:
+        if command is None:
+            command = f"python -m runner rollback{' --all' if everything else ''}"
         action = f"roll back {'everything' if everything else 'migrations'} in"
         require(target, typed_name, action, f"{command} --yes-delete".strip())
 

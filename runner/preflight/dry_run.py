@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
+
 from runner.events import Report, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
@@ -11,6 +13,7 @@ from runner.preflight import rehearsal
 from runner.preflight.clone import clone
 from runner.preflight.rehearsal_report import Rehearsal
 from runner.preflight.scratch import scratch_server
+from runner.schema import snapshot
 
 _LOCK_TIMEOUT = 1.0  # seconds: a dry run must not block other sessions for longer
 
@@ -31,9 +34,18 @@ def dry_run(
 
     Raises what `rehearsal`, `clone` and `scratch_server` raise, LockTimeout on the target.
     """
-    connection = migrator.connection
     if not pending:
         return []
+    try:
+        return _dry_run(migrator, pending, on_copy=on_copy, hold=hold, report=report)
+    except psycopg.errors.LockNotAvailable:
+        raise snapshot.locked(migrator.connection, "The size of the tables") from None
+
+
+def _dry_run(
+    migrator: Migrator, pending: Sequence[Migration], *, on_copy: bool, hold: float, report: Report
+) -> list[Rehearsal]:
+    connection = migrator.connection
     if not on_copy or not migrator.target:
         with migrator.lock():
             return rehearsal.on_target(

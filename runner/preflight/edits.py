@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.errors import NO_CHANGES, PlanError, UsageError
+from runner.errors import NO_CHANGES, FileError, PlanError, UsageError
 from runner.events import Report, Working, silent
 from runner.execution import transactional
 from runner.files.loader import Migration
@@ -56,18 +56,28 @@ def refuse(migrator: Migrator, plan: Plan) -> None:
         "database has the earlier content",
         hint="\n".join(found)
         + "\n\nRestore the file and write the change as a new migration. If both produce the same "
-        f"schema: python -m runner apply --accept-edit {ids[0]}{_if_newest(plan, ids)}",
+        f"schema: python -m runner apply --accept-edit {ids[0]}\n{if_newest(plan)}".rstrip(),
     )
 
 
-def _if_newest(plan: Plan, edited: list[str]) -> str:
-    """Return how to apply the newest file again, which may be known to this database alone."""
-    applied = plan.applied()
-    if not applied or [applied[0].id] != edited:
+def if_newest(plan: Plan) -> str:
+    """Return how to apply edited files again if they are the newest, and can be rolled back.
+
+    They may be known to this database alone. "" for others.
+    """
+    edited = plan.of(State.EDITED)
+    newest = plan.applied()[: len(edited)]
+    if {entry.id for entry in newest} != {entry.id for entry in edited}:
         return ""
+    try:
+        for entry in newest:
+            _ = entry.migration and entry.migration.rollback
+    except FileError:  # none, or it is irreversible
+        return ""
+    steps = f" --steps {len(newest)}" if len(newest) > 1 else ""
     return (
-        "\nIf it is applied nowhere else, and its rows may be lost: python -m runner rollback, "
-        "then apply"
+        "If applied nowhere else, and what it made may be lost: "
+        f"python -m runner rollback{steps}, then apply"
     )
 
 

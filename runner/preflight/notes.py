@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runner.events import Note, Report, silent
 from runner.execution import concurrent_indexes, non_transactional
 from runner.files.loader import Migration, source_of
 from runner.migrate import recorder
 from runner.migrate.plan import ADVICE, Entry, Plan, State
 from runner.postgres.connection import Connection
-from runner.preflight import foreign, renumbered
+from runner.preflight import edits, foreign, renumbered
+from runner.queries import query
 from runner.schema.fingerprint import Changed
 
+_DROP = "It costs writes and serves no reads: drop index concurrently"
 _LISTED = 8  # ids with one sentence
 _COLORS = {"applied": "green", "cosmetic": "green", "pending": "yellow"}  # others: red
 
 
-def notes(connection: Connection, plan: Plan) -> dict[str, str]:
-    """Return a sentence for each migration that needs one, by id. Reads only."""
+def notes(connection: Connection, plan: Plan, report: Report = silent) -> dict[str, str]:
+    """Return a sentence for each migration that needs one, by id. Reads only.
+
+    Indexes that a failed build of no pending file has left are reported.
+    """
     found = {
         missing.id: f"is {file.id} now, with the same code: python -m runner apply --renumbered"
         for missing, file in renumbered.pairs(plan)
@@ -29,9 +35,11 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
     pending = (entry.migration for entry in plan.of(State.PENDING, State.OUT_OF_ORDER))
     outside = [file for file in pending if file and not file.header.transactional]
     begun = recorder.unfinished(connection) if outside else {}
+    invalid = {name for (name,) in connection.execute(query("preflight/invalid_indexes"))}
     for file in outside:
         done = begun.get(f"apply {file.id}", 0)
         left = list(_invalid_indexes(connection, file))
+        invalid -= set(left)
         if done or left:
             words = ["interrupted at its first statement."]
             if done:
@@ -42,6 +50,8 @@ def notes(connection: Connection, plan: Plan) -> dict[str, str]:
                 )
             words.append("apply continues there, and builds invalid indexes again.")
             found[file.id] = " ".join(words)
+    for name in sorted(invalid):
+        report(Note(f"index {name} is not valid, and no pending file builds it. {_DROP} {name}"))
     return found
 
 
@@ -62,8 +72,11 @@ def lines(plan: Plan, changed: Changed | None, said: Mapping[str, str]) -> Itera
     for state in ADVICE:
         if entries := plan.of(state):
             yield f"{len(entries)} {state.label}: {advice(state, said)}"
+        if entries and state is State.EDITED and (again := edits.if_newest(plan)):
+            yield again
     if changed:
         yield f"{changed}\nwhat changed: python -m runner verify --only drift"
+        yield "if it finds nothing, to record that: python -m runner apply --restored"
     elif plan.clean and not said:
         yield f"{len(plan.applied())} applied, nothing to do"
     shown = {advice(state, said) for state in ADVICE if plan.of(state)}

@@ -12,9 +12,9 @@ from runner.preflight.diff import Difference
 _MANY_ROWS = 10_000
 _BYTES_PER_SECOND = 100 * 1024 * 1024  # conservative guess for reading or writing a table
 
-_REWRITTEN = (
-    "rewrites every row. Safer: add a new column, backfill it in batches, then switch to it"
-)
+_REWRITTEN = "rewrites every row while reads and writes are blocked"
+_SAFER_COLUMN = ". Safer: add a new column, backfill it in batches, then switch to it"
+_EMPTIED = "removes every row"
 _SCANNED = {
     "ACCESS EXCLUSIVE": "reads every row while reads and writes are blocked. Safer: "
     "`add constraint … not valid`, then `validate constraint` in the next file; for NOT NULL, do "
@@ -26,14 +26,34 @@ _INDEX = (
     "builds the index while {} are blocked. Safer: `create index concurrently` in a file of its "
     "own with `-- transactional: false`"
 )
+_REINDEX = (
+    "builds the index while writes are blocked. Safer: `reindex … concurrently` in a file of its "
+    "own with `-- transactional: false`"
+)
 _HIDDEN = (
     "no row was changed, and row-level security applies to the role of this run: rows that its "
     "policies hide are left as they are. If rows were meant: run the file as a role that bypasses "
     "row-level security, or, as the owner, put `alter table … no force row level security` before "
     "the statement and `force` after it"
 )
+_HIDDEN_ON_COPY = (
+    "row-level security applies to the role of this run, and a copy has no rows: whether policies "
+    "hide some is not known. `plan` on the target tries it"
+)
 _BYPASSES = re.compile(r"(?is)\b(?:alter|create)\s+(?:role|user)\b.*?\b(?:bypassrls|superuser)\b")
-_CREATES_INDEX = re.compile(r"(?i)create\s+(?:unique\s+)?index\b|reindex\b")
+_CREATES_INDEX = re.compile(r"(?i)create\s+(?:unique\s+)?index\b")
+_REINDEXES = re.compile(r"(?i)reindex\b")
+_EMPTIES = re.compile(r"(?i)truncate\b")
+_WHOLE_TABLE = re.compile(
+    r"(?is)(?:cluster|refresh|vacuum)\b|alter\b.*\bset\s+(?:logged|unlogged|tablespace|access)\b"
+)
+# In the words of a constraint whose index cannot be made of rows that are not valid.
+_OF_INDEX = re.compile(r"(?is)alter\b.*\badd\b.*\b(?:unique|primary\s+key|exclude)\b")
+_CONSTRAINT_OF_INDEX = (
+    "builds an index while reads and writes are blocked. Safer, for UNIQUE and PRIMARY KEY: "
+    "`create unique index concurrently` in a file of its own with `-- transactional: false`, then "
+    "`add constraint … using index` in the next file"
+)
 _BATCHES = "rows stay locked until the file ends. Safer: in batches, outside of migrations"
 
 
@@ -96,18 +116,25 @@ class Rehearsal:
     error: RunnerError | None = None
 
 
-def warnings(step: Step) -> Iterator[str]:
+def warnings(step: Step, *, on_copy: bool = False) -> Iterator[str]:
     """Yield a warning for each non-empty table that is rewritten, scanned, or largely changed."""
     for impact in step.impacts:
         if impact.table.bytes == 0:
             continue
         if impact.no_rows_seen:
-            yield f"{impact.table.name}: {_HIDDEN}"
-        if impact.rewritten:
-            yield f"{impact.table.name}: {_REWRITTEN}"
+            yield f"{impact.table.name}: {_HIDDEN_ON_COPY if on_copy else _HIDDEN}"
+        if impact.rewritten and _EMPTIES.match(step.text):
+            yield f"{impact.table.name}: {_EMPTIED}"
+        elif impact.rewritten:
+            safer = "" if _WHOLE_TABLE.match(step.text) else _SAFER_COLUMN
+            yield f"{impact.table.name}: {_REWRITTEN}{safer}"
+        elif impact.scanned and _OF_INDEX.match(step.text):
+            yield f"{impact.table.name}: {_CONSTRAINT_OF_INDEX}"
         elif impact.scanned and _CREATES_INDEX.match(step.text):
             blocked = "writes" if impact.under == "SHARE" else "reads and writes"
             yield f"{impact.table.name}: {_INDEX.format(blocked)}"
+        elif impact.scanned and _REINDEXES.match(step.text):
+            yield f"{impact.table.name}: {_REINDEX}"
         elif impact.scanned and impact.under == "SHARE":
             yield f"{impact.table.name}: {_INDEX.format('writes')}"
         elif impact.scanned and impact.under in _SCANNED:
@@ -132,9 +159,11 @@ def describe(impact: TableImpact, *, on_copy: bool) -> str:
     elif impact.scanned:
         words.append(f"reads all of {impact.table.name}")
     if impact.no_rows_seen:
-        words.append(f"changes no row of {impact.table.name}")
+        none = "tries to change rows" if on_copy else "changes no row"
+        words.append(f"{none} of {impact.table.name}")
     if impact.rows_changed:
-        words.append(f"changes {impact.rows_changed:,} rows of {impact.table.name}")
+        rows = "1 row" if impact.rows_changed == 1 else f"{impact.rows_changed:,} rows"
+        words.append(f"changes {rows} of {impact.table.name}")
     guess = impact.table.bytes / _BYTES_PER_SECOND * 1000
     if on_copy and guess > 1 and (impact.rewritten or impact.scanned):
         words.append(f"about {_time(guess)} at 100 MB/s")

@@ -61,7 +61,7 @@ def as_json(one: Rehearsal, *, on_copy: bool) -> dict[str, Any]:
                     {**vars(impact), "summary": describe(impact, on_copy=on_copy)}
                     for impact in step.impacts
                 ],
-                "warnings": list(warnings(step)),
+                "warnings": list(warnings(step, on_copy=on_copy)),
             }
             for step in one.steps
         ],
@@ -78,7 +78,7 @@ def _step(step: Step, paint: Paint, *, on_copy: bool) -> Iterator[str]:
         yield paint(text, "red") if word else text
     for impact in step.impacts:
         yield paint(_wrapped(describe(impact, on_copy=on_copy)), "yellow")
-    for warning in warnings(step):
+    for warning in warnings(step, on_copy=on_copy):
         yield paint(_wrapped(f"! {warning}"), "red")
 
 

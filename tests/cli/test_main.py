@@ -131,6 +131,11 @@ def test_help_names_the_program_as_it_was_called(
         (["apply", "0004"], "python -m runner apply --to 0004"),
         (["apply", "--dry-run"], "python -m runner plan"),
         (["rollback", "2"], "python -m runner rollback --steps 2"),
+        (["rollback", "0004"], "python -m runner rollback --to 0004, which keeps that one"),
+        (["rollback", "all"], "python -m runner rollback --all"),
+        (["baseline", "0004"], "python -m runner baseline --to 0004"),
+        (["downgrade"], "Did you mean rollback?"),
+        (["version"], "Did you mean --version?"),
         (["status", "0004"], "unrecognized arguments: 0004\n"),
         (["apply", "--too", "1"], "-m runner apply --help"),
         (["verify", "--olny=drift"], "did you mean --only?"),
@@ -417,6 +422,8 @@ def test_url_masks_the_password_by_default(bare: Checkout) -> None:
     url = "postgresql+psycopg2://u:hunter2@h:5433/db"
     result = bare.runner("url", DATABASE_URL=url)
     assert result.out == "postgresql://u:***@h:5433/db\n"
+    assert "to show it: python -m runner url --show-password" in result.err
+    assert "needs a login that is no superuser" in result.err
     result = bare.runner("url", "--show-password", DATABASE_URL=url)
     assert result.out == "postgresql://u:hunter2@h:5433/db\n"
     assert "hunter2" not in bare.runner("url", "--json", DATABASE_URL=url).out

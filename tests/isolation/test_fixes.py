@@ -5,10 +5,12 @@ tests/isolation/test_planted_breaches.py applies every printed fix.
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
+from checkout import Checkout
 from conftest import SQL_DIR, Database, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -136,6 +138,52 @@ def test_what_is_declared_already_is_not_to_be_declared_again() -> None:
         'update = { "OWNER ADMIN" = ["name", "description", "status", "config", "id"],'
         " service_role = true }"
     )
+
+
+@one_server
+def test_what_is_printed_for_a_table_of_a_migration_is_complete(
+    tmp_path: Path, empty_database: Database
+) -> None:
+    """Its columns too; no other breach has the advice for the reviewed surface."""
+    checkout = Checkout(tmp_path, empty_database)
+    shutil.copytree(SQL_DIR, tmp_path / "sql")
+    checkout.write(
+        _9999_shelves="""
+        create table public.shelves (
+            org_id text collate "C" not null references public.organizations (id),
+            label text not null
+        ) partition by list (org_id);
+        create table public.boxes partition of public.shelves default;
+        grant select on public.boxes to service_role;
+        alter table public.shelves enable row level security;
+        create policy own on public.shelves to authenticated
+        using (org_id = (select app.caller_org()));
+        grant select on public.shelves to authenticated;
+        grant insert (org_id, label) on public.shelves to authenticated;
+        """
+    )
+    checkout.apply()
+    found = checkout.runner("verify", "--json").document
+    assert found["exit_code"] == 4, found.get("error")
+    assert "belongs in a new migration" in found["warnings"][-1]
+    by = {(b["subject"], b["proof"]): b for b in found["breaches"]}
+    added = by["table public.shelves", "surface"]
+    rights = tomllib.loads(added["intended"].partition("python -m")[0])["rights"]["shelves"]
+    assert rights["insert"] == {"OWNER ADMIN MEMBER": ["label", "org_id"]}
+    by_rule = by["table public.boxes", "05_row_security_off"]
+    assert "--accept" not in by_rule["intended"]
+    checkout.do(added["fix"])
+    left = checkout.runner("verify", "--only", "surface", "--json").document["breaches"]
+    assert "table public.shelves" not in {b["subject"] for b in left}
+
+
+def test_columns_of_one_right_are_declared_in_one_line() -> None:
+    fixes = [
+        f"revoke insert ({column}) on public.users from authenticated;" for column in ("a", "b")
+    ]
+    every = declare.revokes(fixes)
+    lines = declare.of_revokes(declare.with_same(fixes[1], every), declare.actors(SQL_DIR), SQL_DIR)
+    assert '"b", "a"]' in lines
 
 
 @one_server

@@ -140,6 +140,15 @@ def test_what_only_a_superuser_can_try_is_said(chain: Project) -> None:
 
 
 @one_server
+def test_copy_into_a_table_without_row_security_is_named(clubs: Project) -> None:
+    """The session is not left waiting for the rows of a COPY that is not refused."""
+    found = clubs.prove("""
+        create table clubs.posters (club_id uuid not null references clubs.clubs (id), body text);
+        grant select, insert (club_id, body) on clubs.posters to signed_in""")
+    assert "209_copy_in" in [breach.proof.split()[0] for breach in found.breaches]
+
+
+@one_server
 def test_rows_that_cannot_be_invented_come_from_the_fixture_file(clubs: Project) -> None:
     """And are asked for where there are none; a mistake in it names the file."""
     change = """
@@ -161,10 +170,12 @@ def test_rows_that_cannot_be_invented_come_from_the_fixture_file(clubs: Project)
     project = Project(clubs.connection, replace(declared, fixture=text))
     assert subjects(project.prove(change)) == ""
     wrong = Project(
-        clubs.connection, replace(declared, fixture="insert into clubs.oops values (1)")
+        clubs.connection, replace(declared, fixture=f"{text};\n\ninsert into clubs.oops values (1)")
     )
-    with pytest.raises(RunnerError, match=r"fixture\.sql.*clubs\.oops"):
+    with pytest.raises(RunnerError, match=r"fixture\.sql.*clubs\.oops") as caught:
         wrong.prove(change)
+    assert caught.value.place
+    assert str(caught.value.place).endswith("fixture.sql:3:1")
 
 
 @one_server

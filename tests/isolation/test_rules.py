@@ -598,6 +598,19 @@ def test_run_returns_checks_and_breaches_and_keeps_transaction_settings(
     ]
 
 
+def test_partition_that_no_role_may_use_needs_no_row_security(
+    connection: Connection[TupleRow],
+) -> None:
+    connection.execute(
+        "create table public.hits (org_id text) partition by list (org_id);"
+        "alter table public.hits enable row level security;"
+        "create table public.hits_made_by_a_job partition of public.hits default"
+    )
+    assert found(connection, "05") == []
+    connection.execute("grant select on public.hits_made_by_a_job to anon")
+    assert found(connection, "05") == ["table public.hits_made_by_a_job"]
+
+
 def test_indirect_membership_is_reported(connection: Connection[TupleRow]) -> None:
     connection.execute(
         "create role above noinherit bypassrls login; create role team;"

@@ -676,6 +676,14 @@ def test_pending_and_edited_migrations_are_named_first(project: Checkout) -> Non
     assert refused.code == 1
     assert "0002_more is edited" in refused.err
 
+    (project.folder / "sql" / "0002_more.sql").unlink()
+    assert "0002_more is missing" in project.runner("verify", "--accept").err
+    breaches = project.runner("verify", "--only", "surface", "--json").document["breaches"]
+    assert {b["cause"].partition(",")[0] for b in breaches} == {"0002_more is missing"}
+    assert not [b for b in breaches if "--accept" in b["intended"]]  # which is refused
+    drift = project.runner("verify", "--only", "drift").out
+    assert "matches the files" not in drift or "text of those that are missing" in drift
+
 
 @pytest.mark.parametrize(
     "options",

@@ -288,3 +288,9 @@ grant weak_boss, weak_creator to weak_login;
 -- weakening: an API that switches to anon applies its setting
 -- object: setting anon
 alter role anon set role = 'service_role';
+
+-- weakening: a new table with privileges on its columns
+-- object: table public.shelves
+create table public.shelves (org_id text, label text);
+grant select on public.shelves to authenticated;
+grant insert (org_id, label), update (label) on public.shelves to authenticated;

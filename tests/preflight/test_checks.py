@@ -244,7 +244,7 @@ BAD = {
     "rollback of comments only": (
         "create index if not exists by_name on public.shops (name);",
         "-- to be written",
-        ("rollback", "0002_bad.rollback.sql contains no statements", ""),
+        ("rollback", "0002_bad.rollback.sql contains no statements", "on top of its migration"),
     ),
     "rollback that fails, of a file that cannot be run again": (
         "alter table public.shops add column city text;",
@@ -352,6 +352,56 @@ def test_rename_that_breaks_code_is_named(scratch: ScratchServer, folder: Path) 
             ),
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "fails"),
+    [
+        (
+            "alter type public.mood rename value 'glad' to 'merry'",
+            "'glad', which is still in the text of public.stamp:",
+            False,
+        ),
+        (
+            "alter function public.one() rename to uno",
+            "one, which is still in the text of public.stamp:",
+            False,
+        ),
+        (
+            "alter function public.one() set schema more",
+            "one, which is still in the text of public.stamp:",
+            False,
+        ),
+        (
+            "alter schema more rename to other",
+            "two, which is still in the text of public.uses:",
+            True,
+        ),
+    ],
+)
+def test_code_with_an_old_name_is_named(
+    scratch: ScratchServer, folder: Path, change: str, named: str, fails: bool
+) -> None:
+    files = migrations(
+        folder,
+        _0002_code="""
+        create schema if not exists more;
+        create type public.mood as enum ('glad', 'sad');
+        create function public.one() returns int language sql as 'select 1';
+        create function more.two() returns int language sql as 'select 2';
+        create function public.stamp() returns trigger language plpgsql as $$ begin
+        if new.status = 'never' and 'glad'::public.mood is null then new.id := public.one(); end if;
+        return new; end $$; -- one
+        create trigger stamp before update on public.shops
+        for each row execute function public.stamp();
+        create function public.uses() returns int language sql as 'select more.two()';
+        """,
+        _0003_rename=f"{change};",
+    )
+    found = checks.check(scratch, files, only=files[-1])
+    assert any(f"0003_rename renames or drops {named}" in note for note in found.notes), found.notes
+    broken = [one.details for one in found.failed if "breaks code" in one.summary]
+    assert bool(broken) is fails
 
 
 def test_values_of_a_row_are_no_counts_that_fill_a_disk(
@@ -589,6 +639,11 @@ def test_squawk_violations_are_reported(folder: Path) -> None:
         (str(one.place).rpartition("/")[2], one.summary.rpartition("(")[2])
         for one in lint.findings(files)
     ] == [("0002_index.sql:2:1", "squawk: require-concurrent-index-creation)")]
+    ignored = "-- squawk-ignore require-concurrent-index-creation"
+    assert lint.findings(files)[0].details[-1].endswith(ignored)
+    text = files[1].path.read_text(encoding="utf-8")
+    files[1].path.write_text(text.replace("create", f"{ignored}\ncreate"), encoding="utf-8")
+    assert lint.findings(loader.read(folder)) == []
 
 
 # --- the command --------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ def test_rollback_of_rows_of_others_asks(
     if asks:
         with pytest.raises(ConfirmationRequired, match=r"not the embedded database") as raised:
             require_to_roll_back(target, typed, everything=everything)
-        assert raised.value.hint.endswith("python -m runner rollback --yes-delete shop")
+        which = " --all" if everything else ""
+        assert raised.value.hint.endswith(f"python -m runner rollback{which} --yes-delete shop")
     else:
         require_to_roll_back(target, typed, everything=everything)

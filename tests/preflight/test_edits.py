@@ -147,6 +147,23 @@ def test_failed_run_records_the_fingerprint(checkout: Checkout) -> None:
     assert "after 0003_more" in checkout.runner("status").out
 
 
+def test_edited_newest_files_may_be_applied_again_if_they_can_be_rolled_back(
+    checkout: Checkout,
+) -> None:
+    checkout.write(_0002_index="create index k on public.shops (id);")
+    again = "python -m runner rollback, then apply"
+    for result in (checkout.runner("apply"), checkout.runner("status")):
+        assert "rollback" not in result.err + result.out  # without a rollback file
+    checkout.write(_0002_index__rollback="drop index public.i;")
+    for result in (checkout.runner("apply"), checkout.runner("status")):
+        assert again in result.err + result.out
+    checkout.write(_0001_shops="create table public.shops (id bigint);")
+    checkout.write(_0001_shops__rollback="drop table public.shops;")
+    assert "python -m runner rollback --steps 2, then" in checkout.runner("apply").err
+    assert checkout.runner("rollback", "--steps", "2").code == 0
+    assert checkout.runner("apply").code == 0
+
+
 def test_rollback_records_the_fingerprint(checkout: Checkout) -> None:
     checkout.file("sql/0002_index.rollback.sql", "drop index public.i;")
     assert checkout.runner("rollback").code == 0

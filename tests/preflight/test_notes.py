@@ -21,6 +21,13 @@ def test_status_says_how_far_a_failed_file_came_and_what_it_left(
         "analyze public.shops;",
         _0003_out="-- transactional: false\nanalyze public.shops;",
     )
+    file = tmp_path / "sql/0002_out.sql"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("comment on table public.shops is 'x';", ""), encoding="utf-8")
+    assert checkout.runner("apply", "--to", "1").code == 0
+    assert checkout.runner("apply").code == 1
+    assert "changed outside migrations" not in checkout.runner("status").out
+    file.write_text(text, encoding="utf-8")
     result = checkout.runner("apply")
     assert result.code == 1
     left = "Its first statement is done. It left the index public.one, which is not valid."
@@ -32,6 +39,10 @@ def test_status_says_how_far_a_failed_file_came_and_what_it_left(
         "serves no reads: index public.one. apply continues there"
     ) in result.out
     assert "0003_out: " not in result.out
+    # A file that builds another index now leaves the invalid one behind.
+    file.write_text(text.replace(" one on ", " two on "), encoding="utf-8")
+    assert "index public.one is not valid, and no pending" in checkout.runner("status").err
+    file.write_text(text, encoding="utf-8")
     checkout.do("truncate public.shops")
     assert checkout.runner("apply").code == 0
     found = checkout.runner("status", "--json").document
@@ -80,10 +91,13 @@ def test_a_locked_table_is_named_and_not_waited_for(
     )
     checkout.apply()
     checkout.write(_0002_more="alter table public.shops add column more int;")
-    checkout.do("create table by_hand ()")  # so that the catalog has to be read
     with empty_database.connect() as other:
         other.execute("lock table public.shops in access exclusive mode")
         pid = other.info.backend_pid
+        for on in ("target", "scratch"):  # which read the sizes of the tables
+            result = checkout.runner("plan", "--on", on)
+            assert (result.code, f"locked by pid {pid}" in result.err) == (3, True), result.err
+        checkout.do("create table by_hand ()")  # so that the catalog has to be read
         status = checkout.runner("status")
         assert status.code == 2
         said = f"looked for. The catalog cannot be read: shops is locked by pid {pid} ("

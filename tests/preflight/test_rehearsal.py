@@ -122,6 +122,22 @@ IMPACTS = {
         "alter table public.shops add column key uuid default gen_random_uuid()",
         ("shops", "ACCESS EXCLUSIVE", True, True, "fill it in batches"),
     ),
+    "a unique constraint": (
+        "alter table public.shops add constraint u unique (id)",
+        ("shops", "ACCESS EXCLUSIVE", False, True, "create unique index concurrently"),
+    ),
+    "a whole table": (
+        "alter table public.shops set unlogged",
+        ("shops", "ACCESS EXCLUSIVE", True, True, "while reads and writes are blocked"),
+    ),
+    "no rows left": (
+        "truncate public.sales",
+        ("sales", "ACCESS EXCLUSIVE", True, False, "removes every row"),
+    ),
+    "an index again": (
+        "reindex table public.shops",
+        ("shops", "SHARE", False, True, "reindex … concurrently"),
+    ),
     "a comment": (
         "comment on table public.shops is 'x'",
         ("shops", "SHARE UPDATE EXCLUSIVE", False, False, ""),
@@ -142,6 +158,7 @@ def test_locks_rewrites_and_scans_are_reported(
     warnings = list(rehearsal_report.warnings(step))
     assert bool(warnings) is bool(advice)
     assert not advice or advice in warnings[0]
+    assert "column" not in "".join(warnings) or "alter id" in text or "add column" in text
 
 
 def test_foreign_key_locks_both_tables(rehearse: Rehearse) -> None:
@@ -590,7 +607,7 @@ def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout
         "insert into public.shops values (1);"
         "alter table public.shops enable row level security;"
         "do $$ begin create role row_writer; exception when duplicate_object then null; end $$;"
-        "grant select, update on public.shops to row_writer"
+        "grant select, update, insert on public.shops to row_writer"
     )
     checkout.write(
         _0003_fill="set role row_writer;\nupdate public.shops set id = 2;\n"
@@ -602,6 +619,13 @@ def test_change_that_meets_no_row_under_row_security_is_named(checkout: Checkout
     result = checkout.runner("apply")
     assert (result.code, result.err.count("no row changed in ")) == (0, 1), result.err
     assert "sql/0003_fill.sql: no row changed in shops" in result.err.replace("public.", "")
+    change = "set role row_writer;\n{};"
+    checkout.write(
+        _0004_out="-- transactional: false\n" + change.format("update public.shops set id = 3"),
+        _0005_copy=change.format("insert into public.shops select id + 1 from public.shops"),
+    )
+    result = checkout.runner("apply")
+    assert (result.code, result.err.count("no row changed in ")) == (0, 2), result.err
 
 
 @one_server
@@ -651,6 +675,39 @@ def test_failed_plan_sql_script_keeps_earlier_files(checkout: Checkout) -> None:
     assert checkout.runner("psql", "--", "-X", "-q", "-f", str(path)).code == 3
     assert checkout.applied() == ["0001_shops"]
     assert checkout.value("select count(*) from pg_locks where locktype = 'advisory'") == 0
+
+
+@one_server
+def test_plan_sql_script_waits_as_apply_does_and_keeps_no_invalid_index(checkout: Checkout) -> None:
+    checkout.write(
+        _0003_rows="-- statement_timeout: 9min\ninsert into public.shops values (7), (7);",
+        _0004_out="-- transactional: false\n-- lock_timeout: 3s\n"
+        "create unique index concurrently if not exists u on public.shops (id);",
+    )
+    script = checkout.runner("plan", "--sql").out
+    path = checkout.file("by_hand.sql", script)
+    assert "set local lock_timeout = 2000; set local statement_timeout = 540000;" in script
+    run = ("psql", "--", "-X", "-q", "-f", str(path))
+    assert checkout.runner(*run).code == 3
+    left = "select count(*) from pg_index where not indisvalid"
+    assert checkout.value(left) == 1
+    assert checkout.runner(*run).code == 3  # not recorded with the invalid index
+    checkout.do("delete from public.shops")
+    assert checkout.runner(*run).code == 0
+    assert (checkout.value(left), len(checkout.applied())) == (0, 4)
+
+
+@one_server
+def test_a_template_is_not_planned_and_not_recorded(checkout: Checkout) -> None:
+    checkout.apply()
+    checkout.write(_0003_empty="-- 0003_empty\n-- Say in one sentence what this is for.\n")
+    for words in ("plan", "plan --sql", "plan --on scratch", "baseline"):
+        result = checkout.runner(*words.split())
+        assert (result.code, result.out) == (1, ""), words
+        assert "0003_empty.sql contains no statements" in result.err
+        assert "irreversible" not in result.err
+    assert checkout.yoyo("mark", "-r", "0003_empty").code == 1
+    assert checkout.applied() == ["0001_shops", "0002_index"]
 
 
 @one_server

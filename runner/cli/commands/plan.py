@@ -66,7 +66,7 @@ def _script(context: Context, migrator: Migrator, pending: Sequence[Migration]) 
 
     text = "-- nothing pending\n"
     if pending:
-        text = psql_script.script(migrator.connection, pending, context.target.url())
+        text = psql_script.script(migrator.lock_waits, pending, context.target.url())
     context.console.text(text)
     code = SOMETHING_TO_DO if pending else DONE
     return context.document(code, pending=[file.id for file in pending], sql=text)

@@ -19,7 +19,7 @@ def run(context: Context) -> int:
     with context.migrator(create=False, log=False, write=False) as migrator:
         plan = compare(files, migrator.records())
         changed = fingerprint.changed_since(migrator.connection, context.report)
-        said = notes(migrator.connection, plan)
+        said = notes(migrator.connection, plan, context.report)
         missed = undistributed(migrator.connection)
         code = DONE if plan.clean and not changed and not missed else SOMETHING_TO_DO
         said |= {one.table: f"{one.advice}\n{one.statements}" for one in missed}

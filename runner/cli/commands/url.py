@@ -23,4 +23,5 @@ def run(context: Context) -> int:
         target = application_login.target_of(target, context.console.note)
     url = target.url(show_password=context.options.show_password)
     context.say(url)
+    application_login.advise(target, url, context.console.note)
     return context.document(url=url)

@@ -25,6 +25,10 @@ from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 _COMPARE = "-- compare "
+_BY_FILES = (
+    "note: the database is what its files make, so a fix of what they make belongs in a new "
+    "migration: python -m runner new NAME. By hand it would be drift"
+)
 _OF_TABLE = re.compile(
     r"revoke (select|insert|update|references) on (?:table )?(\S+) from ([^,;]+);"
 )
@@ -48,7 +52,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     files = Places(sql_dir)
     by_role = declare.actors(sql_dir)
     revoked = "\n".join(d.fix for d in found)
-    breaches = []
+    decided = []
     for breach in verdict.breaches:
         of = causes.cause_of(breach, found)
         if of and breach.fix.startswith(declare.ROW_OF) and not of.refuses_row(breach.cause):
@@ -58,12 +62,22 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
             fix = joined((decided_by_owner(breach.fix), fix))
         if not is_sql(fix):
             fix = _compared(breach, fix, files, made_by_files=compared and not of)
-        meant = declare.of_revokes(fix, by_role, sql_dir)
-        meant = "" if " in other org" in breach.proof else meant
-        accept = breach.intended if not of else intended[id(of)]
-        fix = _with_column_grants(fix, now, revoked)
-        breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
-    return replace(verdict, breaches=tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix))))
+        decided.append((breach, of, fix))
+    rules = {check.name for check in verdict.checks if check.kind == "rule"}
+    every = declare.revokes(fix for *_, fix in decided)
+    breaches = []
+    for breach, of, fix in decided:
+        meant = declare.of_revokes(declare.with_same(fix, every), by_role, sql_dir)
+        # A review, or a right, does not satisfy a rule that is about anything but privileges.
+        is_by_rule = breach.proof in rules and not breach.fix.startswith("revoke ")
+        meant = "" if " in other org" in breach.proof or is_by_rule else meant
+        accept = breach.intended if not of or is_by_rule else intended[id(of)]
+        kept = _with_column_grants(fix, now, revoked)
+        breaches.append(replace(breach, intended=_unique((meant, accept)), fix=kept))
+    ordered = tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix)))
+    as_files = any(c.name == drift.NAME and c.passed for c in verdict.checks)
+    notes = (_BY_FILES,) if as_files and any(is_sql(b.fix) for b in ordered) else ()
+    return replace(verdict, breaches=ordered, warnings=(*verdict.warnings, *notes))
 
 
 def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:

@@ -82,6 +82,20 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
     return "\n".join(found)
 
 
+def revokes(fixes: Iterable[str]) -> list[re.Match[str]]:
+    """Return the statements of fixes that revoke, each once."""
+    every = dict.fromkeys(one for text in fixes for one in parts(text)[0])
+    return [match for one in every if (match := _REVOKE.match(one))]
+
+
+def with_same(fix: str, every: Sequence[re.Match[str]]) -> str:
+    """Return a fix with all that revoke the same of the same roles: they are one line there."""
+    own = parts(fix)[0]
+    same = {match.group(1, 3, 4) for match in map(_REVOKE.match, own) if match}
+    more = (match[0] for match in every if match.group(1, 3, 4) in same)
+    return "\n".join(dict.fromkeys((*own, *more)))
+
+
 def _declared(file: Path) -> Mapping[str, Rights]:
     """Return the rights of the file by table; none of a malformed file, which is an error."""
     try:

@@ -13,6 +13,8 @@ import psycopg
 from psycopg import sql
 
 from runner.errors import ProofError
+from runner.execution.transactional import send
+from runner.files import statements
 from runner.isolation.rows.fixture import SHARED_ROWS, Failure, Fixture, Made, become
 from runner.isolation.rows.identity import A, B, Person
 from runner.isolation.rows.named import Ids
@@ -127,16 +129,17 @@ class _Maker:
             )
             text = substitute(config.fixture or "", self.fixture.named[owner])
             self._become(None, None)
-            try:
-                self._connection.execute(text.encode())
-            except psycopg.OperationalError:  # a lock, a timeout, a lost connection
-                raise
-            except psycopg.Error as error:
+            done, error = send(self._connection, text)
+            if isinstance(error, psycopg.OperationalError):  # a lock, a timeout
+                raise error
+            if error:
+                statement = [*statements.split(text)][done]
                 raise ProofError(
                     f"{config.fixture_path} failed: {error.diag.message_primary}",
                     hint="It runs once for each tenant, after rows were made in every table, with "
                     "the tenant as :'tenant' and users as :'user.ROLE'.",
-                ) from None
+                    place=statements.place(text, statement.start, str(config.fixture_path)),
+                )
 
     # --- one kind of table -------------------------------------------------------------------
 

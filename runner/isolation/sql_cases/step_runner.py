@@ -23,7 +23,7 @@ from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.transactions import SEARCH_PATH
 
 _ID = re.compile(r"c[a-z0-9]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_TO_STDOUT = re.compile(r"copy\b.*\bto stdout", re.IGNORECASE | re.DOTALL)
+_WITH_CLIENT = re.compile(r"copy\b.*\b(?:(?P<out>to stdout)|from stdin)", re.IGNORECASE | re.DOTALL)
 _SAMPLE_ROWS = 3
 
 
@@ -116,11 +116,12 @@ class Steps:
         connection.execute("; ".join((*self.entering(ready.step), "savepoint step")).encode())
         try:
             with connection.cursor() as cursor:
-                if not _TO_STDOUT.match(ready.sql):
+                client = _WITH_CLIENT.match(ready.sql)
+                if not client:
                     cursor.execute(ready.sql.encode())
                     return self.succeeded(max(cursor.rowcount, 0), ())
-                with cursor.copy(ready.sql.encode()) as copy:
-                    rows = list(copy.rows())
+                with cursor.copy(ready.sql.encode()) as copy:  # in: no rows are sent
+                    rows = list(copy.rows()) if client["out"] else []
                 return self.succeeded(len(rows), rows)
         except psycopg.Error as error:
             if connection.closed:

@@ -33,6 +33,7 @@ _OF_THE_SERVER = (
 )
 _OF_ROLES = ("membership", "role", "setting")
 _NOT_APPLIED = (State.EDITED, State.PENDING, State.OUT_OF_ORDER, State.PARTIAL)
+_NOT_ACCEPTED = (*_NOT_APPLIED, State.MISSING)
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,12 @@ def accept(migrator: Migrator, sql_dir: Path) -> Accepted:
     path = path_of(migrator, sql_dir)
     reviewed = lock_file.read(path)
     plan = compare_files(loader.read(sql_dir), migrator.records())
-    not_clean = plan.of(*_NOT_APPLIED, State.MISSING)
+    not_clean = plan.of(*_NOT_ACCEPTED)
     if not_clean:
         raise PlanError(
-            f"{path} was not written: {_states(plan, (*_NOT_APPLIED, State.MISSING))}",
+            f"{path} was not written: {_states(plan, _NOT_ACCEPTED)}",
             hint=f"The database is not what the files make. {not_clean[0].id}: "
-            f"{ADVICE[not_clean[0].state]}.",
+            f"{ADVICE[not_clean[0].state]}",
         )
     now = _without_our_login(migrator, sql_dir, current(migrator.connection), reviewed or ())
     kept = _of_absent_roles(migrator.connection, reviewed or ())
@@ -210,10 +211,10 @@ def _breach(change: Change, path: Path, plan: Plan | None) -> Breach:
         f"changed since it was reviewed in {path}: by hand, or by a migration without its review"
     )
     intended = f"{ACCEPT}  -- and have the difference of {path} reviewed"
-    if plan and plan.of(*_NOT_APPLIED):
-        cause = f"{_states(plan, _NOT_APPLIED)}, so the database may differ from {path}"
-        first = next(entry for state in _NOT_APPLIED for entry in plan.of(state))
-        intended = f"-- {ADVICE[first.state]}, then verify again"
+    if plan and plan.of(*_NOT_ACCEPTED):
+        cause = f"{_states(plan, _NOT_ACCEPTED)}, so the database may differ from {path}"
+        first = next(entry for state in _NOT_ACCEPTED for entry in plan.of(state))
+        intended = f"-- {first.id}: {ADVICE[first.state]}; then verify again"
     return Breach(
         proof=NAME,
         subject=change.object,

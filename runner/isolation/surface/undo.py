@@ -42,7 +42,9 @@ def undone(change: Change) -> str:
         return ""
     undo = drops or [fact.unmake or "" for fact in own]
     if change.whole and not drops and change.kind != "role":
-        undo = [fact.unmake or "" for fact in own if not fact.trait or PRIVILEGE.match(fact.trait)]
+        made = [fact for fact in own if not fact.trait]
+        given = [fact for fact in change.now if PRIVILEGE.match(fact.trait)]  # on columns, too
+        undo = [fact.unmake or "" for fact in (*made, *given)]
     return "\n".join(f"{text};" for text in dict.fromkeys(undo)) if all(undo) else ""
 
 

@@ -67,6 +67,9 @@ class Filled:
         if removes and (broken := broken_code.failing(migrator.connection) - broken):
             summary = "breaks code that uses what it renames or drops"
             yield Finding(_DATA, file.id, summary, tuple(broken_code.described(broken)))
+        if removes:
+            named = broken_code.naming(migrator.connection, effects)
+            self._notes += [f"{file.id} {sentence}" for sentence in named]
         self._note_row_security(migrator.connection, file)
         found = after.difference(self._chain.catalog())
         if found:

@@ -128,4 +128,6 @@ def failure(check: str, file: Migration | None, summary: str, error: RunnerError
     if isinstance(error, Interrupted):
         raise error
     signals.resume()  # the run that failed has ended, the command goes on
-    return Finding(check, file.id if file else "", f"{summary}: {error.message}", (), error.place)
+    advice = tuple(error.hint.splitlines())
+    id_ = file.id if file else ""
+    return Finding(check, id_, f"{summary}: {error.message}", advice, error.place)

@@ -19,6 +19,7 @@ from runner.preflight.checks.finding import Finding
 NAME = "lint"
 # First words of statements that only return rows: a leftover, or work that belongs elsewhere.
 _READ_ONLY = ("select", "show", "table", "values", "explain")
+_ACCEPT = "If it is meant, on the line above the statement: -- squawk-ignore {}"
 # Without a .squawk.toml: the runner sets a lock timeout, and a file may set the other.
 _SET_BY_RUNNER = "--exclude=require-lock-timeout,require-statement-timeout"
 
@@ -95,7 +96,7 @@ def _squawk(files: Sequence[Migration]) -> Iterator[Finding]:
             NAME,
             file.id,
             f"{violation['message']} (squawk: {violation['rule_name']})",
-            (violation["help"],) if violation.get("help") else (),
+            tuple(filter(None, (violation.get("help"), _ACCEPT.format(violation["rule_name"])))),
             statements.place(file.text, offset, str(file)),
         )
 

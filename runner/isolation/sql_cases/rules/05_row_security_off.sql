@@ -9,3 +9,5 @@ select
     format('alter table %s enable row level security;', t.title) as fix
 from tenant_table as t
 where not t.is_secured
+    -- A partition that no other role may use is reached through its parent only, under its policies.
+    and not (t.is_child and not exists (select from privilege as p where p.oid = t.oid))

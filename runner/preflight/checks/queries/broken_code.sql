@@ -64,6 +64,7 @@ begin
             raise exception using errcode = 'ZZ000';
         exception
             when undefined_column or undefined_table or undefined_function or undefined_object
+                or invalid_schema_name or invalid_text_representation
             then
                 failing := tried.what;
                 reason := sqlerrm;
