@@ -8,31 +8,52 @@ from dataclasses import replace
 
 from runner.preflight.diff import Difference, difference
 from runner.preflight.fix import OPEN
+from runner.preflight.moved import differs_by_name
 from runner.schema.snapshot import Fact, Snapshot
 
+_RENAMES = re.compile(r"(?i)\brename\b|\bset\s+schema\b")
 _PRIVILEGE = re.compile(r"[a-z ]+ to .+")  # the trait of a fact in schema/queries/catalog.sql
 _ROLE_MAY = re.compile(r"(superuser|bypassrls|createrole|replication)$|member of ")
 _POLICY = ("as", "for", "to", "using", "with check")
 _WIDER, _MAYBE = "widens access", "may widen access"
 
 
-def with_renames(found: Sequence[Difference], code: str) -> list[Difference]:
-    """Return the differences, with a rename in place of a drop and a creation.
+def _with_renames(
+    found: Sequence[Difference], code: str
+) -> tuple[list[Difference], list[tuple[str, str]]]:
+    """Return the differences, with a rename in place of a drop and a creation; and both names.
 
-    `code`: the statements that made them. Both names have to be in one that renames.
+    `code`: the statements that made them. Both names, or the new schema, have to be in one that
+    renames or moves. What differs because it shows the new name is left out.
     """
-    if not re.search(r"(?i)\brename\b", code):
-        return list(found)
-    result = list(found)
+    result, pairs = list(found), []
+    if not _RENAMES.search(code):
+        return result, []
     for old in [d for d in found if d.is_whole and d.after is None]:
         for new in [d for d in result if d.is_whole and d.before is None]:
-            was, now = _bare(old.name), _bare(new.name)
-            if (old.kind, old.of) == (new.kind, new.of) and was in code and now in code:
-                renamed = Difference(old.kind, old.name, "name", was, now, old.of)
+            if (old.kind, old.of) == (new.kind, new.of) and (names := _names(old, new, code)):
+                renamed = Difference(old.kind, old.name, "name", *names, old.of)
                 result[result.index(old)] = renamed
                 result.remove(new)
+                pairs.append((old.name.partition("(")[0], new.name.partition("(")[0]))
                 break
-    return result
+    return [d for d in result if not _shows_a_name(d, pairs)], pairs
+
+
+def _shows_a_name(d: Difference, pairs: Sequence[tuple[str, str]]) -> bool:
+    return any(differs_by_name(d, was, now) for was, now in pairs)
+
+
+def _names(old: Difference, new: Difference, code: str) -> tuple[str, str] | None:
+    """Return the names to show for an object that has another name or schema; None if it has not.
+
+    Both are the last part of the name, unless that is the same.
+    """
+    was, now = _bare(old.name), _bare(new.name)
+    if was != now:
+        return (was, now) if was in code and now in code else None
+    schema = new.name.partition(".")[0].strip('"')
+    return (old.name, new.name) if schema in code and old.name != new.name else None
 
 
 def with_widening(
@@ -42,8 +63,11 @@ def with_widening(
 
     Of created and renamed objects, which count as a whole, what widens access is added.
     """
-    shown = with_renames(found, code)
-    return [(d, widening(d, before)) for d in shown] + _within(found, shown, before, after)
+    shown, pairs = _with_renames(found, code)
+    within = _within(found, shown, before, after)
+    return [(d, widening(d, before)) for d in shown] + [
+        (d, word) for d, word in within if not _shows_a_name(d, pairs)
+    ]
 
 
 def _within(
@@ -51,7 +75,10 @@ def _within(
 ) -> list[tuple[Difference, str]]:
     old_names = {(d.kind, d.of, d.after): d.name for d in shown if d.trait == "name"}
     new = {
-        d.name: "" if d in shown else old_names.get((d.kind, d.of, _bare(d.name)), "")
+        d.name: ""
+        if d in shown
+        else old_names.get((d.kind, d.of, _bare(d.name)))
+        or old_names.get((d.kind, d.of, d.name), "")
         for d in found
         if d.is_whole and d.before is None
     }

@@ -33,7 +33,7 @@ def moved(found: Sequence[Difference], here: Snapshot, there: Snapshot) -> list[
         if len(same) == 1:
             result[result.index(same[0])] = _renamed(same[0].kind, same[0].name, new.name)
             result.remove(new)
-            result = [d for d in result if not _only_names(d, same[0].name, new.name)]
+            result = [d for d in result if not differs_by_name(d, same[0].name, new.name)]
     return result
 
 
@@ -61,14 +61,18 @@ def _renamed(kind: str, old: str, new: str) -> Difference:
     return Difference(kind, old, "name", old, new, fix="\n".join(fixes))
 
 
-def _only_names(d: Difference, old: str, new: str) -> bool:
-    """Whether both sides are equal once the object has the new name, in full or alone."""
+def differs_by_name(d: Difference, old: str, new: str) -> bool:
+    """Whether both sides are equal once an object has the new name, in full or alone.
+
+    `old`, `new`: with the schema; of a function without its arguments.
+    """
     parts = [(old, new), (_PART.findall(old)[-1], _PART.findall(new)[-1])]
 
     def with_new(text: str | None) -> str:
         for was, now in parts:
-            there = rf'(?<![\w".]){re.escape(was)}(?![\w"(])'
+            there = rf'(?<![\w".]){re.escape(was)}(?![\w"])'
             text = now.join(re.split(there, text or ""))
         return text or ""
 
-    return d.trait != "name" and not d.is_whole and with_new(d.before) == with_new(d.after)
+    both = d.before is not None and d.after is not None  # a privilege is there or not
+    return both and d.trait != "name" and with_new(d.before) == with_new(d.after)

@@ -283,6 +283,37 @@ def test_rename_is_shown_as_one(rehearse: Rehearse) -> None:
     ]
 
 
+def test_what_only_shows_a_new_name_is_no_effect_of_its_own(rehearse: Rehearse) -> None:
+    """Each index, foreign key and policy has it in its text."""
+    _, renames, moves, back = rehearse(
+        "create schema s1;"
+        "create function public.mine(text) returns bool language sql return true;"
+        "alter table public.sales enable row level security;"
+        "create policy own on public.sales using (public.mine(id::text));"
+        "create index on public.sales (id);",
+        "alter function public.mine(text) rename to ours;"
+        "alter table public.sales rename to receipts;",
+        "alter table public.receipts set schema s1; alter function public.ours set schema s1;"
+        "alter schema s1 rename to s2;",
+        "alter table s2.receipts set schema public; grant select on public.receipts to public;",
+    )
+    assert [[e.as_effect() for e in step.effects] for step in renames.steps] == [
+        ["function public.mine(text): name mine → ours"],
+        ["table public.sales: name sales → receipts"],
+    ]
+    assert [[e.as_effect() for e in step.effects] for step in moves.steps] == [
+        ["table public.receipts: name public.receipts → s1.receipts"],
+        ["function public.ours(text): name public.ours(text) → s1.ours(text)"],
+        [
+            "function s1.ours(text): name s1.ours(text) → s2.ours(text)",
+            "schema s1: name s1 → s2",
+            "table s1.receipts: name s1.receipts → s2.receipts",
+        ],
+    ]
+    assert not any(mark for step in (*renames.steps, *moves.steps) for mark in step.widens)
+    assert any(step.widens for step in back.steps)
+
+
 def test_wider_access_is_marked(rehearse: Rehearse) -> None:
     [found] = rehearse(
         "grant select on public.shops to pg_monitor;"
