@@ -145,6 +145,7 @@ class _Rehearser:
         self._blocking_since: float | None = None
         self._changes = changes
         self._unread: list[Statement] = []  # statements whose changes are not read yet
+        self._carried: set[int] = set()  # tables that an earlier file has locked
         self._states = self._table_states()
 
     def rehearse(self, file: Migration) -> Rehearsal:
@@ -153,6 +154,7 @@ class _Rehearser:
         error: RunnerError | None = None
         started = time.monotonic()
         self._states = self._table_states()
+        self._carried = {oid for oid, state in self._states.items() if state.rank >= _SHOWN_FROM}
         try:
             with Messages(self._lock_waits.report, file) as messages:
                 for statement in file.statements:
@@ -228,6 +230,7 @@ class _Rehearser:
                 lock=mode if is_new else "",
                 blocks=f"{blocks} {table.name}" if is_new else "",
                 under=mode,
+                carried=oid in self._carried,
                 rewritten=now.filenode != was.filenode,
                 scanned=is_ddl and now.scans > was.scans and now.rank >= _BLOCKS_WRITES,
                 rows_changed=now.changed - was.changed,

@@ -54,6 +54,10 @@ _CONSTRAINT_OF_INDEX = (
     "`create unique index concurrently` in a file of its own with `-- transactional: false`, then "
     "`add constraint … using index` in the next file"
 )
+_CARRIED = (
+    "reads every row. An earlier file of this dry run has locked the table more strongly, so what "
+    "the statement itself blocks is not known: `plan --on scratch` tells"
+)
 _BATCHES = "rows stay locked until the file ends. Safer: in batches, outside of migrations"
 
 
@@ -74,6 +78,7 @@ class TableImpact:
     lock: str = ""  # a new lock, as PostgreSQL's manual writes it; "" if it blocks no other session
     blocks: str = ""  # what the new lock blocks, in words
     under: str = ""  # the strongest lock held, also of earlier statements
+    carried: bool = False  # an earlier file holds a lock, which hides that of this statement
     rewritten: bool = False
     scanned: bool = False  # read completely while writes are blocked
     rows_changed: int = 0
@@ -128,21 +133,25 @@ def warnings(step: Step, *, on_copy: bool = False) -> Iterator[str]:
         elif impact.rewritten:
             safer = "" if _WHOLE_TABLE.match(step.text) else _SAFER_COLUMN
             yield f"{impact.table.name}: {_REWRITTEN}{safer}"
-        elif impact.scanned and _OF_INDEX.match(step.text):
-            yield f"{impact.table.name}: {_CONSTRAINT_OF_INDEX}"
-        elif impact.scanned and _CREATES_INDEX.match(step.text):
-            blocked = "writes" if impact.under == "SHARE" else "reads and writes"
-            yield f"{impact.table.name}: {_INDEX.format(blocked)}"
-        elif impact.scanned and _REINDEXES.match(step.text):
-            yield f"{impact.table.name}: {_REINDEX}"
-        elif impact.scanned and impact.under == "SHARE":
-            yield f"{impact.table.name}: {_INDEX.format('writes')}"
-        elif impact.scanned and impact.under in _SCANNED:
-            yield f"{impact.table.name}: {_SCANNED[impact.under]}"
+        elif impact.scanned and (advice := _of_scan(step, impact)):
+            yield f"{impact.table.name}: {advice}"
         if impact.rows_changed > _MANY_ROWS:
             yield f"{impact.table.name}: {impact.rows_changed:,} {_BATCHES}"
     if _BYPASSES.search(step.text):
         yield "no policy applies to a role with BYPASSRLS or SUPERUSER"
+
+
+def _of_scan(step: Step, impact: TableImpact) -> str:
+    """Return what to say of a statement that reads a table while others wait; "" for nothing."""
+    if impact.carried:
+        return _CARRIED
+    if _OF_INDEX.match(step.text):
+        return _CONSTRAINT_OF_INDEX
+    if _CREATES_INDEX.match(step.text):
+        return _INDEX.format("writes" if impact.under == "SHARE" else "reads and writes")
+    if _REINDEXES.match(step.text):
+        return _REINDEX
+    return _INDEX.format("writes") if impact.under == "SHARE" else _SCANNED.get(impact.under, "")
 
 
 def describe(impact: TableImpact, *, on_copy: bool) -> str:

@@ -350,6 +350,16 @@ def test_change_of_no_row_under_row_security_is_named(rehearse: Rehearse) -> Non
     assert warning.startswith("public.shops: no row was changed, and row-level security applies")
 
 
+def test_lock_of_an_earlier_file_is_not_taken_for_that_of_a_later_one(rehearse: Rehearse) -> None:
+    """As advised: NOT VALID first, and the validation, which blocks no one, in the next file."""
+    add = "alter table public.shops add constraint named check (name <> '') not valid;"
+    validate = "alter table public.shops validate constraint named;"
+    said = [list(rehearsal_report.warnings(one.steps[0])) for one in rehearse(add, validate)]
+    assert said[0] == []
+    [warning] = said[1]
+    assert "what the statement itself blocks is not known: `plan --on scratch` tells" in warning
+
+
 def test_many_changed_rows_give_a_warning() -> None:
     impact = TableImpact(Table("public.shops", 20_000, 8192), rows_changed=20_000)
     [warning] = rehearsal_report.warnings(Step(1, "update", 1.0, (impact,)))
