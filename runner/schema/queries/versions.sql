@@ -160,7 +160,12 @@ versions (owner, version) as (
     where r.owner not in (select oid from pg_class where relpersistence = 't')
     union all
     -- The tables of roles and user mappings are for superusers only.
-    select 0, hash_record_extended(r, 0) from pg_roles as r
+    select
+        0,
+        hash_record_extended(
+            row(oid, rolcreaterole, rolcreatedb, rolinherit, rolreplication, rolconnlimit), 0
+        )
+    from pg_roles
     union all
     select 1, hash_record_extended(row(oid, rolname, rolsuper, rolbypassrls, rolcanlogin), 0)
     from pg_roles
