@@ -387,16 +387,18 @@ def test_roles_of_the_server_are_effects_too(rehearse: Rehearse) -> None:
             if to_regrole('rehearsed') is null then create role rehearsed bypassrls; end if;
         end $$;
         alter role rehearsed login connection limit 3;
+        alter role rehearsed noinherit connection limit 4;
         grant rehearsed to pg_monitor;
         drop role rehearsed;
     """)
     steps = rehearsal_text.as_json(file, on_copy=False)["statements"]
-    made, changed, granted, dropped = (step["effects"] for step in steps)
+    made, changed, more, granted, dropped = (step["effects"] for step in steps)
     assert made == ["creates role rehearsed", "role rehearsed: adds bypassrls"]
     assert changed == ["role rehearsed: adds connection limit 3", "role rehearsed: adds login"]
+    assert more == ["role rehearsed: connection limit 3 → 4", "role rehearsed: removes inherit"]
     assert granted == ["role pg_monitor: adds member of rehearsed"]
     assert dropped == ["role pg_monitor: removes member of rehearsed", "drops role rehearsed"]
-    assert [step["widens"] for step in steps] == [made[1:], [], granted, []]
+    assert [step["widens"] for step in steps] == [made[1:], [], [], granted, []]
     [file] = rehearse("""
         create function public.make() returns trigger language plpgsql
         as $$ begin create role rehearsed superuser; return new; end $$;
