@@ -17,13 +17,14 @@ from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.migrations import Migration as YoyoMigration
 from yoyo.migrations import MigrationList, get_migration_hash
 
-from runner import settings, signals
+from runner import settings
 from runner.cli.console import Console
 from runner.errors import FileError, PlanError, RunnerError
 from runner.events import Note
 from runner.files import loader
 from runner.migrate.plan import Plan, compare, require_recorded
 from runner.migrate.session import migrator_for
+from runner.postgres import signals
 from runner.postgres.connection import translate_errors
 from runner.preflight import distribution, foreign, lookup
 from runner.preflight.confirmation import require_to_roll_back

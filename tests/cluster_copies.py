@@ -7,8 +7,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from runner.postgres.embedded import data_folder
-from runner.postgres.embedded.os_user import OsUser
+from runner.embedded import data_folder
+from runner.embedded.os_user import OsUser
 
 FOLDER = "TEST_CLUSTERS"  # the variable; processes inherit it
 _initialize = data_folder.initialize

@@ -29,9 +29,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 from xdist.scheduler import LoadScopeScheduling
 
+from runner import embedded
 from runner.files import loader
 from runner.migrate.migrator import Migrator
-from runner.postgres import embedded
 from runner.preflight.temporary_server import temporary_server
 
 SQL_DIR = Path(__file__).parents[1] / "sql"

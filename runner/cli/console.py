@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from runner import signals
 from runner.errors import RunnerError, masked
 from runner.events import Done, Event, Note
+from runner.postgres import signals
 
 _COLORS = {"red": 31, "green": 32, "yellow": 33, "dim": 2, "bold": 1}
 _PARTICIPLES = {

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runner import __version__, signals
+from runner import __version__
 from runner.cli import arguments, commands
 from runner.cli.console import Console, as_called, put
 from runner.cli.context import Context
 from runner.errors import NO_CHANGES, WRONG_USAGE, Interrupted, RunnerError, UsageError
+from runner.postgres import signals
 
 if TYPE_CHECKING:
     from runner.settings import Settings

@@ -14,13 +14,13 @@ from psycopg import errors, generators, pq
 from psycopg.abc import PQGen
 from psycopg.errors import Diagnostic
 
-from runner import signals
 from runner.errors import FileError
 from runner.events import silent
 from runner.execution.lock_waits import LockWait
 from runner.execution.notices import Messages, OnNotice
 from runner.execution.sql_errors import sql_error
 from runner.files.sql_file import SqlFile
+from runner.postgres import signals
 from runner.postgres.connection import ENABLE_CLIENT_CONNECTION_CHECK, Connection, connection_lost
 
 # Undoes what a file may leave in the session. DISCARD ALL would also release the advisory lock,

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from functools import cache, partial
 
-from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError
 from runner.events import Done, Note, Working
 from runner.execution import concurrent_indexes, non_transactional, transactional
@@ -22,6 +21,7 @@ from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate import recorder
 from runner.migrate.run_state import RunState
+from runner.postgres import signals
 from runner.queries import query
 from runner.schema import fingerprint
 

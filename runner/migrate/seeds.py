@@ -14,7 +14,6 @@ from pathlib import Path
 
 from psycopg import sql
 
-from runner import signals
 from runner.errors import NO_CHANGES, FileError, RunnerError, UsageError
 from runner.events import Done, Working
 from runner.execution import transactional
@@ -22,6 +21,7 @@ from runner.execution.notices import Messages
 from runner.execution.sql_errors import own_sql_error
 from runner.files.sql_file import SqlFile
 from runner.migrate.migrator import Migrator
+from runner.postgres import signals
 from runner.postgres.connection import Connection
 from runner.queries import query
 

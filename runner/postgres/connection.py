@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import pq
 
-from runner import signals
 from runner.errors import NO_CHANGES, DatabaseUnreachable, SqlError
 from runner.events import Report, Working, silent
+from runner.postgres import signals
 from runner.postgres.retry import Backoff
 from runner.postgres.target import Target
 from runner.postgres.waiting import cancel_on_signal, polling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from runner import signals
+from runner.postgres import signals
 
 
 class Backoff:

@@ -89,7 +89,7 @@ def locate(settings: Settings, *, create: bool = True, report: Report = silent) 
     """
     if not settings.embedded:
         return resolve(settings)
-    from runner.postgres import embedded  # noqa: PLC0415 - not needed for any other target
+    from runner import embedded  # noqa: PLC0415 - not needed for any other target
 
     # Its lock file exists since the first start; for root the data may be in another place.
     folder = settings.data_dir

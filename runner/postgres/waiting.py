@@ -10,7 +10,7 @@ from typing import TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-from runner import signals
+from runner.postgres import signals
 
 _CANCEL_AGAIN = 1.0  # seconds: a cancel request that arrives before its statement is lost
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
+from runner import embedded
 from runner.errors import NO_CHANGES, ServerError
 from runner.events import Note, Report, Working, silent
-from runner.postgres import embedded
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target
 from runner.preflight.diff import difference

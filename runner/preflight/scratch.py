@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import sql
 
+from runner import embedded
 from runner import settings as environment
-from runner import signals
 from runner.errors import NO_CHANGES, DatabaseUnreachable, RunnerError, SqlError, UsageError
 from runner.events import Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
-from runner.postgres import embedded
+from runner.postgres import signals
 from runner.postgres.connection import Connection, connect
 from runner.postgres.target import Target, parse
 from runner.preflight import lacking

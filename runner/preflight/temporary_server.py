@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from runner import embedded
+from runner.embedded import data_folder, os_user, postmaster, wheel
 from runner.errors import ServerError
-from runner.postgres import embedded
-from runner.postgres.embedded import data_folder, os_user, postmaster, wheel
 
 UNSAFE_FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from runner import signals
 from runner.errors import Interrupted, RunnerError
 from runner.files import loader
 from runner.isolation import drift, overlay
@@ -24,6 +23,7 @@ from runner.isolation.verify import prover
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.migrate.session import migrator_for
+from runner.postgres import signals
 from runner.preflight.dry_run import dry_run
 from runner.preflight.rehearsal_report import Rehearsal
 from runner.settings import Settings

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import signals
 from runner.errors import Interrupted, RunnerError, UsageError
 from runner.isolation import application_login
+from runner.postgres import signals
 from runner.postgres.target import Target
 from runner.settings import Settings
 

@@ -18,9 +18,9 @@ from runner.isolation.tenancy.config import Config
 from runner.isolation.tenancy.objects import TENANT, Reference, Relation, TenantMap
 from runner.isolation.toml_file import MISSING, NAME
 from runner.postgres.connection import Connection
+from runner.postgres.signals import Interrupt
 from runner.preflight.sample_rows import shapes
 from runner.queries import query
-from runner.signals import Interrupt
 
 # One form of every value as text, whatever the settings of role, database and server are.
 _FORMATS = (

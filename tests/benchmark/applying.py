@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 from measure import ROOT, Run, interleaved, median, ratio, table, timed
 
-from runner.postgres import embedded
-from runner.postgres.embedded import Server
+from runner import embedded
+from runner.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 _FILE = """\

@@ -14,7 +14,7 @@ import scaling
 from applying import environment, fresh, many_files
 from measure import ROOT, Run, interleaved, median, table, timed
 
-from runner.postgres.embedded import Server
+from runner.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 _DONE, _TO_DO, _FAILED = 0, 2, 4  # exit codes

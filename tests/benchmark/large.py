@@ -12,8 +12,8 @@ import psycopg
 from applying import OURS, PSQL, environment, fresh
 from measure import Run, interleaved, median, ratio, table, timed
 
-from runner.postgres import embedded
-from runner.postgres.embedded import Server
+from runner import embedded
+from runner.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 _ROW = "(1, 'a row of some length; with a semicolon, as texts may have one')"

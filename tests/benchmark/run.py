@@ -26,7 +26,7 @@ import sharded
 import tax
 from measure import machine
 
-from runner.postgres import embedded
+from runner import embedded
 
 
 def main() -> None:

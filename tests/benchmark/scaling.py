@@ -14,8 +14,8 @@ import psycopg
 from applying import DURABLE, environment
 from measure import ROOT, Run, interleaved, median, ratio, table, timed
 
-from runner.postgres import embedded
-from runner.postgres.embedded import Server
+from runner import embedded
+from runner.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")

@@ -14,8 +14,8 @@ import psycopg
 from applying import OURS, PSQL, YOYO, environment, fresh, many_files
 from measure import Run, interleaved, median, ratio, table, timed
 
-from runner.postgres import embedded
-from runner.postgres.embedded import Server
+from runner import embedded
+from runner.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 DBMATE, NO_OP, STATUS = "dbmate up", "apply, nothing to do", "status --json"

@@ -16,8 +16,8 @@ from measure import ROOT, median, table
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from runner.embedded import os_user
 from runner.files import statements
-from runner.postgres.embedded import os_user
 from runner.preflight import temporary_server
 
 sys.path.append(str(ROOT / "tests"))

@@ -16,8 +16,8 @@ from measure import ROOT, median, table
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.postgres import embedded
-from runner.postgres.embedded import Server
+from runner import embedded
+from runner.embedded import Server
 from runner.preflight.temporary_server import temporary_server
 
 _TENANTS_SQL = Path(__file__).parent / "tax" / "tenants.sql"

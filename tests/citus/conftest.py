@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from conftest import SQL_DIR, Database, Server
 
+from runner.embedded import os_user
 from runner.files import loader
 from runner.migrate.migrator import Migrator
-from runner.postgres.embedded import os_user
 from runner.preflight import temporary_server
 
 BIN = os.environ.get("TEST_CITUS_BIN", "")

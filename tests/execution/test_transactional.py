@@ -11,9 +11,9 @@ import pytest
 from checkout import Checkout
 from conftest import Database, one_server
 
+from runner import embedded
 from runner.errors import DatabaseUnreachable, FileError, RunnerError, SqlError
 from runner.execution import transactional
-from runner.postgres import embedded
 
 
 @pytest.fixture

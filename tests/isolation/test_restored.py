@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from checkout import Checkout
 
+from runner import embedded
 from runner.errors import PlanError
 from runner.isolation import restored
-from runner.postgres import embedded
 from runner.preflight.baseline import baseline
 from runner.preflight.temporary_server import temporary_server
 

@@ -17,8 +17,8 @@ from checkout import Checkout
 from conftest import Server, one_server
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from runner import signals
 from runner.errors import DatabaseUnreachable
+from runner.postgres import signals
 from runner.postgres.connection import connect
 from runner.postgres.target import Target, parse
 

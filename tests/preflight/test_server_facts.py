@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from runner.postgres import embedded
+from runner import embedded
 from runner.preflight import server_facts
 from runner.preflight.temporary_server import temporary_server
 

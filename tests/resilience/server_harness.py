@@ -16,8 +16,8 @@ from conftest import Database, _server
 from process_pool import Child, ProcessPool
 from proxy import PAUSE_LOCK, Proxy
 
-from runner.postgres import embedded
-from runner.postgres.embedded import postmaster
+from runner import embedded
+from runner.embedded import postmaster
 from runner.preflight.temporary_server import UNSAFE_FAST_SETTINGS, temporary_server
 
 CATALOG = (Path(__file__).parents[1] / "sql" / "catalog.sql").read_text(encoding="utf-8")

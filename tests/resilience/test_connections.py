@@ -18,11 +18,11 @@ from checkout import TIMEOUT, Checkout, until
 from conftest import Database, one_server
 from psycopg.conninfo import make_conninfo
 
+from runner import embedded
+from runner.embedded import data_folder, launch, os_user, wheel
 from runner.errors import DatabaseUnreachable
 from runner.events import Event, Working
-from runner.postgres import embedded
 from runner.postgres.connection import _reason, connect
-from runner.postgres.embedded import data_folder, launch, os_user, wheel
 from runner.postgres.target import Target, parse
 from runner.preflight.temporary_server import temporary_server
 

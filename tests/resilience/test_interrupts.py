@@ -18,11 +18,11 @@ from psycopg.waiting import Ready, Wait
 from scenarios import FILES, SCENARIOS, complete, completed_workspaces, drop_all, write_files
 from server_harness import ServerHarness, Workspace, start_server_harness
 
-from runner import signals
 from runner.errors import Interrupted
 from runner.execution import non_transactional
+from runner.postgres import signals
+from runner.postgres.signals import Interrupt
 from runner.postgres.waiting import cancel_on_signal, polling
-from runner.signals import Interrupt
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FIRST_LINE = {signal.SIGINT: "error: Interrupted.", signal.SIGTERM: "error: Terminated by SIGTERM."}

@@ -22,11 +22,11 @@ import pytest
 from checkout import Checkout, until
 from conftest import Database, Server, one_server
 
+from runner.embedded import os_user
 from runner.errors import DatabaseUnreachable, UsageError
 from runner.events import Event, Working
 from runner.postgres import pooler
 from runner.postgres.connection import connect
-from runner.postgres.embedded import os_user
 from runner.postgres.target import Target, parse
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")

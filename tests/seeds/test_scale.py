@@ -15,9 +15,9 @@ from conftest import Caller, Database, Server, act_as, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from runner import embedded
 from runner.migrate.migrator import Migrator
 from runner.migrate.seeds import TableCount, load, read
-from runner.postgres import embedded
 
 FOLDER = ROOT / "seeds" / "scale"
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")

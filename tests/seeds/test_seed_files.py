@@ -15,7 +15,7 @@ from conftest import Caller, Database, Server, act_as, one_server
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from runner.postgres import embedded
+from runner import embedded
 
 FILES = sorted((Path(__file__).parents[2] / "seeds").glob("*.sql"))
 TABLES = ("organizations", "users", "projects", "workflows", "ai_agents", "audit_logs")

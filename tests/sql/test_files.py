@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import SQL_DIR, Database, apply_schema, migration_files
 
+from runner import embedded
 from runner.files import statements
-from runner.postgres import embedded
 
 CATALOG_QUERY = (Path(__file__).parent / "catalog.sql").read_text(encoding="utf-8")
 OVERLAYS = sorted(f for f in SQL_DIR.glob("citus/*.sql") if not f.match("*.rollback.sql"))

@@ -17,9 +17,10 @@ import pytest
 from checkout import Checkout, seeded_checkout
 from conftest import Database, Server, one_server
 
-from runner import settings, signals
+from runner import settings
 from runner.errors import NO_CHANGES, TERMINATED, Interrupted, RunnerError, UsageError
 from runner.events import Event, Note, Report, Working, silent
+from runner.postgres import signals
 from runner.tenant import command
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ EXAMPLE = "down"
 
 
 def run(context: Context) -> int:
-    from runner.postgres import embedded
+    from runner import embedded
 
     if not context.settings.embedded:
         raise UsageError(

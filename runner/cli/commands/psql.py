@@ -14,7 +14,7 @@ def run(context: Context) -> int:
     """Replace this process with psql, which gets all other arguments."""
     import shutil
 
-    from runner.postgres import embedded
+    from runner import embedded
     from runner.postgres.target import locate
 
     target = locate(context.settings, create=False, report=context.report)

@@ -48,7 +48,7 @@ def start_with_port(context: Context) -> None:
     settings, port = context.settings, context.options.port
     if port is None:
         return
-    from runner.postgres import embedded
+    from runner import embedded
 
     if not settings.embedded:
         raise UsageError(

@@ -15,7 +15,6 @@ import psycopg
 from psycopg.pq import DiagnosticField
 from psycopg.pq.abc import PGresult
 
-from runner import signals
 from runner.isolation import untrusted
 from runner.isolation.citus import checked_at_the_end, distributed
 from runner.isolation.citus.committed import CommittedRows
@@ -26,6 +25,7 @@ from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
 from runner.isolation.rows.identity import A, B
 from runner.isolation.rows.snapshot import Snapshot, condition_of
 from runner.isolation.transactions import SEARCH_PATH, TransactionLimits, lost
+from runner.postgres import signals
 from runner.postgres.connection import Connection, open_second
 
 SLOWEST = 10.0  # seconds of one statement: it may run on all nodes

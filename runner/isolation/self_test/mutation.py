@@ -27,6 +27,7 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
+from runner import embedded
 from runner.errors import DatabaseUnreachable, LockTimeout, RunnerError
 from runner.events import Report, Working, silent
 from runner.isolation import project as isolation
@@ -40,7 +41,6 @@ from runner.isolation.surface import review
 from runner.isolation.tenancy.variables import substitute
 from runner.isolation.verdict import Breach, Verdict
 from runner.migrate.migrator import Migrator
-from runner.postgres import embedded
 from runner.postgres.connection import Connection
 from runner.preflight.scratch import scratch_server
 

@@ -6,12 +6,12 @@ import re
 import subprocess
 from collections.abc import Iterable, Sequence
 
+from runner import embedded
 from runner.errors import RunnerError
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate import seeds
 from runner.migrate.migrator import Migrator
-from runner.postgres import embedded
 from runner.preflight.catalog_changes import Catalog, CatalogChanges
 from runner.preflight.checks.finding import Finding, failure
 from runner.preflight.checks.trial import run

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runner import signals
 from runner.errors import Interrupted, Place, RunnerError, masked
 from runner.files.loader import Migration
+from runner.postgres import signals
 
 CHECKS = ("re-run", "rollback", "data", "lint")
 

@@ -11,9 +11,9 @@ import stat
 import tempfile
 from pathlib import Path
 
+from runner.embedded import os_user
+from runner.embedded.os_user import OsUser, ReportLine
 from runner.errors import ServerError
-from runner.postgres.embedded import os_user
-from runner.postgres.embedded.os_user import OsUser, ReportLine
 
 FOLDERS = {16: "pginstall", 18: "pginstall18"}
 VERSION = 18

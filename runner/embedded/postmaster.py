@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from runner.embedded import data_folder
 from runner.errors import ServerError
-from runner.postgres.embedded import data_folder
 
 DATABASE = "blueprint"
 _STOP_TIMEOUT_SECONDS = 60.0

@@ -25,9 +25,9 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
+from runner import embedded
+from runner.embedded import Server, data_folder, launch, os_user, postmaster, wheel
 from runner.errors import ServerError
-from runner.postgres import embedded
-from runner.postgres.embedded import Server, data_folder, launch, os_user, postmaster, wheel
 from runner.preflight.temporary_server import temporary_server
 
 ROOT = os.geteuid() == 0
@@ -265,7 +265,7 @@ def test_data_persists_across_restarts(run: Run, data_dir: Path) -> None:
 
 def test_concurrent_starts_produce_one_server(data_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from runner.postgres import embedded\n"
+        "import sys; from pathlib import Path; from runner import embedded\n"
         "print(embedded.start(Path(sys.argv[1])).pid)"
     )
     rivals = [
@@ -282,7 +282,7 @@ def test_concurrent_starts_produce_one_server(data_dir: Path) -> None:
 
 def test_the_server_outlives_the_program_and_inherits_none_of_its_pipes(data_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from runner.postgres import embedded\n"
+        "import sys; from pathlib import Path; from runner import embedded\n"
         "embedded.start(Path(sys.argv[1]))\n"
         "print(sorted(name for name in sys.modules if name.startswith(('pixel', 'psycopg'))))"
     )
@@ -606,7 +606,7 @@ def test_a_zombie_is_not_alive() -> None:
 
 def test_an_interrupted_initdb_leaves_no_data_folder(data_dir: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from runner.postgres import embedded\n"
+        "import sys; from pathlib import Path; from runner import embedded\n"
         "embedded.start(Path(sys.argv[1]))"
     )
     with subprocess.Popen(runner_python(code, data_dir), start_new_session=True) as child:
@@ -1193,7 +1193,7 @@ def test_a_normal_user_is_refused_roots_server(run: Run, data_dir: Path) -> None
     server = run()
     code = (
         "import sys; from pathlib import Path\n"
-        "from runner import errors; from runner.postgres import embedded\n"
+        "from runner import errors; from runner import embedded\n"
         "for call in (embedded.start, embedded.exists, embedded.stop):\n"
         "    try: print(call(Path(sys.argv[1])))\n"
         "    except errors.ServerError as error: print(error.message)"

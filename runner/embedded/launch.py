@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from runner.embedded import data_folder, os_user, postmaster, wheel
+from runner.embedded.os_user import OsUser
+from runner.embedded.postmaster import DATABASE, Server
 from runner.errors import NO_CHANGES, ServerError
-from runner.postgres.embedded import data_folder, os_user, postmaster, wheel
-from runner.postgres.embedded.os_user import OsUser
-from runner.postgres.embedded.postmaster import DATABASE, Server
 
 PORT = 5432  # without TCP, only part of the socket's file name
 LOG_LIMIT = 5_000_000  # bytes

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from runner.embedded import os_user
+from runner.embedded.os_user import OsUser, ReportLine
 from runner.errors import NO_CHANGES, ServerError
-from runner.postgres.embedded import os_user
-from runner.postgres.embedded.os_user import OsUser, ReportLine
 
 with contextlib.suppress(ImportError):  # Windows: resolve() raises before it is used
     import fcntl

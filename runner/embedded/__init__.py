@@ -21,11 +21,11 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from runner.embedded import data_folder, launch, postmaster, wheel
+from runner.embedded.os_user import ReportLine
+from runner.embedded.postmaster import DATABASE, Server
+from runner.embedded.wheel import VERSION, program
 from runner.errors import NO_CHANGES, ServerError
-from runner.postgres.embedded import data_folder, launch, postmaster, wheel
-from runner.postgres.embedded.os_user import ReportLine
-from runner.postgres.embedded.postmaster import DATABASE, Server
-from runner.postgres.embedded.wheel import VERSION, program
 
 __all__ = ["DATABASE", "VERSION", "Server", "exists", "program", "start", "start_unlocked", "stop"]
 
