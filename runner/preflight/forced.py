@@ -37,27 +37,29 @@ def as_owner(
 
     Raises as `ScratchServer.read_of`.
     """
-    with connect(scratch.target(scratch.maintenance)) as admin:
-        if not differs(like, admin):
-            return there
-        if any(_TRAIT in file.text.lower() for file in files):
+    if _passes(like):
+        return there
+    if any(_TRAIT in file.text.lower() for file in files):
+        with connect(scratch.target(scratch.maintenance)) as admin:
+            if not _passes(admin):
+                return there
             forced = _forced(files, scratch, like, admin)
-        else:  # so no table is forced, which fits such an owner
-            of_others = {fact.name for fact in there.facts if fact.trait == "owner"}
-            forced = [f for f in there.facts if f.trait == _TRAIT and f.name in of_others]
+    else:  # so no table is forced, which fits such an owner
+        of_others = {fact.name for fact in there.facts if fact.trait == "owner"}
+        forced = [f for f in there.facts if f.trait == _TRAIT and f.name in of_others]
     others = (fact for fact in there.facts if fact.trait != _TRAIT)
     return replace(there, facts=tuple(sorted((*others, *forced))))
 
 
-def differs(like: Connection, admin: Connection) -> bool:
-    """Return whether the owner of `like` is subject to policies, and that of `admin` is not."""
-    owner = snapshot.scoped(query("preflight/passes_policies"))
-    return (_passes(like, owner), _passes(admin, owner)) == (False, True)
+def differs(like: Connection, made: Connection) -> bool:
+    """Return whether the owner of `like` is subject to policies, and that of `made` is not."""
+    return not _passes(like) and _passes(made)
 
 
-def _passes(connection: Connection, owner: str) -> bool:
+def _passes(connection: Connection) -> bool:
     with connection.transaction():
         connection.execute(snapshot.PIN.encode())
+        owner = snapshot.scoped(query("preflight/passes_policies"))
         ((passes,),) = connection.execute(owner.encode())
     return bool(passes)
 
