@@ -584,6 +584,57 @@ def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Proje
     assert "public.log" not in "".join(f"{b.cause}{b.fix}" for b in leaking.breaches)
 
 
+OTHER_ROLES = """
+create role of_no_access login; create role of_owners login; grant chain_owner to of_owners;
+create role of_clerks login; grant clerk to of_clerks; create role of_boss superuser;
+grant select on chain.books to of_owners, of_boss, chain_owner; grant usage on schema chain to
+of_no_access; grant select on chain.languages to of_no_access;
+create role "of-bot"; create role of_group; create role of_member login;
+grant of_group to of_member;
+create role of_backup; grant pg_read_all_data to of_backup; create role of_etl bypassrls;
+grant insert on chain.loans to public;
+grant select, update (title, isbn) on chain.books to "of-bot";
+create policy bot on chain.books to "of-bot" using (true);
+create policy public_grant on chain.loans for insert to of_group with check (true);
+alter policy own on chain.loans to clerk, of_group;
+"""
+
+
+@one_server
+def test_a_role_with_access_that_no_actor_has_is_undecided(chain: Project) -> None:
+    with chain.connection.transaction(force_rollback=True):
+        chain.connection.execute(OTHER_ROLES.encode())
+        before = prove(chain.connection, projects.of(chain.config))
+        found = {b.subject: b for b in before.breaches if b.proof.startswith("undecided.role")}
+        fixes = {subject: breach.fix.splitlines() for subject, breach in found.items()}
+        assert fixes == {
+            "role of-bot": [
+                "drop policy bot on chain.books;",
+                'revoke select on chain.books from "of-bot";',
+                'revoke update (isbn, title) on chain.books from "of-bot";',
+            ],
+            "role of_backup": ["revoke pg_read_all_data from of_backup;"],
+            "role of_etl": ["alter role of_etl nobypassrls;"],
+            "role of_group": [
+                "alter policy own on chain.loans to clerk;",
+                "drop policy public_grant on chain.loans;",
+            ],
+        }
+        bot = found["role of-bot"]
+        for part in ("policy bot on chain.books", "update (isbn, title) on chain.books"):
+            assert part in bot.summary, part
+        lines = bot.intended.splitlines()
+        assert lines[1:4:2] == ['of-bot = "of-bot"', 'select = "clerk of-bot"']
+        assert (
+            'update = { clerk = ["title", "language", "lost_at"], of-bot = ["isbn", "title"] }'
+            in lines
+        )
+        for breach in found.values():
+            chain.connection.execute(breach.fix.encode())
+        after = prove(chain.connection, projects.of(chain.config))
+        assert not [b for b in after.breaches if b.proof.startswith("undecided.role")]
+
+
 @one_server
 def test_a_column_is_tried_alone_where_all_together_are_refused(chain: Project) -> None:
     """The guard of one column would hide what another one changes in the other tenant."""

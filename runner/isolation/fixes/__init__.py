@@ -14,7 +14,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from runner.isolation import drift, surface
+from runner.isolation import drift, surface, toml_file
 from runner.isolation.fixes import causes, declare
 from runner.isolation.report.places import Place, Places
 from runner.isolation.surface import lock_file
@@ -58,7 +58,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
             fix = joined((decided_by_owner(breach.fix), fix))
         if not is_sql(fix):
             fix = _compared(breach, fix, files, made_by_files=compared and not of)
-        meant = declare.of_revokes(fix, by_role, sql_dir)
+        meant = declare.of_revokes(fix, by_role, sql_dir / toml_file.NAME)
         meant = "" if " in other org" in breach.proof else meant
         accept = breach.intended if not of else intended[id(of)]
         fix = _with_column_grants(fix, now, revoked)

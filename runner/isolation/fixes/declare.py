@@ -49,7 +49,7 @@ def actors(sql_dir: Path) -> dict[str, list[str]]:
     return by_role
 
 
-def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str:
+def of_revokes(fix: str, by_role: Mapping[str, list[str]], file: Path) -> str:
     """Return the lines that declare what a fix revokes; '' if it does anything else."""
     held: dict[str, dict[str, dict[str, list[str] | None]]] = {}
     for statement in parts(fix)[0]:
@@ -64,11 +64,12 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
                 of_command[role] = None
             else:
                 of_command[role] = [*(of_command.get(role) or ()), *columns]
-    file = sql_dir / toml_file.NAME
     declared = _declared(file)
     found = []
     for table, of_table in held.items():
-        rights = declared.get(_short(table), declared.get(table.replace('"', "")))
+        full = table.replace('"', "")
+        names = (_short(table), full, full.rpartition(".")[2])
+        rights = next((declared[name] for name in names if name in declared), None)
         missing = {
             command: {
                 role: columns

@@ -1,18 +1,23 @@
-"""What the catalog gives callers beyond their rights: roles, settings, schemas, definers."""
+"""What the catalog gives callers beyond their rights, and what it gives roles that no actor has."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from runner.isolation.fixes import declare
 from runner.isolation.probes.reads import Probe
+from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
 from runner.queries import query
+from runner.schema.snapshot import scoped
 
 _TABLE = re.compile(r"\b(?:from|join|into|update)\s+(\w+)\b(?!\s*[.(])")
 
 
 def judge(probe: Probe) -> None:
-    """Record roles that callers can become, preset settings, CREATE, and unpinned definers."""
+    """Record other roles with access, preset settings, CREATE, and unpinned definers."""
     _roles(probe)
+    _other_roles(probe)
     _settings(probe)
     _definers(probe)
 
@@ -40,6 +45,45 @@ def _roles(probe: Probe) -> None:
             f"the role {role.name} {reason}",
             cause=reason,
             fix=fix,
+        )
+
+
+def _other_roles(probe: Probe) -> None:
+    """Record each role that no actor has, and that has privileges or policies on tenants' tables.
+
+    Views count in the schemas of these tables. A role that a caller can become was recorded.
+    """
+    config, tenants = probe.fixture.config, probe.fixture.tenants
+    owned = [r for r in tenants.relations.values() if r.is_table and r.tenancy in (TENANT, PERSON)]
+    schemas = {relation.schema for relation in owned}
+    near = [
+        r
+        for r in (*tenants.relations.values(), *tenants.withheld)
+        if isinstance(r, Relation)
+        and r.kind != "S"
+        and r.schema in schemas
+        and r.tenancy != SHARED
+        and not tenants.is_platforms(r)
+    ]
+    recorded = {role.name for role in tenants.roles if role.reaches}
+    rows = probe.findings.connection.execute(
+        scoped(query("isolation/probes/other_roles")).encode(),
+        {"tables": [r.oid for r in {*owned, *near}], "roles": [*tenants.api_roles, *recorded]},
+    )
+    for role, what, fixes in rows.fetchall():
+        name = declare.key(role)
+        revokes = "\n".join(fix for fix in fixes if fix.startswith("revoke ") and " on " in fix)
+        rights = declare.of_revokes(revokes, {role: [role]}, Path(config.path))
+        probe.findings.breach(
+            f"undecided.role {role}",
+            f"role {role}",
+            f"no actor has the database role {role}, so what it may do is undecided, and was not "
+            f"tried: {', '.join(what)}",
+            cause=f"{'; '.join(what)}: for {role}, which [actors] in {config.path} does not name",
+            intended=f"# {config.path}: add to [actors]; if it may cross tenants, "
+            f"{name} = {{ role = {declare.quoted(role)}, everywhere = true }}\n"
+            f"{name} = {declare.quoted(role)}\n{rights}".rstrip(),
+            fix="\n".join(fixes),
         )
 
 
