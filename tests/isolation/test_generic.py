@@ -635,6 +635,92 @@ def test_a_role_with_access_that_no_actor_has_is_undecided(chain: Project) -> No
         assert not [b for b in after.breaches if b.proof.startswith("undecided.role")]
 
 
+# What reads a setting that the file does not name, and the value with which it leaks.
+COMPARED = {
+    "a policy": (
+        "create policy support on chain.books for select to clerk"
+        " using (current_setting('app.support', true) = 'on')",
+        "policy support on chain.books",
+        "on",
+    ),
+    "a helper, in a policy": (
+        "create function chain.mode() returns text language sql stable as"
+        " $$ select lower(coalesce(current_setting('app.support', true), '')) $$;"
+        "create policy support on chain.books for select to clerk"
+        " using (chain.mode() in ('staff', 'helper'))",
+        "function chain.mode()",
+        "staff",
+    ),
+    "a variable": (
+        "create function chain.may() returns boolean language plpgsql stable as $$"
+        " declare level int := nullif(current_setting('app.support', true), ''); begin"
+        " if level > 7 then return true; end if; return false; end $$;"
+        "create policy support on chain.books for select to clerk using (chain.may())",
+        "function chain.may()",
+        "8",
+    ),
+    "a view": (
+        "create or replace view chain.available as select id, title from chain.books"
+        " where branch_id = chain.branch() or current_setting('app.support', true)::boolean",
+        "view chain.available",
+        "true",
+    ),
+    "a function": (
+        "create function chain.found() returns setof chain.books language sql stable"
+        " security definer as $$ select * from chain.books"
+        " where current_setting('app.support', true) = 'on' $$;"
+        "grant execute on function chain.found() to clerk",
+        "function chain.found()",
+        "on",
+    ),
+    "a column": (
+        "create policy support on chain.books for select to clerk"
+        " using (isbn = current_setting('app.support', true))",
+        "policy support on chain.books",
+        None,
+    ),
+}
+
+
+@one_server
+@pytest.mark.parametrize("reads", COMPARED)
+def test_a_setting_that_is_not_declared_is_undecided_and_forged(chain: Project, reads: str) -> None:
+    change, reader, value = COMPARED[reads]
+    verdict = chain.prove(change)
+    undecided = [b for b in verdict.breaches if b.proof == "undecided.setting app.support"]
+    assert [reader in b.summary for b in undecided] == [True]
+    forged = "clerk with forged app.support" + (f" = {value!r}" if value else "")
+    crossing = {c.actor for c in verdict.cells if c.where == "other" and not c.passed}
+    assert forged in crossing
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    declared = text.replace("[identity]", f"[identity]\n{undecided[0].intended}")
+    found = Project(chain.connection, config.parse(declared)).prove(change).breaches
+    assert found
+    assert not [b for b in found if b.proof.startswith("undecided.setting")]
+    accepted = text + "".join(
+        line.removeprefix("# ").replace("…", "the server") + "\n"
+        for line in undecided[0].intended.partition("# [[accept]]")[2].splitlines()
+    ).replace("\n", "\n[[accept]]\n", 1)
+    verdict = Project(chain.connection, config.parse(accepted)).prove(change)
+    assert [w for w in verdict.warnings if "accepted: setting app.support" in w]
+    assert not [c for c in verdict.cells if "forged" in c.actor]
+
+
+@one_server
+def test_what_the_first_file_left_to_decide_is_not_passed(chain: Project) -> None:
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    asked = text.replace("[actors]", "[actors]\n# decide: who is boss?")
+    verdict = Project(chain.connection, config.parse(asked)).prove(
+        "create function chain.one(name text) returns text language sql stable"
+        " as $$ select current_setting('app.' || name, true) $$"
+    )
+    line = asked.splitlines().index("# decide: who is boss?") + 1
+    assert {b.subject: b.proof for b in verdict.breaches} == {
+        f"isolation.toml:{line}": "undecided.question",
+        "chain.one(name text)": "undecided.setting of chain.one(name text)",
+    }
+
+
 @one_server
 def test_a_column_is_tried_alone_where_all_together_are_refused(chain: Project) -> None:
     """The guard of one column would hide what another one changes in the other tenant."""

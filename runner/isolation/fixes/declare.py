@@ -196,6 +196,16 @@ def shared(name: str, declared: Iterable[str], file: Path | str) -> str:
     return _listed("tenant", "shared", name, declared, file)
 
 
+def forged(name: str, declared: Iterable[str], file: Path | str) -> str:
+    """Return the lines that declare a setting: as one that a client may set, or that none does."""
+    return (
+        f"{_listed('identity', 'forged', name, declared, file)}\n"
+        "# or, if each request sets it: settings of [identity]; or, if no client can:\n"
+        f'# [[accept]]\n# rule = "undecided"\n# object = {quoted(f"setting {name}")}\n'
+        '# because = "…"'
+    )
+
+
 def of_function(name: str, declared: Iterable[str], file: Path | str) -> str:
     """Return the line that declares a function, after those that are."""
     return _listed("expose", "functions", name, declared, file)

@@ -34,7 +34,9 @@ class _Call:
 def try_all(probe: Probe) -> None:
     """Call the functions, and record a cell for each function and caller."""
     caller_of = [
-        c for c in probe.callers if not c.everywhere and (c.regular or c.name.endswith("identity"))
+        c
+        for c in probe.callers
+        if not c.everywhere and (c.regular or c.forged or c.name.endswith("identity"))
     ]
     maker = _Caller(probe)
     calls = [
@@ -43,6 +45,7 @@ def try_all(probe: Probe) -> None:
         if function.kind in ("f", "p") and not function.is_trigger
         for caller in caller_of
         if caller.role in function.callers
+        and (not caller.forged or function.signature in caller.suspect)
         for call in maker.calls(caller, function)
     ]
     outcomes = probe.run([call.attempt for call in calls])

@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 from runner.isolation.fixes import declare
+from runner.isolation.probes import settings as settings_read
 from runner.isolation.probes.reads import Probe
 from runner.isolation.tenancy.objects import PERSON, SHARED, TENANT, Relation
 from runner.queries import query
 from runner.schema.snapshot import scoped
 
+_QUESTION = re.compile(r"\s*#\s*decide:\s*(.*)")
 _TABLE = re.compile(r"\b(?:from|join|into|update)\s+(\w+)\b(?!\s*[.(])")
 
 
@@ -18,6 +20,8 @@ def judge(probe: Probe) -> None:
     """Record other roles with access, preset settings, CREATE, and unpinned definers."""
     _roles(probe)
     _other_roles(probe)
+    _undeclared(probe)
+    _questions(probe)
     _settings(probe)
     _definers(probe)
 
@@ -85,6 +89,49 @@ def _other_roles(probe: Probe) -> None:
             f"{name} = {declare.quoted(role)}\n{rights}".rstrip(),
             fix="\n".join(fixes),
         )
+
+
+def _undeclared(probe: Probe) -> None:
+    """Record each setting that decides something and of which the file does not say who sets it."""
+    config, fixture = probe.fixture.config, probe.fixture
+    for setting in settings_read.read(probe.findings.connection, fixture):
+        if not settings_read.undeclared(fixture, setting):
+            continue
+        read = ", ".join(dict.fromkeys(setting.places))
+        probe.findings.breach(
+            f"undecided.setting {setting.name}",
+            f"setting {setting.name}",
+            f"{read} read the setting {setting.name}, and nothing says who sets it",
+            cause=f"[identity] of {config.path} does not name {setting.name}",
+            intended=declare.forged(setting.name, config.forged, config.path),
+            fix=f"-- declare {setting.name} in {config.path}, or do not read it",
+        )
+    for function, name in settings_read.unnamed(fixture):
+        probe.findings.breach(
+            f"undecided.setting of {function.signature}",
+            function.signature,
+            f"{function.signature} reads a setting whose name is not a constant: {name or '…'}. "
+            "What it reads was not forged",
+            cause=f"current_setting({name or '…'}) in {function.signature}",
+            intended=f'# {config.path}\n[[accept]]\nrule = "undecided"\n'
+            f'object = {declare.quoted(function.signature)}\nbecause = ""',
+            fix=f"-- write the name of the setting in {function.signature}",
+        )
+
+
+def _questions(probe: Probe) -> None:
+    """Record each question of `--init` that is still in the file."""
+    file = probe.fixture.config.file
+    for number, line in enumerate(file.text.splitlines() if file else (), 1):
+        if match := _QUESTION.match(line):
+            place = f"{file.path if file else ''}:{number}"
+            probe.findings.breach(
+                "undecided.question",
+                place,
+                f"{place} has an open question: {match[1]}",
+                cause=f"decide: {match[1]}",
+                fix=f"-- decide, write it into {place}, and remove this line",
+            )
 
 
 def _settings(probe: Probe) -> None:
