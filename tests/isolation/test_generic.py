@@ -15,8 +15,10 @@ from psycopg.rows import TupleRow
 from runner.errors import RunnerError, UsageError
 from runner.isolation import fixes, server_advisories
 from runner.isolation import project as projects
+from runner.isolation.probes import generic
 from runner.isolation.proof import prove
 from runner.isolation.report import export, groups, text
+from runner.isolation.rows import snapshot
 from runner.isolation.tenancy import config, relations
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
@@ -704,6 +706,47 @@ def test_a_setting_that_is_not_declared_is_undecided_and_forged(chain: Project, 
     verdict = Project(chain.connection, config.parse(accepted)).prove(change)
     assert [w for w in verdict.warnings if "accepted: setting app.support" in w]
     assert not [c for c in verdict.cells if "forged" in c.actor]
+
+
+COUNTED = """
+create materialized view chain.counts as
+    select branch_id, count(*) as books from chain.books group by branch_id;
+create materialized view chain.doubled as select branch_id, 2 * books as books from chain.counts;
+create unique index on chain.counts (branch_id);
+alter materialized view chain.counts owner to chain_owner;
+alter materialized view chain.doubled owner to chain_owner;
+create view chain.of_all as select branch_id, books from chain.doubled;
+alter view chain.of_all owner to chain_owner;
+create function chain.my_counts() returns setof chain.of_all language sql stable security definer
+set search_path = pg_catalog, pg_temp as 'select * from chain.of_all';
+grant execute on function chain.my_counts() to clerk;
+"""
+
+
+@one_server
+def test_functions_and_views_read_materialized_views_with_rows_of_both_tenants(
+    chain: Project,
+) -> None:
+    leaking = chain.prove(COUNTED)
+    assert "chain.my_counts()" in subjects(leaking)
+    assert not [b for b in leaking.breaches if b.proof.startswith("rows.")]
+    sound = COUNTED.replace(
+        "from chain.of_all'", "from chain.of_all where branch_id = chain.branch()'"
+    )
+    assert chain.prove(sound).breaches == ()
+    broken = chain.prove(sound.replace("2 * books", "1 / (books - books)"))
+    [breach] = broken.breaches
+    assert breach.proof == "rows.chain.doubled"
+    assert "chain.my_counts() gives of it was not tried" in breach.summary
+    assert breach.cause == "division by zero"
+    unread = "create materialized view chain.unread as select 1 / (id - id) as n from chain.books"
+    assert [w for w in chain.prove(unread).warnings if "chain.unread could not be refreshed" in w]
+    with chain.connection.transaction(force_rollback=True):
+        chain.connection.execute(COUNTED.encode())
+        beside = generic.prepared(chain.connection, chain.config, exclusive=False).fixture
+        snapshot.forget(chain.connection)
+    assert [f.relation.name for f in beside.unrefreshed] == ["doubled"]
+    assert "A unique index on it" in beside.unrefreshed[0].reason
 
 
 @one_server
