@@ -112,7 +112,7 @@ class _Caller:
             return
         call, outcome = next(((c, o) for c, o in calls if not _malformed(o)), calls[0])
         untried = ""
-        if _malformed(outcome):
+        if _malformed(outcome) and not call.caller.forged:
             name = call.function.signature
             untried = f"could not be tried on {name}: no call had valid arguments"
         self._record(call, outcome, untried, "")
@@ -121,6 +121,7 @@ class _Caller:
         self, call: _Call, outcome: Outcome, before: Sequence[str]
     ) -> tuple[str, str] | None:
         known = [value.text for value in call.values if value.text]
+        known += call.caller.identity.settings.values() if call.caller.forged else ()
         name = call.function.signature
         for row in outcome.data:
             if self._probe.snapshot.owner_of(row, known) == B:
