@@ -101,7 +101,7 @@ def _undeclared(probe: Probe) -> None:
         probe.findings.breach(
             f"undecided.setting {setting.name}",
             f"setting {setting.name}",
-            f"{read} read the setting {setting.name}, and nothing says who sets it",
+            f"the setting {setting.name} is read by {read}, and nothing says who sets it",
             cause=f"[identity] of {config.path} does not name {setting.name}",
             intended=declare.forged(setting.name, config.forged, config.path),
             fix=f"-- declare {setting.name} in {config.path}, or do not read it",
