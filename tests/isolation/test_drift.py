@@ -438,43 +438,49 @@ FORCED = {
 }
 
 
-@pytest.mark.parametrize("owner", OWNERS)
+@pytest.fixture(params=OWNERS)
+def owned(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Iterator[Project]:
+    """A project of a database with this kind of owner, who connects."""
+    role = f"{request.param.replace(' ', '_').lower()}_of_forced"
+    with server.database() as database:
+        with database.connect(autocommit=True) as admin:
+            admin.execute(f"create role {role} login {OWNERS[request.param]} password 'x'".encode())
+            admin.execute(f"alter database {database.name} owner to {role}".encode())
+        with database.connect(autocommit=True, user=role, password="x") as connection:
+            yield Project(tmp_path / "sql", connection)
+    with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as admin:
+        admin.execute(f"drop role if exists {role}_api, {role}".encode())
+
+
 def test_force_is_compared_as_this_kind_of_owner_makes_it(
-    empty_database: Database, scratch: ScratchServer, monkeypatch: pytest.MonkeyPatch, owner: str,
-    tmp_path: Path,
-) -> None:  # fmt: skip
+    owned: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Files that never say FORCE, always, or by the attributes of the role that applies them."""
-    role = f"{owner.replace(' ', '_').lower()}_of_forced"
-    with empty_database.connect(autocommit=True) as admin:
-        admin.execute(f"create role {role} login {OWNERS[owner]} password 'x'".encode())
-        admin.execute(f"alter database {empty_database.name} owner to {role}".encode())
-    with empty_database.connect(autocommit=True, user=role, password="x") as connection:
-        project = Project(tmp_path / "sql", connection)
-        project.write(_0001_role=f"create role {role}_api;")  # no guard: it exists the second time
-        for number, (table, text) in enumerate(FORCED.items(), start=2):
-            made = f"create table public.{table} (id int); alter table public.{table}"
-            project.write(**{f"_000{number}_{table}": f"{made} enable row level security; {text}"})
-        project.write(_0005_api=f"grant select on public.never to {role}_api;")
-        apply(project.migrator, project.files)
-        there = drift._built(18, project.files, connection)
-        plain = drift._built(18, project.files[1:2], connection)  # no file says FORCE
-        assert [f for f in plain.facts if f.trait == "force"] == [
-            f for f in there.facts if f.trait == "force" and f.name == "public.never"
-        ]
-        monkeypatch.setattr(drift, "_built", lambda *_: there)
-        assert differences(project.audit()) == []
-        for table in FORCED:
-            find = (
-                f"select relforcerowsecurity from pg_class where oid = 'public.{table}'::regclass"
-            )
-            was = connection.execute(find.encode()).fetchone()
-            word = "no force" if was == (True,) else "force"
-            connection.execute(f"alter table public.{table} {word} row level security".encode())
-            [breach] = project.audit().breaches()
-            assert breach.subject == f"table public.{table}"
-            connection.execute(order.decided_by_owner(breach.fix).encode())
-            assert connection.execute(find.encode()).fetchone() == was
-            assert project.audit().breaches() == []
+    connection = owned.connection
+    api = f"{connection.info.user}_api"
+    owned.write(_0001_role=f"create role {api};")  # no guard: it exists the second time
+    for number, (table, more) in enumerate(FORCED.items(), start=2):
+        made = f"create table public.{table} (id int); alter table public.{table}"
+        owned.write(**{f"_000{number}_{table}": f"{made} enable row level security; {more}"})
+    owned.write(_0005_api=f"grant select on public.never to {api};")
+    apply(owned.migrator, owned.files)
+    there = drift._built(18, owned.files, connection)
+    plain = drift._built(18, owned.files[1:2], connection)  # no file says FORCE
+    assert [f for f in plain.facts if f.trait == "force"] == [
+        f for f in there.facts if f.trait == "force" and f.name == "public.never"
+    ]
+    monkeypatch.setattr(drift, "_built", lambda *_: there)
+    assert differences(owned.audit()) == []
+    for table in FORCED:
+        find = f"select relforcerowsecurity from pg_class where oid = 'public.{table}'::regclass"
+        was = connection.execute(find.encode()).fetchone()
+        word = "no force" if was == (True,) else "force"
+        connection.execute(f"alter table public.{table} {word} row level security".encode())
+        [breach] = owned.audit().breaches()
+        assert breach.subject == f"table public.{table}"
+        connection.execute(order.decided_by_owner(breach.fix).encode())
+        assert connection.execute(find.encode()).fetchone() == was
+        assert owned.audit().breaches() == []
 
 
 # --- baseline -----------------------------------------------------------------------------------
