@@ -25,7 +25,7 @@ from runner.migrate import recorder
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import ADVICE, Entry, Plan, State, compare
 from runner.postgres.connection import Connection, has_citus, open_second
-from runner.preflight import edits, foreign, order
+from runner.preflight import edits, forced, foreign, order
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
 from runner.preflight.partitions import at_run_time, made_at_run_time
@@ -176,7 +176,7 @@ def _second(connection: Connection) -> AbstractContextManager[Connection | None]
 
 def _built(version: int, files: Sequence[Migration], like: Connection) -> Snapshot:
     with scratch_server(version, other=True) as scratch:
-        return scratch.snapshot_of(files, like=like)
+        return forced.as_owner(scratch.snapshot_of(files, like=like), files, scratch, like)
 
 
 def applied(migrator: Migrator, plan: Plan, folder: Path) -> list[Migration]:

@@ -22,7 +22,7 @@ from runner.isolation import drift
 from runner.migrate.migrator import Migrator
 from runner.migrate.plan import compare
 from runner.postgres.connection import Connection
-from runner.preflight import foreign, order, server_facts
+from runner.preflight import forced, foreign, order, server_facts
 from runner.preflight.diff import Difference
 from runner.preflight.scratch import scratch_server, version_like
 from runner.schema import fingerprint, snapshot
@@ -54,6 +54,7 @@ def heal(
         applied = drift.applied(migrator, plan, Path(folder))
         there, made_there = server_facts.made_by(applied, scratch, connection)
         lost, note = server_facts.lost(connection, made_there, applied)
+        there = forced.as_owner(there, applied, scratch, connection)
     differ = foreign.separate_foreign(tables, here, there)[0]
     fixes = [d.fix or drift.statement(d) for d in differ if _is_lost(d)]
     made = order.parts(order.joined(filter(None, fixes)))[0]
@@ -72,6 +73,7 @@ def heal(
     left = foreign.separate_foreign(tables, snapshot.take(connection), there)[0] if done else differ
     known = {*refused, *later}
     left = [d for d in left if not _is_made_by(known, d)]
+    done = [statement for statement in done if not any(_is_made_by({statement}, d) for d in left)]
     if known or left:
         listed = [*filter(None, [note]), *refused.values()]
         raise _unfinished(listed, len(later), left, done)

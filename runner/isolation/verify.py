@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from runner.errors import RunnerError, ServerError, UsageError
+from runner.errors import ProofError, RunnerError, ServerError, UsageError
 from runner.events import Report, silent
 from runner.files import loader
 from runner.isolation import (
@@ -100,11 +100,21 @@ def _whole(migrator: Migrator, sql_dir: Path, prove: Callable[[], Verdict]) -> V
             compared = _not_compared(error)
             proven = review.verify(migrator, sql_dir).with_more(prove())
         else:
-            proven = review.verify(migrator, sql_dir).with_more(prove())
+            proven = review.verify(migrator, sql_dir)
+            unproven: ProofError | None = None
+            try:
+                proven = proven.with_more(prove())
+            except ProofError as error:  # drift may be why no rows could be made
+                unproven = error
             try:
                 compared = _of(audit())
             except ServerError as error:  # no server to run the files on
                 compared = _not_compared(error)
+            if unproven and not compared.breaches:
+                raise unproven
+            if unproven:
+                facts = Verdict(facts=preconditions.facts(migrator.connection, ("public",)))
+                proven = proven.with_more(proof.without_rows(unproven)).with_more(facts)
     return compared.with_more(proven)
 
 

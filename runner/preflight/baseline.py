@@ -13,8 +13,8 @@ from runner.events import Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.migrate.migrator import Migrator
 from runner.postgres.connection import connect
+from runner.preflight import forced, order, server_facts
 from runner.preflight import foreign as other_tools
-from runner.preflight import order, server_facts
 from runner.preflight.catalog_changes import PARTS, CatalogChanges
 from runner.preflight.diff import Difference
 from runner.preflight.foreign import foreign_advice, separate_foreign
@@ -45,6 +45,7 @@ def baseline(
     with scratch_server(version_like(here), report, other=True) as scratch:
         report(Working(f"baseline: {len(chosen)} files"))
         there, made = server_facts.made_by(chosen, scratch, migrator.connection)
+        there = forced.as_owner(there, chosen, scratch, migrator.connection)
         differences, foreign = separate_foreign(tables, here, there)
         differences, partitions = at_run_time(differences, here, there)
         is_recorded = bool(migrator.records())
@@ -90,6 +91,7 @@ def _last_match(
         # A session that no file resets keeps the plans of its queries.
         reader = stack.enter_context(connect(scratch.target(made.connection.info.dbname)))
         changes = CatalogChanges(reader)
+        other_owner = forced.differs(migrator.connection, reader)  # `--to` compares all of it
         for file in files:
             migrator.report(Working(f"baseline: {file.id}"))
             try:
@@ -100,7 +102,8 @@ def _last_match(
             if expected - changes.catalog.parts.keys():
                 continue  # to compare all takes longest
             there = changes.catalog.snapshot()
-            if not at_run_time(separate_foreign(tables, here, there)[0], here, there)[0]:
+            found = at_run_time(separate_foreign(tables, here, there)[0], here, there)[0]
+            if all(d.trait == "force" and other_owner for d in found):
                 match = file.id
     return match
 

@@ -455,6 +455,62 @@ def test_fixes_can_be_run_in_the_order_printed_and_leave_no_difference(
             assert len({d.object for d in remaining}) == left, (change, remaining)
 
 
+OWNERS = {"superuser": "superuser", "as on Supabase": "createrole bypassrls", "plain": "createrole"}
+FORCED = {
+    "never": "",
+    "always": "alter table public.always force row level security;",
+    "decided": """do $$ begin
+        if (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) then
+            alter table public.decided force row level security;
+        end if; end $$;""",
+}
+
+
+@pytest.fixture(params=OWNERS)
+def owned(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> Iterator[Project]:
+    """A project of a database with this kind of owner, who connects."""
+    role = f"{request.param.replace(' ', '_').lower()}_of_forced"
+    with server.database() as database:
+        with database.connect(autocommit=True) as admin:
+            admin.execute(f"create role {role} login {OWNERS[request.param]} password 'x'".encode())
+            admin.execute(f"alter database {database.name} owner to {role}".encode())
+        with database.connect(autocommit=True, user=role, password="x") as connection:
+            yield Project(tmp_path / "sql", connection)
+    with psycopg.connect(server.conninfo(server.maintenance), autocommit=True) as admin:
+        admin.execute(f"drop role if exists {role}_api, {role}".encode())
+
+
+def test_force_is_compared_as_this_kind_of_owner_makes_it(
+    owned: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that never say FORCE, always, or by the attributes of the role that applies them."""
+    connection = owned.connection
+    api = f"{connection.info.user}_api"
+    owned.write(_0001_role=f"create role {api};")  # no guard: it exists the second time
+    for number, (table, more) in enumerate(FORCED.items(), start=2):
+        made = f"create table public.{table} (id int); alter table public.{table}"
+        owned.write(**{f"_000{number}_{table}": f"{made} enable row level security; {more}"})
+    owned.write(_0005_api=f"grant select on public.never to {api};")
+    apply(owned.migrator, owned.files)
+    there = drift._built(18, owned.files, connection)
+    plain = drift._built(18, owned.files[1:2], connection)  # no file says FORCE
+    assert [f for f in plain.facts if f.trait == "force"] == [
+        f for f in there.facts if f.trait == "force" and f.name == "public.never"
+    ]
+    monkeypatch.setattr(drift, "_built", lambda *_: there)
+    assert differences(owned.audit()) == []
+    for table in FORCED:
+        find = f"select relforcerowsecurity from pg_class where oid = 'public.{table}'::regclass"
+        was = connection.execute(find.encode()).fetchone()
+        word = "no force" if was == (True,) else "force"
+        connection.execute(f"alter table public.{table} {word} row level security".encode())
+        [breach] = owned.audit().breaches()
+        assert breach.subject == f"table public.{table}"
+        connection.execute(order.decided_by_owner(breach.fix).encode())
+        assert connection.execute(find.encode()).fetchone() == was
+        assert owned.audit().breaches() == []
+
+
 # --- baseline -----------------------------------------------------------------------------------
 
 

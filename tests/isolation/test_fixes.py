@@ -126,12 +126,12 @@ def test_without_a_scratch_server_the_file_to_compare_with_is_named(
 
 
 def test_what_is_declared_already_is_not_to_be_declared_again() -> None:
-    by_role = declare.actors(SQL_DIR)
+    by_role, file = declare.actors(SQL_DIR), SQL_DIR / "isolation.toml"
     for privilege in ("select on", "insert (org_id, name) on", "update (name) on"):
         fix = f"revoke {privilege} public.projects from authenticated;"
-        assert declare.of_revokes(fix, by_role, SQL_DIR) == ""
+        assert declare.of_revokes(fix, by_role, file) == ""
     lines = declare.of_revokes(
-        "revoke update (name, id) on public.projects from authenticated;", by_role, SQL_DIR
+        "revoke update (name, id) on public.projects from authenticated;", by_role, file
     )
     assert lines.endswith(
         ": add id to the list of update of projects; the new line:\n"

@@ -15,8 +15,10 @@ from psycopg.rows import TupleRow
 from runner.errors import RunnerError, UsageError
 from runner.isolation import fixes, server_advisories
 from runner.isolation import project as projects
+from runner.isolation.probes import generic
 from runner.isolation.proof import prove
 from runner.isolation.report import export, groups, text
+from runner.isolation.rows import snapshot
 from runner.isolation.tenancy import config, relations
 from runner.isolation.verdict import Verdict
 from runner.isolation.verify import verify
@@ -597,6 +599,184 @@ def test_attacks_are_tried_and_a_role_without_an_actor_is_undecided(clubs: Proje
     assert attack.cause.startswith("policy chair on clubs.log: for select to signed_in using")
     assert attack.fix == "-- compare policy chair of clubs.log"
     assert "public.log" not in "".join(f"{b.cause}{b.fix}" for b in leaking.breaches)
+
+
+OTHER_ROLES = """
+create role of_no_access login; create role of_owners login; grant chain_owner to of_owners;
+create role of_clerks login; grant clerk to of_clerks; create role of_boss superuser;
+grant select on chain.books to of_owners, of_boss, chain_owner; grant usage on schema chain to
+of_no_access; grant select on chain.languages to of_no_access;
+create role "of-bot"; create role of_group; create role of_member login;
+grant of_group to of_member;
+create role of_backup; grant pg_read_all_data to of_backup; create role of_etl bypassrls;
+grant insert on chain.loans to public;
+grant select, update (title, isbn) on chain.books to "of-bot";
+create policy bot on chain.books to "of-bot" using (true);
+create policy public_grant on chain.loans for insert to of_group with check (true);
+alter policy own on chain.loans to clerk, of_group;
+"""
+
+
+@one_server
+def test_a_role_with_access_that_no_actor_has_is_undecided(chain: Project) -> None:
+    with chain.connection.transaction(force_rollback=True):
+        chain.connection.execute(OTHER_ROLES.encode())
+        before = prove(chain.connection, projects.of(chain.config))
+        found = {b.subject: b for b in before.breaches if b.proof.startswith("undecided.role")}
+        fixes = {subject: breach.fix.splitlines() for subject, breach in found.items()}
+        assert fixes == {
+            "role of-bot": [
+                "drop policy bot on chain.books;",
+                'revoke select on chain.books from "of-bot";',
+                'revoke update (isbn, title) on chain.books from "of-bot";',
+            ],
+            "role of_backup": ["revoke pg_read_all_data from of_backup;"],
+            "role of_etl": ["alter role of_etl nobypassrls;"],
+            "role of_group": [
+                "alter policy own on chain.loans to clerk;",
+                "drop policy public_grant on chain.loans;",
+            ],
+        }
+        bot = found["role of-bot"]
+        for part in ("policy bot on chain.books", "update (isbn, title) on chain.books"):
+            assert part in bot.summary, part
+        lines = bot.intended.splitlines()
+        assert lines[1:4:2] == ['of-bot = "of-bot"', 'select = "clerk of-bot"']
+        assert (
+            'update = { clerk = ["title", "language", "lost_at"], of-bot = ["isbn", "title"] }'
+            in lines
+        )
+        for breach in found.values():
+            chain.connection.execute(breach.fix.encode())
+        after = prove(chain.connection, projects.of(chain.config))
+        assert not [b for b in after.breaches if b.proof.startswith("undecided.role")]
+
+
+# What reads a setting that the file does not name, and the value with which it leaks.
+COMPARED = {
+    "a policy": (
+        "create policy support on chain.books for select to clerk"
+        " using (current_setting('app.support', true) = 'on')",
+        "policy support on chain.books",
+        "on",
+    ),
+    "a helper, in a policy": (
+        "create function chain.mode() returns text language sql stable as"
+        " $$ select lower(coalesce(current_setting('app.support', true), '')) $$;"
+        "create policy support on chain.books for select to clerk"
+        " using (chain.mode() in ('staff', 'helper'))",
+        "function chain.mode()",
+        "staff",
+    ),
+    "a variable": (
+        "create function chain.may() returns boolean language plpgsql stable as $$"
+        " declare level int := nullif(current_setting('app.support', true), ''); begin"
+        " if level > 7 then return true; end if; return false; end $$;"
+        "create policy support on chain.books for select to clerk using (chain.may())",
+        "function chain.may()",
+        "8",
+    ),
+    "a view": (
+        "create or replace view chain.available as select id, title from chain.books"
+        " where branch_id = chain.branch() or current_setting('app.support', true)::boolean",
+        "view chain.available",
+        "true",
+    ),
+    "a function": (
+        "create function chain.found() returns setof chain.books language sql stable"
+        " security definer as $$ select * from chain.books"
+        " where current_setting('app.support', true) = 'on' $$;"
+        "grant execute on function chain.found() to clerk",
+        "function chain.found()",
+        "on",
+    ),
+    "a column": (
+        "create policy support on chain.books for select to clerk"
+        " using (isbn = current_setting('app.support', true))",
+        "policy support on chain.books",
+        None,
+    ),
+}
+
+
+@one_server
+@pytest.mark.parametrize("reads", COMPARED)
+def test_a_setting_that_is_not_declared_is_undecided_and_forged(chain: Project, reads: str) -> None:
+    change, reader, value = COMPARED[reads]
+    verdict = chain.prove(change)
+    undecided = [b for b in verdict.breaches if b.proof == "undecided.setting app.support"]
+    assert [reader in b.summary for b in undecided] == [True]
+    forged = "clerk with forged app.support" + (f" = {value!r}" if value else "")
+    crossing = {c.actor for c in verdict.cells if c.where == "other" and not c.passed}
+    assert forged in crossing
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    declared = text.replace("[identity]", f"[identity]\n{undecided[0].intended}")
+    found = Project(chain.connection, config.parse(declared)).prove(change).breaches
+    assert found
+    assert not [b for b in found if b.proof.startswith("undecided.setting")]
+    accepted = text + "".join(
+        line.removeprefix("# ").replace("…", "the server") + "\n"
+        for line in undecided[0].intended.partition("# [[accept]]")[2].splitlines()
+    ).replace("\n", "\n[[accept]]\n", 1)
+    verdict = Project(chain.connection, config.parse(accepted)).prove(change)
+    assert [w for w in verdict.warnings if "accepted: setting app.support" in w]
+    assert not [c for c in verdict.cells if "forged" in c.actor]
+
+
+COUNTED = """
+create materialized view chain.counts as
+    select branch_id, count(*) as books from chain.books group by branch_id;
+create materialized view chain.doubled as select branch_id, 2 * books as books from chain.counts;
+create unique index on chain.counts (branch_id);
+alter materialized view chain.counts owner to chain_owner;
+alter materialized view chain.doubled owner to chain_owner;
+create view chain.of_all as select branch_id, books from chain.doubled;
+alter view chain.of_all owner to chain_owner;
+create function chain.my_counts() returns setof chain.of_all language sql stable security definer
+set search_path = pg_catalog, pg_temp as 'select * from chain.of_all';
+grant execute on function chain.my_counts() to clerk;
+"""
+
+
+@one_server
+def test_functions_and_views_read_materialized_views_with_rows_of_both_tenants(
+    chain: Project,
+) -> None:
+    leaking = chain.prove(COUNTED)
+    assert "chain.my_counts()" in subjects(leaking)
+    assert not [b for b in leaking.breaches if b.proof.startswith("rows.")]
+    sound = COUNTED.replace(
+        "from chain.of_all'", "from chain.of_all where branch_id = chain.branch()'"
+    )
+    assert chain.prove(sound).breaches == ()
+    broken = chain.prove(sound.replace("2 * books", "1 / (books - books)"))
+    [breach] = broken.breaches
+    assert breach.proof == "rows.chain.doubled"
+    assert "chain.my_counts() gives of it was not tried" in breach.summary
+    assert breach.cause == "division by zero"
+    unread = "create materialized view chain.unread as select 1 / (id - id) as n from chain.books"
+    assert [w for w in chain.prove(unread).warnings if "chain.unread could not be refreshed" in w]
+    with chain.connection.transaction(force_rollback=True):
+        chain.connection.execute(COUNTED.encode())
+        beside = generic.prepared(chain.connection, chain.config, exclusive=False).fixture
+        snapshot.forget(chain.connection)
+    assert [f.relation.name for f in beside.unrefreshed] == ["doubled"]
+    assert "A unique index on it" in beside.unrefreshed[0].reason
+
+
+@one_server
+def test_what_the_first_file_left_to_decide_is_not_passed(chain: Project) -> None:
+    text = (SCHEMAS / "setting.toml").read_text(encoding="utf-8")
+    asked = text.replace("[actors]", "[actors]\n# decide: who is boss?")
+    verdict = Project(chain.connection, config.parse(asked)).prove(
+        "create function chain.one(name text) returns text language sql stable"
+        " as $$ select current_setting('app.' || name, true) $$"
+    )
+    line = asked.splitlines().index("# decide: who is boss?") + 1
+    assert {b.subject: b.proof for b in verdict.breaches} == {
+        f"isolation.toml:{line}": "undecided.question",
+        "chain.one(name text)": "undecided.setting of chain.one(name text)",
+    }
 
 
 @one_server

@@ -68,11 +68,6 @@ PLANTED: list[tuple[str, str, str | list[str]]] = [
     ("10", "alter policy select_member on public.projects to public", SELECT),
     ("10", "alter policy select_member on public.projects to authenticated, anon", SELECT),
     (
-        "10",
-        "create role other; alter policy select_member on public.projects to other",
-        SELECT,
-    ),
-    (
         "11",
         f"create policy second on public.projects for select to authenticated using ({ORG})",
         "table public.projects",

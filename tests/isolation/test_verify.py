@@ -262,6 +262,21 @@ def test_each_kind_of_owner_can_verify(owned: Target) -> None:
 
 
 @one_server
+def test_drift_that_keeps_rows_from_being_made_is_named(server: Server, template: str) -> None:
+    """Forced by hand, a plain owner may insert no row."""
+    assert template
+    for target in prepared(server, "plain, a member of the API roles"):
+        target.apply()
+        with connect(target.database, user=target.owner, password=PASSWORD) as conn:
+            conn.execute("alter table public.organizations force row level security")
+            found = verify(Migrator(conn), SQL_DIR)
+            assert {"drift", "rows"} <= {breach.proof for breach in found.breaches}
+            for breach in found.breaches:
+                conn.execute(breach.fix.encode())
+            assert verify(Migrator(conn), SQL_DIR).breaches == ()
+
+
+@one_server
 def test_fingerprint_changes_with_the_schema(database: Database) -> None:
     rule = "07_owned_by_an_api_role"  # alone, it needs no rows
     before = verified(database, only=rule).facts["fingerprint"]

@@ -16,6 +16,7 @@ from runner.isolation.tenancy.objects import SHARED, UNDECIDED, Relation
 from runner.isolation.verdict import Breach, Cell
 from runner.postgres.connection import Connection
 
+_ASKED = ("undecided.role ", "undecided.setting ")  # what the draft asks about, too
 _ROUNDS = 6  # a right that is removed changes who has the most, and so what is tried
 
 Held = dict[str, dict[str, dict[str, list[str] | None]]]  # relation → command → actor → columns
@@ -44,7 +45,10 @@ def by_trying(connection: Connection, draft: Draft, report: Report) -> Tried:
             break
     result = Tried(config)
     cells = {cell.title: cell for cell in probe.findings.cells}
+    asked = " ".join(question for _, question in draft.undecided)
     for breach in probe.findings.breaches:
+        if breach.proof.startswith(_ASKED) and breach.subject.partition(" ")[2] in asked:
+            continue
         if _within(draft, breach, cells.get(breach.proof)):
             cause = f" ({breach.cause})" if breach.cause else ""
             result.open.append(f"{breach.summary}{cause}")

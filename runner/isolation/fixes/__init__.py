@@ -14,7 +14,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from runner.isolation import drift, surface
+from runner.isolation import drift, surface, toml_file
 from runner.isolation.fixes import causes, declare
 from runner.isolation.report.places import Place, Places
 from runner.isolation.surface import lock_file
@@ -67,7 +67,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     every = declare.revokes(fix for *_, fix in decided)
     breaches = []
     for breach, of, fix in decided:
-        meant = declare.of_revokes(declare.with_same(fix, every), by_role, sql_dir)
+        meant = declare.of_revokes(declare.with_same(fix, every), by_role, sql_dir / toml_file.NAME)
         # A review, or a right, does not satisfy a rule that is about anything but privileges.
         is_by_rule = breach.proof in rules and not breach.fix.startswith("revoke ")
         meant = "" if " in other org" in breach.proof or is_by_rule else meant

@@ -49,7 +49,7 @@ def actors(sql_dir: Path) -> dict[str, list[str]]:
     return by_role
 
 
-def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str:
+def of_revokes(fix: str, by_role: Mapping[str, list[str]], file: Path) -> str:
     """Return the lines that declare what a fix revokes; '' if it does anything else."""
     held: dict[str, dict[str, dict[str, list[str] | None]]] = {}
     for statement in parts(fix)[0]:
@@ -64,11 +64,12 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
                 of_command[role] = None
             else:
                 of_command[role] = [*(of_command.get(role) or ()), *columns]
-    file = sql_dir / toml_file.NAME
     declared = _declared(file)
     found = []
     for table, of_table in held.items():
-        rights = declared.get(_short(table), declared.get(table.replace('"', "")))
+        full = table.replace('"', "")
+        names = (_short(table), full, full.rpartition(".")[2])
+        rights = next((declared[name] for name in names if name in declared), None)
         missing = {
             command: {
                 role: columns
@@ -207,6 +208,16 @@ def key(name: str) -> str:
 def shared(name: str, declared: Iterable[str], file: Path | str) -> str:
     """Return the line that declares a table as shared, after those that are."""
     return _listed("tenant", "shared", name, declared, file)
+
+
+def forged(name: str, declared: Iterable[str], file: Path | str) -> str:
+    """Return the lines that declare a setting: as one that a client may set, or that none does."""
+    return (
+        f"{_listed('identity', 'forged', name, declared, file)}\n"
+        "# or, if each request sets it: settings of [identity]; or, if no client can:\n"
+        f'# [[accept]]\n# rule = "undecided"\n# object = {quoted(f"setting {name}")}\n'
+        '# because = "…"'
+    )
 
 
 def of_function(name: str, declared: Iterable[str], file: Path | str) -> str:

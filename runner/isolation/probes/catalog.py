@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ def judge(probe: Probe) -> None:
     """Record what is undecided, rows that could not be made, roles, and privileges on tables."""
     for failure in probe.fixture.failures:
         _no_rows(probe, failure)
+    _unrefreshed(probe)
     _undecided(probe)
     _withheld(probe)
     _roles_inside(probe)
@@ -78,6 +80,38 @@ def _no_rows(probe: Probe, failure: Failure) -> None:
         cause=failure.reason,
         fix=declare.row_of(relation.qualified),
     )
+
+
+def _unrefreshed(probe: Probe) -> None:
+    """Record each materialized view that has no rows of the proof, and what reads it."""
+    tenants = probe.fixture.tenants
+    for failure in probe.fixture.unrefreshed:
+        view = failure.relation
+        readers = {view.oid: view}
+        while more := [
+            r
+            for r in tenants.relations.values()
+            if r.oid not in readers and readers.keys() & {*r.bases}
+        ]:
+            readers |= {r.oid: r for r in more}
+        named = re.compile(rf"\b(?:{'|'.join(re.escape(r.name) for r in readers.values())})\b")
+        near = [
+            *(r.qualified for r in probe.relations if r.oid in readers),
+            *(f.signature for f in tenants.functions if f.callers and named.search(f.source)),
+        ]
+        what = f"{view.qualified} could not be refreshed with the rows of this proof"
+        if not near:
+            probe.findings.warnings.append(f"{what}, and is out of reach: {failure.reason}")
+            continue
+        probe.findings.breach(
+            f"rows.{view.qualified}",
+            view.qualified,
+            f"{what}, so what {', '.join(near)} gives of it was not tried",
+            cause=failure.reason,
+            intended=f'# {probe.fixture.config.path}\n[[accept]]\nrule = "rows"\n'
+            f'object = "{view.qualified}"\nbecause = ""',
+            fix=f"-- verify a copy of the database, where {view.qualified} can be refreshed",
+        )
 
 
 def _undecided(probe: Probe) -> None:

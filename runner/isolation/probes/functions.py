@@ -34,7 +34,9 @@ class _Call:
 def try_all(probe: Probe) -> None:
     """Call the functions, and record a cell for each function and caller."""
     caller_of = [
-        c for c in probe.callers if not c.everywhere and (c.regular or c.name.endswith("identity"))
+        c
+        for c in probe.callers
+        if not c.everywhere and (c.regular or c.forged or c.name.endswith("identity"))
     ]
     maker = _Caller(probe)
     calls = [
@@ -43,6 +45,7 @@ def try_all(probe: Probe) -> None:
         if function.kind in ("f", "p") and not function.is_trigger
         for caller in caller_of
         if caller.role in function.callers
+        and (not caller.forged or function.signature in caller.suspect)
         for call in maker.calls(caller, function)
     ]
     outcomes = probe.run([call.attempt for call in calls])
@@ -109,7 +112,7 @@ class _Caller:
             return
         call, outcome = next(((c, o) for c, o in calls if not _malformed(o)), calls[0])
         untried = ""
-        if _malformed(outcome):
+        if _malformed(outcome) and not call.caller.forged:
             name = call.function.signature
             untried = f"could not be tried on {name}: no call had valid arguments"
         self._record(call, outcome, untried, "")
@@ -118,6 +121,7 @@ class _Caller:
         self, call: _Call, outcome: Outcome, before: Sequence[str]
     ) -> tuple[str, str] | None:
         known = [value.text for value in call.values if value.text]
+        known += call.caller.identity.settings.values() if call.caller.forged else ()
         name = call.function.signature
         for row in outcome.data:
             if self._probe.snapshot.owner_of(row, known) == B:

@@ -18,6 +18,7 @@ from runner.isolation.probes.reads import Probe
 from runner.isolation.probes.rights import Rights
 from runner.isolation.rows import maker, snapshot
 from runner.isolation.rows.fixture import Fixture, requests
+from runner.isolation.rows.refresh import refresh
 from runner.isolation.tenancy import relations
 from runner.isolation.tenancy.config import Config
 from runner.isolation.transactions import Awaited, TransactionLimits, setup_backoff
@@ -50,7 +51,8 @@ def on_rows(
         ready: list[Probe] = []
         try:
             with enclose(connection, limits) as enclosure:
-                ready.append(prepared(connection, config, report, enclosure))
+                alone = given_way == 0
+                ready.append(prepared(connection, config, report, enclosure, exclusive=alone))
                 work(ready[0])
                 return ready[0]
         except Awaited:
@@ -76,8 +78,10 @@ def prepared(
     config: Config,
     report: Report = silent,
     enclosure: Enclosure | None = None,
+    *,
+    exclusive: bool = True,
 ) -> Probe:
-    """Make the rows, and return what the probes need."""
+    """Make the rows, and return what the probes need; `exclusive` as of `refresh`."""
     enclosure = enclosure or Enclosure()
     tenants = relations.read(connection, config)
     if tenants.blocked:
@@ -104,6 +108,7 @@ def prepared(
             enclosure.made(made)
     except psycopg.errors.InsufficientPrivilege as error:
         raise _no_rows(config, error.diag.message_primary or str(error)) from None
+    refresh(connection, made, exclusive=exclusive, committed=bool(enclosure.note))
     taken = snapshot.take(connection, made)
     enclosure.ready(made, taken)
     return Probe(

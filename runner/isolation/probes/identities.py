@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from runner.isolation.probes import settings as settings_read
+from runner.isolation.probes.settings import Setting
 from runner.isolation.rows.fixture import Fixture
 from runner.isolation.rows.identity import (
     A,
@@ -19,30 +21,10 @@ from runner.isolation.rows.identity import (
 )
 from runner.isolation.rows.people import BOTH, FORMER, MIXED, STRANGER
 from runner.isolation.tenancy.config import Actor
-from runner.isolation.tenancy.objects import Function
 from runner.isolation.verdict import FORGED
 from runner.postgres.connection import Connection
 
-_SETTING = re.compile(r"current_setting\(\s*(?:E)?'([\w.]+\.[\w.-]+)'", re.IGNORECASE)
-# How a text that reads several settings reads this one as JSON: before or after its name.
-_AS_JSON = (
-    r"jsonb?_\w+\((?:(?!current_setting).){{0,60}}current_setting\(\s*(?:E)?'{0}'"
-    r"|current_setting\(\s*(?:E)?'{0}'(?:(?!current_setting).){{0,60}}?"
-    r"(?:::|\bas)\s*(?:pg_catalog\.)?json"
-)
-_KEY = re.compile(
-    r"->>?\s*'([\w-]+)'|#>>?\s*'\{([^}]*)\}'|#>>?\s*array\[([^\]]*)\]"
-    r"|jsonb?_extract_path(?:_text)?\([^;]*?,\s*((?:'[\w-]+'[,\s]*)+)\)|\['([\w-]+)'\]",
-    re.IGNORECASE,
-)
 _CLAIM = re.compile(r'"([\w-]+)"\s*:')
-_SIGNED = {"aud", "exp", "iat", "iss", "jti", "nbf", "app_metadata"}  # the server's, not the user's
-_JSON = ("json", "jsonb")
-_POLICIES = """
-    select concat_ws(' ', pg_catalog.pg_get_expr(polqual, polrelid),
-        pg_catalog.pg_get_expr(polwithcheck, polrelid))
-    from pg_catalog.pg_policy
-"""
 
 
 @dataclass(frozen=True)
@@ -100,12 +82,12 @@ def identity_of(
 
 class _Callers:
     def __init__(self, connection: Connection, fixture: Fixture) -> None:
+        self._connection = connection
         self._fixture, self._config = fixture, fixture.config
         self._actors = list(self._config.actors.values())
         self._named = names_tenant(self._config)
         self._people = {p.name: p for p in fixture.people if p.user}
         self._claims = set(_CLAIM.findall(" ".join(self._config.settings.values())))
-        self._policies = [text for (text,) in connection.execute(_POLICIES)]
 
     def all(self) -> Iterator[Caller]:
         for actor in self._actors:
@@ -192,24 +174,39 @@ class _Callers:
     # --- bent settings -----------------------------------------------------------------------
 
     def _bent(self) -> Iterator[Caller]:
-        """Yield callers with claims and settings that policies read and the template lacks."""
-        actor = next((a for a in self._actors if a.member), None) or next(
-            (a for a in self._actors if not a.everywhere), None
-        )
-        if actor is None:
-            return
-        person = self._fixture.member(actor.member, A) if actor.member else None
-        base = self._identity(actor.name, actor, person, A)
-        values = [self._fixture.ids.get(B, ""), *(p.user for p in self._of_other())]
-        for name, keys, suspect in self._read():
-            for value in dict.fromkeys(filter(None, values)):
-                for forged, text in self._texts(name, base.settings.get(name, ""), keys, value):
-                    bent = replace(
-                        base,
-                        name=f"{actor.name}{FORGED}{forged}",
-                        settings={**base.settings, name: text},
-                    )
-                    yield Caller(bent, {A: (actor.name,)}, forged=True, suspect=suspect)
+        """Yield callers with claims and settings that the database reads and the template lacks.
+
+        One for each role that has a right. What the file says that no client sets is not forged.
+        """
+        first: dict[str, Actor] = {}
+        for actor in sorted(self._actors, key=lambda a: not a.member):
+            if not actor.everywhere and (actor.member or not actor.user):
+                first.setdefault(actor.role, actor)
+        having = [a for a in first.values() if any(self._count(o.name) for o in self._of(a.role))]
+        read = settings_read.read(self._connection, self._fixture)
+        for actor in having or list(first.values())[:1]:
+            person = self._fixture.member(actor.member, A) if actor.member else None
+            base = self._identity(actor.name, actor, person, A)
+            for setting in read:
+                if not settings_read.is_accepted(self._fixture, setting):
+                    yield from self._forging(actor, base, setting)
+
+    def _of(self, role: str) -> list[Actor]:
+        return [actor for actor in self._actors if actor.role == role]
+
+    def _forging(self, actor: Actor, base: Identity, setting: Setting) -> Iterator[Caller]:
+        """Yield callers with what is the other tenant's, and with what it is compared with."""
+        others = [self._fixture.ids.get(B, ""), *(p.user for p in self._of_other())]
+        shown = {value: f" = {value!r}" for value in setting.values}
+        name, keys = setting.name, sorted(setting.keys)
+        for value in dict.fromkeys(filter(None, [*others, *shown, *setting.columns])):
+            for forged, text in self._texts(name, base.settings.get(name, ""), keys, value):
+                bent = replace(
+                    base,
+                    name=f"{actor.name}{FORGED}{forged}{shown.get(value, '')}",
+                    settings={**base.settings, name: text},
+                )
+                yield Caller(bent, {A: (actor.name,)}, forged=True, suspect=setting.suspect)
 
     def _of_other(self) -> list[Person]:
         return [p for p in self._fixture.people if set(p.roles) == {B} and p.user][-1:]
@@ -224,63 +221,3 @@ class _Callers:
             claims = json.loads(base) if base.startswith("{") else {}
             more = dict.fromkeys(keys, value)
             yield ", ".join(keys), json.dumps({**claims, **more, "user_metadata": more})
-
-    def _sources(self, function: Function) -> Iterator[str]:
-        """Yield where keys of what a function returns are read: in it, and in who calls it."""
-        left = [function]
-        seen: set[int] = set()
-        while left:
-            each = left.pop()
-            seen.add(each.oid)
-            yield each.source
-            if each.returns in _JSON:
-                left += [f for f in self._callers_of(each) if f.oid not in seen]
-                yield from (p for p in self._policies if _calls(p, each))
-
-    def _callers_of(self, function: Function) -> list[Function]:
-        return [f for f in self._fixture.tenants.functions if _calls(f.source, function)]
-
-    def _read(self) -> list[tuple[str, list[str], str]]:
-        """Return the settings that the database reads, with keys in them, and who reads them."""
-        found: dict[str, tuple[set[str], list[str]]] = {}
-        tenants = self._fixture.tenants
-        for function in tenants.functions:
-            if tenants.is_platforms(function):  # auth.uid(): the platform's API sets it
-                continue
-            read = set(_SETTING.findall(function.source))
-            for setting in read:
-                keys, readers = found.setdefault(setting, (set(), []))
-                if _is_json(setting, function.source):
-                    keys.update(self._claims, *map(_keys, self._sources(function)))
-                elif len(read) == 1:
-                    keys.update(*map(_keys, self._sources(function)))
-                readers += [f.signature for f in (function, *self._callers_of(function))]
-        for policy in self._policies:
-            for setting in _SETTING.findall(policy):
-                found.setdefault(setting, (set(), []))[0].update(_keys(policy))
-        result = []
-        for setting, (keys, readers) in found.items():
-            template = self._config.settings.get(setting)
-            known = {key for key in keys if template and f'"{key}"' in template} | _SIGNED
-            left = sorted(keys - known - {"user_metadata"})
-            if template is None or ('"' in template and left):
-                result.append((setting, left, ", ".join(dict.fromkeys(readers))))
-        return result
-
-
-def _calls(text: str, function: Function) -> bool:
-    return re.search(rf"\b{re.escape(function.name)}\s*\(", text) is not None
-
-
-def _is_json(setting: str, text: str) -> bool:
-    """Whether a setting is cast to JSON in a text that reads several."""
-    return (
-        re.search(_AS_JSON.format(re.escape(setting)), text, re.IGNORECASE | re.DOTALL) is not None
-    )
-
-
-def _keys(text: str) -> Iterator[str]:
-    """Yield the keys of JSON values that a text reads."""
-    for match in _KEY.finditer(text):
-        listed = next(filter(None, match.groups()), "")
-        yield from (key.strip(" '\n") for key in listed.split(","))

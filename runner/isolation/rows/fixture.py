@@ -52,6 +52,7 @@ class Fixture:
     by_key: bool = False  # rows have a place by their key too: ctid is that of some node
     later: frozenset[int] = frozenset()  # tables that are not filled: the project's fixture does it
     failures: list[Failure] = field(default_factory=list)
+    unrefreshed: list[Failure] = field(default_factory=list)  # materialized views, without the rows
     shapes: dict[int, Table] = field(default_factory=dict)
     listers: dict[str, values.Lister] = field(default_factory=dict)  # by owner
 

@@ -65,6 +65,8 @@ class _Maker:
             self._invent_tenants()
         for relation, table in self._order:
             self._make(relation, table)
+            if relation is self.fixture.tenants.tenant and not self.fixture.ids:
+                return  # without tenants, nothing else can be made
         self._refer_to_later()
         self._add_unchanged()
         self._own_rows()

@@ -16,10 +16,11 @@ from runner.isolation.toml_file import Keys, TomlFile, dotted
 
 COMMANDS = ("select", "insert", "update", "delete")
 _TENANT = {"table": str, "column": str, "columns": dict, "shared": list}
+_IDENTITY = {"settings": dict, "forged": list, "pre_request": str}
 _SECTIONS = {
     "expose": ("schemas", "functions"),
     "tenant": tuple(_TENANT),
-    "identity": ("settings", "pre_request"),
+    "identity": tuple(_IDENTITY),
     "people": ("table", "user", "tenant", "role", "sql"),
     "actors": (),
     "rights": (),
@@ -112,6 +113,7 @@ class Config:
     functions: tuple[str, ...] | None = None
     internal_schemas: tuple[str, ...] = ()  # of the project, and no API serves them
     both_layers: bool = False  # permissive and restrictive policies must each hold alone
+    forged: tuple[str, ...] = ()  # settings that no request makes: tried with other values
     pre_request: str = ""  # a function to call after the settings, where the database has it
     fixture: str | None = None  # SQL: rows that cannot be invented
     path: str = "isolation.toml"
@@ -170,18 +172,19 @@ class _Parser:
         tenant = self._content.get("tenant", {})
         self._file.check(("tenant",), tenant, _TENANT)
         identity = self._content.get("identity", {})
-        self._file.check(("identity",), identity, {"settings": dict, "pre_request": str})
+        self._file.check(("identity",), identity, _IDENTITY)
         if not isinstance(tenant.get("column"), str):
-            hint = 'Name it: column = "tenant_id"'
-            raise self._file.error(("tenant",), "[tenant] has no column", hint=hint)
+            problem, hint = "[tenant] has no column", 'Name it: column = "tenant_id"'
+            raise self._file.error(("tenant",), problem, hint=hint)
         actors = {name: self._actor(name, v) for name, v in self._content.get("actors", {}).items()}
         expose, conventions = (self._content.get(k, {}) for k in ("expose", "conventions"))
         return Config(
             tenant_table=tenant.get("table"),
             tenant_column=tenant["column"],
             tenant_columns=tenant.get("columns", {}),
-            shared=self._words(("tenant", "shared"), tenant.get("shared", [])),
+            shared=tuple(tenant.get("shared", ())),
             settings=identity.get("settings", {}),
+            forged=tuple(identity.get("forged", ())),
             pre_request=identity.get("pre_request", ""),
             actors=actors,
             people=self._people(tenant["column"]),
@@ -189,24 +192,21 @@ class _Parser:
             cases=self._cases(actors, fixture or ""),
             people_sql=self._content.get("people", {}).get("sql"),
             accept=tuple(self._accepted(entry) for entry in self._content.get("accept", [])),
-            schemas=self._optional("schemas", expose),
-            functions=self._optional("functions", expose),
+            schemas=self._optional(("expose", "schemas"), expose),
+            functions=self._optional(("expose", "functions"), expose),
             both_layers=conventions.get("both_layers", False) is True,
-            internal_schemas=self._words(
-                ("conventions", "internal_schemas"), conventions.get("internal_schemas", [])
-            ),
+            internal_schemas=self._optional(("conventions", "internal_schemas"), conventions) or (),
             fixture=fixture,
             path=str(self._file.path),
             file=self._file,
         )
 
-    def _optional(self, key: str, section: Mapping[str, Any]) -> tuple[str, ...] | None:
-        return self._words(("expose", key), section[key]) if key in section else None
+    def _optional(self, at: Keys, section: Mapping[str, Any]) -> tuple[str, ...] | None:
+        return self._words(at, section[at[-1]]) if at[-1] in section else None
 
     def _actor(self, name: str, value: Any) -> Actor:
         at = ("actors", name)
-        if isinstance(value, str):
-            value = {"role": value}
+        value = {"role": value} if isinstance(value, str) else value
         if not isinstance(value, dict) or not isinstance(value.get("role"), str):
             raise self._file.error(at, f"{name} has no role", hint=f'{name} = {{ role = "…" }}')
         self._file.check(at, value, _ACTOR_KEYS)

@@ -1,5 +1,5 @@
 -- 10_policy_for_every_role
--- A permissive policy for PUBLIC, for requests that are not signed in, or for a role that is not an API role.
+-- A permissive policy for PUBLIC, or for requests that are not signed in.
 -- source: https://www.postgresql.org/docs/current/sql-createpolicy.html (TO)
 -- why: Without TO a policy applies to PUBLIC: to every role, also to to roles created later.
 
@@ -20,5 +20,4 @@ where p.is_permissive
     and (
         named.oid = 0
         or r.oid in (select a.oid from actor_role as a where a.kind = 'anonymous')
-        or r.oid not in (select a.oid from api_role as a)
     )
