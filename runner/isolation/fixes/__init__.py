@@ -16,6 +16,7 @@ from psycopg import sql
 
 from runner.isolation import drift, surface
 from runner.isolation.fixes import causes, declare
+from runner.isolation.fixes.faults import BEYOND, Faults, is_leak
 from runner.isolation.report.places import Place, Places
 from runner.isolation.surface import lock_file
 from runner.isolation.verdict import Breach, Verdict
@@ -35,31 +36,46 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     if verdict.proven:
         return verdict
     now = snapshot.take(connection)
+    by_role = declare.actors(sql_dir)
+    declared = declare.Declared(by_role, sql_dir)
     found = causes.differences(verdict.breaches, now)
     fixes: dict[int, str] = {}
     intended: dict[int, str] = {}
     for members in causes.components(found):
-        text = joined(decided_by_owner(_here(d, connection)) for d in members)
+        kept = (declared.kept(_here(d, connection), note=True) for d in members)
+        text = joined(map(decided_by_owner, kept))
         accepted = _unique(b.intended for d in members for b in d.breaches)
         fixes.update((id(d), text) for d in members)
         intended.update((id(d), accepted) for d in members)
     # Without the catalog of the files, the statement is unknown, and not that there is none.
     compared = any(c.name == drift.NAME for c in verdict.checks)
     files = Places(sql_dir)
-    by_role = declare.actors(sql_dir)
     revoked = "\n".join(d.fix for d in found)
+    attacks = {check.name for check in verdict.checks if check.kind == "attack"}
+    leaks = [breach for breach in verdict.breaches if is_leak(breach, attacks)]
+    faults = Faults(verdict, leaks, now, files)
     breaches = []
-    for breach in verdict.breaches:
+    for found_breach in verdict.breaches:
+        leaking = is_leak(found_breach, attacks)
+        constraint = faults.constraint(found_breach) if leaking else None
+        cause = ": ".join(constraint) if constraint else found_breach.cause
+        breach = replace(found_breach, cause=cause, fix=declared.kept(found_breach.fix))
         of = causes.cause_of(breach, found)
         if of and breach.fix.startswith(declare.ROW_OF) and not of.refuses_row(breach.cause):
             of = None
+        beyond = found_breach.fix and not breach.fix
+        if not of and (beyond or (leaking and not is_sql(breach.fix))):
+            fault = faults.of(breach) if leaking else faults.of(breach, BEYOND)
+            if fault:
+                cause, fix = f"{fault.object}: {fault.wrong}", fault.fix(made_by_files=compared)
+                breaches.append(replace(breach, cause=cause, fix=fix))
+                continue
         fix = fixes[id(of)] if of else decided_by_owner(breach.fix)
         if of and not is_sql(fix):
             fix = joined((decided_by_owner(breach.fix), fix))
         if not is_sql(fix):
             fix = _compared(breach, fix, files, made_by_files=compared and not of)
-        meant = declare.of_revokes(fix, by_role, sql_dir)
-        meant = "" if " in other org" in breach.proof else meant
+        meant = "" if leaking else declare.of_revokes(fix, by_role, sql_dir)
         accept = breach.intended if not of else intended[id(of)]
         fix = _with_column_grants(fix, now, revoked)
         breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))

@@ -17,7 +17,7 @@ from runner.preflight.order import parts
 
 COMMANDS = ("select", "insert", "update", "delete")
 _REVOKE = re.compile(
-    rf"revoke ({'|'.join(COMMANDS)})(?: \((.+)\))? on (?:table )?(\S+) from (.+?);", re.DOTALL
+    rf"revoke (all|{'|'.join(COMMANDS)})(?: \((.+)\))? on (?:table )?(\S+) from (.+?);", re.DOTALL
 )
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -54,10 +54,10 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
     held: dict[str, dict[str, dict[str, list[str] | None]]] = {}
     for statement in parts(fix)[0]:
         match = _REVOKE.match(statement)
-        roles = [role.strip().strip('"') for role in match[4].split(",")] if match else []
-        if not match or not set(roles) & by_role.keys():
+        roles = _listed_in(match[4]) if match else []
+        if not match or match[1] == "all" or not set(roles) & by_role.keys():
             return ""
-        columns = [part.strip() for part in match[2].split(",")] if match[2] else None
+        columns = _listed_in(match[2]) if match[2] else None
         for role in set(roles) & by_role.keys():
             of_command = held.setdefault(match[3], {}).setdefault(match[1], {})
             if columns is None or of_command.get(role, ()) is None:
@@ -80,6 +80,44 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], sql_dir: Path) -> str
         if any(missing.values()):
             found.append(lines(table, missing, by_role, file, rights))
     return "\n".join(found)
+
+
+def _listed_in(names: str) -> list[str]:
+    return [name.strip().strip('"') for name in names.split(",")]
+
+
+class Declared:
+    """The rights of the file, which no fix may revoke."""
+
+    def __init__(self, by_role: Mapping[str, list[str]], sql_dir: Path) -> None:
+        file = sql_dir / toml_file.NAME
+        self._by_role, self._rights = by_role, _declared(file)
+        self._note = f"-- {file} declares what this would revoke: write it into a new migration"
+
+    def kept(self, fix: str, *, note: bool = False) -> str:
+        """Return a fix without the statements that revoke what is declared, '' if none is left.
+
+        `note`: say so, because the files lack the privilege.
+        """
+        statements, notes = parts(fix)
+        left = [statement for statement in statements if not self._revokes(statement)]
+        notes += [self._note] if note else []
+        return fix if len(left) == len(statements) else "\n".join((*left, *notes))
+
+    def _revokes(self, statement: str) -> bool:
+        match = _REVOKE.match(statement)
+        if not match:
+            return False
+        columns = _listed_in(match[2]) if match[2] else None
+        return any(
+            _covers(self.of(match[3]), command, self._by_role.get(role, ()), columns)
+            for role in _listed_in(match[4])
+            for command in (COMMANDS if match[1] == "all" else [match[1]])
+        )
+
+    def of(self, table: str) -> Rights:
+        """Return the rights of a table, named as in SQL."""
+        return self._rights.get(_short(table), self._rights.get(table.replace('"', ""), {}))
 
 
 def _declared(file: Path) -> Mapping[str, Rights]:

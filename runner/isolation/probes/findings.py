@@ -105,7 +105,7 @@ class Findings:
             return "", ""
         name, role = table.qualified, caller.role
         column = cell.what.removeprefix("row with ").removesuffix(", without WHERE")
-        column = column if table.column(column) else ""
+        column = column if cell.where == "own" and table.column(column) else ""
         if cell.allowed:
             columns = [column] if column and not caller.everywhere else []
             return self._causes.of_refusal(

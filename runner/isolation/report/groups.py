@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ from runner.isolation.verdict import Breach
 from runner.preflight.order import is_sql, joined
 
 _OPEN = ("rows.", "undecided.", "undeclared.")  # begin the proofs that others follow from
+# How the fix begins that names the one object at fault.
+_FAULT = re.compile(
+    r"-- (?:change|compare) ((?:policy|function|constraint) .+?)"
+    r"(?:, in a new migration; | with .+, which changed it )"
+)
 _IN_WORDS = (drift.NAME, surface.NAME)  # what differs, after what it makes possible
 Kinds = tuple[tuple[str, int], ...]
 
@@ -29,6 +35,8 @@ class Group:
     @property
     def object(self) -> str:
         """What is to be changed: what differs, else what the first breach names."""
+        if fault := _FAULT.match(self.fix):
+            return fault[1]
         differing = [b for b in self.breaches if b.proof in _IN_WORDS]
         return (differing or self.breaches)[0].subject
 
@@ -65,7 +73,8 @@ def of(breaches: Sequence[Breach]) -> list[Group]:
 
 
 def _key(breach: Breach) -> tuple[str, ...]:
-    return (breach.fix,) if is_sql(breach.fix) else (breach.subject, breach.cause, breach.fix)
+    is_cause = is_sql(breach.fix) or _FAULT.match(breach.fix)
+    return (breach.fix,) if is_cause else (breach.subject, breach.cause, breach.fix)
 
 
 def _place(breach: Breach) -> int:

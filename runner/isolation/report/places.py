@@ -83,6 +83,19 @@ class Places:
             self._found[key] = self._relative(self._search(breach) or self._otherwise())
         return self._found[key]
 
+    def last(self, name: str) -> tuple[tuple[int, int], Place] | None:
+        """Return where `policy NAME on TABLE`, a constraint or a function was changed last.
+
+        And its rank among other changes, as file and line. None if no migration names it.
+        """
+        match, called = _ON_TABLE.match(name), _CAUSE.match(name)
+        patterns = _in_table(match[1], match[2], match[3]) if match else iter(())
+        place = self._find(iter([_made(called[1])]) if called else patterns)
+        if place is None:
+            return None
+        number = next(n for n, (path, *_) in enumerate(self._files) if path == place.path)
+        return (number, place.line or 0), self._relative(place)
+
     def unmade(self, text: str) -> list[tuple[str, str]]:
         """Return the policies that a text names and no migration creates, with their tables."""
         return [

@@ -236,6 +236,8 @@ class _Runner:
                 f"-- compare triggers and constraints of {name}",
             )
         command = _command(step.sql)
+        if "row_security_active(" in step.condition:
+            return self._causes.of_access(name, command, actor.role)
         if step.condition or "_privilege(" in step.sql:
             return self._causes.of_privilege(name, command, actor.role)
         own = command != "select" and ":'away." not in step.sql
