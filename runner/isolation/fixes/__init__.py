@@ -60,7 +60,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
         constraint = faults.constraint(found_breach) if leaking else None
         cause = ": ".join(constraint) if constraint else found_breach.cause
         breach = replace(found_breach, cause=cause, fix=declared.kept(found_breach.fix))
-        of = causes.cause_of(breach, found)
+        of = causes.cause_of(breach, found, leaking=leaking)
         if of and breach.fix.startswith(declare.ROW_OF) and not of.refuses_row(breach.cause):
             of = None
         beyond = found_breach.fix and not breach.fix
@@ -76,7 +76,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
         if not is_sql(fix):
             fix = _compared(breach, fix, files, made_by_files=compared and not of)
         meant = "" if leaking else declare.of_revokes(fix, by_role, sql_dir)
-        accept = breach.intended if not of else intended[id(of)]
+        accept = "" if leaking else breach.intended if not of else intended[id(of)]
         fix = _with_column_grants(fix, now, revoked)
         breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
     return replace(verdict, breaches=tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix))))

@@ -55,7 +55,9 @@ class Group:
 
     @property
     def intended(self) -> str:
-        """What to do if it is."""
+        """What to do if it is; nothing where that would not end a leak."""
+        if any(breach.sql and not breach.intended for breach in self.breaches):
+            return ""
         lines = (line for breach in self.breaches for line in breach.intended.splitlines())
         return "\n".join(dict.fromkeys(lines))
 
