@@ -6,14 +6,17 @@ Each project is the help desk of schemas/desk.sql and further files, which the d
 from __future__ import annotations
 
 import shutil
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from conftest import Database, one_server
 
+from runner.isolation import surface
 from runner.isolation.report import groups
 from runner.isolation.report.groups import Group
+from runner.isolation.surface import lock_file
 
 from .test_planted_breaches import compared_with, verified
 
@@ -29,7 +32,10 @@ def found(empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with empty_database.connect() as conn:
         conn.execute((SCHEMAS / "desk.sql").read_bytes())
 
-    def apply(files: Mapping[str, str], by_hand: str = "") -> list[Group]:
+    def apply(files: Mapping[str, str], by_hand: str = "", *, review: bool = False) -> list[Group]:
+        if review:
+            with empty_database.connect() as conn:
+                lock_file.write(tmp_path / lock_file.FILE, surface.take(conn))
         with empty_database.connect() as conn:
             for name, text in files.items():
                 (tmp_path / f"{name}.sql").write_text(text, encoding="utf-8")
@@ -136,3 +142,99 @@ def test_leaks_of_many_tables_that_a_changed_function_explains_have_one_cause(
         "-- change function app.member(), in a new migration; 0003_member.sql:2 changed it last: "
         "the policies that call it let rows of another tenant through",
     )
+
+
+@one_server
+def test_function_that_uses_what_is_gone_is_broken(found: Found, tmp_path: Path) -> None:
+    """A request, a trigger or a policy may call it; no constraint or privilege explains it."""
+    setting = "set search_path = pg_catalog, pg_temp"
+    groups_found = found(
+        {
+            "0002_search": f"""
+                alter table public.accounts add constraint named check (name <> '');
+                create function app.search(wanted text) returns setof bigint {setting}
+                language plpgsql as $$ begin return query select a.id from public.accounts as a
+                    where a.name = wanted; end $$;
+                create function app.count() returns trigger security definer {setting}
+                language plpgsql as $$ begin
+                    perform from public.accounts as a where a.name = ''; return new; end $$;
+                create trigger count_them before insert on public.notes
+                    for each row execute function app.count();
+                create function app.lower_case(one public.tickets) returns bool {setting}
+                language plpgsql as $$ begin return app.lowered(one.subject) is not null; end $$;
+                create policy lower_case on public.tickets as restrictive for select
+                    using (app.lower_case(tickets));
+            """
+        },
+        "alter table public.accounts rename name to title",
+    )
+    change = "-- change {}, in a new migration; 0002_search.sql:{} changed it last: it is broken"
+    change += ": {}"
+    gone = "column a.name does not exist"
+    fixes = dict(named(group, tmp_path) for group in groups_found)
+    search, count, lower = (
+        f"function app.{name}" for name in ("search(text)", "count()", "lower_case(public.tickets)")
+    )
+    assert {name: fix for name, fix in fixes.items() if name.startswith("function ")} == {
+        search: change.format(search, 3, gone),
+        count: change.format(count, 6, gone),
+        lower: change.format(lower, 11, "function app.lowered(text) does not exist"),
+    }
+    kinds = {name.partition(" ")[0] for name in fixes}
+    assert kinds == {"function", "column", "constraint"}, fixes
+    [constraint] = [g for g in groups_found if g.object == "constraint public.accounts.named"]
+    assert [b.proof for b in constraint.breaches] == ["drift"]
+    assert constraint.fix.startswith("-- column public.accounts.name: in the files and not here; ")
+
+
+@one_server
+@pytest.mark.parametrize("review", [False, True], ids=["reviewed", "not reviewed"])
+def test_lines_that_declare_are_all_and_can_be_pasted_together(
+    found: Found, tmp_path: Path, *, review: bool
+) -> None:
+    """Of a new table, and of columns of one that has rights; a leak has none of them."""
+    groups_found = found(
+        {
+            "0002_more": """
+                create table public.replies (
+                    account_id bigint not null references public.accounts (id),
+                    id bigint generated always as identity primary key,
+                    title text not null,
+                    body text not null
+                );
+                alter table public.replies enable row level security;
+                create policy own on public.replies to desk_app
+                    using (account_id = app.account_id() and app.role() is not null);
+                grant select, delete, insert (account_id, title, body), update (title, body)
+                    on public.replies to desk_app;
+                alter table public.notes add column color text, add column size int;
+                grant update (color, size) on public.notes to desk_app;
+                create table public.events (
+                    account_id bigint not null references public.accounts (id),
+                    at date not null
+                ) partition by list (at);
+                create table public.events_2026 partition of public.events default;
+                alter table public.events enable row level security;
+                create policy own on public.events to desk_app
+                    using (account_id = app.account_id() and app.role() is not null);
+                grant select on public.events, public.events_2026 to desk_app;
+            """
+        },
+        review=review,
+    )
+    by_object = {group.object.removeprefix("table "): group for group in groups_found}
+    lines = [line for g in groups_found for line in g.intended.splitlines()]
+    toml = "\n".join(line for line in lines if " = " in line or line.startswith("["))
+    replies = tomllib.loads(toml)["rights"]["replies"]
+    assert replies == {
+        "select": "owner agent",
+        "insert": {"owner agent": ["account_id", "title", "body"]},
+        "update": {"owner agent": ["title", "body"]},
+        "delete": "owner agent",
+    }
+    assert lines.count('update = { "owner agent" = ["body", "color", "size"] }') == 1
+    leaks = [g for g in groups_found if any(" in other org" in b.proof for b in g.breaches)]
+    assert [(g.fix, g.intended) for g in leaks] == [
+        ("alter table public.events_2026 enable row level security;", "")
+    ]
+    assert by_object["public.replies"].fix == "revoke all on public.replies from desk_app;"

@@ -8,7 +8,7 @@ the statement of its proof; without one, it says which object of which file deci
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from runner.schema import snapshot
 from runner.schema.snapshot import Snapshot
 
 _COMPARE = "-- compare "
+_LOST = re.compile(r'column (.+)\.("(?:[^"]|"")+"|[^.]+): in the files and not here')
+_NO_VALUE = "22P02: "  # how an attack ends that needs a value of a row
 _OF_TABLE = re.compile(
     r"revoke (select|insert|update|references) on (?:table )?(\S+) from ([^,;]+);"
 )
@@ -35,6 +37,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     """Return the verdict with the fixes of its breaches, in the order in which they apply."""
     if verdict.proven:
         return verdict
+    verdict = replace(verdict, breaches=tuple(_possible(verdict.breaches)))
     now = snapshot.take(connection)
     by_role = declare.actors(sql_dir)
     declared = declare.Declared(by_role, sql_dir)
@@ -54,22 +57,28 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     attacks = {check.name for check in verdict.checks if check.kind == "attack"}
     leaks = [breach for breach in verdict.breaches if is_leak(breach, attacks)]
     faults = Faults(verdict, leaks, now, files)
+    without_rows = {b.subject: b for b in verdict.breaches if b.proof == f"rows.{b.subject}"}
     breaches = []
-    for found_breach in verdict.breaches:
-        leaking = is_leak(found_breach, attacks)
-        constraint = faults.constraint(found_breach) if leaking else None
-        cause = ": ".join(constraint) if constraint else found_breach.cause
-        breach = replace(found_breach, cause=cause, fix=declared.kept(found_breach.fix))
+    for given in verdict.breaches:
+        breach, leaking = replace(given, fix=declared.kept(given.fix)), given in leaks
+        if leaking and (constraint := faults.constraint(given)):
+            breach = replace(breach, cause=": ".join(constraint))
+        rows = without_rows.get(given.subject)
+        if rows and (given.fix.startswith(declare.ROW_OF) or given.exposed.startswith(_NO_VALUE)):
+            breach, leaking = replace(breach, cause=rows.cause, fix=rows.fix), False
         of = causes.cause_of(breach, found, leaking=leaking)
         if of and breach.fix.startswith(declare.ROW_OF) and not of.refuses_row(breach.cause):
             of = None
-        beyond = found_breach.fix and not breach.fix
-        if not of and (beyond or (leaking and not is_sql(breach.fix))):
-            fault = faults.of(breach) if leaking else faults.of(breach, BEYOND)
-            if fault:
-                cause, fix = f"{fault.object}: {fault.wrong}", fault.fix(made_by_files=compared)
-                breaches.append(replace(breach, cause=cause, fix=fix))
-                continue
+        if fault := faults.broken(breach):
+            of = next((d for d in found if f"{d.kind} {d.name}" == fault.object), None)
+        elif not of and leaking and not is_sql(breach.fix):
+            fault = faults.of(breach)
+        elif not of and given.fix and not breach.fix:
+            fault = faults.of(breach, BEYOND)
+        if fault and not of:
+            cause, fix = f"{fault.object}: {fault.wrong}", fault.fix(made_by_files=compared)
+            breaches.append(replace(breach, cause=cause, fix=fix))
+            continue
         fix = fixes[id(of)] if of else decided_by_owner(breach.fix)
         if of and not is_sql(fix):
             fix = joined((decided_by_owner(breach.fix), fix))
@@ -80,6 +89,25 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
         fix = _with_column_grants(fix, now, revoked)
         breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
     return replace(verdict, breaches=tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix))))
+
+
+def _possible(breaches: Sequence[Breach]) -> Iterator[Breach]:
+    """Yield the breaches; a statement that needs a column that is missing becomes a comment."""
+    lost = [match for b in breaches if (match := _LOST.match(b.summary))]
+    for breach in breaches:
+        for match in lost if breach.proof in (drift.NAME, surface.NAME) else ():
+            names = re.search(rf"(?<![\w$]){re.escape(match[2])}(?![\w$(])", breach.fix)
+            if names and _in_table(breach.subject, match[1]) and is_sql(breach.fix):
+                fix = breach.fix.replace("\n", "\n-- ")
+                yield replace(breach, fix=f"-- {match[0]}; with it: {fix}")
+                break
+        else:
+            yield breach
+
+
+def _in_table(subject: str, table: str) -> bool:
+    kind, _, name = subject.partition(" ")
+    return kind in ("constraint", "index", "policy", "trigger") and name.startswith(f"{table}.")
 
 
 def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from runner.isolation.report.places import Place, Places
 from runner.isolation.verdict import Breach, Verdict
+from runner.preflight import broken
 from runner.schema.snapshot import Snapshot
 
 _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
@@ -39,11 +40,13 @@ class Fault:
     """An object, where it was changed last, and what is wrong with it."""
 
     object: str  # "policy own on public.tickets"
-    place: Place
+    place: Place | None
     wrong: str
 
     def fix(self, *, made_by_files: bool) -> str:
         """Return the comment that says what to change."""
+        if self.place is None:
+            return f"-- change {self.object}: {self.wrong}"
         line = f":{self.place.line}" if self.place.line else ""
         where = f"{self.place.path}{line}"
         if made_by_files:
@@ -89,6 +92,19 @@ class Faults:
                 candidates.append((f"function {function}", _CALLEE))
         placed = [(f[0], *c) for c in candidates if (f := self._files.last(c[0]))]
         return self._fault(*max(placed)[1:]) if placed else None
+
+    def broken(self, breach: Breach) -> Fault | None:
+        """Return the function that lacks something that it uses, if a breach says so."""
+        told = broken.function(f"{breach.cause}\n{breach.exposed}")
+        if told is None:
+            return None
+        missing, function = told
+        plain = re.findall(_PART, function.partition("(")[0])[-1]
+        known = [*self._functions.get(plain, {function: ""})]
+        name = f"function {function if function in known else known[0]}"
+        wrong = f"it is broken: {missing}"
+        found = self._files.last(name)
+        return self._known.setdefault(name, Fault(name, found[1] if found else None, wrong))
 
     def constraint(self, leak: Breach) -> tuple[str, str] | None:
         """Return the constraint that a leak is about, if it is, and what is wrong with it."""

@@ -15,7 +15,7 @@ _OPEN = ("rows.", "undecided.", "undeclared.")  # begin the proofs that others f
 # How the fix begins that names the one object at fault.
 _FAULT = re.compile(
     r"-- (?:change|compare) ((?:policy|function|constraint) .+?)"
-    r"(?:, in a new migration; | with .+, which changed it )"
+    r"(?:, in a new migration; | with .+, which changed it |: it is )"
 )
 _IN_WORDS = (drift.NAME, surface.NAME)  # what differs, after what it makes possible
 Kinds = tuple[tuple[str, int], ...]

@@ -27,7 +27,7 @@ _OBJECT = re.compile(rf"(?:[a-z]+ )*?({_NAME})(?:\(.*\))?$")
 _CREATE = r"\bcreate\s+(?:(?!(?:as|authorization|for|from|of|on|to|with)\b)\w+\s+){1,6}?"
 # ALTER of a table is about a part of it, which has its own place.
 _ALTER = r"\balter\s+(?!table\b|default\b)(?:materialized\s+)?\w+\s+(?:if\s+exists\s+)?"
-_CAUSE = re.compile(rf"(?:function|type|view|materialized view) ({_NAME})\b")
+_CAUSE = re.compile(rf"(function|type|view|materialized view) ({_NAME})\b")
 _COLUMN = r"[(,]\s*|\b(?:add|alter)\s+(?:column\s+)?(?:if\s+not\s+exists\s+)?"
 _TYPE = r"(?=\s+(?!(?:and|between|ilike|in|is|like|not|or|similar)\b)[\w\"])"
 _CONSTRAINTS = {  # how PostgreSQL ends the name of one without a name
@@ -90,7 +90,7 @@ class Places:
         """
         match, called = _ON_TABLE.match(name), _CAUSE.match(name)
         patterns = _in_table(match[1], match[2], match[3]) if match else iter(())
-        place = self._find(iter([_made(called[1])]) if called else patterns)
+        place = self._find(iter([_made(called[2], called[1])]) if called else patterns)
         if place is None:
             return None
         number = next(n for n, (path, *_) in enumerate(self._files) if path == place.path)
@@ -146,7 +146,7 @@ def _patterns(breach: Breach) -> Iterator[_Search]:
                 rf"{_WITHIN}\bto\b{_WITHIN}{role}",
             )
     if match := _CAUSE.match(breach.cause):
-        yield _made(match[1])
+        yield _made(match[2], match[1])
     if match := _ON_TABLE.match(breach.subject):
         yield _made(match[3])
     elif match := _IN_TABLE.match(breach.subject):
@@ -155,8 +155,11 @@ def _patterns(breach: Breach) -> Iterator[_Search]:
         yield _made(match[1])
 
 
-def _made(name: str) -> _Search:
-    return _compiled(name, rf"(?:{_CREATE}|{_ALTER}){_named(name)}")
+def _made(name: str, kind: str = "") -> _Search:
+    """Return the search for what creates or alters an object; `kind`: if another has its name."""
+    create = rf"\bcreate\s+(?:or\s+replace\s+)?{kind}\s+" if kind else _CREATE
+    alter = rf"\balter\s+{kind}\s+(?:if\s+exists\s+)?" if kind else _ALTER
+    return _compiled(name, rf"(?:{create}|{alter}){_named(name)}")
 
 
 def _in_table(kind: str, name: str, table: str) -> Iterator[_Search]:
