@@ -188,7 +188,7 @@ def test_function_that_uses_what_is_gone_is_broken(found: Found, tmp_path: Path)
 
 
 @one_server
-@pytest.mark.parametrize("review", [False, True], ids=["reviewed", "not reviewed"])
+@pytest.mark.parametrize("review", [False, True], ids=["without a lock", "not reviewed"])
 def test_lines_that_declare_are_all_and_can_be_pasted_together(
     found: Found, tmp_path: Path, *, review: bool
 ) -> None:
@@ -222,19 +222,23 @@ def test_lines_that_declare_are_all_and_can_be_pasted_together(
         },
         review=review,
     )
-    by_object = {group.object.removeprefix("table "): group for group in groups_found}
-    lines = [line for g in groups_found for line in g.intended.splitlines()]
-    toml = "\n".join(line for line in lines if " = " in line or line.startswith("["))
-    replies = tomllib.loads(toml)["rights"]["replies"]
-    assert replies == {
+    [replies, notes] = [
+        next(g for g in groups_found if any(b.subject.endswith(name) for b in g.breaches))
+        for name in ("public.replies", "public.notes.size" if review else "public.notes")
+    ]
+    lines = [line for line in replies.intended.splitlines() if not line.startswith("python ")]
+    declared = (tmp_path / "isolation.toml").read_text(encoding="utf-8")
+    assert tomllib.loads("\n".join((declared, *lines)))["rights"]["replies"] == {
         "select": "owner agent",
         "insert": {"owner agent": ["account_id", "title", "body"]},
         "update": {"owner agent": ["title", "body"]},
         "delete": "owner agent",
     }
-    assert lines.count('update = { "owner agent" = ["body", "color", "size"] }') == 1
+    assert replies.fix == "revoke all on public.replies from desk_app;"
+    both = 'update = { "owner agent" = ["body", "color", "size"] }'
+    assert [line for line in notes.intended.splitlines() if " = " in line] == [both]
     leaks = [g for g in groups_found if any(" in other org" in b.proof for b in g.breaches)]
     assert [(g.fix, g.intended) for g in leaks] == [
         ("alter table public.events_2026 enable row level security;", "")
     ]
-    assert by_object["public.replies"].fix == "revoke all on public.replies from desk_app;"
+    assert len(groups_found) == 5, [(g.object, g.fix) for g in groups_found]

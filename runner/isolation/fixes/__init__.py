@@ -38,57 +38,73 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
     if verdict.proven:
         return verdict
     verdict = replace(verdict, breaches=tuple(_possible(verdict.breaches)))
-    now = snapshot.take(connection)
-    by_role = declare.actors(sql_dir)
-    declared = declare.Declared(by_role, sql_dir)
-    found = causes.differences(verdict.breaches, now)
-    fixes: dict[int, str] = {}
-    intended: dict[int, str] = {}
-    for members in causes.components(found):
-        kept = (declared.kept(_here(d, connection), note=True) for d in members)
-        text = joined(map(decided_by_owner, kept))
-        accepted = _unique(b.intended for d in members for b in d.breaches)
-        fixes.update((id(d), text) for d in members)
-        intended.update((id(d), accepted) for d in members)
-    # Without the catalog of the files, the statement is unknown, and not that there is none.
-    compared = any(c.name == drift.NAME for c in verdict.checks)
-    files = Places(sql_dir)
-    revoked = "\n".join(d.fix for d in found)
-    attacks = {check.name for check in verdict.checks if check.kind == "attack"}
-    leaks = [breach for breach in verdict.breaches if is_leak(breach, attacks)]
-    faults = Faults(verdict, leaks, now, files)
-    without_rows = {b.subject: b for b in verdict.breaches if b.proof == f"rows.{b.subject}"}
-    breaches = []
-    for given in verdict.breaches:
-        breach, leaking = replace(given, fix=declared.kept(given.fix)), given in leaks
-        if leaking and (constraint := faults.constraint(given)):
+    completer = _Completer(verdict, connection, sql_dir)
+    explained = [(completer.explained(b), b in completer.leaks) for b in verdict.breaches]
+    breaches = [completer.statements(b) for b in completer.declared.offered(explained)]
+    return replace(verdict, breaches=tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix))))
+
+
+class _Completer:
+    """Finds the cause of each breach: what differs, else what the files changed last."""
+
+    def __init__(self, verdict: Verdict, connection: Connection, sql_dir: Path) -> None:
+        self._now = snapshot.take(connection)
+        self.declared = declare.Declared(declare.actors(sql_dir), sql_dir)
+        self._found = causes.differences(verdict.breaches, self._now)
+        self._fixes: dict[int, str] = {}
+        self._intended: dict[int, str] = {}
+        for members in causes.components(self._found):
+            kept = (self.declared.kept(_here(d, connection), note=True) for d in members)
+            text = joined(map(decided_by_owner, kept))
+            accepted = _unique(b.intended for d in members for b in d.breaches)
+            self._fixes.update((id(d), text) for d in members)
+            self._intended.update((id(d), accepted) for d in members)
+        # Without the catalog of the files, the statement is unknown, and not that there is none.
+        self._compared = any(c.name == drift.NAME for c in verdict.checks)
+        self._files = Places(sql_dir)
+        attacks = {check.name for check in verdict.checks if check.kind == "attack"}
+        self.leaks = {breach: None for breach in verdict.breaches if is_leak(breach, attacks)}
+        self._faults = Faults(verdict, self.leaks, self._now, self._files)
+        self._no_rows = {b.subject: b for b in verdict.breaches if b.proof == f"rows.{b.subject}"}
+
+    def explained(self, given: Breach) -> Breach:
+        """Return a breach with its cause, its fix, and what is to be done if it is intended."""
+        breach, leaking = replace(given, fix=self.declared.kept(given.fix)), given in self.leaks
+        if leaking and (constraint := self._faults.constraint(given)):
             breach = replace(breach, cause=": ".join(constraint))
-        rows = without_rows.get(given.subject)
+        rows = self._no_rows.get(given.subject)
         if rows and (given.fix.startswith(declare.ROW_OF) or given.exposed.startswith(_NO_VALUE)):
             breach, leaking = replace(breach, cause=rows.cause, fix=rows.fix), False
-        of = causes.cause_of(breach, found, leaking=leaking)
+        of = causes.cause_of(breach, self._found, leaking=leaking)
         if of and breach.fix.startswith(declare.ROW_OF) and not of.refuses_row(breach.cause):
             of = None
-        if fault := faults.broken(breach):
-            of = next((d for d in found if f"{d.kind} {d.name}" == fault.object), None)
+        if fault := self._faults.broken(breach):
+            of = next((d for d in self._found if f"{d.kind} {d.name}" == fault.object), None)
         elif not of and leaking and not is_sql(breach.fix):
-            fault = faults.of(breach)
+            fault = self._faults.of(breach)
         elif not of and given.fix and not breach.fix:
-            fault = faults.of(breach, BEYOND)
+            fault = self._faults.of(breach, BEYOND)
         if fault and not of:
-            cause, fix = f"{fault.object}: {fault.wrong}", fault.fix(made_by_files=compared)
-            breaches.append(replace(breach, cause=cause, fix=fix))
-            continue
-        fix = fixes[id(of)] if of else decided_by_owner(breach.fix)
+            cause, fix = f"{fault.object}: {fault.wrong}", fault.fix(made_by_files=self._compared)
+            return replace(breach, cause=cause, fix=fix, intended="")
+        is_open = given.proof.startswith("undecided.")
+        keeps = of is None or (is_open and not of.is_added)  # its own fix, which is complete
+        if of and leaking and given.fix.endswith(" enable row level security;"):
+            keeps = of.is_new and not of.is_added
+        fix = decided_by_owner(breach.fix) if keeps else self._fixes[id(of)]
         if of and not is_sql(fix):
             fix = joined((decided_by_owner(breach.fix), fix))
         if not is_sql(fix):
-            fix = _compared(breach, fix, files, made_by_files=compared and not of)
-        meant = "" if leaking else declare.of_revokes(fix, by_role, sql_dir)
-        accept = "" if leaking else breach.intended if not of else intended[id(of)]
-        fix = _with_column_grants(fix, now, revoked)
-        breaches.append(replace(breach, intended=_unique((meant, accept)), fix=fix))
-    return replace(verdict, breaches=tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix))))
+            fix = _compared(breach, fix, self._files, made_by_files=self._compared and not of)
+        own = given.intended if is_open or not of else ""
+        meant = _unique((own, self._intended[id(of)] if of else ""))
+        return replace(breach, intended="" if leaking else meant, fix=fix)
+
+    def statements(self, breach: Breach) -> Breach:
+        """Return a breach whose fix keeps what a revoke would remove with what it is about."""
+        revoked = "\n".join(difference.fix for difference in self._found)
+        fix = _with_column_grants(breach.fix, self._now, revoked, self.declared)
+        return replace(breach, fix=fix)
 
 
 def _possible(breaches: Sequence[Breach]) -> Iterator[Breach]:
@@ -110,10 +126,10 @@ def _in_table(subject: str, table: str) -> bool:
     return kind in ("constraint", "index", "policy", "trigger") and name.startswith(f"{table}.")
 
 
-def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:
+def _with_column_grants(fix: str, now: Snapshot, revoked: str, declared: declare.Declared) -> str:
     """Return a fix that keeps the privileges on columns, which a revoke of the table removes too.
 
-    `revoked`: the statements that remove those which no file grants.
+    And those that are declared. `revoked`: the statements that remove those which no file grants.
     """
     statements, notes = parts(fix)
     found = []
@@ -128,6 +144,7 @@ def _with_column_grants(fix: str, now: Snapshot, revoked: str) -> str:
                 == ("column", table, f"{privilege} to {grantee}")
                 and f"{fact.unmake};" not in revoked
             ]
+            kept = [*dict.fromkeys((*kept, *declared.columns(table, privilege, grantee)))]
             if kept:
                 found.append(f"grant {privilege} ({', '.join(kept)}) on {table} to {grantee};")
     return "\n".join(dict.fromkeys((*found, *notes)))

@@ -64,6 +64,11 @@ class Difference:
         return self.kind != "table" or not all(s.startswith("grant ") for s in statements)
 
     @property
+    def is_new(self) -> bool:
+        """Whether the review has nothing of the object."""
+        return any(" was added since the review" in breach.summary for breach in self.breaches)
+
+    @property
     def is_added(self) -> bool:
         """Whether the object is to be dropped."""
         return self.fix.startswith("drop ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from runner.isolation import toml_file
 from runner.isolation.tenancy import config
 from runner.isolation.tenancy.config import Right
 from runner.isolation.tenancy.objects import Relation
+from runner.isolation.verdict import Breach
 from runner.preflight.order import parts
 
 COMMANDS = ("select", "insert", "update", "delete")
@@ -91,7 +92,7 @@ class Declared:
 
     def __init__(self, by_role: Mapping[str, list[str]], sql_dir: Path) -> None:
         file = sql_dir / toml_file.NAME
-        self._by_role, self._rights = by_role, _declared(file)
+        self._by_role, self._rights, self._sql_dir = by_role, _declared(file), sql_dir
         self._note = f"-- {file} declares what this would revoke: write it into a new migration"
 
     def kept(self, fix: str, *, note: bool = False) -> str:
@@ -114,6 +115,44 @@ class Declared:
             for role in _listed_in(match[4])
             for command in (COMMANDS if match[1] == "all" else [match[1]])
         )
+
+    def columns(self, table: str, command: str, role: str) -> list[str]:
+        """Return the columns that the actors with a role have a right to, if not to the table."""
+        actors = set(self._by_role.get(role.strip('"'), ()))
+        rights = [r for r in self.of(table).get(command, ()) if actors & set(r.actors)]
+        if any(right.columns is None for right in rights):
+            return []
+        return [*dict.fromkeys(column for right in rights for column in right.columns or ())]
+
+    def offered(self, breaches: Sequence[tuple[Breach, bool]]) -> Iterator[Breach]:
+        """Yield the breaches with the lines that declare what their fixes revoke.
+
+        The lines are all of a table, because each command is one line. Of a table that is undecided
+        each fix revokes all. `breaches`: each, and whether it is a leak, which no right ends.
+        """
+        undecided = {
+            b.subject: b
+            for b, _ in breaches
+            if b.proof == f"undecided.{b.subject}" and b.fix.startswith("revoke all on ")
+        }
+        of_table: dict[str, dict[str, None]] = {}
+        for statement in (s for b, leaks in breaches if not leaks for s in parts(b.fix)[0]):
+            if match := _REVOKE.match(statement):
+                of_table.setdefault(match[3], {})[statement] = None
+        for breach, leaking in breaches:
+            matches = [_REVOKE.match(statement) for statement in parts(breach.fix)[0]]
+            tables = list(dict.fromkeys(match[3] for match in matches if match))
+            if leaking or not tables or not all(matches):
+                yield breach
+                continue
+            fix, meant = breach.fix, ""
+            if of := undecided.get(tables[0]) if len(tables) == 1 else None:
+                fix, meant = of.fix, of.intended
+            else:
+                every = "\n".join(statement for table in tables for statement in of_table[table])
+                meant = of_revokes(every, self._by_role, self._sql_dir)
+            text = dict.fromkeys((*meant.splitlines(), *breach.intended.splitlines()))
+            yield replace(breach, fix=fix, intended="\n".join(text))
 
     def of(self, table: str) -> Rights:
         """Return the rights of a table, named as in SQL."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runner.isolation import drift, surface
 from runner.isolation.verdict import Breach
-from runner.preflight.order import is_sql, joined
+from runner.preflight.order import is_sql, joined, parts
 
 _OPEN = ("rows.", "undecided.", "undeclared.")  # begin the proofs that others follow from
 # How the fix begins that names the one object at fault.
@@ -75,6 +75,10 @@ def of(breaches: Sequence[Breach]) -> list[Group]:
 
 
 def _key(breach: Breach) -> tuple[str, ...]:
+    statements = parts(breach.fix)[0]
+    revokes = all(statement.startswith(("revoke ", "grant ")) for statement in statements)
+    if breach.intended.startswith("# ") and statements and revokes:  # what one table lacks
+        return (breach.intended.partition("\npython ")[0],)
     is_cause = is_sql(breach.fix) or _FAULT.match(breach.fix)
     return (breach.fix,) if is_cause else (breach.subject, breach.cause, breach.fix)
 
