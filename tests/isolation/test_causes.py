@@ -5,6 +5,7 @@ Each project is the help desk of schemas/desk.sql and further files, which the d
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
@@ -108,6 +109,14 @@ def test_leak_names_the_policy_or_constraint_that_was_changed_last(
         "policy public.memberships.debug": "drop policy debug on public.memberships;",
     }
     assert len(groups_found) == len(fixes)
+    exposed = {b.proof.rpartition(" as ")[0]: b.exposed for g in groups_found for b in g.breaches}
+    for cell in ("delete.rows, without WHERE", "insert.row"):
+        assert re.fullmatch(
+            r"\d rows? of public\.attachments of the other tenant",
+            exposed[f"public.attachments.{cell}"],
+        )
+    linked = "public.attachments.insert.row that refers to tickets by ticket_id"
+    assert exposed[linked] == "1 row of public.attachments"
     for group in groups_found:
         leaks = [b for b in group.breaches if " in other org" in b.proof]
         assert bool(leaks) != bool(group.intended)

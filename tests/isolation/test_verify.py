@@ -438,7 +438,9 @@ def test_policy_that_is_too_permissive_is_named_with_exposed_rows(database: Data
     assert found.actor.startswith("OWNER: role authenticated, request.jwt.claims = ")
     assert "set local role authenticated;" in found.sql
     assert 'from public.projects where ("org_id" in (' in found.sql
-    assert re.match(r"\d rows: org_id=c\w{24}, id=c\w{24}", found.exposed)
+    assert re.match(
+        r"\d rows of public.\w+ of the other tenant: org_id=c\w{24}, id=c\w{24}", found.exposed
+    )
     assert "policy select_member on public.projects: for select" in found.cause
     assert "using (true)" in found.cause
     assert found.fix.startswith("-- compare policy select_member of public.projects")

@@ -25,6 +25,7 @@ from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.tenancy.objects import TENANT, Function, Relation, TenantMap
 from runner.isolation.verdict import Breach, Check
 
+_NOT_RUN = "the role may run the statement, which was not run"
 _UNTRIED = "not tried: "
 KINDS = {"attacks": "attack", "invariants": "invariant"}
 
@@ -154,8 +155,7 @@ class _Runner:
                 condition = group[0].condition
                 if condition and self._steps.is_true(group[0]):
                     previous = ""
-                    permitted = Outcome(rows=1, message="permitted; it was not run")
-                    yield group[0].step, group[0].sql, permitted
+                    yield group[0].step, group[0].sql, Outcome(rows=1, message=_NOT_RUN)
                     continue
                 for ready, (outcome, own, response) in zip(
                     group, self._steps.run(group), strict=True
@@ -183,6 +183,11 @@ class _Runner:
             expectation = "It could not be tried."
             cause = (outcome.message, "python -m runner verify  -- again")
         exposed = f"{outcome}: {outcome.message}" if outcome.message else str(outcome)
+        if outcome.message == _NOT_RUN:
+            whose = f"the rows of every tenant in {table.qualified}: " if table.qualified else ""
+            exposed = f"{whose}{_NOT_RUN}"
+        elif table.qualified and not outcome.sqlstate:
+            exposed = f"{outcome} from {table.qualified}"
         return Breach(
             proof=scenario.name,
             subject=table.qualified or self._target(scenario, step, statement),
