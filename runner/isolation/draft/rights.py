@@ -44,12 +44,14 @@ def by_trying(connection: Connection, draft: Draft, report: Report) -> Tried:
             break
     result = Tried(config)
     cells = {cell.title: cell for cell in probe.findings.cells}
+    leaks: dict[str, Breach] = {}  # by what is said of each
     for breach in probe.findings.breaches:
         if _within(draft, breach, cells.get(breach.proof)):
             cause = f" ({breach.cause})" if breach.cause else ""
             result.open.append(f"{breach.summary}{cause}")
         else:
-            result.leaks.append(breach)
+            leaks.setdefault(breach.summary, breach)
+    result.leaks += leaks.values()
     result.open += _partial(draft, probe)
     return result
 
