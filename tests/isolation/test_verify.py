@@ -627,6 +627,26 @@ def test_forged_settings_of_an_actor_share_a_line() -> None:
     assert line.actors == "A, A with forged 3 settings, B with forged x"
 
 
+def test_long_names_of_actors_are_printed_once_for_all_tables() -> None:
+    """And in full where something failed."""
+    actors = ("owner", "member of both, in A", "member of both, in B", "owner who names another")
+    cells = [
+        Cell(t, "select", "rows", a, "other", False, "0 rows", passed=True, sql="")
+        for t in ("public.t", "public.u", "public.v")
+        for a in actors
+    ]
+    failed = replace(cells[-1], passed=False)
+    shown = "\n".join(
+        text.verdict_lines(Verdict(cells=(*cells[:-1], failed)), lambda line, _: line)
+    )
+    assert re.findall(r"^  (\S.*\S) +·", shown, re.MULTILINE) == [
+        "owner, (1–3)", "owner, (1–3)", "owner, (1, 2)", "owner who names another"
+    ]  # fmt: skip
+    assert shown.count("member of both, in A") == 1
+    legend = "(1) member of both, in A · (2) member of both, in B · (3) owner who names another"
+    assert legend in " ".join(shown.split())
+
+
 @one_server
 def test_breach_is_printed_with_all_fields_and_exit_code_4(checkout: Checkout) -> None:
     checkout.do("grant update (email) on public.users to authenticated")
