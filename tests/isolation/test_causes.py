@@ -1,6 +1,6 @@
 """Causes: one for what one changed object explains, named with the file and line that changed it.
 
-Each project is the help desk of schemas/desk.sql and further files, which the database agrees with.
+Each project is the schema of schemas/support.sql and further files, which the database agrees with.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ Found = Callable[..., list[Group]]
 @pytest.fixture
 def found(empty_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
     """A function that applies files after the first one, and then, by hand, a change."""
-    shutil.copy(SCHEMAS / "desk.sql", tmp_path / "0001_desk.sql")
-    shutil.copy(SCHEMAS / "desk.toml", tmp_path / "isolation.toml")
+    shutil.copy(SCHEMAS / "support.sql", tmp_path / "0001_support.sql")
+    shutil.copy(SCHEMAS / "support.toml", tmp_path / "isolation.toml")
     with empty_database.connect() as conn:
-        conn.execute((SCHEMAS / "desk.sql").read_bytes())
+        conn.execute((SCHEMAS / "support.sql").read_bytes())
 
     def apply(files: Mapping[str, str], by_hand: str = "", *, review: bool = False) -> list[Group]:
         if review:
@@ -61,10 +61,10 @@ def test_leak_names_the_policy_or_constraint_that_was_changed_last(
         {
             "0002_forget": """
                 drop policy own on public.attachments;
-                create policy own on public.attachments to desk_app using (app.role() is not null);
+                create policy own on public.attachments to support_app using (app.role() is not null);
             """,
             "0003_widen": """
-                create policy support on public.notes to desk_app
+                create policy support on public.notes to support_app
                     using (body <> '' and app.role() is not null);
             """,
             "0004_keys": """
@@ -75,7 +75,7 @@ def test_leak_names_the_policy_or_constraint_that_was_changed_last(
             """,
         },
         """
-        revoke select on public.attachments from desk_app;
+        revoke select on public.attachments from support_app;
         alter table public.attachments add column note text;
         create policy debug on public.memberships for select using (true);
         """,
@@ -103,7 +103,7 @@ def test_leak_names_the_policy_or_constraint_that_was_changed_last(
             "0004_keys.sql:4",
             "it compares ticket_id alone, so it accepts a row of another tenant",
         ),
-        "table public.attachments": "grant select on public.attachments to desk_app;",
+        "table public.attachments": "grant select on public.attachments to support_app;",
         "column public.attachments.note": "alter table public.attachments drop column note;"
         "  -- and its values",
         "policy public.memberships.debug": "drop policy debug on public.memberships;",
@@ -212,21 +212,21 @@ def test_lines_that_declare_are_all_and_can_be_pasted_together(
                     body text not null
                 );
                 alter table public.replies enable row level security;
-                create policy own on public.replies to desk_app
+                create policy own on public.replies to support_app
                     using (account_id = app.account_id() and app.role() is not null);
                 grant select, delete, insert (account_id, title, body), update (title, body)
-                    on public.replies to desk_app;
+                    on public.replies to support_app;
                 alter table public.notes add column color text, add column size int;
-                grant update (color, size) on public.notes to desk_app;
+                grant update (color, size) on public.notes to support_app;
                 create table public.events (
                     account_id bigint not null references public.accounts (id),
                     at date not null
                 ) partition by list (at);
                 create table public.events_2026 partition of public.events default;
                 alter table public.events enable row level security;
-                create policy own on public.events to desk_app
+                create policy own on public.events to support_app
                     using (account_id = app.account_id() and app.role() is not null);
-                grant select on public.events, public.events_2026 to desk_app;
+                grant select on public.events, public.events_2026 to support_app;
             """
         },
         review=review,
@@ -243,7 +243,7 @@ def test_lines_that_declare_are_all_and_can_be_pasted_together(
         "update": {"owner agent": ["title", "body"]},
         "delete": "owner agent",
     }
-    assert replies.fix == "revoke all on public.replies from desk_app;"
+    assert replies.fix == "revoke all on public.replies from support_app;"
     both = 'update = { "owner agent" = ["body", "color", "size"] }'
     assert [line for line in notes.intended.splitlines() if " = " in line] == [both]
     leaks = [g for g in groups_found if any(" in other org" in b.proof for b in g.breaches)]
