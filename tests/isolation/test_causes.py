@@ -61,7 +61,8 @@ def test_leak_names_the_policy_or_constraint_that_was_changed_last(
         {
             "0002_forget": """
                 drop policy own on public.attachments;
-                create policy own on public.attachments to support_app using (app.role() is not null);
+                create policy own on public.attachments to support_app
+                    using (app.role() is not null);
             """,
             "0003_widen": """
                 create policy support on public.notes to support_app
@@ -150,6 +151,28 @@ def test_leaks_of_many_tables_that_a_changed_function_explains_have_one_cause(
         "function app.member()",
         "-- change function app.member(), in a new migration; 0003_member.sql:2 changed it last: "
         "the policies that call it let rows of another tenant through",
+    )
+
+
+@one_server
+def test_rights_that_a_changed_function_refuses_have_one_cause(
+    found: Found, tmp_path: Path
+) -> None:
+    [group] = found(
+        {
+            "0002_first": """
+                create or replace function app.role() returns app.member_role language sql stable
+                security definer set search_path = pg_catalog, pg_temp as $$
+                    select m.role from public.memberships as m
+                    where m.user_id = app.user_id() and m.account_id = 1 $$;
+            """
+        }
+    )
+    assert {b.subject for b in group.breaches} > {"public.tickets", "public.notes"}
+    assert named(group, tmp_path) == (
+        "function app.role()",
+        "-- change function app.role(), in a new migration; 0002_first.sql:2 changed it last: "
+        "the policies that call it refuse what rights allow",
     )
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from runner.isolation import drift, surface
 from runner.isolation.fixes import causes, declare
-from runner.isolation.fixes.faults import BEYOND, Faults, is_leak
+from runner.isolation.fixes.faults import BEYOND, REFUSAL, Faults, is_leak, is_refusal
 from runner.isolation.report.places import Place, Places
 from runner.isolation.surface import lock_file
 from runner.isolation.verdict import Breach, Verdict
@@ -84,6 +84,8 @@ class _Completer:
             fault = self._faults.of(breach)
         elif not of and given.fix and not breach.fix:
             fault = self._faults.of(breach, BEYOND)
+        elif not of and is_refusal(breach) and not is_sql(breach.fix):
+            fault = self._faults.of(breach, REFUSAL)
         if fault and not of:
             cause, fix = f"{fault.object}: {fault.wrong}", fault.fix(made_by_files=self._compared)
             return replace(breach, cause=cause, fix=fix, intended="")

@@ -28,11 +28,18 @@ _CALLED = ("function", "procedure")
 _TEXTS = ("body", "definition")
 _CONDITIONS = ("using", "with check")
 _WIDE = "its condition uses no column of the row, so it holds for the rows of every tenant"
-BEYOND = "its condition holds for rows that no right allows"
-_LETS = "its condition holds for rows of another tenant"
 _ALL = "over all tenants, which tells what another tenant has"
 _ALONE = "alone, so it accepts a row of another tenant"
-_CALLEE = "the policies that call it let rows of another tenant through"
+# What is wrong with a policy, and with a function that policies call.
+LEAK = (
+    "its condition holds for rows of another tenant",
+    "the policies that call it let rows of another tenant through",
+)
+BEYOND = ("its condition holds for rows that no right allows", LEAK[1])
+REFUSAL = (
+    "its condition refuses what rights allow",
+    "the policies that call it refuse what rights allow",
+)
 
 
 @dataclass(frozen=True)
@@ -65,31 +72,41 @@ def is_leak(breach: Breach, attacks: Iterable[str] = ()) -> bool:
     return crosses or "another tenant" in breach.summary or breach.proof in attacks
 
 
+def is_refusal(breach: Breach) -> bool:
+    """Whether policies refused what a right allows."""
+    refused = " in own org" in breach.proof and ", but got " in breach.summary
+    return refused and "; there is " in breach.cause and _POLICY.search(breach.cause) is not None
+
+
 class Faults:
-    """Finds the faults of the leaks of one verdict."""
+    """Finds the faults of the leaks and refusals of one verdict."""
 
     def __init__(
         self, verdict: Verdict, leaks: Iterable[Breach], now: Snapshot, files: Places
     ) -> None:
         self._verdict, self._now, self._files = verdict, now, files
         self._known: dict[str, Fault | None] = {}
-        self._leaking = {table for leak in leaks for _, table in _POLICY.findall(leak.cause)}
+        refusals = filter(is_refusal, verdict.breaches)
+        self._failing = {
+            kind: {table for breach in breaches for _, table in _POLICY.findall(breach.cause)}
+            for kind, breaches in ((LEAK, leaks), (REFUSAL, refusals))
+        }
         for leak in leaks:
             self.of(leak)  # what is wrong with an object is said of what it leaks
 
-    def of(self, breach: Breach, lets: str = _LETS) -> Fault | None:
-        """Return what is at fault; None where no file made it. `lets`: what a policy does wrong."""
+    def of(self, breach: Breach, kind: tuple[str, str] = LEAK) -> Fault | None:
+        """Return what is at fault; None where no file made it. `kind`: what is wrong with it."""
         if found := self.constraint(breach):
             return self._fault(*found)
         policies = dict.fromkeys(_POLICY.findall(breach.cause))
-        for name, table in policies:
+        for name, table in policies if kind != REFUSAL else ():
             if self._is_permissive(name, table) and not self._uses_columns(name, table):
                 return self._fault(f"policy {name} on {table}", _WIDE)
-        candidates = [(f"policy {name} on {table}", lets) for name, table in policies]
+        candidates = [(f"policy {name} on {table}", kind[0]) for name, table in policies]
         for function in self._called(policies):
-            leaking, others = self._tables(function)
-            if len(leaking) > len(others):
-                candidates.append((f"function {function}", _CALLEE))
+            failing, others = self._tables(function, self._failing.get(kind, self._failing[LEAK]))
+            if len(failing) > len(others):
+                candidates.append((f"function {function}", kind[1]))
         placed = [(f[0], *c) for c in candidates if (f := self._files.last(c[0]))]
         return self._fault(*max(placed)[1:]) if placed else None
 
@@ -127,11 +144,11 @@ class Faults:
             self._known[name] = Fault(name, found[1], wrong) if found else None
         return self._known[name]
 
-    def _tables(self, function: str) -> tuple[set[str], set[str]]:
-        """Return the tables whose policies call a function: those that leak, and those tried."""
+    def _tables(self, function: str, failing: set[str]) -> tuple[set[str], set[str]]:
+        """Return the tables whose policies call a function: those that fail, and others tried."""
         tables = {table for name, table in self._policies if function in self._reach[name, table]}
         tried = {cell.table for cell in self._verdict.cells}
-        return tables & self._leaking, (tables & tried) - self._leaking
+        return tables & failing, (tables & tried) - failing
 
     @cached_property
     def _policies(self) -> dict[tuple[str, str], str]:
