@@ -56,7 +56,8 @@ class Group:
     @property
     def intended(self) -> str:
         """What to do if it is; nothing where that would not end a leak."""
-        if any(breach.sql and not breach.intended for breach in self.breaches):
+        is_open = self.first.proof.startswith(_OPEN)
+        if not is_open and any(breach.sql and not breach.intended for breach in self.breaches):
             return ""
         lines = (line for breach in self.breaches for line in breach.intended.splitlines())
         return "\n".join(dict.fromkeys(lines))
