@@ -302,7 +302,7 @@ def test_breach_names_actor_statement_and_cause(
     for breach in breaches:
         assert breach.subject == "public.projects"
         assert breach.sql == f"select * from public.projects where org_id = '{other}' limit 1"
-        assert breach.exposed == "1 row; expected nothing or 42501"
+        assert breach.exposed == "1 row from public.projects; expected nothing or 42501"
         assert "select_member" in breach.cause
 
 
@@ -330,7 +330,8 @@ def test_statement_that_would_lock_the_table_is_reported_not_run(
 ) -> None:
     populated.execute("grant truncate on public.audit_logs to authenticated")
     _, [breach, *_] = tried(rows, "211_truncate")
-    assert breach.exposed.startswith("1 row: permitted; it was not run")
+    assert breach.exposed.startswith("the rows of every tenant in ")
+    assert ": the role may run the statement, which was not run; expected" in breach.exposed
     locks = populated.execute(
         "select mode from pg_locks where relation = 'public.audit_logs'::regclass"
         " and pid = pg_backend_pid() and mode in ('AccessExclusiveLock', 'ExclusiveLock')"

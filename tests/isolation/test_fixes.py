@@ -177,15 +177,6 @@ def test_what_is_printed_for_a_table_of_a_migration_is_complete(
     assert "table public.shelves" not in {b["subject"] for b in left}
 
 
-def test_columns_of_one_right_are_declared_in_one_line() -> None:
-    fixes = [
-        f"revoke insert ({column}) on public.users from authenticated;" for column in ("a", "b")
-    ]
-    every = declare.revokes(fixes)
-    lines = declare.of_revokes(declare.with_same(fixes[1], every), declare.actors(SQL_DIR), SQL_DIR)
-    assert '"b", "a"]' in lines
-
-
 @one_server
 def test_lines_that_declare_a_new_table_are_all_that_is_missing(
     empty_database: Database, tmp_path: Path

@@ -177,6 +177,7 @@ def test_what_works_across_tenants_is_a_leak_and_no_right(
 ) -> None:
     written, found, verdict = write(schema, change)
     assert any(named in leak.subject for leak in written.leaks)
+    assert len({leak.summary for leak in written.leaks}) == len(written.leaks)
     assert not any(actor.everywhere for actor in found.actors.values())
     assert "visitor" not in str(found.rights)
     assert any(named in problem for problem in problems(verdict))

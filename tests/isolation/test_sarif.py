@@ -44,14 +44,44 @@ SECOND = """\
 alter table clubs.posts add column draft boolean;
 create or replace function clubs.caller() returns text language sql return 'b';
 """
+THIRD = """\
+-- 0003_third
+
+create type clubs.rank as enum ('a');
+create table clubs.tasks (
+    title text not null unique,
+    rank clubs.rank check (title in ('x') or rank is not null),
+    post_id int,
+    constraint tasks_post foreign key (post_id) references clubs.posts (id)
+);
+alter table clubs.tasks add column priority int;
+alter table clubs.tasks add constraint high check (priority in (1, 2)), add check (rank > 'a');
+create function clubs.task() returns text language sql return 'a';
+create policy of_task on clubs.tasks using (true);
+"""
+FOURTH = """\
+-- 0004_fourth
+
+alter type clubs.rank add value if not exists 'b';
+alter policy of_task on clubs.tasks using (rank = 'b');
+alter table clubs.tasks drop constraint tasks_post;
+alter table clubs.tasks
+    add constraint tasks_post foreign key (post_id) references clubs.seats (id);
+alter table clubs.tasks
+    rename column title to name;
+alter function clubs.task() security definer;
+create unique index tasks_ranks on clubs.tasks (rank);
+alter table clubs.tasks alter priority set not null;
+"""
 
 
 @pytest.fixture
 def sql_dir(tmp_path: Path) -> Path:
-    """Two migrations and the isolation data."""
+    """Four migrations and the isolation data."""
     folder = tmp_path / "sql"
     folder.mkdir()
-    for name, text in {"0001_first": FIRST, "0002_second": SECOND}.items():
+    files = {"0001_first": FIRST, "0002_second": SECOND, "0003_third": THIRD, "0004_fourth": FOURTH}
+    for name, text in files.items():
         (folder / f"{name}.sql").write_text(text, encoding="utf-8")
         (folder / f"{name}.rollback.sql").write_text(FIRST, encoding="utf-8")
     (folder / "isolation.toml").write_text("[tenant]\n", encoding="utf-8")
@@ -101,9 +131,21 @@ def exported(verdict: Verdict, places: Places) -> dict[str, Any]:
         ("table clubs.(*+?[", "", "isolation.toml:1"),
         ('table clubs."po[st]ts"', "", "isolation.toml:1"),
         ("view clubs.latest", "", "0001_first.sql:18"),
+        ("type clubs.rank", "", "0004_fourth.sql:3"),
+        ("policy clubs.tasks.of_task", "", "0004_fourth.sql:4"),
+        ("clubs.tasks", "constraint tasks_post on clubs.tasks: a reference", "0004_fourth.sql:7"),
+        ("column clubs.tasks.name", "", "0004_fourth.sql:9"),
+        ("clubs.tasks", "function clubs.task(): it is wrong", "0004_fourth.sql:10"),
+        ("constraint clubs.tasks.tasks_ranks", "", "0004_fourth.sql:11"),
+        ("column clubs.tasks.priority", "", "0004_fourth.sql:12"),
+        ("column clubs.tasks.rank", "", "0003_third.sql:6"),
+        ("constraint clubs.tasks.high", "", "0003_third.sql:11"),
+        ("constraint clubs.tasks.tasks_rank_check", "", "0003_third.sql:11"),
+        ("constraint clubs.tasks.tasks_title_key", "", "0003_third.sql:5"),
+        ("table clubs.tasks", "", "0003_third.sql:4"),
     ],
 )
-def test_place_is_the_line_that_created_the_object(
+def test_place_is_the_line_that_created_or_changed_the_object_last(
     sql_dir: Path, subject: str, cause: str, place: str
 ) -> None:
     path, line = Places(sql_dir, sql_dir.parent).of(breach(subject, cause))

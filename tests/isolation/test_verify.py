@@ -479,7 +479,9 @@ def test_policy_that_is_too_permissive_is_named_with_exposed_rows(database: Data
     assert found.actor.startswith("OWNER: role authenticated, request.jwt.claims = ")
     assert "set local role authenticated;" in found.sql
     assert 'from public.projects where ("org_id" in (' in found.sql
-    assert re.match(r"\d rows: org_id=c\w{24}, id=c\w{24}", found.exposed)
+    assert re.match(
+        r"\d rows of public.\w+ of the other tenant: org_id=c\w{24}, id=c\w{24}", found.exposed
+    )
     assert "policy select_member on public.projects: for select" in found.cause
     assert "using (true)" in found.cause
     assert found.fix.startswith("-- compare policy select_member of public.projects")
@@ -664,6 +666,26 @@ def test_forged_settings_of_an_actor_share_a_line() -> None:
     _, grids = summary.grids(cells)
     [line] = grids["t"]
     assert line.actors == "A, A with forged 3 settings, B with forged x"
+
+
+def test_long_names_of_actors_are_printed_once_for_all_tables() -> None:
+    """And in full where something failed."""
+    actors = ("owner", "member of both, in A", "member of both, in B", "owner who names another")
+    cells = [
+        Cell(t, "select", "rows", a, "other", False, "0 rows", passed=True, sql="")
+        for t in ("public.t", "public.u", "public.v")
+        for a in actors
+    ]
+    failed = replace(cells[-1], passed=False)
+    shown = "\n".join(
+        text.verdict_lines(Verdict(cells=(*cells[:-1], failed)), lambda line, _: line)
+    )
+    assert re.findall(r"^  (\S.*\S) +·", shown, re.MULTILINE) == [
+        "owner, (1–3)", "owner, (1–3)", "owner, (1, 2)", "owner who names another"
+    ]  # fmt: skip
+    assert shown.count("member of both, in A") == 1
+    legend = "(1) member of both, in A · (2) member of both, in B · (3) owner who names another"
+    assert legend in " ".join(shown.split())
 
 
 @one_server

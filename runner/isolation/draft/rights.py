@@ -46,6 +46,7 @@ def by_trying(connection: Connection, draft: Draft, report: Report) -> Tried:
     result = Tried(config)
     cells = {cell.title: cell for cell in probe.findings.cells}
     asked = " ".join(question for _, question in draft.undecided)
+    leaks: dict[str, Breach] = {}  # by what is said of each
     for breach in probe.findings.breaches:
         if breach.proof.startswith(_ASKED) and breach.subject.partition(" ")[2] in asked:
             continue
@@ -53,7 +54,8 @@ def by_trying(connection: Connection, draft: Draft, report: Report) -> Tried:
             cause = f" ({breach.cause})" if breach.cause else ""
             result.open.append(f"{breach.summary}{cause}")
         else:
-            result.leaks.append(breach)
+            leaks.setdefault(breach.summary, breach)
+    result.leaks += leaks.values()
     result.open += _partial(draft, probe)
     return result
 

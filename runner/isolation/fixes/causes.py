@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from runner.isolation import drift, surface
 from runner.isolation.verdict import Breach
+from runner.preflight.order import parts
 from runner.schema.snapshot import Snapshot
 
 _PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
@@ -47,6 +48,25 @@ class Difference:
     def refuses_row(self, cause: str) -> bool:
         """Whether the reason why no row could be made names it."""
         return _names(cause, re.findall(_PART, self.name)[-1])
+
+    def lets_through(self, breach: Breach) -> bool:
+        """Whether it may let rows of another tenant through, as this breach says.
+
+        What a table lacks does not; a column or a constraint of it only if the breach is about it.
+        """
+        plain = re.findall(_PART, self.name)[-1]
+        if self.kind == "column":
+            is_about = re.search(rf"\.{re.escape(plain)}[ ,]", breach.proof)
+            return self.fix.startswith("revoke ") and is_about is not None
+        if self.kind in ("constraint", "index"):
+            return breach.cause.startswith(f"constraint {plain} on ")
+        statements = parts(self.fix)[0]
+        return self.kind != "table" or not all(s.startswith("grant ") for s in statements)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the review has nothing of the object."""
+        return any(" was added since the review" in breach.summary for breach in self.breaches)
 
     @property
     def is_added(self) -> bool:
@@ -101,8 +121,13 @@ def _mention(kind: str, name: str) -> re.Pattern[str]:
     return re.compile(rf'(?<![\w$."]){re.escape(name)}(?![\w$"(])')
 
 
-def cause_of(breach: Breach, found: Sequence[Difference]) -> Difference | None:
-    """Return the difference that explains a breach: what it names, else what is on its table."""
+def cause_of(
+    breach: Breach, found: Sequence[Difference], *, leaking: bool = False
+) -> Difference | None:
+    """Return the difference that explains a breach: what it names, else what is on its table.
+
+    `leaking`: the breach shows rows of another tenant.
+    """
     text = _ON_TABLE.sub(r"\3.\2", f"{breach.subject}\n{breach.cause}")
     subject = text.partition("\n")[0]
     words = set(re.findall(_PART, f"{breach.proof} {breach.cause}"))
@@ -123,7 +148,8 @@ def cause_of(breach: Breach, found: Sequence[Difference]) -> Difference | None:
         order = _FIRST.index(difference.kind) if inside else 0
         return None if place is None else (place, order, len(difference.leading))
 
-    placed = [(place, d) for d in found if (place := distance(d))]
+    possible = [d for d in found if not leaking or d.lets_through(breach)]
+    placed = [(place, d) for d in possible if (place := distance(d))]
     return min(placed, key=lambda each: each[0])[1] if placed else None
 
 

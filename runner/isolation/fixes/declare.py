@@ -16,8 +16,8 @@ from runner.isolation.tenancy.objects import Relation
 from runner.preflight.order import parts
 
 COMMANDS = ("select", "insert", "update", "delete")
-_REVOKE = re.compile(
-    rf"revoke ({'|'.join(COMMANDS)})(?: \((.+)\))? on (?:table )?(\S+) from (.+?);", re.DOTALL
+REVOKE = re.compile(
+    rf"revoke (all|{'|'.join(COMMANDS)})(?: \((.+)\))? on (?:table )?(\S+) from (.+?);", re.DOTALL
 )
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -53,28 +53,26 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], file: Path) -> str:
     """Return the lines that declare what a fix revokes; '' if it does anything else."""
     held: dict[str, dict[str, dict[str, list[str] | None]]] = {}
     for statement in parts(fix)[0]:
-        match = _REVOKE.match(statement)
-        roles = [role.strip().strip('"') for role in match[4].split(",")] if match else []
-        if not match or not set(roles) & by_role.keys():
+        match = REVOKE.match(statement)
+        roles = listed_in(match[4]) if match else []
+        if not match or match[1] == "all" or not set(roles) & by_role.keys():
             return ""
-        columns = [part.strip() for part in match[2].split(",")] if match[2] else None
+        columns = listed_in(match[2]) if match[2] else None
         for role in set(roles) & by_role.keys():
             of_command = held.setdefault(match[3], {}).setdefault(match[1], {})
             if columns is None or of_command.get(role, ()) is None:
                 of_command[role] = None
             else:
                 of_command[role] = [*(of_command.get(role) or ()), *columns]
-    declared = _declared(file)
+    declared = declared_in(file)
     found = []
     for table, of_table in held.items():
-        full = table.replace('"', "")
-        names = (_short(table), full, full.rpartition(".")[2])
-        rights = next((declared[name] for name in names if name in declared), None)
+        rights = section_of(declared, table)
         missing = {
             command: {
                 role: columns
                 for role, columns in by.items()
-                if not _covers(rights or {}, command, by_role[role], columns)
+                if not covers(rights or {}, command, by_role[role], columns)
             }
             for command, by in of_table.items()
         }
@@ -83,21 +81,18 @@ def of_revokes(fix: str, by_role: Mapping[str, list[str]], file: Path) -> str:
     return "\n".join(found)
 
 
-def revokes(fixes: Iterable[str]) -> list[re.Match[str]]:
-    """Return the statements of fixes that revoke, each once."""
-    every = dict.fromkeys(one for text in fixes for one in parts(text)[0])
-    return [match for one in every if (match := _REVOKE.match(one))]
+def listed_in(names: str) -> list[str]:
+    return [name.strip().strip('"') for name in names.split(",")]
 
 
-def with_same(fix: str, every: Sequence[re.Match[str]]) -> str:
-    """Return a fix with all that revoke the same of the same roles: they are one line there."""
-    own = parts(fix)[0]
-    same = {match.group(1, 3, 4) for match in map(_REVOKE.match, own) if match}
-    more = (match[0] for match in every if match.group(1, 3, 4) in same)
-    return "\n".join(dict.fromkeys((*own, *more)))
+def section_of(rights: Mapping[str, Rights], table: str) -> Rights | None:
+    """Return the rights of a table, named as in SQL; None where it has no section."""
+    full = table.replace('"', "")
+    names = (_short(table), full, full.rpartition(".")[2])
+    return next((rights[name] for name in names if name in rights), None)
 
 
-def _declared(file: Path) -> Mapping[str, Rights]:
+def declared_in(file: Path) -> Mapping[str, Rights]:
     """Return the rights of the file by table; none of a malformed file, which is an error."""
     try:
         return config.read(file).rights
@@ -105,7 +100,7 @@ def _declared(file: Path) -> Mapping[str, Rights]:
         return {}
 
 
-def _covers(
+def covers(
     rights: Rights, command: str, actors: Iterable[str], columns: Sequence[str] | None
 ) -> bool:
     """Whether an actor has the right that a role needs this privilege for."""

@@ -16,6 +16,7 @@ from runner.isolation.rows.identity import Identity
 from runner.isolation.rows.snapshot import STATE, state
 from runner.isolation.transactions import Awaited
 from runner.postgres.connection import Connection
+from runner.preflight import broken
 from runner.queries import query
 
 _BATCH = 40  # attempts sent before the first result is read
@@ -164,7 +165,7 @@ def outcome(attempt: Attempt, place: int, results: Sequence[Sequence[pq.abc.PGre
                 error = errors.error_from_result(result, "utf-8")
                 return Outcome(
                     sqlstate=error.sqlstate or "?????",
-                    message=error.diag.message_primary or str(error),
+                    message=broken.message(error),
                     constraint=error.diag.constraint_name or "",
                     unprivileged=lacks_privilege(error),
                 )

@@ -19,6 +19,7 @@ from runner.queries import query
 
 UNTRIED = "could not be tried"  # how the problem of a cell begins that was not
 LACKS_OWN = "no own row meets the right's condition"  # how it ends
+OF_OTHER = " of the other tenant"
 LACKS_OTHER = "it has no row of the other tenant"
 
 
@@ -91,7 +92,7 @@ class Findings:
                     summary=f"{caller.name} {problem}",
                     actor=caller.identity.title,
                     sql=self.script(caller, statement),
-                    exposed=exposed or outcome.message or str(outcome),
+                    exposed=exposed or _rows(outcome, cell),
                     cause=cause,
                     fix=fix,
                 )
@@ -105,7 +106,7 @@ class Findings:
             return "", ""
         name, role = table.qualified, caller.role
         column = cell.what.removeprefix("row with ").removesuffix(", without WHERE")
-        column = column if table.column(column) else ""
+        column = column if cell.where == "own" and table.column(column) else ""
         if cell.allowed:
             columns = [column] if column and not caller.everywhere else []
             return self._causes.of_refusal(
@@ -246,3 +247,13 @@ class Findings:
                         waiting.append(called.name)
                         found[called.signature] = f"{called.signature} is called by {caller}()"
         return list(found.values())
+
+
+def _rows(outcome: Outcome, cell: Cell) -> str:
+    """Return what an outcome exposed: an error, or how many rows of which table."""
+    if outcome.sqlstate or cell.table.endswith(")"):  # of a function
+        return outcome.message or str(outcome)
+    count, _, theirs = cell.outcome.partition(" of the other's")
+    rows = f"{count} rows" if theirs and count != "1" else "1 row" if theirs else str(outcome)
+    refers = cell.what.startswith("row that refers to ")
+    return f"{rows} of {cell.table}{OF_OTHER if cell.where == 'other' and not refers else ''}"

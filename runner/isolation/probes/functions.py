@@ -16,9 +16,11 @@ from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.reads import Probe
 from runner.isolation.rows.identity import B
 from runner.isolation.tenancy.objects import Function
+from runner.preflight import broken
 
 INJECTED = "isolation.injected"
 _MOST = 200  # rows of a result
+_ARGUMENTS = "no call had valid arguments"
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,13 @@ class _Caller:
         for call, outcome, told in self._telling(calls):
             self._record(call, outcome, told, "")
             return
-        call, outcome = next(((c, o) for c, o in calls if not _malformed(o)), calls[0])
+        reached = (each for each in calls if not _malformed(each[1]))
+        failed = (each for each in calls if broken.function(each[1].message))
+        call, outcome = next(reached, next(failed, calls[0]))
         untried = ""
         if _malformed(outcome) and not call.caller.forged:
-            name = call.function.signature
-            untried = f"could not be tried on {name}: no call had valid arguments"
+            why = "it is broken" if broken.function(outcome.message) else _ARGUMENTS
+            untried = f"could not be tried on {call.function.signature}: {why}"
         self._record(call, outcome, untried, "")
 
     def _problem(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from runner.isolation.probes.enclosure import Enclosure
 from runner.isolation.probes.execute import Attempt, Outcome
-from runner.isolation.probes.findings import LACKS_OTHER, LACKS_OWN, UNTRIED, Findings
+from runner.isolation.probes.findings import LACKS_OTHER, LACKS_OWN, OF_OTHER, UNTRIED, Findings
 from runner.isolation.probes.identities import Caller
 from runner.isolation.probes.rights import Rights
 from runner.isolation.rows.fixture import SHARED_ROWS, Fixture
@@ -126,7 +126,7 @@ def _judge(probe: Probe, read: _Read, outcome: Outcome) -> None:
             problem = f"may read the other tenant's rows of {relation.qualified}, but got {outcome}"
         record(
             relation, "select", caller, outcome, what="rows", where="other", statement=statement,
-            allowed=crossing, problem=problem, exposed=_sample(leaked),
+            allowed=crossing, problem=problem, exposed=_sample(leaked, relation, OF_OTHER),
             shown="" if outcome.sqlstate else f"{len(foreign)} of the other's rows",
         )  # fmt: skip
     if relation.tenancy == SHARED:
@@ -164,7 +164,8 @@ def _judge_shared(probe: Probe, read: _Read, outcome: Outcome, seen: Sequence[Ro
         problem = f"may read {relation.qualified}, but got {outcome}"
     probe.findings.cell(
         relation, "select", caller, outcome, what="rows", where="own",
-        statement=read.attempt.sql, allowed=may, problem=problem, exposed=_sample(leaked),
+        statement=read.attempt.sql, allowed=may, problem=problem,
+        exposed=_sample(leaked, relation, OF_OTHER),
     )  # fmt: skip
 
 
@@ -209,7 +210,8 @@ def _judge_own(
             problem = f"{UNTRIED} on {relation.qualified}: {LACKS_OWN}"
     probe.findings.cell(
         relation, "select", caller, outcome, what="rows", where="own",
-        statement=read.attempt.sql, allowed=may, problem=problem, exposed=_sample(beyond),
+        statement=read.attempt.sql, allowed=may, problem=problem,
+        exposed=_sample(beyond, relation, ""),
     )  # fmt: skip
 
 
@@ -237,7 +239,7 @@ def _recognized(
         yield Row(owner, "", named)
 
 
-def _sample(rows: Sequence[Row]) -> str:
+def _sample(rows: Sequence[Row], relation: Relation, whose: str) -> str:
     """Describe rows; those of the live database without their values, which may be personal."""
     shown = "; ".join(
         "a row that is not of this proof"
@@ -245,4 +247,5 @@ def _sample(rows: Sequence[Row]) -> str:
         else ", ".join(f"{name}={value}" for name, value in row.values.items() if value)[:120]
         for row in rows[:_SHOWN]
     )
-    return f"{len(rows)} row{'' if len(rows) == 1 else 's'}: {shown}" if rows else ""
+    count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+    return f"{count} of {relation.qualified}{whose}: {shown}" if rows else ""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.isolation import drift, surface
 from runner.isolation.verdict import Breach
-from runner.preflight.order import is_sql, joined
+from runner.preflight.order import is_sql, joined, parts
 
 _OPEN = ("rows.", "undecided.", "undeclared.")  # begin the proofs that others follow from
+# How the fix begins that names the one object at fault.
+_FAULT = re.compile(
+    r"-- (?:change|compare) ((?:policy|function|constraint) .+?)"
+    r"(?:, in a new migration; | with .+, which changed it |: it is )"
+)
 _IN_WORDS = (drift.NAME, surface.NAME)  # what differs, after what it makes possible
 Kinds = tuple[tuple[str, int], ...]
 
@@ -29,6 +35,8 @@ class Group:
     @property
     def object(self) -> str:
         """What is to be changed: what differs, else what the first breach names."""
+        if fault := _FAULT.match(self.fix):
+            return fault[1]
         differing = [b for b in self.breaches if b.proof in _IN_WORDS]
         return (differing or self.breaches)[0].subject
 
@@ -47,7 +55,10 @@ class Group:
 
     @property
     def intended(self) -> str:
-        """What to do if it is."""
+        """What to do if it is; nothing where that would not end a leak."""
+        is_open = self.first.proof.startswith(_OPEN)
+        if not is_open and any(breach.sql and not breach.intended for breach in self.breaches):
+            return ""
         lines = (line for breach in self.breaches for line in breach.intended.splitlines())
         return "\n".join(dict.fromkeys(lines))
 
@@ -65,7 +76,12 @@ def of(breaches: Sequence[Breach]) -> list[Group]:
 
 
 def _key(breach: Breach) -> tuple[str, ...]:
-    return (breach.fix,) if is_sql(breach.fix) else (breach.subject, breach.cause, breach.fix)
+    statements = parts(breach.fix)[0]
+    revokes = all(statement.startswith(("revoke ", "grant ")) for statement in statements)
+    if breach.intended.startswith("# ") and statements and revokes:  # what one table lacks
+        return (breach.intended.partition("\npython ")[0],)
+    is_cause = is_sql(breach.fix) or _FAULT.match(breach.fix)
+    return (breach.fix,) if is_cause else (breach.subject, breach.cause, breach.fix)
 
 
 def _place(breach: Breach) -> int:

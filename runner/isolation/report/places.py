@@ -1,4 +1,4 @@
-"""Find the file and line that created a faulty object: search the migrations for its name."""
+"""Find the file and line that changed a faulty object last: search the migrations for its name."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ _CREATING = ("create", "alter", "grant", "do")  # first words of statements that
 _OBJECT = re.compile(rf"(?:[a-z]+ )*?({_NAME})(?:\(.*\))?$")
 # Between CREATE and the name of what is created: TABLE IF NOT EXISTS, OR REPLACE FUNCTION …
 _CREATE = r"\bcreate\s+(?:(?!(?:as|authorization|for|from|of|on|to|with)\b)\w+\s+){1,6}?"
+# ALTER of a table is about a part of it, which has its own place.
+_ALTER = r"\balter\s+(?!table\b|default\b)(?:materialized\s+)?\w+\s+(?:if\s+exists\s+)?"
+_CAUSE = re.compile(rf"(function|type|view|materialized view) ({_NAME})\b")
+_COLUMN = r"[(,]\s*|\b(?:add|alter)\s+(?:column\s+)?(?:if\s+not\s+exists\s+)?"
+_TYPE = r"(?=\s+(?!(?:and|between|ilike|in|is|like|not|or|similar)\b)[\w\"])"
+_CONSTRAINTS = {  # how PostgreSQL ends the name of one without a name
+    "key": "unique",
+    "pkey": r"primary\s+key",
+    "fkey": r"foreign\s+key|references",
+    "check": "check",
+    "excl": "exclude",
+}
 
 
 class Place(NamedTuple):
@@ -61,15 +73,28 @@ class Places:
             return []  # what is wrong with them is a warning of the proof
 
     def of(self, breach: Breach) -> Place:
-        """Return where the faulty object was created last.
+        """Return where the faulty object was created or changed last.
 
-        It is the policy or grant that is the cause, else the subject. For an object that no
-        migration names, the place is isolation.toml, or the folder without that file.
+        It is the object that begins the cause, or the grant there, else the subject. For an object
+        that no migration names, the place is isolation.toml, or the folder without that file.
         """
         key = (breach.subject, breach.cause)
         if key not in self._found:
             self._found[key] = self._relative(self._search(breach) or self._otherwise())
         return self._found[key]
+
+    def last(self, name: str) -> tuple[tuple[int, int], Place] | None:
+        """Return where `policy NAME on TABLE`, a constraint or a function was changed last.
+
+        And its rank among other changes, as file and line. None if no migration names it.
+        """
+        match, called = _ON_TABLE.match(name), _CAUSE.match(name)
+        patterns = _in_table(match[1], match[2], match[3]) if match else iter(())
+        place = self._find(iter([_made(called[2], called[1])]) if called else patterns)
+        if place is None:
+            return None
+        number = next(n for n, (path, *_) in enumerate(self._files) if path == place.path)
+        return (number, place.line or 0), self._relative(place)
 
     def unmade(self, text: str) -> list[tuple[str, str]]:
         """Return the policies that a text names and no migration creates, with their tables."""
@@ -120,24 +145,42 @@ def _patterns(breach: Breach) -> Iterator[_Search]:
                 rf"\bgrant\b{_WITHIN}\b(?:{command}|all)\b{_WITHIN}\bon\b{_WITHIN}{table}"
                 rf"{_WITHIN}\bto\b{_WITHIN}{role}",
             )
+    if match := _CAUSE.match(breach.cause):
+        yield _made(match[2], match[1])
     if match := _ON_TABLE.match(breach.subject):
-        yield _compiled(match[3], _CREATE + _named(match[3]))
+        yield _made(match[3])
     elif match := _IN_TABLE.match(breach.subject):
-        yield _compiled(match[2], _CREATE + _named(match[2]))
+        yield _made(match[2])
     elif match := _OBJECT.match(breach.subject):
-        yield _compiled(match[1], _CREATE + _named(match[1]))
+        yield _made(match[1])
+
+
+def _made(name: str, kind: str = "") -> _Search:
+    """Return the search for what creates or alters an object; `kind`: if another has its name."""
+    create = rf"\bcreate\s+(?:or\s+replace\s+)?{kind}\s+" if kind else _CREATE
+    alter = rf"\balter\s+{kind}\s+(?:if\s+exists\s+)?" if kind else _ALTER
+    return _compiled(name, rf"(?:{create}|{alter}){_named(name)}")
 
 
 def _in_table(kind: str, name: str, table: str) -> Iterator[_Search]:
     part, owner = _named(name), _named(table)
-    if kind in ("column", "constraint"):
-        yield _compiled(
-            name,
-            rf"\b(?:create|alter)\s[^;(]{{0,80}}?\btable\b[^;(]{{0,80}}?{owner}{_WITHIN}({part})",
-        )
+    in_table = rf"\b(?:create|alter)\s[^;(]{{0,80}}?\btable\b[^;(]{{0,80}}?{owner}{_WITHIN}"
+    renamed = rf"\brename\s+(?:{kind}\s+)?{_PART}\s+to\s+"
+    if kind == "column":
+        yield _compiled(name, rf"{in_table}(?:{renamed}|(?:{_COLUMN})(?={part}{_TYPE}))({part})")
+    elif kind == "constraint":
+        yield _compiled(name, rf"{in_table}(?:{renamed}|(?<!drop )\bconstraint\s+)({part})")
+        yield _compiled(name, rf"\bcreate\s+unique\s+index\b{_WITHIN}{part}\s+on\b")
+        plain = re.findall(_PART, table)[-1].strip('"')
+        unnamed = re.fullmatch(rf"{re.escape(plain)}_(.+)_([a-z]+?)\d*", name.strip('"'))
+        if unnamed and (word := _CONSTRAINTS.get(unnamed[2])):
+            columns = r"[\W_]+".join(map(re.escape, unnamed[1].split("_")))
+            last = unnamed[1].rpartition("_")[2]
+            yield _Search(last, _pattern(rf"{in_table}\b({word})[^;]{{0,60}}?\b{columns}\b"))
+            yield from _in_table("column", unnamed[1], table)
     else:
-        create = r"\bcreate\s+(?:or\s+replace\s+)?(?:constraint\s+)?"
-        yield _compiled(name, rf"{create}{kind}\s+{part}{_WITHIN}\b(?:on|to)\s+{owner}")
+        verb = r"\b(?:create\s+(?:or\s+replace\s+)?(?:constraint\s+)?|alter\s+)"
+        yield _compiled(name, rf"{verb}{kind}\s+{part}{_WITHIN}\b(?:on|to)\s+{owner}")
 
 
 def _named(name: str) -> str:
@@ -152,7 +195,11 @@ def _named(name: str) -> str:
 
 def _compiled(name: str, pattern: str) -> _Search:
     last: str = re.findall(_PART, name)[-1]
-    return _Search(last.strip('"').lower(), re.compile(pattern, re.IGNORECASE))
+    return _Search(last.strip('"').lower(), _pattern(pattern))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE)
 
 
 def _creating(text: str) -> Iterator[tuple[int, str]]:

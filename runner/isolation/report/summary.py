@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.isolation.verdict import COMMANDS, FORGED, Cell
@@ -47,7 +48,12 @@ class Line:
 
     actors: str  # comma-separated
     squares: tuple[Square | None, ...]  # one per command of the grid; None: not tried
-    first: str  # actor
+    names: tuple[str, ...]  # of the actors
+
+    @property
+    def first(self) -> str:
+        """The first of the actors."""
+        return self.names[0]
 
     @property
     def passed(self) -> bool:
@@ -73,7 +79,30 @@ def _lines(by_actor: dict[str, list[Cell]], commands: list[str]) -> list[Line]:
     for actor, cells in by_actor.items():
         squares = tuple(_square([c for c in cells if c.command == name]) for name in commands)
         shown.setdefault(tuple(map(str, squares)), ([], squares))[0].append(actor)
-    return [Line(_joined(actors), squares, actors[0]) for actors, squares in shown.values()]
+    return [Line(_joined(a), squares, tuple(a)) for a, squares in shown.values()]
+
+
+def numbers(tables: Mapping[str, Sequence[Line]]) -> dict[str, int]:
+    """Return a number for each actor of several tables whose name has several words."""
+    names = Counter(name for lines in tables.values() for line in lines for name in line.names)
+    long = (n for n, count in names.items() if count > 1 and " " in n and FORGED not in n)
+    return {name: number for number, name in enumerate(long, start=1)}
+
+
+def short(line: Line, numbered: Mapping[str, int]) -> str:
+    """Return the actors of a line, by their numbers if nothing failed."""
+    found = sorted(numbered[name] for name in line.names if name in numbered)
+    if not (line.passed and found):
+        return line.actors
+    runs: list[list[int]] = []
+    for number in found:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = (f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+    others = _joined(name for name in line.names if name not in numbered)
+    return ", ".join(filter(None, (others, f"({', '.join(texts)})")))
 
 
 def _joined(actors: Iterable[str]) -> str:

@@ -96,17 +96,21 @@ def _matrix(verdict: Verdict, paint: Paint) -> Iterator[str]:
     header = [command.upper() for command in commands]
     squares = [[str(s or "") for s in line.squares] for of in grids.values() for line in of]
     widths = [max(map(len, column)) + 2 for column in zip(header, *squares, strict=True)]
+    numbered = summary.numbers(grids)
     first = max(12, _WIDTH - sum(widths))  # for the actors, who are wrapped
     for table, lines in grids.items():
         yield paint(_row([f"{table:<{first - 1}}", *header], [first, *widths]), "bold")
         for line in lines:
-            actors = textwrap.wrap(line.actors, first - 3, break_long_words=False) or [""]
+            actors = textwrap.wrap(summary.short(line, numbered), first - 3, break_long_words=False)
             words = [f"  {actors[0]}", *(str(square or "") for square in line.squares)]
             rest = (f"    {more}" for more in actors[1:])
             text = "\n".join((_row(words, [first, *widths]), *rest))
             yield paint(text, "green" if line.passed else "red")
     if verdict.cells:
         yield ""
+        if numbered:
+            named = " · ".join(f"({n}) {name}" for name, n in numbered.items())
+            yield _wrapped(named, "")
         failed = not all(cell.passed for cell in verdict.cells)
         yield _wrapped(" · ".join(summary.LEGEND[: None if failed else -1]), "")
         yield ""

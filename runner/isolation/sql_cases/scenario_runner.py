@@ -26,6 +26,7 @@ from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.tenancy.objects import TENANT, Function, Relation
 from runner.isolation.verdict import Breach, Check
 
+_NOT_RUN = "the role may run the statement, which was not run"
 _UNTRIED = "not tried: "
 _OF_ROWS = {"nothing", "own", "rows"}  # what row security decides
 _READS_TABLE = re.compile(r"(?<![':\w]):table\b")  # not only its name, in a literal
@@ -169,7 +170,7 @@ class _Runner:
                 condition = group[0].condition
                 if condition and self._steps.is_true(group[0]):
                     previous = ""
-                    permitted = Outcome(rows=1, message="permitted; it was not run")
+                    permitted = Outcome(rows=1, message=_NOT_RUN)
                     yield group[0].step, group[0].sql, permitted, False
                     continue
                 for ready, (outcome, own, response) in zip(
@@ -198,6 +199,11 @@ class _Runner:
             expectation = "It could not be tried."
             cause = (outcome.message, "python -m runner verify  -- again")
         exposed = f"{outcome}: {outcome.message}" if outcome.message else str(outcome)
+        if outcome.message == _NOT_RUN:
+            whose = f"the rows of every tenant in {table.qualified}: " if table.qualified else ""
+            exposed = f"{whose}{_NOT_RUN}"
+        elif table.qualified and not outcome.sqlstate:
+            exposed = f"{outcome} from {table.qualified}"
         return Breach(
             proof=scenario.name,
             subject=table.qualified or self._target(scenario, step, statement),
@@ -251,6 +257,8 @@ class _Runner:
                 f"-- compare triggers and constraints of {name}",
             )
         command = _command(step.sql)
+        if "row_security_active(" in step.condition:
+            return self._causes.of_access(name, command, actor.role)
         if step.condition or "_privilege(" in step.sql:
             return self._causes.of_privilege(name, command, actor.role)
         own = command != "select" and ":'away." not in step.sql

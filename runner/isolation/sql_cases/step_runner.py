@@ -21,6 +21,7 @@ from runner.isolation.sql_cases.case_file import CaseFile
 from runner.isolation.sql_cases.scenario import Step, steps
 from runner.isolation.sql_cases.substitution import Substitution
 from runner.isolation.transactions import SEARCH_PATH
+from runner.preflight import broken
 
 _ID = re.compile(r"c[a-z0-9]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WITH_CLIENT = re.compile(r"copy\b.*\b(?:(?P<out>to stdout)|from stdin)", re.IGNORECASE | re.DOTALL)
@@ -180,7 +181,7 @@ def failed(error: psycopg.Error) -> tuple[Outcome, bool, str]:
     ]
     outcome = Outcome(
         sqlstate=error.sqlstate or "?????",
-        message=parts[0] or str(error),
+        message=broken.message(error),
         unprivileged=execute.lacks_privilege(error),
     )
     return outcome, False, _ID.sub("…", repr([error.sqlstate, *parts]))

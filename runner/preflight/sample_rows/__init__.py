@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from runner.postgres.connection import Connection
+from runner.preflight import broken
 from runner.preflight.sample_rows import shapes
 from runner.preflight.sample_rows.choices import Choice, Pair, Slot, slots
 from runner.preflight.sample_rows.scope import DEFAULT, Row, Scope
@@ -78,7 +79,7 @@ def fill_scope(
     except psycopg.Error as error:
         if connection.closed or error.sqlstate in _LOCKED:
             raise
-        return [], error.diag.message_primary or str(error)
+        return [], broken.message(error)
     return filler.made, result.reason
 
 
@@ -92,7 +93,7 @@ def _fill_table(
     except psycopg.Error as error:  # of a query about values; a rejected row raises none
         if connection.closed:
             raise
-        return FillResult(str(table), 0, error.diag.message_primary or str(error))
+        return FillResult(str(table), 0, broken.message(error))
 
 
 def _sum(first: FillResult, second: FillResult) -> FillResult:
@@ -240,7 +241,7 @@ class _Filler:
             if self._connection.closed or (self._scope and error.sqlstate in _LOCKED):
                 raise
             self._connection.execute("rollback to savepoint sample; release savepoint sample")
-            self._reason = error.diag.message_primary or str(error)
+            self._reason = broken.message(error)
             return error.sqlstate or "?????", error.diag.constraint_name or ""
         cursor.nextset()
         if cursor.rowcount == 0:
