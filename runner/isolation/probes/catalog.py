@@ -118,7 +118,8 @@ def _undecided(probe: Probe) -> None:
     config, tenants = probe.fixture.config, probe.fixture.tenants
     by_role: dict[str, list[str]] = {}
     for actor in config.actors.values():
-        by_role.setdefault(actor.role, []).append(actor.name)
+        if not actor.user:  # signed in, and member of no tenant, has no rights
+            by_role.setdefault(actor.role, []).append(actor.name)
     for relation in probe.relations:
         if relation.kind == "f":
             probe.findings.breach(
