@@ -104,8 +104,8 @@ class _Caller:
 
     def judge(self, calls: Sequence[tuple[_Call, Outcome]]) -> None:
         """Record one cell: the first call that reaches the other tenant, or the first call."""
-        before = self._before(calls[0][0].caller)
         for call, outcome in calls:
+            before = self._before(call.caller)  # forged callers of one name have other settings
             if problem := self._problem(call, outcome, before):
                 self._record(call, outcome, *problem)
                 return
