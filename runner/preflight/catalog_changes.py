@@ -155,14 +155,16 @@ class CatalogChanges:
         shown = {oid: owner for _, oid, _, owner, _ in rows if owner}
         owners = {before.owners[oid] for oid in before.owners.keys() & (changed | oids)}
         owners.update(shown.values())
-        if _SHOWN_BY_NONE in changed:
+        parts = before.catalog.parts
+        of_rules = (fact.kind == "rule" for one in owners for fact in parts.get(one, ()))
+        if _SHOWN_BY_NONE in changed or any(of_rules):  # a comment on a rule has no owner
             owners.add(_OTHERS)
         name = "facts" if _OTHERS in owners else "parts"
         facts = self._facts_of(name, oids, main_owner) if owners else []
         if facts is None:
             return self._all()
         facts += self._facts_of_roles() if _OTHERS in owners else ()
-        parts = {k: v for k, v in before.catalog.parts.items() if k not in owners}
+        parts = {k: v for k, v in parts.items() if k not in owners}
         # The privileges of an identity column's sequence are read for every table.
         parts |= _parts(fact for fact in facts if _owner(fact) in owners)
         after = Catalog(parts, self._version)

@@ -145,6 +145,7 @@ alter table more.y add column k int;
 alter sequence more.ser_id_seq cache 20;
 alter table more.x add column v int;
 comment on rule also on more.ser is 'c';
+alter rule also on more.ser rename to too;
 create type more.span as range (subtype = int, multirange_type_name = more.spans);
 create function more.takes(more.spans) returns int language sql as 'select 1';
 alter type more.spans rename to stretches;

@@ -74,6 +74,33 @@ def test_migrations_of_this_repository_pass(scratch: ScratchServer) -> None:
     assert found.notes == []
 
 
+def test_an_undone_try_leaves_sequences_and_the_session_as_they_were(
+    scratch: ScratchServer, folder: Path
+) -> None:
+    """A later file may rely on the ids that rows of an earlier one have."""
+    found = migrations(
+        folder,
+        _0002_roles="prepare p as select 1; create table public.roles (id serial primary key,"
+        " name text not null);",
+        _0003_admin="insert into public.roles (name) values ('admin'); create table public.grants"
+        " (role_id int not null references public.roles (id));",
+        _0004_member="prepare p as select 1; insert into public.roles (name) values ('member');"
+        "insert into public.grants values (2);",
+        _0005_moves="insert into public.roles (name) values ('x');",
+        _0005_moves__rollback="select setval('public.roles_id_seq', 1, false); drop table nope;",
+        _0006_last="insert into public.roles (name) values ('y');",
+        _0006_last__rollback="do $$ begin perform pg_terminate_backend(pg_backend_pid()); end $$;",
+        _0007_after="create table if not exists public.t (id bigint primary key);",
+        _0007_after__rollback="drop table if exists public.t;",
+    )
+    checked = checks.check(scratch, found)
+    assert [file.id for file in checked.files] == [file.id for file in found]
+    assert all(checked.files[-1].checks[name] for name in ("re-run", "rollback", "data"))
+    again = {one.file: one.summary for one in checked.failed if one.check == "re-run"}
+    assert "already exists" in again["0002_roles"]
+    assert "prepared statement" not in again["0004_member"]
+
+
 def test_seeds_must_fit_the_finished_schema_and_load_again(
     scratch: ScratchServer, folder: Path, tmp_path: Path
 ) -> None:

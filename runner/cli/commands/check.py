@@ -79,6 +79,8 @@ def run(context: Context) -> int:
             report=context.report,
         )
         scratch.supplying(run_checks, context.other)
+        if not chosen:
+            found.notes.append(f"no migration comes after {options.after}: none was checked")
         if moved:
             note, failed = out_of_order.check(scratch, files, moved)
             found.add_overall(out_of_order.NAME, failed, note)
@@ -95,5 +97,5 @@ def _show(context: Context, found: Findings) -> None:
 
     found.seconds = time.monotonic() - context.started
     context.console.partial = text.document(found, context.console.notes)
-    if found.planned:
+    if found.planned or found.notes or found.overall:
         context.say(*text.lines(found, context.console.paint))

@@ -44,7 +44,7 @@ def complete(verdict: Verdict, connection: Connection, sql_dir: Path) -> Verdict
         return verdict
     verdict = replace(verdict, breaches=tuple(_possible(verdict.breaches)))
     completer = _Completer(verdict, connection, sql_dir)
-    explained = [(completer.explained(b), b in completer.leaks) for b in verdict.breaches]
+    explained = [(completer.explained(b), completer.stays(b)) for b in verdict.breaches]
     breaches = [completer.statements(b) for b in completer.declared.offered(explained)]
     ordered = tuple(sorted(breaches, key=lambda b: rank_of_fix(b.fix)))
     as_files = any(c.name == drift.NAME and c.passed for c in verdict.checks)
@@ -109,9 +109,14 @@ class _Completer:
             fix = _compared(breach, fix, self._files, made_by_files=self._compared and not of)
         own = given.intended if is_open or not of else ""
         meant = _unique((own, self._intended[id(of)] if of else ""))
-        if given.proof in self._rules and not given.fix.startswith("revoke "):
-            meant = given.intended  # a review satisfies no rule that is about something else
+        if self.stays(given):
+            meant = "" if leaking else given.intended
         return replace(breach, intended="" if leaking else meant, fix=fix)
+
+    def stays(self, given: Breach) -> bool:
+        """Whether a breach stays, whatever is declared: a leak, or by a rule of other things."""
+        by_rule = given.proof in self._rules and not given.fix.startswith("revoke ")
+        return given in self.leaks or by_rule
 
     def statements(self, breach: Breach) -> Breach:
         """Return a breach whose fix keeps what a revoke would remove with what it is about."""

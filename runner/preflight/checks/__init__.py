@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import NamedTuple
 
-from runner.errors import FileError, RunnerError, masked
+from runner.errors import RunnerError, masked
 from runner.events import Event, Note, Report, Working, silent
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
@@ -189,7 +189,7 @@ class _Empty:
             with migrator.lock():
                 migrator.roll_back([file])
         except RunnerError as error:
-            if not _has_changed_nothing(file):
+            if file.path.with_name(f"{file.name}.rollback.sql").exists():
                 self._chain.spoiled()
             yield failure(_ROLLBACK, file, "cannot be rolled back", error)
             return
@@ -211,11 +211,3 @@ class _Empty:
             details = tuple(d.as_drift("the first time", "after the rollback") for d in found)
             summary = "produces a different schema after its rollback"
             yield Finding(_ROLLBACK, file.id, summary, details)
-
-
-def _has_changed_nothing(file: Migration) -> bool:
-    """Whether the failed rollback of a file was rolled back itself, or is not there."""
-    try:
-        return file.rollback.header.transactional
-    except FileError:
-        return True

@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import Iterable, Sequence
 
 from runner import embedded
-from runner.errors import RunnerError
+from runner.errors import RunnerError, SqlError
 from runner.files.loader import Migration
 from runner.files.sql_file import SqlFile
 from runner.migrate import seeds
 from runner.migrate.migrator import Migrator
+from runner.preflight import lacking
 from runner.preflight.catalog_changes import Catalog, CatalogChanges
 from runner.preflight.checks.finding import Finding, failure
 from runner.preflight.checks.trial import run
@@ -83,6 +84,8 @@ def load_seeds(
             try:
                 seeds.load(migrator, [*scripts])
             except RunnerError as error:
+                if isinstance(error, SqlError) and lacking.concerns(error):
+                    raise  # a role that the named database may have
                 return [failure(SEEDS, None, f"cannot be loaded{when}", error)]
     return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 
 from psycopg import sql
 
@@ -48,13 +49,28 @@ def run_again(chain: Chain, file: Migration) -> tuple[list[Difference], list[str
         changed = chain.changes.since()
         after = _digests(connection, of=before)
     else:
-        with chain.changes.undone(), connection.transaction(force_rollback=True):
+        undone, kept = chain.changes.undone(), _sequences_kept(connection)
+        with undone, kept, connection.transaction(force_rollback=True):
             run(connection, file)
             after = _digests(connection, locked=True)
             changed = chain.changes.since()
         before = _digests(connection, of=after) if after else {}
     found = difference(*changed) if changed else []
     return found, [".".join(t) for t in after if t in before and after[t] != before[t]]
+
+
+@contextmanager
+def _sequences_kept(connection: Connection) -> Iterator[None]:
+    """Put back what no rollback does: sequences, and what the session has prepared."""
+    before = {*connection.execute(query("preflight/checks/sequences"))}
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute(RESET_SESSION.encode())
+            moved = before - {*connection.execute(query("preflight/checks/sequences"))}
+            for name, value, is_called in moved:
+                connection.execute("select setval(%s::regclass, %s, %s)", (name, value, is_called))
 
 
 def run(connection: Connection, file: Migration) -> None:
