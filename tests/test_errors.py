@@ -91,5 +91,6 @@ def test_error_masks_passwords_in_every_field() -> None:
         "passwd: unrecognized option",
         "password_encryption = 'md5'",
         "columns email, password, name",
+        "create type k as enum ('password', 'oauth')",
     ):
         assert FileError(harmless).message == harmless

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -25,7 +26,8 @@ from runner.preflight.baseline import baseline
 _CODE = re.compile(r"(?:[0-9].*|[VUR][0-9._]*__.*)\.(?:go|java|js|ts|mjs|cjs|kt|py|rb|cs|exs?)")
 # A folder for each migration: Prisma, Drizzle, Diesel, Hasura.
 _OF_FOLDERS = re.compile(
-    r"(?P<version>[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]+|[0-9]+)(?:[_-](?P<words>[^/]+))?"
+    r"(?P<version>[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9]+(?:-[0-9a-f]{4})?|[0-9]+)"
+    r"(?:[_-](?P<words>[^/]+))?"
     r"/(?P<kind>migration|up|down)\.sql"
 )
 _FLYWAY = re.compile(r"(?P<kind>[VUR])(?P<version>[0-9][0-9._]*)?__(?P<words>.+)\.sql")
@@ -178,6 +180,8 @@ def _as_the_tool_names_it(migration: Imported) -> Migration:
     path = migration.sources[0]
     folder, _, name = _named(path).rpartition("/")
     stem = folder or re.sub(r"\.(?:up|down)?\.?sql\Z", "", name)
+    if "-" in (version := stem.partition("_")[0]):  # Diesel records the digits alone
+        stem = version.replace("-", "")
     number = migration.version[0] if len(migration.version) == 1 else sys.maxsize
     return Migration(path, stem, loader.number_of(str(number)))
 
@@ -192,7 +196,8 @@ def _add(found: dict[tuple[tuple[int, ...], str], Imported], path: Path) -> None
     except (OSError, UnicodeDecodeError) as error:
         raise _refused(path, f"cannot be read: {error}", "Save it as UTF-8.") from None
     number = match["version"] or ""
-    number = number.replace("-", "") if match.re is _OF_FOLDERS else number
+    if match.re is _OF_FOLDERS and "-" in number:  # Diesel's, maybe with a hexadecimal part
+        number = f"{number[:17].replace('-', '')}.{int(number[18:] or '0', 16)}"
     version = tuple(int(n) for n in re.findall("[0-9]+", number))
     while version and len(version) > 1 and version[-1] == 0:
         version = version[:-1]  # 1.0 is 1
@@ -235,7 +240,7 @@ def _parts(path: Path, text: str, name: re.Match[str]) -> tuple[str, str]:
     if problem:
         hint = "Write the value in its place."
         raise _refused(path, problem, "Add it." if "StatementEnd" in problem else hint)
-    outside = {"up", "down"} if _conf(path) else parts.outside
+    outside = {"up", "down"} if _conf(path) or _metadata(path) else parts.outside
     up = _with_directive(parts.up, "up" in outside)
     return f"{bom}{up}" if up.strip() else up, _with_directive(parts.down, "down" in outside)
 
@@ -250,6 +255,17 @@ def _conf(path: Path) -> bool:
     if other:
         raise _refused(conf, f"has a setting that is unknown here: {other[0]}", "Remove it.")
     return any(re.fullmatch(r"executeInTransaction\s*=\s*false", line) for line in lines)
+
+
+def _metadata(path: Path) -> bool:
+    """Whether Diesel's settings of a migration say that it runs outside a transaction."""
+    file = path.with_name("metadata.toml")
+    try:
+        return tomllib.loads(file.read_text("utf-8")).get("run_in_transaction") is False
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        raise _refused(file, f"cannot be read: {error}", "Correct it.") from None
 
 
 def _with_directive(text: str, outside: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +44,11 @@ class ForeignTable:
         return name == self.name or (own is not None and f"{name}.".startswith(f"{own}."))
 
     def of(self, files: Sequence[Migration], *, by_number: bool) -> list[Migration]:
-        """Return the files that it records, by their names, or also by their numbers."""
+        """Return the files that it records, by their names, or also by their numbers.
+
+        By the names alone where a tool records them whole, by the content where it records that.
+        """
+        by_number = by_number and self.tool not in ("Prisma", "Drizzle")
         names = {PurePosixPath(name).name.removesuffix(".sql") for name in self.applied}
         found = {name: match[1] for name in names if (match := _WORDS.match(name))}
         words = {name: re.sub(r"[^\w.-]+", "_", word) for name, word in found.items()}
@@ -57,7 +62,14 @@ class ForeignTable:
         names |= {*known.values()}
         last = [loader.number_of(m[1]) for name in names if (m := _UP_TO.fullmatch(name))]
         newest = max(last, default=-1) if by_number else -1
-        return [f for f in files if f.id in names or f.number in numbers or f.number <= newest]
+        found_here = (f.id in names or f.number in numbers or f.number <= newest for f in files)
+        return [f for f, here_ in zip(files, found_here, strict=True) if here_ or self._has(f)]
+
+    def _has(self, file: Migration) -> bool:
+        """Whether it records the content of a file, as Drizzle does."""
+        if self.tool != "Drizzle":
+            return False
+        return hashlib.sha256(file.path.read_bytes()).hexdigest() in self.applied
 
 
 def tables(connection: Connection) -> list[ForeignTable]:
