@@ -781,6 +781,8 @@ def test_a_server_for_scratch_databases_that_cannot_be_used_is_named(
         assert (result.code, said in result.err) == (code, True), result.err
         assert "in RUNNER_SCRATCH_URL; or unset it, to use the embedded one." in result.err
         assert not re.search("Traceback|S3cret|--wait|DATABASE_URL l", result.err), result.err
+    with empty_database.connect(autocommit=True) as conn:
+        conn.execute("drop role plain")
 
 
 def test_error_that_ends_a_check_keeps_what_was_found(checkout: Checkout) -> None:
