@@ -18,6 +18,7 @@ from psycopg.rows import TupleRow
 from runner.errors import ServerError
 from runner.isolation import drift
 from runner.isolation.fixes import declare
+from runner.isolation.fixes.declared import Declared
 from runner.isolation.probes.generic import tried
 from runner.isolation.report import groups, text
 from runner.isolation.tenancy import config
@@ -175,6 +176,17 @@ def test_what_is_printed_for_a_table_of_a_migration_is_complete(
     checkout.do(added["fix"])
     left = checkout.runner("verify", "--only", "surface", "--json").document["breaches"]
     assert "table public.shelves" not in {b["subject"] for b in left}
+
+
+def test_what_another_role_holds_on_the_table_hides_no_lines() -> None:
+    """Declared cannot be what is of a role that no actor has; the rest can."""
+    declared = Declared(declare.actors(SQL_DIR), SQL_DIR)
+    column = "revoke update (id) on public.projects from authenticated;"
+    whole = "revoke select on public.projects from bot;"
+    breaches = [Breach(f"p{n}", "s", "x", fix=fix) for n, fix in enumerate((column, whole))]
+    first, second = declared.offered([(breach, False) for breach in breaches])
+    assert "add id to the list of update of projects" in first.intended
+    assert ("bot" in first.intended, second.intended) == (False, "")
 
 
 @one_server

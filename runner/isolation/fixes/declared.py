@@ -71,14 +71,17 @@ class Declared:
         }
         of_table: dict[str, dict[str, None]] = {}
         for statement in (s for b, leaks in breaches if not leaks for s in parts(b.fix)[0]):
-            if match := REVOKE.match(statement):
+            match = REVOKE.match(statement)
+            if match and {*listed_in(match[4])} & self._by_role.keys():  # of an actor
                 of_table.setdefault(match[3], {})[statement] = None
+        of_actors = {statement for its in of_table.values() for statement in its}
         for breach, leaking in breaches:
-            matches = [REVOKE.match(statement) for statement in parts(breach.fix)[0]]
-            tables = list(dict.fromkeys(match[3] for match in matches if match))
-            if leaking or not tables or not all(matches):
+            own = parts(breach.fix)[0]
+            if leaking or not own or not {*own} <= of_actors:
                 yield breach
                 continue
+            matches = map(REVOKE.match, own)
+            tables = list(dict.fromkeys(match[3] for match in matches if match))
             fix, meant = breach.fix, ""
             if of := undecided.get(tables[0]) if len(tables) == 1 else None:
                 fix, meant = of.fix, of.intended
